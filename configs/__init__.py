@@ -1,0 +1,1 @@
+"""Settings and material constants: data only."""

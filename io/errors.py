@@ -1,0 +1,44 @@
+"""The error family. A user's mistake is an `InsitrackError` and prints as one line; anything else is our bug.
+
+.. code-block:: text
+
+    InsitrackError            base; the command prints it on one line and exits with status 2
+    ├── SourceError           the frames cannot be opened or decoded
+    ├── SettingsError         a setting, option or calibration has an impossible value
+    ├── ModelError            the segmentation model is missing, unreadable or of the wrong kind
+    ├── OutputError           the results cannot be written where asked
+    ├── TableError            a table lacks a column or holds a value that its specification forbids
+    └── RunFailed             the run started and could not be finished; status 1
+"""
+
+
+class InsitrackError(Exception):
+    """Base of every error that the user can mend; its text says what was wrong, what was expected, what to do."""
+
+    exit_status = 2
+
+
+class SourceError(InsitrackError):
+    """The frames cannot be opened or decoded."""
+
+
+class SettingsError(InsitrackError):
+    """A setting, option or calibration has an impossible value."""
+
+
+class ModelError(InsitrackError):
+    """The segmentation model is missing, unreadable or of the wrong kind."""
+
+
+class OutputError(InsitrackError):
+    """The results cannot be written where asked."""
+
+
+class TableError(InsitrackError):
+    """A table lacks a column or holds a value that its specification forbids."""
+
+
+class RunFailed(InsitrackError):
+    """The run started and could not be finished; what was done is on disk."""
+
+    exit_status = 1

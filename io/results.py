@@ -1,0 +1,190 @@
+"""What flows out: measures of each defect, the per-frame series, events, and the one thing that a sink sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import Detections, Ints
+from insitrack.io.frames import Frame, MissingFrame
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+EventKind = Literal["birth", "death", "merge", "split", "gap"]
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Position, size and orientation of each detection; row by row with its `Detections`.
+
+    Parameters
+    ----------
+    x_px, y_px : ndarray of float64, shape (N,)
+        Centre of the mask in the frame, px.
+    area_px : ndarray of float64, shape (N,)
+        Pixels in the mask, px^2.
+    major_px, minor_px : ndarray of float64, shape (N,)
+        Axes of the ellipse with the mask's second moments, full length, px.
+    angle_deg : ndarray of float64, shape (N,)
+        Direction of the major axis, degrees in [0, 180), from x towards y (clockwise on the screen).
+    on_edge : ndarray of bool, shape (N,)
+        True where the mask touches the border of the frame or of the valid field.
+    size_nm : ndarray of float64, shape (N,)
+        Size by the definition of its class, nm; NaN where the scale is unknown.
+    area_nm2 : ndarray of float64, shape (N,)
+        Area, nm^2; NaN where the scale is unknown.
+    """
+
+    x_px: Floats
+    y_px: Floats
+    area_px: Floats
+    major_px: Floats
+    minor_px: Floats
+    angle_deg: Floats
+    on_edge: Bools
+    size_nm: Floats
+    area_nm2: Floats
+
+    def __len__(self) -> int:
+        return len(self.x_px)
+
+    def take(self, rows: Ints | Bools) -> Measures:
+        """Return the rows asked for, in that order."""
+        return Measures(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One row of `series.csv`: one frame and one class, or class `all`. Units are in the names; NaN is unknown.
+
+    `n` counts the defects that are there (seen, or alive in a gap), `n_observed` those that the segmenter saw.
+    """
+
+    frame: int
+    t_s: float
+    dose_dpa: float
+    defect_class: str
+    n: float
+    n_lo: float
+    n_hi: float
+    n_observed: float
+    births: float
+    deaths: float
+    field_nm2: float
+    density_per_m2: float
+    density_per_m2_lo: float
+    density_per_m2_hi: float
+    density_per_m3: float
+    density_per_m3_lo: float
+    density_per_m3_hi: float
+    size_nm: float
+    size_sd_nm: float
+    size_lo_nm: float
+    size_hi_nm: float
+    hardening_linear_mpa: float
+    hardening_linear_mpa_lo: float
+    hardening_linear_mpa_hi: float
+    hardening_quadrature_mpa: float
+    hardening_quadrature_mpa_lo: float
+    hardening_quadrature_mpa_hi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a track.
+
+    `birth` and `death` carry the frame in which the track was first or last seen; `gap` the frame in which it was seen
+    again after being missed; `merge` and `split` name the other track in `other_id`, which is -1 otherwise.
+    """
+
+    frame: int
+    t_s: float
+    kind: EventKind
+    track_id: int
+    other_id: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """One row of `summary.csv`: the life of one track.
+
+    Parameters
+    ----------
+    track_id : int
+        The track.
+    defect_class : str
+        The class with the largest sum of scores over its life.
+    t_first_s, t_last_s, lifetime_s : float
+        First and last time it was seen, and the difference, s.
+    left_censored, right_censored : bool
+        It was there before the first frame or entered at the border; it was still alive at the last frame or left the field.
+    n_observed : int
+        Frames in which it was seen.
+    size_nm : float
+        Mean size, nm.
+    growth_nm_per_s : float
+        Slope of a least-squares line through size against time, nm/s; NaN with fewer than three observations.
+    net_displacement_nm : float
+        From where it was first seen to where it was last seen, drift removed, nm.
+    """
+
+    track_id: int
+    defect_class: str
+    t_first_s: float
+    t_last_s: float
+    lifetime_s: float
+    left_censored: bool
+    right_censored: bool
+    n_observed: int
+    size_nm: float
+    growth_nm_per_s: float
+    net_displacement_nm: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """Everything known of one source frame; the only thing that a sink ever sees.
+
+    Rows of `detections`, `measures`, `track_ids` and `observed` belong together; defects that are alive in a gap come last, with
+    `observed` False and the position at which they are expected.
+
+    Parameters
+    ----------
+    frame : Frame or MissingFrame
+        The picture, or why there is none; then there are no detections and the series is empty.
+    detections : Detections
+        What was found, N rows.
+    measures : Measures
+        What was measured, N rows.
+    track_ids : ndarray of int64, shape (N,)
+        Ids, unique in the run, never used twice.
+    observed : ndarray of bool, shape (N,)
+        False for a defect that the segmenter did not see in this frame.
+    shift_px : tuple of float
+        How far the specimen has moved on the picture since the first frame, (x, y), px.
+    series : tuple of SeriesRow
+        One per class seen so far, and `all`.
+    events : tuple of Event
+        What happened in this frame.
+    finished : tuple of TrackSummary
+        Tracks that ended with this frame.
+    """
+
+    frame: Frame | MissingFrame
+    detections: Detections
+    measures: Measures
+    track_ids: Ints
+    observed: Bools
+    shift_px: tuple[float, float] = (NAN, NAN)
+    series: tuple[SeriesRow, ...] = ()
+    events: tuple[Event, ...] = ()
+    finished: tuple[TrackSummary, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.detections), len(self.measures), len(self.track_ids), len(self.observed)}
+        if len(lengths) != 1:
+            raise ValueError(f"frame {self.frame.index}: detections, measures, track_ids and observed must have one length, got {sorted(lengths)}")

@@ -1,0 +1,112 @@
+"""Where results go: the protocol of a sink, and the sink that writes the CSV tables row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, TextIO
+
+import numpy as np
+
+from insitrack.io.frames import Frame
+from insitrack.io.results import TrackedFrame, TrackSummary
+from insitrack.io.tables import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS, Table
+
+
+class Sink(Protocol):
+    """Takes tracked frames, one after another, and keeps what it wants of them.
+
+    Entering opens files, `write` is called once for every source frame in order, leaving closes the files and leaves something
+    readable behind, also after an error.
+    """
+
+    def __enter__(self) -> Self: ...
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Take one source frame."""
+        ...
+
+    def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
+        """Take the tracks that were still alive after the last frame."""
+        ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+class TableSink:
+    """Writes `tracks.csv`, `series.csv`, `summary.csv`, `events.csv` and `frames.csv`, flushed after every frame.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[str, TextIO] = {}
+
+    def __enter__(self) -> Self:
+        for table in TABLES.values():
+            stream = (self.folder / table.file).open("w", encoding="utf-8", newline="\n")
+            stream.write(table.header())
+            self._files[table.file] = stream
+        return self
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Append the rows of one source frame to every table."""
+        self._append(TRACKS, _track_rows(tracked) if len(tracked.track_ids) else "")
+        self._append(SERIES, SERIES.format_records(tracked.series))
+        self._append(EVENTS, EVENTS.format_records(tracked.events))
+        self._append(SUMMARY, SUMMARY.format_records(tracked.finished))
+        self._append(FRAMES, _frame_row(tracked))
+        for stream in self._files.values():
+            stream.flush()
+
+    def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
+        """Append the tracks that were still alive after the last frame."""
+        self._append(SUMMARY, SUMMARY.format_records(summaries))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for stream in self._files.values():
+            stream.close()
+        self._files.clear()
+
+    def _append(self, table: Table, text: str) -> None:
+        if text:
+            self._files[table.file].write(text)
+
+
+def _track_rows(tracked: TrackedFrame) -> str:
+    detections, measures = tracked.detections, tracked.measures
+    n = len(tracked.track_ids)
+    boxes = detections.boxes
+    return TRACKS.format(
+        {
+            "frame": np.full(n, tracked.frame.index),
+            "t_s": np.full(n, tracked.frame.t_s),
+            "track_id": tracked.track_ids,
+            "defect_class": detections.names(),
+            "score": np.where(tracked.observed, detections.scores, np.nan),
+            "x1_px": boxes[:, 0],
+            "y1_px": boxes[:, 1],
+            "x2_px": boxes[:, 2],
+            "y2_px": boxes[:, 3],
+            "observed": tracked.observed,
+            **{name: getattr(measures, name) for name in measures.__slots__},
+        }
+    )
+
+
+def _frame_row(tracked: TrackedFrame) -> str:
+    processed = isinstance(tracked.frame, Frame)
+    return FRAMES.format(
+        {
+            "frame": [tracked.frame.index],
+            "t_s": [tracked.frame.t_s],
+            "status": ["processed" if isinstance(tracked.frame, Frame) else tracked.frame.status],
+            "shift_x_px": [tracked.shift_px[0]],
+            "shift_y_px": [tracked.shift_px[1]],
+            "n_detections": [float(np.count_nonzero(tracked.observed)) if processed else np.nan],
+        }
+    )

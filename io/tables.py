@@ -1,0 +1,228 @@
+"""The tables of a run: every column's name, type, unit and meaning, how it is written and how it is read back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from insitrack.io.errors import TableError
+from insitrack.io.results import SeriesRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["int", "bool", "text", "float"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name carries the unit; an empty cell of a float column means not known."""
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+    pattern: str = ""
+    """How a number is printed, in percent form."""
+
+
+def _integer(name: str, meaning: str, unit: str = "") -> Column:
+    return Column(name, "int", unit, meaning, "%d")
+
+
+def _flag(name: str, meaning: str) -> Column:
+    return Column(name, "bool", "0 or 1", meaning, "%d")
+
+
+def _text(name: str, meaning: str) -> Column:
+    return Column(name, "text", "", meaning, "%s")
+
+
+def _float(name: str, unit: str, meaning: str, pattern: str) -> Column:
+    return Column(name, "float", unit, meaning, pattern)
+
+
+_FRAME = _integer("frame", "number of the frame in its source, from 0")
+_TIME = _float("t_s", "s", "time of the frame, from the source's timestamps", "%.6f")
+_TRACK = _integer("track_id", "track, unique in the run, never used twice")
+_CLASS = _text("defect_class", "class name")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its file name and its columns."""
+
+    file: str
+    one_row_per: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def header(self) -> str:
+        """Return the first line of the file, with its line end."""
+        return ",".join(self.names) + "\n"
+
+    def format(self, columns: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
+        """Print rows given column by column; NaN becomes an empty cell.
+
+        Raises
+        ------
+        TableError
+            If a column is missing.
+        """
+        missing = [name for name in self.names if name not in columns]
+        if missing:
+            raise TableError(f"{self.file}: missing column {missing[0]!r}; expected {', '.join(self.names)}")
+        cells: list[Iterable[Any]] = []
+        patterns: list[str] = []
+        for column in self.columns:
+            pattern, values = _printable(column, columns[column.name])
+            patterns.append(pattern)
+            cells.append(values)
+        line = ",".join(patterns) + "\n"
+        return "".join([line % row for row in zip(*cells, strict=True)])
+
+    def format_records(self, records: Iterable[Any]) -> str:
+        """Print rows given as dataclass instances whose fields are named like the columns."""
+        rows = list(records)
+        return self.format({name: [getattr(row, name) for row in rows] for name in self.names}) if rows else ""
+
+    def read(self, path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the file into a DataFrame with the types of the specification, and check it.
+
+        Raises
+        ------
+        TableError
+            If the file is missing, a column is missing, or a cell is not of its column's type.
+        """
+        import pandas as pd
+
+        if not path.is_file():
+            raise TableError(f"{path}: no such table; expected the output folder of a run")
+        header = path.open(encoding="utf-8").readline().strip().split(",")
+        absent = [name for name in self.names if name not in header]
+        if absent:
+            raise TableError(f"{path}: line 1 lacks the column {absent[0]!r}; expected {', '.join(self.names)}")
+        types = {"int": "int64", "bool": "int8", "text": "str", "float": "float64"}
+        wanted = [column for column in self.columns if columns is None or column.name in columns]
+        try:
+            return pd.read_csv(path, usecols=[c.name for c in wanted], dtype={c.name: types[c.kind] for c in wanted})
+        except ValueError as error:
+            raise TableError(f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists") from error
+
+
+def _printable(column: Column, values: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[str, Iterable[Any]]:
+    """Pattern and cells of one column; the pattern falls back to text where some cells are empty."""
+    if column.kind != "float":
+        return column.pattern, values.tolist() if isinstance(values, np.ndarray) else values
+    array = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(array)
+    if known.all():
+        return column.pattern, array.tolist()
+    return "%s", [column.pattern % value if good else "" for value, good in zip(array.tolist(), known.tolist(), strict=True)]
+
+
+TRACKS = Table(
+    "tracks.csv",
+    "defect and frame",
+    (
+        _FRAME,
+        _TIME,
+        _TRACK,
+        _CLASS,
+        _float("score", "", "confidence of the segmenter, 0..1; empty where not observed", "%.4f"),
+        _float("x_px", "px", "centre of the mask, to the right", "%.3f"),
+        _float("y_px", "px", "centre of the mask, downwards", "%.3f"),
+        _float("x1_px", "px", "left edge of the box", "%.2f"),
+        _float("y1_px", "px", "top edge of the box", "%.2f"),
+        _float("x2_px", "px", "right edge of the box", "%.2f"),
+        _float("y2_px", "px", "bottom edge of the box", "%.2f"),
+        _float("area_px", "px^2", "pixels in the mask", "%.0f"),
+        _float("major_px", "px", "major axis of the ellipse with the mask's second moments", "%.3f"),
+        _float("minor_px", "px", "minor axis of the same ellipse", "%.3f"),
+        _float("angle_deg", "degree", "direction of the major axis, 0..180, clockwise from x on the screen", "%.1f"),
+        _flag("on_edge", "1 where the mask touches the border of the field"),
+        _float("size_nm", "nm", "size by the definition of its class", "%.4f"),
+        _float("area_nm2", "nm^2", "area of the mask", "%.4f"),
+        _flag("observed", "0 where the defect was not seen in this frame but is alive in a gap"),
+    ),
+)
+
+_SERIES_MEANING = {
+    "dose_dpa": ("dpa", "dose, from the dose rate and the time", "%.6g"),
+    "n": ("", "defects that are there: seen, or alive in a gap", "%g"),
+    "n_lo": ("", "lower end of the exact 95 % Poisson interval of n", "%.4f"),
+    "n_hi": ("", "upper end of the same interval", "%.4f"),
+    "n_observed": ("", "defects that the segmenter saw in this frame", "%g"),
+    "births": ("", "tracks that began in this frame", "%g"),
+    "deaths": ("", "tracks given up in this frame", "%g"),
+    "field_nm2": ("nm^2", "area of specimen in view", "%.6g"),
+    "density_per_m2": ("m^-2", "defects per area", "%.6g"),
+    "density_per_m3": ("m^-3", "defects per volume", "%.6g"),
+    "size_nm": ("nm", "mean size", "%.4f"),
+    "size_sd_nm": ("nm", "standard deviation of the sizes in this frame", "%.4f"),
+    "size_lo_nm": ("nm", "lower end of the 95 % interval of the mean size", "%.4f"),
+    "size_hi_nm": ("nm", "upper end of the same interval", "%.4f"),
+    "hardening_linear_mpa": ("MPa", "hardening, contributions of the classes added", "%.4f"),
+    "hardening_quadrature_mpa": ("MPa", "hardening, root of the sum of squared contributions", "%.4f"),
+}
+
+
+def _series_column(name: str) -> Column:
+    if name in ("frame", "t_s", "defect_class"):
+        return {"frame": _FRAME, "t_s": _TIME, "defect_class": _text("defect_class", "class name, or `all`")}[name]
+    if name in _SERIES_MEANING:
+        unit, meaning, pattern = _SERIES_MEANING[name]
+        return _float(name, unit, meaning, pattern)
+    unit, _, pattern = _SERIES_MEANING[name[:-3]]
+    return _float(name, unit, f"{'lower' if name.endswith('lo') else 'upper'} end of the 95 % interval of {name[:-3]}", pattern)
+
+
+SERIES = Table("series.csv", "frame and class, and `all`", tuple(_series_column(f.name) for f in dataclasses.fields(SeriesRow)))
+
+SUMMARY = Table(
+    "summary.csv",
+    "track",
+    (
+        _TRACK,
+        _text("defect_class", "class with the largest sum of scores over the track's life"),
+        _float("t_first_s", "s", "first seen", "%.6f"),
+        _float("t_last_s", "s", "last seen", "%.6f"),
+        _float("lifetime_s", "s", "time between first and last seen", "%.6f"),
+        _flag("left_censored", "1 where it was there in the first frame or entered at the border"),
+        _flag("right_censored", "1 where it was alive in the last frame or left at the border"),
+        _integer("n_observed", "frames in which it was seen"),
+        _float("size_nm", "nm", "mean size", "%.4f"),
+        _float("growth_nm_per_s", "nm/s", "slope of a least-squares line through size against time", "%.6g"),
+        _float("net_displacement_nm", "nm", "from where it was first seen to where it was last seen, drift removed", "%.4f"),
+    ),
+)
+
+EVENTS = Table(
+    "events.csv",
+    "event",
+    (_FRAME, _TIME, _text("kind", "birth, death, merge, split or gap"), _TRACK, _integer("other_id", "the other track of a merge or split, else -1")),
+)
+
+FRAMES = Table(
+    "frames.csv",
+    "source frame",
+    (
+        _FRAME,
+        _TIME,
+        _text("status", "processed, skipped, damaged, dropped or gap"),
+        _float("shift_x_px", "px", "motion of the specimen on the picture since the first frame, to the right", "%.3f"),
+        _float("shift_y_px", "px", "the same, downwards", "%.3f"),
+        _float("n_detections", "", "defects that the segmenter saw; empty where the frame was not processed", "%g"),
+    ),
+)
+
+TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMMARY, EVENTS, FRAMES)}

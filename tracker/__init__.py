@@ -1,0 +1,1 @@
+"""From defects to tracks, measures, series and runs."""
