@@ -8,7 +8,7 @@
     ├── ModelError            the segmentation model is missing, unreadable or of the wrong kind
     ├── OutputError           the results cannot be written where asked
     ├── TableError            a table lacks a column or holds a value that its specification forbids
-    └── RunFailed             the run started and could not be finished; status 1
+    └── RunError              the run started and could not be finished; status 1
 """
 
 
@@ -38,7 +38,7 @@ class TableError(InsitrackError):
     """A table lacks a column or holds a value that its specification forbids."""
 
 
-class RunFailed(InsitrackError):
+class RunError(InsitrackError):
     """The run started and could not be finished; what was done is on disk."""
 
     exit_status = 1
