@@ -1,0 +1,157 @@
+"""What a segmenter is, its settings, and how one is found by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from insitrack.io.detections import DEFECT_CLASSES, Detections
+from insitrack.io.errors import ModelError, SettingsError
+from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.manifest import file_sha256
+
+Tag = TypeVar("Tag")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentConfig:
+    """Settings of the segmenter.
+
+    Parameters
+    ----------
+    confidence : float
+        Detections with a lower score are dropped, 0..1.
+    overlap_iou : float
+        Of two detections whose boxes overlap by more than this, the weaker is dropped, 0..1.
+    min_area_px : int
+        Masks with fewer pixels are dropped.
+    max_detections : int
+        Cap on the detections in a frame; how many it threw away is reported.
+    runtime : str
+        `auto`, `openvino` or `onnxruntime`.
+    precision : str
+        `auto` lets the runtime choose what the processor does fastest, `f32` forces 32-bit floats.
+    threads : int
+        Processor threads of the network; 0 takes all cores.
+    """
+
+    confidence: float = 0.25
+    overlap_iou: float = 0.5
+    min_area_px: int = 12
+    max_detections: int = 20_000
+    runtime: str = "auto"
+    precision: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("confidence", "overlap_iou"):
+            value = getattr(self, name)
+            if not 0.0 < value < 1.0:
+                raise SettingsError(f"segment.{name} = {value}: expected a number between 0 and 1")
+        for name, least in (("min_area_px", 1), ("max_detections", 1), ("threads", 0)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"segment.{name} = {getattr(self, name)}: expected a whole number of at least {least}")
+        for name, known in (("runtime", ("auto", "openvino", "onnxruntime")), ("precision", ("auto", "f32"))):
+            if getattr(self, name) not in known:
+                raise SettingsError(f"segment.{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}")
+
+
+class Segmenter(Protocol):
+    """Finds the defects of a frame. `stream` gives the same answers while decoding, network and the rest overlap."""
+
+    class_names: tuple[str, ...]
+
+    def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
+        """Return what is in the frame; nothing is looked for where `field` is False."""
+        ...
+
+    def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
+        """Run over many frames in order; an item without a frame passes through as None."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the manifest: name, file, hash, classes, runtime."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known of a trained network; the JSON file beside its weights.
+
+    Parameters
+    ----------
+    name : str
+        Short name, as given to `--model`.
+    weights : Path
+        The exported network, ONNX.
+    sha256 : str
+        Hash of that file.
+    classes : tuple of str
+        Class names in the order of the network's outputs, all of them in `DEFECT_CLASSES`.
+    facts : dict
+        The whole card: training data, recipe, seed, metrics, known failures.
+    """
+
+    name: str
+    weights: Path
+    sha256: str
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+
+
+def shipped_models() -> dict[str, Path]:
+    """Cards of the models that come with the package, by name."""
+    folder = Path(str(resources.files("insitrack.segment") / "weights"))
+    return {card.stem: card for card in sorted(folder.glob("*.json"))}
+
+
+def find_model(name: str) -> ModelCard:
+    """Find a shipped model by name, or a model of one's own by the path of its `.onnx` or card.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, its card is missing or broken, or the weights are not those that the card describes.
+    """
+    shipped = shipped_models()
+    card = shipped.get(name) or Path(name).with_suffix(".json")
+    if not card.is_file():
+        known = ", ".join(shipped) or "(none shipped)"
+        raise ModelError(f"--model {name}: no such model; expected one of {known}, or the path of an .onnx file with its .json card beside it")
+    try:
+        facts = json.loads(card.read_text(encoding="utf-8"))
+        model = ModelCard(facts["name"], card.with_name(facts["file"]), facts["sha256"], tuple(facts["classes"]), facts)
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{card}: not a model card ({error!r}); expected JSON with name, file, sha256 and classes") from error
+    unknown = [cls for cls in model.classes if cls not in DEFECT_CLASSES]
+    if unknown or not model.classes:
+        raise ModelError(f"{card}: unknown class {unknown[:1] or '(none)'}; expected some of {', '.join(DEFECT_CLASSES)}")
+    if not model.weights.is_file():
+        raise ModelError(f"{model.weights}: the weights that {card.name} names are missing; put the file there or train again")
+    found = file_sha256(model.weights)
+    if found != model.sha256:
+        raise ModelError(
+            f"{model.weights}: SHA-256 {found[:12]}... is not the {model.sha256[:12]}... of its card; the file is damaged or was exchanged"
+        )
+    return model
+
+
+def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> Segmenter:
+    """Load a segmenter by the name of a shipped model or the path of one's own.
+
+    Raises
+    ------
+    ModelError
+        If the model is missing, unreadable or of an unknown kind.
+    """
+    model = find_model(name)
+    kind = model.facts.get("kind", "yolo-seg")
+    if kind != "yolo-seg":
+        raise ModelError(f"{model.name}: network kind {kind!r} is not known; expected yolo-seg")
+    from insitrack.segment.yolo import YoloSegmenter
+
+    return YoloSegmenter(model, config or SegmentConfig())

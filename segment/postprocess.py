@@ -1,0 +1,131 @@
+"""From network outputs to detections: thresholds, overlaps, masks inside their boxes only."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import Detections, Ints, Masks
+from insitrack.io.frames import BoolImage
+
+Float32 = NDArray[np.float32]
+_PROTO_STRIDE = 4  # px of the frame per cell of the mask prototypes, the same in every YOLO-seg
+
+
+def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple[Float32, Ints, Float32, Float32]:
+    """Rows of the network's box output whose best class passes the threshold, strongest first.
+
+    Parameters
+    ----------
+    output : ndarray of float32, shape (4 + K + C, A)
+        Centre x, centre y, width, height, K class scores and C mask coefficients of A anchors.
+    n_classes : int
+        K.
+    confidence : float
+        Least score.
+
+    Returns
+    -------
+    boxes : ndarray of float32, shape (N, 4)
+        x1 y1 x2 y2, px.
+    classes : ndarray of int64, shape (N,)
+        0..K-1.
+    scores : ndarray of float32, shape (N,)
+    coefficients : ndarray of float32, shape (N, C)
+    """
+    scores = output[4 : 4 + n_classes]
+    best = scores.max(axis=0)
+    columns = np.flatnonzero(best >= confidence)
+    columns = columns[np.argsort(-best[columns], kind="stable")]
+    rows = np.ascontiguousarray(output[:, columns].T)
+    centre, half = rows[:, :2], rows[:, 2:4] / 2
+    boxes = np.concatenate([centre - half, centre + half], axis=1)
+    return boxes, scores[:, columns].argmax(axis=0).astype(np.int64), best[columns], rows[:, 4 + n_classes :]
+
+
+def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> Ints:
+    """Rows to keep, strongest first, so that no two boxes overlap by more than `overlap_iou`."""
+    if not len(boxes):
+        return np.zeros(0, np.int64)
+    corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), 0.0, overlap_iou)
+    return np.asarray(kept, np.int64).ravel()
+
+
+def masks_in_boxes(boxes: Float32, coefficients: Float32, prototypes: Float32, shape: tuple[int, int]) -> tuple[Masks, NDArray[np.bool_]]:
+    """Build each mask only inside its own box.
+
+    Parameters
+    ----------
+    boxes : ndarray of float32, shape (N, 4)
+        x1 y1 x2 y2, px.
+    coefficients : ndarray of float32, shape (N, C)
+        Weights of the prototypes.
+    prototypes : ndarray of float32, shape (C, H / 4, W / 4)
+        Mask prototypes of the whole (padded) frame.
+    shape : tuple of int
+        Height and width of the frame, px; masks end there.
+
+    Returns
+    -------
+    masks : Masks
+        One for each row that is kept, its largest connected part, cropped to what it covers.
+    kept : ndarray of bool, shape (N,)
+        False where the mask is empty.
+    """
+    low = np.floor(boxes[:, :2]).astype(np.int64).clip(0)
+    high = np.minimum(np.ceil(boxes[:, 2:]).astype(np.int64), np.array([shape[1], shape[0]]))
+    kept = (high > low).all(axis=1)
+    first = (low // _PROTO_STRIDE - 1).clip(0)
+    last = np.minimum(-(-high // _PROTO_STRIDE) + 1, np.array([prototypes.shape[2], prototypes.shape[1]]))
+    crops: list[NDArray[np.bool_]] = []
+    corners: list[tuple[int, int]] = []
+    for i in np.flatnonzero(kept):
+        (x0, y0), (x1, y1), (u0, v0), (u1, v1) = low[i].tolist(), high[i].tolist(), first[i].tolist(), last[i].tolist()
+        window = prototypes[:, v0:v1, u0:u1].reshape(len(prototypes), -1)
+        coarse = (coefficients[i] @ window).reshape(v1 - v0, u1 - u0)
+        fine = cv2.resize(coarse, None, fx=_PROTO_STRIDE, fy=_PROTO_STRIDE, interpolation=cv2.INTER_LINEAR)
+        dy, dx = y0 - v0 * _PROTO_STRIDE, x0 - u0 * _PROTO_STRIDE
+        found = _largest_part(fine[dy : dy + y1 - y0, dx : dx + x1 - x0] > 0)
+        if found is None:
+            kept[i] = False
+            continue
+        crop, top, left = found
+        crops.append(crop)
+        corners.append((y0 + top, x0 + left))
+    return Masks.from_crops(crops, np.array(corners, np.int32).reshape(-1, 2)), kept
+
+
+def _largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] | None:
+    """Largest 8-connected part of a mask, cropped, with its row and column; None if the mask is empty."""
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_16U if mask.size < 65536 else cv2.CV_32S)
+    if n < 2:
+        return None
+    part = 1 if n == 2 else 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    x, y, w, h, _ = stats[part].tolist()
+    return labels[y : y + h, x : x + w] == part, y, x
+
+
+def inside_field(detections: Detections, field: BoolImage | None, least: float = 0.7) -> Detections:
+    """Drop detections of whose box less than `least` shows the specimen.
+
+    Parameters
+    ----------
+    detections : Detections
+        N rows.
+    field : ndarray of bool, shape (H, W), or None
+        Where the picture shows the specimen; None keeps everything.
+    least : float
+        Share of the box that must lie in the field.
+    """
+    if field is None or not len(detections):
+        return detections
+    sums = cv2.integral(field.view(np.uint8))
+    height, width = detections.shape
+    x = np.rint(detections.boxes[:, [0, 2]]).astype(np.int64).clip(0, width)
+    y = np.rint(detections.boxes[:, [1, 3]]).astype(np.int64).clip(0, height)
+    seen = sums[y[:, 1], x[:, 1]] - sums[y[:, 0], x[:, 1]] - sums[y[:, 1], x[:, 0]] + sums[y[:, 0], x[:, 0]]
+    area = np.maximum(1, (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0]))
+    good = seen >= least * area
+    return detections if good.all() else detections.take(good)

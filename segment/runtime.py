@@ -1,0 +1,199 @@
+"""Run an exported network: OpenVINO on the processor, ONNX Runtime where it has a graphics card or OpenVINO is absent."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.errors import ModelError
+
+Grey8 = NDArray[np.uint8]
+Outputs = tuple[NDArray[np.float32], ...]
+Tag = TypeVar("Tag")
+_InFlight: TypeAlias = tuple[Any | None, Grey8 | None, Tag]  # request, the picture it reads (kept alive), the caller's tag
+
+
+class Network(Protocol):
+    """A network from one grey picture to float arrays, without the leading axis of batches."""
+
+    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+        """Run over pictures of any sizes in order; outputs are valid until the next item is asked for."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Runtime, version, device and precision, for the manifest."""
+        ...
+
+
+def load_network(path: Path, *, runtime: str = "auto", precision: str = "auto", threads: int = 0) -> Network:
+    """Load an ONNX file with the runtime that suits the machine.
+
+    Parameters
+    ----------
+    path : Path
+        ONNX file whose input is float32 (1, 3, H, W), 0..1.
+    runtime : {"auto", "openvino", "onnxruntime"}
+        `auto` takes ONNX Runtime where it sees a CUDA card, else OpenVINO.
+    precision : {"auto", "f32"}
+        `auto` lets OpenVINO use bfloat16 where the processor has it.
+    threads : int
+        Processor threads; 0 takes all cores.
+
+    Raises
+    ------
+    ModelError
+        If the runtime is not installed or the file is not a network.
+    """
+    if runtime == "onnxruntime" or (runtime == "auto" and _has_cuda_runtime()):
+        return OnnxRuntimeNetwork(path, threads)
+    return OpenVinoNetwork(path, precision, threads)
+
+
+def _has_cuda_runtime() -> bool:
+    try:
+        import onnxruntime
+    except ImportError:
+        return False
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+class OpenVinoNetwork:
+    """A network on OpenVINO; takes 8-bit grey pictures, turns them into its three float channels itself.
+
+    One stream per core keeps every core busy with its own picture, so that the other work of a frame fills the pauses.
+    """
+
+    def __init__(self, path: Path, precision: str, threads: int) -> None:
+        try:
+            import openvino
+        except ImportError as error:
+            raise ModelError("openvino is not installed; install it with pip, or set segment.runtime to onnxruntime") from error
+        self._openvino = openvino
+        self._core = openvino.Core()
+        self._precision, self._threads = precision, threads or _cores()
+        try:
+            self._model = self._core.read_model(str(path))
+        except RuntimeError as error:
+            raise ModelError(f"{path}: not a network that OpenVINO can read ({str(error).splitlines()[0]}); expected an ONNX file") from error
+        self._take_grey_input()
+        self._shape: tuple[int, int] | None = None
+        self._requests: list[Any] = []
+
+    def _take_grey_input(self) -> None:
+        """Put grey bytes in front of the network: convert, scale to 0..1, and repeat for its three channels."""
+        from openvino import opset13 as ops
+
+        old = self._model.input(0)
+        channels = old.partial_shape[1].get_length()
+        grey = ops.parameter([1, 1, -1, -1], np.uint8, name="grey")
+        scaled = ops.multiply(ops.convert(grey, "f32"), ops.constant(np.float32(1 / 255)))
+        stacked = ops.concat([scaled] * channels, axis=1)
+        old_parameter = old.get_node()
+        for target in old.get_target_inputs():
+            target.replace_source_output(stacked.output(0))
+        self._model.add_parameters([grey])
+        self._model.remove_parameter(old_parameter)
+        self._model.validate_nodes_and_infer_types()
+
+    def _compile(self, shape: tuple[int, int]) -> None:
+        self._model.reshape([1, 1, *shape])
+        options = {"NUM_STREAMS": str(self._threads), "INFERENCE_NUM_THREADS": str(self._threads)}
+        if self._precision == "f32":
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        self._compiled = self._core.compile_model(self._model, "CPU", options)
+        # one request per stream, one waiting, one whose outputs are being read
+        self._requests = [self._compiled.create_infer_request() for _ in range(self._threads + 2)]
+        self._shape = shape
+
+    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+        """Run over pictures in order, several in flight; outputs are views, valid until the next item is asked for."""
+        waiting: deque[_InFlight[Tag]] = deque()
+        free = self._idle_requests()
+        for grey, tag in items:
+            if grey is not None and grey.shape != self._shape:
+                yield from _finished(waiting, free, keep=0)
+                self._compile((grey.shape[0], grey.shape[1]))
+                free = self._idle_requests()
+            request = None
+            if grey is not None:
+                request = free.popleft()
+                request.start_async({0: grey[None, None]}, share_inputs=True)
+            waiting.append((request, grey, tag))
+            yield from _finished(waiting, free, keep=self._threads + 1)
+        yield from _finished(waiting, free, keep=0)
+
+    def _idle_requests(self) -> deque[Any]:
+        """All requests, none of them running: a stream that was given up half-way leaves some in flight."""
+        for request in self._requests:
+            request.wait()
+        return deque(self._requests)
+
+    def describe(self) -> dict[str, Any]:
+        """Runtime, version, device and precision, for the manifest."""
+        facts = {
+            "runtime": "openvino",
+            "version": self._openvino.__version__,
+            "device": self._core.get_property("CPU", "FULL_DEVICE_NAME"),
+            "threads": self._threads,
+        }
+        if self._requests:
+            facts["precision"] = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        return facts
+
+
+def _finished(waiting: deque[_InFlight[Tag]], free: deque[Any], keep: int) -> Iterator[tuple[Outputs | None, Tag]]:
+    """Hand out the oldest results in order until no more than `keep` items wait; a request is free once its outputs were read."""
+    while len(waiting) > keep:
+        request, _, tag = waiting.popleft()
+        yield (None if request is None else _outputs(request)), tag
+        if request is not None:
+            free.append(request)
+
+
+def _outputs(request: Any) -> Outputs:
+    request.wait()
+    return tuple(request.get_output_tensor(i).data[0] for i in range(len(request.model_outputs)))
+
+
+class OnnxRuntimeNetwork:
+    """A network on ONNX Runtime, on a CUDA card where there is one."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ModelError("onnxruntime is not installed; install it with pip, or set segment.runtime to openvino") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or _cores()
+        wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+        except Exception as error:  # the library raises a family of its own without a public base class
+            raise ModelError(f"{path}: not a network that ONNX Runtime can read ({str(error).splitlines()[0]}); expected an ONNX file") from error
+        self._version = onnxruntime.__version__
+        self._input = self._session.get_inputs()[0]
+
+    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+        """Run over pictures in order, one at a time."""
+        for grey, tag in items:
+            if grey is None:
+                yield None, tag
+                continue
+            scaled = np.repeat(grey[None, None].astype(np.float32) / np.float32(255), self._input.shape[1], axis=1)
+            yield tuple(output[0] for output in self._session.run(None, {self._input.name: scaled})), tag
+
+    def describe(self) -> dict[str, Any]:
+        """Runtime, version and device, for the manifest."""
+        return {"runtime": "onnxruntime", "version": self._version, "device": self._session.get_providers()[0], "precision": "f32"}
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
