@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from insitrack.io.detections import Detections, Masks
+from insitrack.segment.postprocess import best_candidates, inside_field, masks_in_boxes, suppress_overlaps
+
+
+def test_masks_never_leave_their_boxes() -> None:
+    prototypes = np.ones((1, 32, 48), np.float32)  # inside everywhere
+    boxes = np.array([[3.2, 5.1, 20.7, 17.9], [100, 80, 400, 400]], np.float32)
+    masks, kept = masks_in_boxes(boxes, np.ones((2, 1), np.float32), prototypes, (120, 180))
+    assert kept.all()
+    assert masks.boxes().tolist() == [[3, 5, 21, 18], [100, 80, 180, 120]]
+
+
+def test_a_mask_follows_its_prototype_to_within_half_a_cell() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    disc = 9.0 - np.hypot(columns + 0.5 - 30, rows + 0.5 - 20)  # radius 9 cells, so 36 px
+    masks, _ = masks_in_boxes(np.array([[0, 0, 256, 256]], np.float32), np.ones((1, 1), np.float32), disc[None].astype(np.float32), (256, 256))
+    assert masks.area_px()[0] == pytest.approx(np.pi * 36**2, rel=0.01)
+    centre = np.argwhere(masks.dense((256, 256))[0]).mean(axis=0) + 0.5
+    assert centre == pytest.approx([80, 120], abs=0.2)
+
+
+def test_only_the_largest_part_of_a_mask_is_kept() -> None:
+    prototypes = np.full((1, 32, 32), -1.0, np.float32)
+    prototypes[0, 5:15, 5:15] = 1
+    prototypes[0, 25:28, 25:28] = 1
+    masks, _ = masks_in_boxes(np.array([[0, 0, 128, 128]], np.float32), np.ones((1, 1), np.float32), prototypes, (128, 128))
+    assert masks.corners[0].max() < 64
+
+
+def test_empty_masks_and_boxes_outside_the_frame_are_told() -> None:
+    boxes = np.array([[4, 4, 12, 12], [300, 4, 320, 12]], np.float32)
+    masks, kept = masks_in_boxes(boxes, -np.ones((2, 1), np.float32), np.ones((1, 32, 32), np.float32), (128, 128))
+    assert not kept.any()
+    assert len(masks) == 0
+
+
+def test_candidates_below_the_threshold_are_dropped_and_the_rest_come_strongest_first() -> None:
+    output = np.zeros((4 + 2 + 1, 3), np.float32)
+    output[:4] = np.array([[10, 20, 4, 6]] * 3).T
+    output[4], output[5] = [0.1, 0.3, 0.0], [0.2, 0.1, 0.9]
+    boxes, classes, scores, coefficients = best_candidates(output, 2, 0.25)
+    assert boxes[0].tolist() == [8, 17, 12, 23]
+    assert classes.tolist() == [1, 0]
+    assert scores.tolist() == pytest.approx([0.9, 0.3])
+    assert coefficients.shape == (2, 1)
+
+
+def test_two_thousand_separate_boxes_all_survive() -> None:
+    x, y = np.meshgrid(np.arange(50) * 20.0, np.arange(40) * 20.0)
+    corners = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+    boxes = np.concatenate([corners, corners + 10], axis=1)
+    assert len(suppress_overlaps(np.repeat(boxes, 3, axis=0), np.full(6000, 0.5, np.float32), 0.5)) == 2000
+
+
+def test_no_boxes_give_no_rows() -> None:
+    assert len(suppress_overlaps(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), 0.5)) == 0
+
+
+def test_detections_on_text_are_dropped_and_those_beside_it_stay() -> None:
+    masks = Masks.from_crops([np.ones((10, 10), bool)] * 3, [(5, 5), (5, 26), (5, 50)])
+    found = Detections(0, 0.0, (40, 80), masks.boxes(), np.ones(3, np.int64), np.ones(3, np.float32), masks)
+    field = np.ones((40, 80), bool)
+    field[:, 28:60] = False
+    assert inside_field(found, field).boxes[:, 0].tolist() == [5]
+    assert inside_field(found, None) is found

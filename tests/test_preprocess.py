@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insitrack.segment.preprocess import FieldConfig, find_field, stretch_to_8_bit
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def specimen(seed: int = 0, shape: tuple[int, int] = (240, 320)) -> np.ndarray:
+    """Grey mottle with dark blobs, 60..190."""
+    rng = np.random.default_rng(seed)
+    field = cv2.GaussianBlur(rng.normal(size=shape), (0, 0), 6)
+    blobs = np.zeros(shape)
+    for y, x in rng.integers(20, 200, (15, 2)):
+        cv2.circle(blobs, (int(x), int(y)), 6, 90, -1)
+    image = 140 + 20 * field / field.std() - cv2.GaussianBlur(blobs, (0, 0), 1.5) + rng.normal(size=shape) * 6
+    return np.clip(image, 20, 220).astype(np.uint8)
+
+
+@settings(max_examples=20, deadline=None)
+@given(gain=st.floats(0.2, 1.0), offset=st.integers(0, 30))
+def test_stretching_undoes_brightness_and_contrast(gain: float, offset: int) -> None:
+    image = specimen()
+    changed = np.clip(image * gain + offset, 0, 255).astype(np.uint8)
+    difference = np.abs(stretch_to_8_bit(changed).astype(int) - stretch_to_8_bit(image).astype(int))
+    assert np.median(difference) <= 3 / gain
+
+
+def test_sixteen_bit_frames_are_stretched_like_eight_bit_ones() -> None:
+    image = specimen()
+    assert np.abs(stretch_to_8_bit(image.astype(np.uint16) * 200).astype(int) - stretch_to_8_bit(image)).max() <= 1
+
+
+def test_a_flat_frame_is_stretched_without_dividing_by_zero() -> None:
+    assert stretch_to_8_bit(np.full((4, 5), 7, np.uint8)).shape == (4, 5)
+
+
+@pytest.mark.parametrize(("ink", "outline"), [(255, 0), (0, 255)])
+def test_text_and_scale_bar_leave_the_field_and_defects_stay(ink: int, outline: int) -> None:
+    image = specimen()
+    for colour, width in ((outline, 5), (ink, 2)):
+        cv2.putText(image, "100 nm", (20, 215), cv2.FONT_HERSHEY_SIMPLEX, 0.9, colour, width, cv2.LINE_AA)
+    cv2.rectangle(image, (20, 224), (120, 230), ink, -1)
+    field = find_field(image)
+    assert field is not None
+    assert not field[200:214, 30:110].any()
+    assert not field[226:228, 30:110].any()
+    assert field[:170].all()
+
+
+def test_a_flat_border_leaves_the_field() -> None:
+    image = specimen()
+    image[:, 280:] = 0
+    field = find_field(image)
+    assert field is not None
+    assert not field[:, 282:].any()
+    assert field[:, :260].all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_picture_without_overlays_is_all_field(seed: int) -> None:
+    assert find_field(specimen(seed)) is None
+
+
+def test_noise_is_not_taken_for_text() -> None:
+    assert find_field(np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)) is None
+
+
+def test_the_search_can_be_switched_off() -> None:
+    image = specimen()
+    image[:, 280:] = 0
+    assert find_field(image, FieldConfig(find_overlays=False)) is None
+
+
+@pytest.mark.skipif(not (REAL / "fecral-loops-111").is_dir(), reason="../shared/data is not there")
+def test_real_micrographs_without_overlays_are_nearly_all_field() -> None:
+    for path in sorted((REAL / "fecral-loops-111" / "images").iterdir())[::40]:
+        field = find_field(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        assert field is None or field.mean() > 0.97, path.name

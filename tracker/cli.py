@@ -1,0 +1,154 @@
+"""The `track` command. Heavy libraries are imported only by the subcommand that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from insitrack.io.errors import InsitrackError
+
+SUBCOMMANDS = ("synth", "doctor")
+
+_DESCRIPTION = """\
+Find, follow and measure crystal defects in in-situ electron-microscope movies.
+
+  track movie.mp4                                      everything into movie_track/
+  track movie.mp4 --nm-per-px 0.37 --thickness-nm 100 --material fecral --dose-rate 1e-3
+  track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
+  track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
+  track doctor                                         what is installed, and a self-test
+"""
+
+_EPILOG = """\
+SOURCE is a movie, a folder or glob of images, a TIFF stack, or synth:SCENE?key=value.
+Written to the output folder: tracks.csv series.csv summary.csv events.csv frames.csv annotated.mp4 report.html run.json
+Exit status: 0 done, 1 the run failed, 2 change something and retry.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given and given[0] == "synth":
+            return _synth(_synth_parser().parse_args(given[1:]))
+        if given and given[0] == "doctor":
+            _doctor_parser().parse_args(given[1:])
+            from insitrack.tracker.doctor import doctor
+
+            return doctor()
+        return _track(_track_parser().parse_args(given), given)
+    except InsitrackError as error:
+        print(f"track: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("track: stopped before the run began", file=sys.stderr)
+        return 1
+
+
+def _track_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="track", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="movie, folder, glob, TIFF stack or synth:SCENE")
+    add("--out", metavar="DIR", help="output folder (default: named after the source, here)")
+    add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
+    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel (default: what the file says)")
+    add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: the file's timestamps)")
+    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
+    add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
+    add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
+    add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
+    add("--conf", type=float, metavar="0..1", help="least confidence of a detection")
+    add("--start", type=float, metavar="S", help="first time to process")
+    add("--end", type=float, metavar="S", help="last time to process")
+    add("--every", type=int, metavar="N", help="process every N-th frame")
+    add("--no-video", action="store_true", help="write no annotated movie")
+    add("--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, for example segment.confidence=0.4; may be repeated")
+    add("--version", action="version", version=_version())
+    return parser
+
+
+def _synth_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="track synth", description="Draw a synthetic movie and write it with its exact truth.")
+    parser.add_argument("scene", nargs="?", default="loops", help="loops, two_beam, voids, precipitates, mixed, dense; or a whole synth: address")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for movie.mp4, truth.csv and truth.json")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--size", default="512", metavar="N or WxH", help="size of the picture, px")
+    parser.add_argument("--overwrite", action="store_true")
+    return parser
+
+
+def _doctor_parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="track doctor", description="Tell what is installed, which processor and codecs are used, and run a ten-frame self-test."
+    )
+
+
+def _version() -> str:
+    from insitrack import __version__
+
+    return f"insitrack {__version__}"
+
+
+def _synth(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from insitrack.io.synth import write_synth
+    from insitrack.tracker.run import check_folder
+
+    uri = (
+        options.scene
+        if options.scene.startswith("synth:")
+        else f"synth:{options.scene}?seed={options.seed}&frames={options.frames}&size={options.size}"
+    )
+    folder = Path(options.out)
+    check_folder(folder, options.overwrite)
+    write_synth(uri, folder)
+    print(f"{folder}: movie.mp4, truth.csv, truth.json")
+    return 0
+
+
+def _track(options: argparse.Namespace, given: list[str]) -> int:
+    from pathlib import Path
+
+    from insitrack.tracker.config import load_config
+    from insitrack.tracker.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.run import track
+
+    config = load_config(
+        Path(options.config) if options.config else None,
+        options.set,
+        {
+            "source.nm_per_px": options.nm_per_px,
+            "source.frame_interval_s": options.frame_interval_s,
+            "source.start_s": options.start,
+            "source.end_s": options.end,
+            "source.every": options.every,
+            "specimen.thickness_nm": options.thickness_nm,
+            "specimen.dose_rate_dpa_per_s": options.dose_rate,
+            "specimen.material": options.material,
+            "segment.confidence": options.conf,
+            "model": options.model,
+            "output.video": False if options.no_video else None,
+        },
+    )
+    with stop_on_interrupt() as stop, ProgressBar() as bar:
+        run = track(
+            options.source, options.out, config=config, overwrite=options.overwrite, progress=bar.update, stop=stop, command=["track", *given]
+        )
+    manifest = run.manifest
+    results = manifest["results"]
+    for warning in manifest["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    done = "stopped" if manifest["status"] == "interrupted" else "done"
+    print(
+        f"{done}: {results['processed']} frames, {results['tracks']} tracks, {results['frames_per_s']:.1f} frames/s; open {run.folder / 'report.html'}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

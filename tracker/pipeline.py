@@ -1,0 +1,231 @@
+"""The loop: source, segmenter, drift, linker, meter, sinks. Batch and live are the same code."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from insitrack.io.detections import Detections, Masks
+from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Source
+from insitrack.io.results import Measures, TrackedFrame
+from insitrack.io.sinks import Sink
+from insitrack.segment.base import Segmenter
+from insitrack.segment.preprocess import FieldConfig, find_field
+from insitrack.tracker.link import Linked, Linker
+from insitrack.tracker.measure import MeasureConfig, measure
+from insitrack.tracker.motion import DriftEstimator
+from insitrack.tracker.series import SeriesMeter
+
+Shift = tuple[float, float]
+Progress = Callable[["Tally"], None]
+_READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of a run, for the progress bar and the manifest."""
+
+    frames: int = 0
+    processed: int = 0
+    damaged: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    gap: int = 0
+    detections: int = 0
+    over_cap: int = 0
+    tracks: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def count(self, tracked: TrackedFrame, n_over_cap: int) -> None:
+        """Take one source frame into account."""
+        self.frames += 1
+        status = "processed" if isinstance(tracked.frame, Frame) else tracked.frame.status
+        setattr(self, status, getattr(self, status) + 1)
+        self.detections += int(np.count_nonzero(tracked.observed))
+        self.over_cap += n_over_cap
+        self.tracks += sum(event.kind == "birth" for event in tracked.events)
+
+    @property
+    def frames_per_s(self) -> float:
+        """Frames processed per second of wall time so far."""
+        return self.processed / max(1e-9, time.perf_counter() - self.started)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A source frame after the first stage: decoded, its field found, its drift known."""
+
+    item: Frame | MissingFrame
+    field: BoolImage | None
+    shift_px: Shift
+
+
+class Reader:
+    """Decodes frames, finds their field and their drift in a thread of its own, a few frames ahead of the network."""
+
+    def __init__(self, source: Source, fields: FieldConfig, drift: DriftEstimator) -> None:
+        self._source, self._fields, self._drift = source, fields, drift
+        self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(_READ_AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():  # the thread may be waiting for room
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Looked]:
+        while (looked := self._queue.get()) is not None:
+            if isinstance(looked, BaseException):
+                raise looked
+            yield looked
+
+    def _work(self) -> None:
+        try:
+            for item in self._source:
+                if self._stop.is_set():
+                    break
+                self._queue.put(self._look(item))
+            self._queue.put(None)
+        except BaseException as error:  # handed to the thread that waits for frames, which raises it
+            self._queue.put(error)
+
+    def _look(self, item: Frame | MissingFrame) -> Looked:
+        if isinstance(item, MissingFrame):
+            return Looked(item, None, (float("nan"), float("nan")))
+        area = find_field(item.image, self._fields)
+        return Looked(item, area, self._drift.update(item, area).shift_px)
+
+
+def run(
+    source: Source,
+    segmenter: Segmenter,
+    linker: Linker,
+    meter: SeriesMeter,
+    sinks: Sequence[Sink],
+    *,
+    calibration: Calibration,
+    fields: FieldConfig,
+    drift: DriftEstimator,
+    sizes: MeasureConfig,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Tally:
+    """Process a source to its end, or until `stop` is set; every source frame reaches every sink once, in order.
+
+    Parameters
+    ----------
+    source : Source
+        Frames.
+    segmenter : Segmenter
+        Finds defects.
+    linker : Linker
+        Follows them.
+    meter : SeriesMeter
+        Makes the rows of the series.
+    sinks : sequence of Sink
+        Where results go.
+    calibration : Calibration
+        Scale and thickness.
+    fields : FieldConfig
+        How overlays and borders are found.
+    drift : DriftEstimator
+        Follows the stage.
+    sizes : MeasureConfig
+        Definitions of size.
+    progress : callable, optional
+        Called with the running counts after every source frame.
+    stop : threading.Event, optional
+        Set it to end the run after the frame in hand; everything written stays complete.
+
+    Returns
+    -------
+    Tally
+        Counts.
+    """
+    tally = Tally()
+    with ExitStack() as stack:
+        threads = cv2.getNumThreads()
+        stack.callback(cv2.setNumThreads, threads)
+        cv2.setNumThreads(1)  # the cores are busy with the network; splitting small pictures further only adds waiting
+        for sink in sinks:
+            stack.enter_context(sink)
+        reader = stack.enter_context(Reader(source, fields, drift))
+        items = ((looked.item if isinstance(looked.item, Frame) else None, looked.field, looked) for looked in reader)
+        for detections, looked in segmenter.stream(items):
+            tracked = _follow(detections, looked, linker, meter, calibration, sizes)
+            for sink in sinks:
+                sink.write(tracked)
+            tally.count(tracked, 0 if detections is None else detections.n_over_cap)
+            if progress is not None:
+                progress(tally)
+            if stop is not None and stop.is_set():
+                break
+        remaining = linker.finish()
+        for sink in sinks:
+            sink.finish(remaining)
+    return tally
+
+
+def _follow(
+    detections: Detections | None, looked: Looked, linker: Linker, meter: SeriesMeter, calibration: Calibration, sizes: MeasureConfig
+) -> TrackedFrame:
+    """Everything after the network for one source frame."""
+    item = looked.item
+    if detections is None or isinstance(item, MissingFrame):
+        missing = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "damaged")
+        nothing = Detections.empty(missing.index, missing.t_s, (0, 0))
+        series = () if missing.status == "skipped" else meter.missing(missing)
+        return TrackedFrame(missing, nothing, measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool), series=series)
+    local = calibration if looked.field is None else replace(calibration, field=looked.field)
+    measures = measure(detections, local, sizes)
+    linked = linker.update(detections, measures, looked.shift_px)
+    everything, sizes_of_all, ids, observed = _with_coasting(replace(detections, labels=linked.track_labels), measures, linked)
+    series = meter.rows(
+        item.index,
+        item.t_s,
+        everything,
+        sizes_of_all,
+        observed,
+        linked.births_by_class,
+        linked.deaths_by_class,
+        field=looked.field,
+    )
+    return TrackedFrame(item, everything, sizes_of_all, ids, observed, looked.shift_px, series, linked.events, linked.finished)
+
+
+def _with_coasting(detections: Detections, measures: Measures, linked: Linked) -> tuple[Detections, Measures, np.ndarray, np.ndarray]:
+    """Append the defects that are alive in a gap to those that were seen."""
+    coasting = linked.coasting
+    observed = np.concatenate([np.ones(len(detections), bool), np.zeros(len(coasting.track_ids), bool)])
+    if not len(coasting.track_ids):
+        return detections, measures, linked.track_ids, observed
+    late = coasting.detections
+    both = replace(
+        detections,
+        boxes=np.concatenate([detections.boxes, late.boxes]),
+        labels=np.concatenate([detections.labels, late.labels]),
+        scores=np.concatenate([detections.scores, late.scores]),
+        masks=Masks(
+            np.concatenate([detections.masks.pixels, late.masks.pixels]),
+            np.concatenate([detections.masks.corners, late.masks.corners]),
+            np.concatenate([detections.masks.sizes, late.masks.sizes]),
+        ),
+    )
+    joined = Measures(*(np.concatenate([getattr(measures, name), getattr(coasting.measures, name)]) for name in Measures.__slots__))
+    return both, joined, np.concatenate([linked.track_ids, coasting.track_ids]), observed

@@ -1,0 +1,322 @@
+"""One whole job: settings and a source in, an output folder out. The command and the Python door both come here."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from insitrack.io import tables
+from insitrack.io.annotate import AnnotatedMovieSink, PictureSink
+from insitrack.io.errors import OutputError
+from insitrack.io.frames import Calibration, Source
+from insitrack.io.manifest import RunManifest
+from insitrack.io.report import write_report
+from insitrack.io.sinks import Sink, TableSink
+from insitrack.io.sources import open_source
+from insitrack.segment.base import Segmenter, load_segmenter
+from insitrack.tracker import pipeline
+from insitrack.tracker.config import RunConfig, load_config
+from insitrack.tracker.link import Linker
+from insitrack.tracker.materials import load_material
+from insitrack.tracker.motion import DriftEstimator
+from insitrack.tracker.series import SeriesMeter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
+OUTPUTS = (*tables.TABLES, MOVIE, REPORT, MANIFEST)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, and its tables as DataFrames.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    """
+
+    folder: Path
+
+    @cached_property
+    def tracks(self) -> pd.DataFrame:
+        """One row per defect and frame."""
+        return tables.TRACKS.read(self.folder / tables.TRACKS.file)
+
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """One row per frame and class, and class `all`."""
+        return tables.SERIES.read(self.folder / tables.SERIES.file)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row per track."""
+        return tables.SUMMARY.read(self.folder / tables.SUMMARY.file)
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """One row per event."""
+        return tables.EVENTS.read(self.folder / tables.EVENTS.file)
+
+    @cached_property
+    def frames(self) -> pd.DataFrame:
+        """One row per source frame."""
+        return tables.FRAMES.read(self.folder / tables.FRAMES.file)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """`run.json`: settings, origins, versions, warnings, results."""
+        import json
+
+        manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+        return manifest
+
+
+def default_folder(uri: str) -> Path:
+    """Name the output folder after the source, in the current directory.
+
+    Examples
+    --------
+    >>> default_folder("movies/anneal.mp4").name, default_folder("synth:loops?seed=7").name
+    ('anneal_track', 'synth_loops_seed_7_track')
+    """
+    stem = Path(uri).stem if "?" not in uri and ":" not in uri else uri
+    return Path(re.sub(r"[^\w.-]+", "_", stem).strip("_") + "_track")
+
+
+def track(
+    uri: str | Path,
+    out: str | Path | None = None,
+    *,
+    config: RunConfig | None = None,
+    overwrite: bool = False,
+    progress: Callable[[pipeline.Tally, int | None], None] | None = None,
+    stop: threading.Event | None = None,
+    command: Sequence[str] | None = None,
+    **options: Any,
+) -> Run:
+    """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
+
+    Parameters
+    ----------
+    uri : str or Path
+        Movie, folder or glob of images, TIFF stack, microscope file, or `synth:loops?seed=7`.
+    out : str or Path, optional
+        Output folder; by default named after the source, in the current directory.
+    config : RunConfig, optional
+        Settings; by default those of `configs/default.toml`.
+    overwrite : bool
+        Replace an earlier run in the same folder.
+    progress : callable, optional
+        Called with the running counts and the number of frames (None if unknown) after every source frame.
+    stop : threading.Event, optional
+        Set it to end the run after the frame in hand.
+    command : sequence of str, optional
+        Command line for the manifest.
+    **options
+        Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`, `model`, `confidence`,
+        `start_s`, `end_s`, `every`, `video`.
+
+    Returns
+    -------
+    Run
+        The folder and its tables.
+
+    Raises
+    ------
+    InsitrackError
+        If the source, a setting, the model or the output folder is not usable; nothing is written then.
+
+    Examples
+    --------
+    >>> import insitrack, tempfile
+    >>> run = insitrack.track("synth:loops?seed=1&frames=3&size=128", tempfile.mkdtemp(), video=False)
+    >>> len(run.frames)
+    3
+    """
+    config = _with_options(config or RunConfig(), options)
+    uri = str(uri)
+    folder = Path(out) if out is not None else default_folder(uri)
+    check_folder(folder, overwrite)
+    source = open_source(uri, **dataclasses.asdict(_source_choice(config)))
+    try:
+        job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]))
+        return job.execute(progress, stop)
+    finally:
+        source.close()
+
+
+_SHORT = {
+    "nm_per_px": "source",
+    "nm_per_px_sd": "source",
+    "frame_interval_s": "source",
+    "start_s": "source",
+    "end_s": "source",
+    "every": "source",
+    "thickness_nm": "specimen",
+    "thickness_sd_nm": "specimen",
+    "dose_rate_dpa_per_s": "specimen",
+    "material": "specimen",
+    "confidence": "segment",
+    "video": "output",
+}
+
+
+def _with_options(config: RunConfig, options: dict[str, Any]) -> RunConfig:
+    """Put single options over a configuration, through the same checks as a TOML file."""
+    if not options:
+        return config
+    dotted = {f"{_SHORT[name]}.{name}" if name in _SHORT else name: value for name, value in options.items()}
+    changed = load_config(options=dotted)
+    for section in {name.split(".")[0] for name in dotted}:
+        if section == "model":
+            config = dataclasses.replace(config, model=changed.model)
+            continue
+        keys = [name.split(".")[1] for name in dotted if name.startswith(section + ".")]
+        merged = dataclasses.replace(getattr(config, section), **{key: getattr(getattr(changed, section), key) for key in keys})
+        config = dataclasses.replace(config, **{section: merged})
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class _SourceChoice:
+    nm_per_px: float | None
+    frame_interval_s: float | None
+    start_s: float | None
+    end_s: float | None
+    every: int
+
+
+def _source_choice(config: RunConfig) -> _SourceChoice:
+    chosen = config.source
+    return _SourceChoice(chosen.nm_per_px, chosen.frame_interval_s, chosen.start_s, chosen.end_s, chosen.every)
+
+
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Refuse to write over anything, unless asked to."""
+    if folder.is_file():
+        raise OutputError(f"--out {folder}: is a file; expected a folder, new or empty")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputError(f"--out {folder}: exists and is not empty; choose another folder or add --overwrite")
+
+
+class _Job:
+    """The parts of one run, put together; nothing is written before all of them are known to work."""
+
+    def __init__(self, source: Source, config: RunConfig, folder: Path, command: list[str]) -> None:
+        self.source, self.config, self.folder = source, config, folder
+        material = None if config.specimen.material is None else load_material(config.specimen.material)
+        self.segmenter: Segmenter = load_segmenter(config.model, config.segment)
+        self.calibration = _calibration(source, config)
+        self.meter = SeriesMeter(
+            config.series,
+            self.calibration,
+            class_names=tuple(self.segmenter.describe()["classes"]),
+            material=material,
+            dose_rate_dpa_per_s=config.specimen.dose_rate_dpa_per_s,
+        )
+        self.manifest = RunManifest(
+            command=command,
+            source=source.describe(),
+            model=self.segmenter.describe(),
+            calibration={f.name: getattr(self.calibration, f.name) for f in dataclasses.fields(Calibration) if f.name != "field"},
+            settings=config.plain(),
+            material={} if material is None else material.provenance(),
+            started=_now(),
+        )
+
+    def execute(self, progress: Callable[[pipeline.Tally, int | None], None] | None, stop: threading.Event | None) -> Run:
+        """Run the loop and write everything; a failure leaves what was done readable and says so in the manifest."""
+        self._make_folder()
+        pictures = PictureSink(nm_per_px=self.calibration.nm_per_px)
+        sinks: list[Sink] = [TableSink(self.folder), pictures]
+        if self.config.output.video:
+            sinks.append(AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px))
+        self.manifest.write(self.folder / MANIFEST)
+        try:
+            tally = pipeline.run(
+                self.source,
+                self.segmenter,
+                Linker(self.config.link),
+                self.meter,
+                sinks,
+                calibration=self.calibration,
+                fields=self.config.field,
+                drift=DriftEstimator(self.config.drift),
+                sizes=self.config.measure,
+                progress=None if progress is None else (lambda tally: progress(tally, self.source.n_frames)),
+                stop=stop,
+            )
+        except BaseException:
+            self._close("failed", {})
+            raise
+        self.manifest.warnings = self._warnings(tally)
+        self._close("interrupted" if stop is not None and stop.is_set() else "done", _results(tally))
+        write_report(self.folder, pictures.pictures(), self.manifest)
+        return Run(self.folder)
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in OUTPUTS:  # of an earlier run; anything else in the folder is the user's
+                (self.folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+    def _warnings(self, tally: pipeline.Tally) -> list[str]:
+        warnings = [*getattr(self.source, "warnings", []), *self.meter.warnings]
+        if self.source.time_origin.startswith("assumed"):
+            warnings.append(f"time is {self.source.time_origin}; give the true interval with --frame-interval-s")
+        if tally.over_cap:
+            warnings.append(
+                f"{tally.over_cap} detections were thrown away by segment.max_detections = {self.config.segment.max_detections}; raise it with --set"
+            )
+        if not tally.processed:
+            warnings.append("no frame was processed; check --start, --end and --every")
+        return warnings
+
+    def _close(self, status: str, results: dict[str, Any]) -> None:
+        self.manifest.status, self.manifest.finished, self.manifest.results = status, _now(), results
+        self.manifest.model = self.segmenter.describe()
+        self.manifest.source = self.source.describe()
+        self.manifest.write(self.folder / MANIFEST)
+
+
+def _calibration(source: Source, config: RunConfig) -> Calibration:
+    specimen = config.specimen
+    known = specimen.thickness_nm is not None
+    spread = (
+        specimen.thickness_sd_nm if specimen.thickness_sd_nm is not None else config.series.thickness_sd_relative * (specimen.thickness_nm or 0.0)
+    )
+    return dataclasses.replace(
+        source.calibration,
+        nm_per_px_sd=config.source.nm_per_px_sd or source.calibration.nm_per_px_sd,
+        thickness_nm=specimen.thickness_nm if known else source.calibration.thickness_nm,
+        thickness_sd_nm=spread if known else source.calibration.thickness_sd_nm,
+    )
+
+
+def _results(tally: pipeline.Tally) -> dict[str, Any]:
+    names = ("frames", "processed", "damaged", "dropped", "skipped", "gap", "detections", "tracks")
+    return {**{name: getattr(tally, name) for name in names}, "frames_per_s": round(tally.frames_per_s, 3), "peak_memory_mb": _peak_memory_mb()}
+
+
+def _peak_memory_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
