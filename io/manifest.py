@@ -14,6 +14,8 @@ from typing import Any
 from insitrack.io.errors import OutputError
 
 PACKAGES = ("insitrack", "numpy", "pandas", "opencv-python", "av", "openvino", "onnxruntime", "torch", "scipy")
+HASHED_WHOLE_BYTES = 2 << 30
+HASHED_END_BYTES = 64 << 20
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,6 +89,24 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hex, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Identify a source file: its size and SHA-256; of a file above 2 GB only the first and last 64 MB are hashed, and that is said.
+
+    Returns
+    -------
+    dict
+        `bytes`, `sha256` and `sha256_of`.
+    """
+    size = path.stat().st_size
+    if size <= HASHED_WHOLE_BYTES:
+        return {"bytes": size, "sha256": file_sha256(path), "sha256_of": "the whole file"}
+    with path.open("rb") as stream:
+        digest = hashlib.sha256(stream.read(HASHED_END_BYTES))
+        stream.seek(-HASHED_END_BYTES, 2)
+        digest.update(stream.read(HASHED_END_BYTES))
+    return {"bytes": size, "sha256": digest.hexdigest(), "sha256_of": f"the first and last {HASHED_END_BYTES >> 20} MiB"}
 
 
 def _plain(value: Any) -> Any:

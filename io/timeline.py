@@ -1,0 +1,165 @@
+"""The time axis of a source: which frames the user asked for, and times that always increase."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from insitrack.io.errors import SettingsError
+from insitrack.io.frames import Frame, MissingFrame, Source
+
+_SHARE_AFTER_REPEAT = 0.5  # a repeated time lies, as far as anybody knows, in the middle of the interval that it stands for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which frames of a source to process; the others stay in the account as `skipped`.
+
+    Parameters
+    ----------
+    start_s, end_s : float or None
+        First and last time to process, s, both included, on the source's own time axis, which starts with its first frame.
+    every : int
+        Process the frames whose number in the source is a multiple of this.
+
+    Raises
+    ------
+    SettingsError
+        If a time is not finite, the end lies before the start, or `every` is less than 1.
+
+    Examples
+    --------
+    >>> Selection(start_s=2.0, every=5).excludes(6, 3.0)
+    'not a multiple of --every 5'
+    """
+
+    start_s: float | None = None
+    end_s: float | None = None
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        for option, value in (("--start-s", self.start_s), ("--end-s", self.end_s)):
+            if value is not None and not math.isfinite(value):
+                raise SettingsError(f"{option} {value}: expected a time in seconds from the first frame; leave it out for no limit")
+        if self.start_s is not None and self.end_s is not None and self.end_s < self.start_s:
+            raise SettingsError(f"--end-s {self.end_s}: expected a time after --start-s {self.start_s}; swap them or leave one out")
+        if self.every < 1:
+            raise SettingsError(f"--every {self.every}: expected a whole number from 1 (every frame) upward")
+
+    def excludes(self, index: int, t_s: float) -> str:
+        """Say why a frame is not wanted, or return an empty text if it is."""
+        if self.start_s is not None and t_s < self.start_s:
+            return f"before --start-s {self.start_s:g}"
+        if self.is_past(t_s):
+            return f"after --end-s {self.end_s:g}"
+        return f"not a multiple of --every {self.every}" if index % self.every else ""
+
+    def is_past(self, t_s: float) -> bool:
+        """Whether no later frame can be wanted."""
+        return self.end_s is not None and t_s > self.end_s
+
+
+EVERYTHING = Selection()
+
+
+class Clock:
+    """Turns the timestamps of a source into times that strictly increase, and counts what it had to repair.
+
+    A frame without a timestamp follows the last one by the nominal interval; a timestamp that does not increase by half of it.
+
+    Parameters
+    ----------
+    nominal_s : float
+        Usual interval between frames, s.
+    override_s : float or None
+        Interval given by the user, s: the timestamps are then ignored.
+
+    Examples
+    --------
+    >>> clock = Clock(1.0)
+    >>> [clock.time(i, t) for i, t in enumerate([0.0, 1.0, 1.0, 2.0])], clock.repaired
+    ([0.0, 1.0, 1.5, 2.0], 1)
+    """
+
+    def __init__(self, nominal_s: float, override_s: float | None = None) -> None:
+        self.nominal_s = nominal_s
+        self.override_s = override_s
+        self.repaired = 0
+        self._last: float | None = None
+
+    def time(self, index: int, stamp_s: float | None) -> float:
+        """Time of the next frame, s."""
+        if self.override_s is not None:
+            return index * self.override_s
+        last = self._last
+        if stamp_s is None:
+            self.repaired += 1
+            stamp_s = 0.0 if last is None else last + self.nominal_s
+        elif last is not None and stamp_s <= last:
+            self.repaired += 1
+            stamp_s = last + self.nominal_s * _SHARE_AFTER_REPEAT
+        self._last = stamp_s
+        return stamp_s
+
+
+def check_interval(frame_interval_s: float | None) -> None:
+    """Refuse a frame interval that is not a positive number of seconds.
+
+    Raises
+    ------
+    SettingsError
+        If it is zero, negative or not finite.
+    """
+    if frame_interval_s is not None and not (math.isfinite(frame_interval_s) and frame_interval_s > 0):
+        raise SettingsError(f"--frame-interval-s {frame_interval_s}: expected a positive number of seconds; leave it out to use timestamps")
+
+
+class SelectedSource:
+    """Any source, with the frames that the user did not ask for marked as skipped, and its times replaced if so asked.
+
+    Parameters
+    ----------
+    source : Source
+        Where the frames come from.
+    selection : Selection
+        Which of them to process.
+    frame_interval_s : float or None
+        Replaces the times of the source: frame number times this, s.
+    """
+
+    def __init__(self, source: Source, selection: Selection = EVERYTHING, frame_interval_s: float | None = None) -> None:
+        check_interval(frame_interval_s)
+        self.source = source
+        self.selection = selection
+        self.frame_interval_s = frame_interval_s
+        self.name = source.name
+        self.calibration = source.calibration
+        self.time_origin = source.time_origin if frame_interval_s is None else "command line"
+        self.n_frames = source.n_frames
+
+    def __iter__(self) -> Iterator[Frame | MissingFrame]:
+        for item in self.source:
+            t_s = item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s
+            reason = self.selection.excludes(item.index, t_s)
+            if reason:
+                yield MissingFrame(item.index, t_s, "skipped", reason)
+            elif isinstance(item, Frame):
+                yield Frame(item.index, t_s, item.image)
+            else:
+                yield MissingFrame(item.index, t_s, item.status, item.reason)
+
+    def __getattr__(self, name: str) -> Any:
+        # Whatever else the source offers, such as the truth of a synthetic movie, stays in reach.
+        if name == "source":
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the manifest."""
+        return {**self.source.describe(), "time_origin": self.time_origin}
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
