@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -105,16 +106,39 @@ class Table:
         """
         import pandas as pd
 
+        with self._naming_bad_cells(path):
+            return pd.read_csv(path, **self._reading(path, columns))
+
+    def chunks(self, path: Path, columns: Sequence[str] | None = None, rows: int = 100_000) -> Iterator[pd.DataFrame]:
+        """Read the file like `read`, but piece by piece, so that memory stays flat however long the run was.
+
+        Raises
+        ------
+        TableError
+            If the file is missing, a column is missing, or a cell is not of its column's type.
+        """
+        import pandas as pd
+
+        with self._naming_bad_cells(path), pd.read_csv(path, chunksize=rows, **self._reading(path, columns)) as pieces:
+            yield from pieces
+
+    def _reading(self, path: Path, columns: Sequence[str] | None) -> dict[str, Any]:
+        """Check the header; return what pandas needs to know."""
         if not path.is_file():
             raise TableError(f"{path}: no such table; expected the output folder of a run")
-        header = path.open(encoding="utf-8").readline().strip().split(",")
+        with path.open(encoding="utf-8") as stream:
+            header = stream.readline().strip().split(",")
         absent = [name for name in self.names if name not in header]
         if absent:
             raise TableError(f"{path}: line 1 lacks the column {absent[0]!r}; expected {', '.join(self.names)}")
         types = {"int": "int64", "bool": "int8", "text": "str", "float": "float64"}
-        wanted = [column for column in self.columns if columns is None or column.name in columns]
+        wanted = {column.name: types[column.kind] for column in self.columns if columns is None or column.name in columns}
+        return {"usecols": list(wanted), "dtype": wanted}
+
+    @contextmanager
+    def _naming_bad_cells(self, path: Path) -> Iterator[None]:
         try:
-            return pd.read_csv(path, usecols=[c.name for c in wanted], dtype={c.name: types[c.kind] for c in wanted})
+            yield
         except ValueError as error:
             raise TableError(f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists") from error
 
@@ -226,3 +250,20 @@ FRAMES = Table(
 )
 
 TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMMARY, EVENTS, FRAMES)}
+
+
+def describe_columns() -> str:
+    """Every table and column as a Markdown page; `docs/tables.md` is this text."""
+    lines = ["# Tables of a run", "", "Comma-separated, UTF-8, one header line; an empty cell means not known.", ""]
+    for table in TABLES.values():
+        lines += [f"## {table.file}", "", f"One row per {table.one_row_per}.", "", "| column | unit | meaning |", "|---|---|---|"]
+        lines += [f"| `{column.name}` | {_raised(column.unit)} | {column.meaning} |" for column in table.columns]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _raised(unit: str) -> str:
+    """Write exponents as superscripts."""
+    for plain, raised in (("^-2", "⁻²"), ("^-3", "⁻³"), ("^2", "²")):
+        unit = unit.replace(plain, raised)
+    return unit

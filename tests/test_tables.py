@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from insitrack.io.errors import TableError
-from insitrack.io.tables import EVENTS, FRAMES, SERIES, TABLES, TRACKS
+from insitrack.io.tables import EVENTS, FRAMES, SERIES, TABLES, TRACKS, describe_columns
 
 CONTRACT = {
     "tracks.csv": "frame t_s track_id defect_class score x_px y_px x1_px y1_px x2_px y2_px area_px major_px minor_px angle_deg on_edge "
@@ -61,3 +61,10 @@ def test_text_in_a_number_is_refused(tmp_path: Path) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="no such table"):
         SERIES.read(tmp_path / "series.csv")
+
+
+def test_the_page_of_columns_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "tables.md"
+    assert page.read_text(encoding="utf-8") == describe_columns(), (
+        "python -c 'from insitrack.io.tables import *; print(describe_columns(), end=\"\")' > docs/tables.md"
+    )

@@ -144,9 +144,8 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
     for warning in manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     done = "stopped" if manifest["status"] == "interrupted" else "done"
-    print(
-        f"{done}: {results['processed']} frames, {results['tracks']} tracks, {results['frames_per_s']:.1f} frames/s; open {run.folder / 'report.html'}"
-    )
+    counts = f"{results['processed']} frames, {results['tracks']} tracks, {results['frames_per_s']:.1f} frames/s"
+    print(f"{done}: {counts}; open {run.folder / 'report.html'}")
     return 0
 
 

@@ -168,7 +168,7 @@ def run(
         reader = stack.enter_context(Reader(source, fields, drift))
         items = ((looked.item if isinstance(looked.item, Frame) else None, looked.field, looked) for looked in reader)
         for detections, looked in segmenter.stream(items):
-            tracked = _follow(detections, looked, linker, meter, calibration, sizes)
+            tracked = follow(detections, looked, linker, meter, calibration, sizes)
             for sink in sinks:
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
@@ -182,7 +182,7 @@ def run(
     return tally
 
 
-def _follow(
+def follow(
     detections: Detections | None, looked: Looked, linker: Linker, meter: SeriesMeter, calibration: Calibration, sizes: MeasureConfig
 ) -> TrackedFrame:
     """Everything after the network for one source frame."""

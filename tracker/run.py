@@ -279,7 +279,7 @@ class _Job:
             warnings.append(f"time is {self.source.time_origin}; give the true interval with --frame-interval-s")
         if tally.over_cap:
             warnings.append(
-                f"{tally.over_cap} detections were thrown away by segment.max_detections = {self.config.segment.max_detections}; raise it with --set"
+                f"{tally.over_cap} detections were thrown away by segment.max_detections = {self.config.segment.max_detections}; raise it"
             )
         if not tally.processed:
             warnings.append("no frame was processed; check --start, --end and --every")

@@ -1,0 +1,261 @@
+"""Speed of the whole job, against `yolo track` and against the bare network, in one run on one machine.
+
+The movie is drawn here: 1024 x 1024 grey H.264 with about 100 defects a frame. `yolo track` gets the same weights, the same input
+size, ByteTrack, `save=True` and streaming; its rate is taken between two movies of different length, so that start-up does not
+count against it. Ours is taken the same way. The parts are interleaved and repeated, because machines are noisy.
+
+    python benchmarks/throughput.py [--frames 200] [--repeats 3]
+
+writes benchmarks/throughput.json and benchmarks/throughput.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+SIZE, DEFECTS = 1024, 110
+YOLO = """
+import os, sys, time
+os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false")
+from ultralytics import YOLO, settings
+settings.update({"sync": False})
+import torch
+model = YOLO(sys.argv[1])
+threads = int(sys.argv[3])
+started = None
+n = 0
+options = dict(imgsz=int(sys.argv[5]), tracker="bytetrack.yaml", save=True, stream=True, verbose=False, device="cpu", project=sys.argv[4])
+for result in model.track(sys.argv[2], **options):
+    if n == 0 and threads:
+        torch.set_num_threads(threads)
+    n += 1
+    if n == 3:  # the first frames carry the warm-up
+        started = time.perf_counter()
+print("RATE", (n - 3) / (time.perf_counter() - started), torch.get_num_threads(), len(result.boxes))
+"""
+
+
+def draw_movie(folder: Path, frames: int) -> Path:
+    from insitrack.io.synth import write_synth
+
+    write_synth(f"synth:loops?seed=11&frames={frames}&size={SIZE}&n={DEFECTS}&drift=0.5", folder)
+    return folder / "movie.mp4"
+
+
+def shorten(movie: Path, frames: int) -> Path:
+    """First frames of a movie, re-encoded the same way."""
+    from insitrack.io.frames import Frame
+    from insitrack.io.sources import open_source
+    from insitrack.io.video import MovieWriter
+
+    short = movie.with_name(f"short{frames}.mp4")
+    source = open_source(str(movie))
+    with MovieWriter(short, fps=10.0, pixel_format="gray") as writer:
+        for item in source:
+            if item.index >= frames:
+                break
+            assert isinstance(item, Frame)
+            writer.write(item.image, item.t_s)
+    source.close()
+    return short
+
+
+def rate_of_yolo(weights: Path, movie: Path, threads: int, folder: Path) -> float:
+    """Frames per second of `yolo track`; threads 0 leaves what it sets itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", YOLO, str(weights), str(movie), str(threads), str(folder)], capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RATE")]
+    if not lines:
+        raise SystemExit(f"yolo track failed:\n{done.stderr[-2000:]}")
+    return float(lines[0].split()[1])
+
+
+def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
+    """Frames per second of the whole job after its first ten frames, in this process, and detections per frame."""
+    from insitrack.tracker.run import track
+
+    times: list[float] = []
+    given = {"nm_per_px": 0.5, "thickness_nm": 100.0, "material": "fecral"}
+    run = track(movie, folder, video=video, overwrite=True, progress=lambda *_: times.append(time.perf_counter()), **given)
+    # the movie is complete only after the last frame is encoded: the end of the run counts, not that of the loop
+    rate = (len(times) - 10) / (time.perf_counter() - times[9])
+    return rate, run.manifest["results"]["detections"] / run.manifest["results"]["processed"]
+
+
+def rate_of_network(movie: Path, frames: int = 60) -> float:
+    """Frames per second of the bare network on the same runtime: pictures ready in memory, outputs thrown away."""
+    from insitrack.segment.base import find_model
+    from insitrack.segment.runtime import load_network
+
+    network = load_network(find_model("loops").weights)
+    pictures = decoded(movie, 12)
+    for _ in network.stream((picture, None) for picture in pictures):
+        pass
+    started = time.perf_counter()
+    for _ in network.stream((pictures[i % len(pictures)], None) for i in range(frames)):
+        pass
+    return frames / (time.perf_counter() - started)
+
+
+def decoded(movie: Path, frames: int) -> list[Any]:
+    from insitrack.io.frames import Frame
+    from insitrack.io.sources import open_source
+
+    source = open_source(str(movie))
+    pictures = []
+    for item in source:
+        if isinstance(item, Frame):
+            pictures.append(item.image)
+        if len(pictures) == frames:
+            break
+    source.close()
+    return pictures
+
+
+def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]:
+    """Core time per frame of each stage, ms, every stage run alone and in turn: processor time of the process, all threads."""
+    from insitrack.io.annotate import AnnotatedMovieSink
+    from insitrack.io.frames import Frame
+    from insitrack.io.sinks import TableSink
+    from insitrack.io.sources import open_source
+    from insitrack.segment.base import SegmentConfig, find_model
+    from insitrack.segment.preprocess import find_field
+    from insitrack.segment.yolo import YoloSegmenter
+    from insitrack.tracker import pipeline
+    from insitrack.tracker.config import RunConfig
+    from insitrack.tracker.link import Linker
+    from insitrack.tracker.materials import load_material
+    from insitrack.tracker.motion import DriftEstimator
+    from insitrack.tracker.series import SeriesMeter
+
+    cost: dict[str, float] = defaultdict(float)
+
+    def timed(stage: str, call: Callable[[], Any]) -> Any:
+        started = time.process_time()
+        result = call()
+        cost[stage] += time.process_time() - started
+        return result
+
+    import cv2
+
+    cv2.setNumThreads(1)
+    config = RunConfig()
+    segmenter = YoloSegmenter(find_model("loops"), SegmentConfig())
+    source = open_source(str(movie), nm_per_px=0.5)
+    calibration = source.calibration.with_(thickness_nm=100.0)
+    meter = SeriesMeter(config.series, calibration, class_names=segmenter.model.classes, material=load_material("fecral"), dose_rate_dpa_per_s=1e-3)
+    linker, drift = Linker(config.link), DriftEstimator(config.drift)
+    items = iter(source)
+    with TableSink(folder) as tables, AnnotatedMovieSink(folder / "stage.mp4", nm_per_px=0.5) as annotated:
+        for n in range(frames + 3):
+            if n == 3:
+                cost.clear()
+            frame = timed("decode", lambda: next(items))
+            assert isinstance(frame, Frame)
+            field = timed("overlays and borders", lambda frame=frame: find_field(frame.image, config.field))
+            moved = timed("drift", lambda frame=frame, field=field: drift.update(frame, field))
+            detections = timed("network and masks", lambda frame=frame, field=field: segmenter(frame, field))
+            looked = pipeline.Looked(frame, field, moved.shift_px)
+            tracked = timed(
+                "measure, link, series",
+                lambda detections=detections, looked=looked: pipeline.follow(detections, looked, linker, meter, calibration, config.measure),
+            )
+            timed("tables", lambda tracked=tracked: tables.write(tracked))
+            timed("draw and encode", lambda tracked=tracked: (annotated.write(tracked), annotated.drain()))
+    source.close()
+    return {stage: 1e3 * seconds / frames for stage, seconds in cost.items()}
+
+
+def network_core_ms(movie: Path, frames: int = 40) -> float:
+    """Core time per frame of the bare network, ms."""
+    from insitrack.segment.base import find_model
+    from insitrack.segment.runtime import load_network
+
+    network = load_network(find_model("loops").weights)
+    pictures = decoded(movie, 8)
+    for _ in network.stream((picture, None) for picture in pictures):
+        pass
+    started = time.process_time()
+    for _ in network.stream((pictures[i % len(pictures)], None) for i in range(frames)):
+        pass
+    return 1e3 * (time.process_time() - started) / frames
+
+
+def measure(frames: int, repeats: int, weights: Path) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix="throughput_"))
+    try:
+        movie = draw_movie(folder, frames)
+        short = shorten(movie, 23)
+        rates: dict[str, list[float]] = defaultdict(list)
+        per_frame = 0.0
+        for _ in range(repeats):
+            rates["bare network"].append(rate_of_network(movie))
+            rate, per_frame = rate_of_ours(movie, folder / "run", video=False)
+            rates["track --no-video"].append(rate)
+            rates["track"].append(rate_of_ours(movie, folder / "run", video=True)[0])
+            rates["bare network"].append(rate_of_network(movie))
+            rates["yolo track, as installed"].append(rate_of_yolo(weights, short, 0, folder / "yolo"))
+            rates["yolo track, 2 threads"].append(rate_of_yolo(weights, short, 2, folder / "yolo"))
+        costs = stage_costs(movie, folder)
+        return {
+            "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
+            "command": "python " + " ".join(["benchmarks/throughput.py", *sys.argv[1:]]),
+            "movie": f"{SIZE} x {SIZE}, grey H.264, {frames} frames, {per_frame:.0f} detections a frame",
+            "frames_per_s": {name: statistics.median(values) for name, values in rates.items()},
+            "all_frames_per_s": dict(rates),
+            "stage_core_ms": costs,
+            "network_core_ms": network_core_ms(movie),
+        }
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def page(result: dict[str, Any]) -> str:
+    rates, costs = result["frames_per_s"], result["stage_core_ms"]
+    bare, network = rates["bare network"], result["network_core_ms"]
+    with_movie = sum(costs.values())
+    without = with_movie - costs["draw and encode"]
+    lines = ["# Throughput of the whole job", "", f"{result['movie']}. {result['machine']}. `{result['command']}`. Medians.", ""]
+    lines += ["| | frames/s | of the bare network | times yolo track, as installed | times yolo track, 2 threads |", "|---|---|---|---|---|"]
+    for name in ("bare network", "track --no-video", "track", "yolo track, as installed", "yolo track, 2 threads"):
+        installed, two = rates[name] / rates["yolo track, as installed"], rates[name] / rates["yolo track, 2 threads"]
+        lines.append(f"| {name} | {rates[name]:.2f} | {rates[name] / bare:.0%} | {installed:.1f} | {two:.1f} |")
+    lines += ["", "Core time of each stage run alone, per frame:", "", "| stage | ms |", "|---|---|"]
+    lines += [f"| {stage} | {ms:.1f} |" for stage, ms in costs.items()]
+    lines += [f"| (the bare network within it) | {network:.1f} |", ""]
+    lines.append(
+        f"If the stages only shared the cores, the whole job would reach {network / without:.0%} of the bare network's rate without the movie "
+        f"and {network / with_movie:.0%} with it; wanted are 85 % and 70 %."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--weights", type=Path, default=HERE.parent / "segment" / "weights" / "loops.pt", help="the same network for yolo track")
+    options = parser.parse_args()
+    result = measure(options.frames, options.repeats, options.weights)
+    (HERE / "throughput.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (HERE / "throughput.md").write_text(page(result), encoding="utf-8")
+    print(page(result))
+
+
+if __name__ == "__main__":
+    main()
