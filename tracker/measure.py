@@ -1,0 +1,250 @@
+"""Position, size and orientation of every detection, from its mask, all detections of a frame at once.
+
+Masks are read as runs of pixels along their rows; area, moments, extents and calipers follow from the ends of the runs, so that
+each pixel is looked at only once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
+from insitrack.io.errors import SettingsError
+from insitrack.io.frames import BoolImage, Calibration
+from insitrack.io.results import Bools, Floats, Measures
+
+SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo"]
+
+DEFAULT_SIZES: dict[str, SizeDefinition] = {
+    "black_dot": "ecd",
+    "loop_111": "feret_max",
+    "loop_100": "feret_max",
+    "dislocation": "feret_max",
+    "precipitate": "ecd",
+    "void": "ecd",
+    "loop": "feret_max",
+}
+"""A tilted circular loop projects to an ellipse whose longest extent is the loop's true diameter; dots and voids are round."""
+
+OTHER_CLASS: SizeDefinition = "ecd"
+"""Size of a class that only a model of one's own knows."""
+
+N_DIRECTIONS = 36
+"""Directions, 5 degrees apart, in which the caliper is laid; the longest lies at most 2.5 degrees off, 0.1 % short."""
+
+FERET_PIXEL_PX = 0.5
+"""What is added to the extent of the pixel centres, px.
+
+The outermost pixel centres lie inside the outline. For discs of 6 to 40 px and ellipses down to axis ratio 0.2 half a pixel, in
+all, leaves less than 3 % of bias; a whole pixel would leave 11 % on a disc of 6 px, none would lose 6 %.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureConfig:
+    """How sizes are defined.
+
+    Parameters
+    ----------
+    size_definition : mapping of str to str
+        For each class `feret_max` (longest caliper extent), `ecd` (diameter of the circle of equal area), `ellipse_major` (major
+        axis of the ellipse of equal second moments) or `ellipse_geo` (geometric mean of both axes). Classes left out keep their default.
+
+    Raises
+    ------
+    SettingsError
+        If a class or a definition is unknown.
+
+    Examples
+    --------
+    >>> config = MeasureConfig(size_definition={"loop": "ecd"})
+    >>> config.size_definition["loop"], config.size_definition["loop_111"]
+    ('ecd', 'feret_max')
+    """
+
+    size_definition: Mapping[str, SizeDefinition] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, definition in self.size_definition.items():
+            if name not in DEFECT_CLASSES:
+                raise SettingsError(f"size_definition of {name!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}")
+            if definition not in get_args(SizeDefinition):
+                raise SettingsError(f"size_definition of {name} {definition!r}: expected one of {', '.join(get_args(SizeDefinition))}")
+        object.__setattr__(self, "size_definition", {**DEFAULT_SIZES, **self.size_definition})
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Unbroken runs of pixels along the rows of all masks, in order; x and y count from the first pixel of the crop."""
+
+    owner: Ints
+    y: Ints
+    left: Ints
+    right: Ints
+
+
+def measure(detections: Detections, calibration: Calibration, config: MeasureConfig) -> Measures:
+    """Measure every detection of a frame.
+
+    Parameters
+    ----------
+    detections : Detections
+        N rows with their masks.
+    calibration : Calibration
+        Scale and valid field.
+    config : MeasureConfig
+        Size definition of each class.
+
+    Returns
+    -------
+    Measures
+        N rows. An empty mask lies at the centre of its box, with area 0 and everything else unknown (NaN). Figures in nm are NaN
+        where the scale is unknown.
+
+    Raises
+    ------
+    SettingsError
+        If the valid field has another shape than the frame.
+
+    Notes
+    -----
+    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on top of the moments of the
+    pixel centres): its full axes are four times the roots of the eigenvalues, so that a disc of d px measures d.
+
+    Examples
+    --------
+    >>> mask = np.zeros((1, 20, 30), bool)
+    >>> mask[0, 5:9, 10:22] = True
+    >>> found = Detections(0, 0.0, (20, 30), np.array([[10, 5, 22, 9]], np.float32), np.array([3]), np.ones(1, np.float32), Masks.from_dense(mask))
+    >>> measures = measure(found, Calibration(nm_per_px=0.5), MeasureConfig())
+    >>> float(measures.x_px[0]), float(measures.y_px[0]), float(measures.area_nm2[0]), bool(measures.on_edge[0])
+    (16.0, 7.0, 12.0, False)
+    """
+    n = len(detections)
+    if calibration.field is not None and calibration.field.shape != detections.shape:
+        raise SettingsError(f"valid field of shape {calibration.field.shape}: expected the shape of the frame, {detections.shape}")
+    if n == 0:
+        none = np.zeros(0)
+        return Measures(none, none, none, none, none, none, np.zeros(0, bool), none, none)
+    masks = detections.masks
+    runs = _runs(masks)
+    area, x, y, xx, yy, xy = _moments(runs, n)
+    filled = area > 0
+    corners = masks.corners.astype(np.float64)
+    boxes = detections.boxes.astype(np.float64)
+    x_px = np.where(filled, corners[:, 1] + x + 0.5, (boxes[:, 0] + boxes[:, 2]) / 2)
+    y_px = np.where(filled, corners[:, 0] + y + 0.5, (boxes[:, 1] + boxes[:, 3]) / 2)
+    major, minor, angle = _ellipse(xx, yy, xy)
+    size_px = _sizes_px(detections, config, runs, area, major, minor)
+    nm = calibration.nm_per_px if calibration.nm_per_px is not None else np.nan
+    return Measures(x_px, y_px, area, major, minor, angle, _on_edge(runs, detections, calibration.field), size_px * nm, area * nm**2)
+
+
+def _runs(masks: Masks) -> _Runs:
+    """Cut all crops into runs: between two changes of value, or at the start of a row, lies one run or none."""
+    heights, widths = masks.sizes[:, 0].astype(np.int64), np.repeat(masks.sizes[:, 1].astype(np.int64), masks.sizes[:, 0])
+    owner = np.repeat(np.arange(len(masks)), heights)
+    y = np.arange(len(owner)) - np.repeat(np.cumsum(heights) - heights, heights)
+    first = np.cumsum(widths) - widths
+    pixels = masks.pixels
+    row_start = np.zeros(len(pixels), bool)
+    row_start[first[widths > 0]] = True
+    cut = row_start.copy()
+    cut[1:] |= pixels[1:] != pixels[:-1]
+    starts = np.flatnonzero(cut)
+    filled = pixels[starts]
+    ends = np.append(starts[1:], len(pixels))[filled]
+    row = np.flatnonzero(widths > 0)[np.cumsum(row_start[starts])[filled] - 1]
+    return _Runs(owner[row], y[row], starts[filled] - first[row], ends - 1 - first[row])
+
+
+def _moments(runs: _Runs, n: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    """Area, mean x and y, and the central second moments xx, yy, xy; NaN for an empty mask."""
+
+    def total(values: Floats) -> Floats:
+        return np.asarray(np.bincount(runs.owner, weights=values, minlength=n), np.float64)
+
+    length = (runs.right - runs.left + 1).astype(np.float64)
+    middle, row = (runs.left + runs.right) / 2, runs.y.astype(np.float64)
+    area = total(length)
+    count = np.where(area > 0, area, np.nan)
+    x, y = total(length * middle) / count, total(length * row) / count
+    dx, dy = middle - x[runs.owner], row - y[runs.owner]
+    xx = total(length * (dx * dx + (length * length - 1) / 12)) / count  # a run of L pixels has the variance (L^2 - 1) / 12
+    return area, x, y, xx, total(length * dy * dy) / count, total(length * dx * dy) / count
+
+
+def _ellipse(xx: Floats, yy: Floats, xy: Floats) -> tuple[Floats, Floats, Floats]:
+    """Full axes, px, and direction of the major one, degrees in [0, 180), from x towards y."""
+    mean = (xx + yy) / 2 + 1 / 12
+    spread = np.hypot((xx - yy) / 2, xy)
+    angle = np.degrees(np.arctan2(2 * xy, xx - yy)) / 2 % 180
+    angle[angle >= 180] = 0.0  # a tiny negative angle rounds up to 180
+    return 4 * np.sqrt(mean + spread), 4 * np.sqrt(np.maximum(mean - spread, 0)), angle
+
+
+def _sizes_px(detections: Detections, config: MeasureConfig, runs: _Runs, area: Floats, major: Floats, minor: Floats) -> Floats:
+    """Size of each row by the definition of its class, px; NaN for an empty mask."""
+    definitions = np.array([config.size_definition.get(name, OTHER_CLASS) for name in detections.class_names])[detections.labels - 1]
+    size = np.where(area > 0, np.sqrt(4 * area / np.pi), np.nan)
+    np.copyto(size, major, where=definitions == "ellipse_major")
+    np.copyto(size, np.sqrt(major * minor), where=definitions == "ellipse_geo")
+    wanted = (definitions == "feret_max") & (area > 0)
+    if wanted.any():
+        size[wanted] = _feret_max(runs, wanted)
+    return size
+
+
+def _feret_max(runs: _Runs, wanted: Bools) -> Floats:
+    """Longest caliper extent of the wanted masks, px, in row order.
+
+    In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first, so that half the work is enough.
+    """
+    direction = (np.arange(N_DIRECTIONS) * (180 / N_DIRECTIONS) - 90.0) * (np.pi / 180)
+    cos, sin = np.cos(direction).astype(np.float32)[:, None], np.sin(direction).astype(np.float32)[:, None]
+
+    def farthest(x: Ints, y_sign: float) -> NDArray[np.float32]:
+        """Farthest projection of the run ends `x` of each mask, shape (directions, masks)."""
+        kept = np.flatnonzero(_convex(runs, x) & wanted[runs.owner])
+        starts = np.flatnonzero(np.diff(runs.owner[kept], prepend=-1))
+        along = cos * x[kept].astype(np.float32) + (y_sign * sin) * runs.y[kept].astype(np.float32)
+        return np.asarray(np.maximum.reduceat(along, starts, axis=1), np.float32)
+
+    # the near end is the farthest one of the picture turned by 180 degrees
+    extent = farthest(runs.right, 1.0) + farthest(-runs.left, -1.0)
+    return np.asarray(extent.max(axis=0) + FERET_PIXEL_PX, np.float64)
+
+
+def _convex(runs: _Runs, ends: Ints) -> Bools:
+    """Tell which run ends a caliper can touch: not one that lies on or behind the line between those of the rows above and below."""
+    keep = np.ones(len(ends), bool)
+    between = (runs.owner[:-2] == runs.owner[2:]) & (runs.y[2:] - runs.y[1:-1] == 1) & (runs.y[1:-1] - runs.y[:-2] == 1)
+    keep[1:-1] = ~between | (2 * ends[1:-1] > ends[:-2] + ends[2:])
+    return keep
+
+
+def _on_edge(runs: _Runs, detections: Detections, field: BoolImage | None) -> Bools:
+    """Tell which masks touch the border: their tight box, one pixel wider, leaves the frame or holds a pixel outside the valid field."""
+    touching = np.zeros(len(detections), bool)
+    if not len(runs.owner):
+        return touching
+    starts = np.flatnonzero(np.diff(runs.owner, prepend=-1))
+    rows = runs.owner[starts]
+    ends = np.append(starts[1:], len(runs.owner)) - 1
+    y, x = detections.masks.corners[rows].astype(np.int64).T
+    y0, y1 = y + runs.y[starts] - 1, y + runs.y[ends] + 2
+    x0, x1 = x + np.minimum.reduceat(runs.left, starts) - 1, x + np.maximum.reduceat(runs.right, starts) + 2
+    height, width = detections.shape
+    outside = (y0 < 0) | (x0 < 0) | (y1 > height) | (x1 > width)
+    if field is not None:
+        count = cv2.integral((~field).view(np.uint8))  # invalid pixels above and to the left of every pixel corner
+        (top, bottom), (left, right) = np.clip([y0, y1], 0, height), np.clip([x0, x1], 0, width)
+        outside |= count[bottom, right] - count[top, right] - count[bottom, left] + count[top, left] > 0
+    touching[rows] = outside
+    return touching
