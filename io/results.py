@@ -167,7 +167,7 @@ class TrackedFrame:
     shift_px : tuple of float
         How far the specimen has moved on the picture since the first frame, (x, y), px.
     series : tuple of SeriesRow
-        One per class seen so far, and `all`.
+        One per class that the segmenter can find, and `all`; none for a skipped frame.
     events : tuple of Event
         What happened in this frame.
     finished : tuple of TrackSummary

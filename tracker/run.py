@@ -295,14 +295,11 @@ class _Job:
 def _calibration(source: Source, config: RunConfig) -> Calibration:
     specimen = config.specimen
     known = specimen.thickness_nm is not None
-    spread = (
-        specimen.thickness_sd_nm if specimen.thickness_sd_nm is not None else config.series.thickness_sd_relative * (specimen.thickness_nm or 0.0)
-    )
     return dataclasses.replace(
         source.calibration,
         nm_per_px_sd=config.source.nm_per_px_sd or source.calibration.nm_per_px_sd,
         thickness_nm=specimen.thickness_nm if known else source.calibration.thickness_nm,
-        thickness_sd_nm=spread if known else source.calibration.thickness_sd_nm,
+        thickness_sd_nm=(specimen.thickness_sd_nm or 0.0) if known else source.calibration.thickness_sd_nm,
     )
 
 
