@@ -140,15 +140,24 @@ class SelectedSource:
         self.n_frames = source.n_frames
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
+        last_s = before_s = 0.0
         for item in self.source:
-            t_s = item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s
-            reason = self.selection.excludes(item.index, t_s)
-            if reason:
-                yield MissingFrame(item.index, t_s, "skipped", reason)
-            elif isinstance(item, Frame):
-                yield Frame(item.index, t_s, item.image)
-            else:
-                yield MissingFrame(item.index, t_s, item.status, item.reason)
+            before_s, last_s = last_s, item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s
+            yield self._chosen(item, last_s)
+            if self.n_frames is not None and self.selection.is_past(last_s):
+                # Nothing more is wanted of a source that knows its length: count the rest without making it.
+                for step, index in enumerate(range(item.index + 1, self.n_frames), 1):
+                    t_s = last_s + step * (last_s - before_s)
+                    yield MissingFrame(index, t_s, "skipped", self.selection.excludes(index, t_s))
+                return
+
+    def _chosen(self, item: Frame | MissingFrame, t_s: float) -> Frame | MissingFrame:
+        reason = self.selection.excludes(item.index, t_s)
+        if reason:
+            return MissingFrame(item.index, t_s, "skipped", reason)
+        if isinstance(item, Frame):
+            return Frame(item.index, t_s, item.image)
+        return MissingFrame(item.index, t_s, item.status, item.reason)
 
     def __getattr__(self, name: str) -> Any:
         # Whatever else the source offers, such as the truth of a synthetic movie, stays in reach.

@@ -24,6 +24,7 @@ av.logging.set_level(av.logging.PANIC)  # what FFmpeg has to say reaches the use
 
 _ATTACHED_PICTURE = 1 << 10
 _DECODERS_THAT_HIDE_FRAMES = ("vp8",)  # packets that only serve as references give no picture, and none is missing
+_TEXT_DEMUXERS = ("tty", "bin", "adf", "idf", "xbin")  # FFmpeg makes movies of text, as a terminal of the 1980s showed it
 _LONG_GAP = 1.5
 _LIMITED, _FULL, _BT601 = 1, 2, 6  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG, AVCOL_SPC_SMPTE170M
 _TIME_BASE = Fraction(1, 90_000)
@@ -238,6 +239,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"{path}: {_why_not_opened(path, error)}") from error
     with container:
+        if container.format.name in _TEXT_DEMUXERS:
+            raise SourceError(f"{path}: a text file; expected a movie, an image or a folder of images")
         streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
         if not streams:
             raise SourceError(f"{path}: holds no pictures, only {_contents(container)}; expected a movie")

@@ -1,0 +1,78 @@
+"""The one door to every kind of source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from insitrack.io.frames import Calibration, Source
+from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES
+from insitrack.io.timeline import SelectedSource, Selection, check_interval
+
+_WILDCARDS = frozenset("*?[")
+
+
+def open_source(
+    uri: str | Path,
+    *,
+    nm_per_px: float | None = None,
+    frame_interval_s: float | None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    every: int = 1,
+) -> Source:
+    """Open whatever frames can come from.
+
+    Parameters
+    ----------
+    uri : str or Path
+        A movie file; a folder or glob of images, in natural order; one image; a TIFF stack; a file of a microscope (`.dm3 .dm4 .emd
+        .mrc .tvips .ser` and more); or `synth:SCENE`, a synthetic movie.
+    nm_per_px : float, optional
+        Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are none.
+    frame_interval_s : float, optional
+        Time between frames, s, in place of the timestamps: frame number times this. Without either, 1 s is assumed, and said.
+    start_s, end_s : float, optional
+        First and last time to process, s from the first frame, both included.
+    every : int
+        Process the frames whose number is a multiple of this.
+
+    Returns
+    -------
+    Source
+        It yields every frame of the file; those not asked for come as `MissingFrame` with status `skipped`, and are not decoded where
+        that can be avoided.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing there, or no picture in it can be read.
+    SettingsError
+        If a scale, time or step is impossible.
+
+    Examples
+    --------
+    >>> source = open_source("synth:loops?seed=7&frames=6&size=128", frame_interval_s=0.5, every=3)
+    >>> [(frame.index, frame.t_s, getattr(frame, "status", "")) for frame in source][2:5]
+    [(2, 1.0, 'skipped'), (3, 1.5, ''), (4, 2.0, 'skipped')]
+    """
+    selection = Selection(start_s=start_s, end_s=end_s, every=every)
+    check_interval(frame_interval_s)
+    calibration = Calibration(nm_per_px=nm_per_px, origin="command line")  # refuses an impossible scale before anything is opened
+    text = str(uri)
+    if text.startswith("synth:"):
+        from insitrack.io.synth import SynthSource
+
+        movie: Any = SynthSource(text)
+        chosen = SelectedSource(movie, selection, frame_interval_s)
+        chosen.calibration = calibration if nm_per_px is not None else chosen.calibration
+        return chosen
+    path = Path(uri)
+    stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))
+    if stacked:
+        from insitrack.io.stacks import StackSource
+
+        return StackSource(uri, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)
+    from insitrack.io.video import MovieSource
+
+    return MovieSource(path, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)

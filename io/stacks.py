@@ -1,0 +1,332 @@
+"""Image folders, globs, single images, TIFF stacks and microscope files: one picture after another, memory flat."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.errors import SourceError
+from insitrack.io.frames import Calibration, Frame, GreyImage, MissingFrame
+from insitrack.io.luma import to_grey
+from insitrack.io.manifest import fingerprint
+from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
+VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".emi", ".hspy", ".blo", ".de5")
+"""Formats of microscopes, read through RosettaSciIO."""
+
+_N_SAMPLES = 16
+_PERCENTILES = (0.1, 99.9)
+_MARGIN = 0.25  # of the range between the percentiles, on either side: what is rarer than 0.1 % of the pixels stays unclipped
+_ASSUMED_INTERVAL_S = 1.0
+_NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6, "m": 1e9}
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """What a reader of files hands over: pictures by number, and what the file says of scale and time.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the picture of a number, any depth and colour; whatever it raises makes that frame `damaged`.
+    n_frames : int
+        How many there are.
+    facts : dict
+        For the manifest.
+    nm_per_px : float or None
+        Width of a pixel, nm, if the file tells.
+    interval_s : float or None
+        Time between frames, s, if the file tells.
+    told_by : str
+        Which metadata tell it.
+    warnings : list of str
+        What was wrong.
+    close : callable
+        Releases the file.
+    """
+
+    read: Callable[[int], NDArray[Any]]
+    n_frames: int
+    facts: dict[str, Any]
+    nm_per_px: float | None = None
+    interval_s: float | None = None
+    told_by: str = ""
+    warnings: list[str] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """How the values of a run become 8 or 16 bit grey levels, the same for every frame."""
+
+    dtype: np.dtype[Any]
+    low: float = 0.0
+    high: float = 0.0
+
+    @classmethod
+    def fitted(cls, samples: Sequence[NDArray[Any]]) -> _Levels:
+        dtype = samples[0].dtype
+        if dtype.kind == "b" or (dtype.itemsize <= 2 and dtype.kind in "ui"):
+            return cls(dtype)
+        values = np.concatenate([sample[::4, ::4].ravel() if sample.size > 1 << 16 else sample.ravel() for sample in samples])
+        values = values[np.isfinite(values)].astype(np.float64)
+        if not values.size:
+            return cls(dtype)
+        low, high = np.percentile(values, _PERCENTILES)
+        margin = _MARGIN * (high - low)
+        return cls(dtype, float(max(values.min(), low - margin)), float(min(values.max(), high + margin)))
+
+    def apply(self, picture: NDArray[Any]) -> GreyImage:
+        kind, size = self.dtype.kind, self.dtype.itemsize
+        native: Any = np.ascontiguousarray(picture, dtype=self.dtype.newbyteorder("="))
+        if kind == "b":
+            return np.asarray(native * np.uint8(255), np.uint8)
+        if size <= 2 and kind == "u":
+            kept: GreyImage = native
+            return kept
+        if size <= 2 and kind == "i":  # shifted, nothing lost
+            half = 1 << (8 * size - 1)
+            shifted: GreyImage = (native.astype(np.int32) + half).astype(np.uint8 if size == 1 else np.uint16)
+            return shifted
+        scaled = (native.astype(np.float64) - self.low) * (65535 / ((self.high - self.low) or 1.0))
+        return np.asarray(np.clip(np.rint(np.nan_to_num(scaled, nan=0.0)), 0, 65535), np.uint16)
+
+    def __str__(self) -> str:
+        kind, size = self.dtype.kind, self.dtype.itemsize
+        if size <= 2 and kind in "bui":
+            return str(self.dtype.newbyteorder("=")) + (f", shifted by {1 << (8 * size - 1)}" if kind == "i" else "")
+        percentiles = "{:g} and {:g} % of the pixels of up to {} frames, widened by a quarter".format(*_PERCENTILES, _N_SAMPLES)
+        return f"{self.dtype}, {self.low:g} to {self.high:g} scaled to 16 bits ({percentiles})"
+
+
+class StackSource:
+    """Pictures that lie in files: a folder, a glob, one image, a TIFF stack, or a file of a microscope.
+
+    Size and type of the run are those of most of up to 16 frames spread over it; a frame of another kind is `damaged`. Values that are
+    not 8 or 16 bit integers are scaled to 16 bits by percentiles of these frames, fixed over the run and stated in `describe`.
+
+    Parameters
+    ----------
+    uri : str or Path
+        What to read.
+    nm_per_px : float, optional
+        Width of a pixel, nm, in place of what the metadata tell.
+    frame_interval_s : float, optional
+        Time between frames, s, in place of what the metadata tell.
+    selection : Selection
+        Which frames to process.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What was wrong, one line each; complete once the source has been read to its end.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing there, or no picture in it can be read.
+    """
+
+    def __init__(
+        self,
+        uri: str | Path,
+        *,
+        nm_per_px: float | None = None,
+        frame_interval_s: float | None = None,
+        selection: Selection = EVERYTHING,
+    ) -> None:
+        check_interval(frame_interval_s)
+        self._stack = stack = open_stack(uri)
+        self._uri = str(uri)
+        self.name = _name(uri)
+        self.n_frames: int | None = stack.n_frames
+        self.warnings = stack.warnings
+        self._selection = selection
+        scale, origin = (nm_per_px, "command line") if nm_per_px is not None else (stack.nm_per_px, stack.told_by)
+        self.calibration = Calibration(nm_per_px=scale, origin=origin if scale is not None else "unknown")
+        self._interval_s, self.time_origin = _ASSUMED_INTERVAL_S, f"assumed {_ASSUMED_INTERVAL_S:g} s per frame"
+        if frame_interval_s is not None:
+            self._interval_s, self.time_origin = frame_interval_s, "command line"
+        elif stack.interval_s is not None:
+            self._interval_s, self.time_origin = stack.interval_s, stack.told_by
+        self._shape, self._levels = self._sampled()
+
+    def _sampled(self) -> tuple[tuple[int, ...], _Levels]:
+        last = self._stack.n_frames - 1
+        pictures = [self._read(i) for i in np.unique(np.linspace(0, last, _N_SAMPLES).round().astype(int))]
+        samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
+        if not samples:
+            raise SourceError(f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images")
+        (shape, dtype), _ = Counter((sample.shape, sample.dtype) for sample in samples).most_common(1)[0]
+        return shape, _Levels.fitted([sample for sample in samples if (sample.shape, sample.dtype) == (shape, dtype)])
+
+    def _read(self, index: int) -> NDArray[Any] | str:
+        """Read one grey picture of any type, or say why there is none."""
+        try:
+            picture = to_grey(self._stack.read(int(index)))
+        except Exception as error:  # decoders raise whatever they like at damaged data, and the frame is lost all the same
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        if picture.ndim != 2 or picture.size == 0 or picture.dtype.kind not in "buif":
+            return f"expected a picture of numbers, got {picture.dtype} {picture.shape}"
+        return picture
+
+    def __iter__(self) -> Iterator[Frame | MissingFrame]:
+        clock = Clock(self._interval_s, self._interval_s)
+        n_damaged, example = 0, ""
+        for index in range(self._stack.n_frames):
+            item = self._item(index, clock.time(index, None))
+            if isinstance(item, MissingFrame) and item.status == "damaged":
+                n_damaged, example = n_damaged + 1, example or f"frame {index}, {item.reason}"
+            yield item
+        line = f"{self._uri}: frames that could not be read: {n_damaged} (first: {example})"
+        if n_damaged and line not in self.warnings:
+            self.warnings.append(line)
+
+    def _item(self, index: int, t_s: float) -> Frame | MissingFrame:
+        unwanted = self._selection.excludes(index, t_s)
+        if unwanted:
+            return MissingFrame(index, t_s, "skipped", unwanted)
+        picture = self._read(index)
+        if isinstance(picture, str):
+            return MissingFrame(index, t_s, "damaged", picture)
+        if (picture.shape, picture.dtype) != (self._shape, self._levels.dtype):
+            kinds = f"{_kind(picture.shape, picture.dtype)}, most of the run is {_kind(self._shape, self._levels.dtype)}"
+            return MissingFrame(index, t_s, "damaged", kinds)
+        return Frame(index, t_s, self._levels.apply(picture))
+
+    def describe(self) -> dict[str, Any]:
+        """Path, format, size, levels, scale, time origin and hash."""
+        size = {"width_px": self._shape[1], "height_px": self._shape[0], "levels": str(self._levels)}
+        times = {"n_frames": self.n_frames, "average_fps": 1 / self._interval_s, "time_origin": self.time_origin}
+        return {"kind": "stack", "path": self._uri, **self._stack.facts, **size, **times}
+
+    def close(self) -> None:
+        """Release the file."""
+        self._stack.close()
+
+
+def open_stack(uri: str | Path) -> Stack:
+    """Find the reader for a folder, a glob, an image, a TIFF stack or a file of a microscope.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing there, or the file is not what its name says.
+    """
+    path = Path(uri)
+    if path.is_dir():
+        return _open_images(_pictures_in(path), "image folder")
+    if not path.exists():
+        found = sorted((Path(name) for name in glob.glob(str(uri))), key=natural_order)  # noqa: PTH207 a glob may be absolute
+        if not found:
+            raise SourceError(f"{uri}: no such file, folder or pattern; check the path, or try: track synth:loops")
+        return _open_images(found, "image files")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty (0 bytes); copy it again from where it was recorded")
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        from insitrack.io.tiff import open_tiff
+
+        stack = open_tiff(path)
+    elif path.suffix.lower() in VENDOR_SUFFIXES:
+        from insitrack.io.vendor import open_vendor
+
+        stack = open_vendor(path)
+    else:
+        return _open_images([path], "image")
+    stack.facts.update(fingerprint(path))
+    return stack
+
+
+def natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that counts: frame2 comes before frame10.
+
+    Examples
+    --------
+    >>> [str(path) for path in sorted(map(Path, ["f10.png", "f2.png"]), key=natural_order)]
+    ['f2.png', 'f10.png']
+    """
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+
+
+def nm_of(value: float, unit: str) -> float | None:
+    r"""Turn a length into nm; None where the unit is not one of length or the value cannot be a pixel.
+
+    Examples
+    --------
+    >>> nm_of(0.37, "nm"), nm_of(0.5, r"\u00B5m"), nm_of(1.0, "pixel")
+    (0.37, 500.0, None)
+    """
+    plain = unit.replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
+    factor = _NM.get("å" if plain == "A" else plain.lower())
+    return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
+
+
+def seconds_of(value: float, unit: str) -> float | None:
+    """Turn a duration into s; None where the unit is not one of time or the value is not positive."""
+    factor = _SECONDS.get(unit.strip().lower())
+    return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    for suffixes in (IMAGE_SUFFIXES, VENDOR_SUFFIXES):
+        found = sorted((path for path in files if path.suffix.lower() in suffixes), key=natural_order)
+        if found:
+            return found
+    others = f"{len(files)} other files" if files else "nothing"
+    raise SourceError(f"{folder}: the folder holds no images but {others}; expected png, jpg, bmp, tif or microscope files, or name one movie")
+
+
+def _open_images(paths: list[Path], kind: str) -> Stack:
+    def read(index: int) -> NDArray[Any]:
+        path = paths[index]
+        if path.suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
+            stack = open_stack(path)
+            try:
+                return stack.read(0)
+            finally:
+                stack.close()
+        return _read_image(path)
+
+    facts: dict[str, Any] = {"container": kind, "first_file": paths[0].name, "last_file": paths[-1].name}
+    if len(paths) == 1:
+        facts.update(fingerprint(paths[0]))
+    told = Stack(read=read, n_frames=len(paths), facts=facts)
+    if paths[0].suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
+        first = open_stack(paths[0])
+        first.close()
+        told.nm_per_px, told.told_by = first.nm_per_px, first.told_by
+        if first.n_frames > 1:
+            told.warnings.append(f"{paths[0]}: holds {first.n_frames} pictures, of each file only the first is used; give one file to read all")
+    return told
+
+
+def _read_image(path: Path) -> NDArray[Any]:
+    from PIL import Image  # unlike OpenCV it tells when an image is cut off
+
+    with Image.open(path) as image:
+        plain = image.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F", "RGB", "RGBA")
+        return np.asarray(image if plain else image.convert("RGB"))
+
+
+def _kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"{shape[1]} x {shape[0]} px {dtype.newbyteorder('=')}"
+
+
+def _name(uri: str | Path) -> str:
+    path = Path(uri)
+    if path.is_dir():
+        return path.resolve().name
+    return re.sub(r"[*?\[\]]+", "_", path.stem).strip("_") or path.resolve().parent.name

@@ -1,0 +1,100 @@
+"""Files of microscopes (Digital Micrograph, Velox, MRC, TVIPS, TIA and more), read through RosettaSciIO."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.errors import SourceError
+from insitrack.io.stacks import Stack, nm_of, seconds_of
+
+_PREFERRED = ("MRC",)  # where several readers know a suffix: the one without further requirements
+
+
+def open_vendor(path: Path) -> Stack:
+    """Open a file of a microscope; pictures are read when asked for.
+
+    Of several signals the one with the most pictures is used; every axis beside the two of the picture counts frames.
+
+    Parameters
+    ----------
+    path : Path
+        An existing file.
+
+    Returns
+    -------
+    Stack
+        Pictures, scale and interval.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, its reader is not installed, or it holds no pictures.
+    """
+    plugin, signals = _read(path)
+    pictures = [signal for signal in signals if len(_picture_axes(signal)) == 2]
+    if not pictures:
+        raise SourceError(f"{path}: holds no pictures, only spectra or tables; expected images from a camera or a scan")
+    signal = max(pictures, key=lambda each: math.prod(_lead(each)))
+    data, lead = signal["data"], _lead(signal)
+
+    def read(index: int) -> NDArray[Any]:
+        picture = np.asarray(data[np.unravel_index(index, lead)] if lead else data)
+        names = picture.dtype.names
+        return picture if names is None else np.stack([picture[name] for name in names[:3]], axis=-1)
+
+    scale, interval_s = _scale(signal, path)
+    return Stack(
+        read=read,
+        n_frames=math.prod(lead),
+        facts={"container": f"{plugin} through RosettaSciIO", "signals": len(signals)},
+        nm_per_px=scale,
+        interval_s=interval_s,
+        told_by=f"metadata: {plugin}",
+    )
+
+
+def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    import rsciio
+
+    logging.getLogger("rsciio").setLevel(logging.ERROR)
+    suffix = path.suffix.lower().lstrip(".")
+    # The list names a plugin once for every door of the package; one of each is enough.
+    plugins = {spec["name"]: spec["api"] for spec in rsciio.IO_PLUGINS if suffix in (each.lower() for each in spec["file_extensions"])}
+    failure: Exception | None = None
+    for name in sorted(plugins, key=lambda each: each not in _PREFERRED):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return name, importlib.import_module(plugins[name]).file_reader(str(path), lazy=True)
+        except ModuleNotFoundError as error:
+            failure = error
+        except Exception as error:  # readers raise whatever they like at damaged files
+            failure = error
+    if isinstance(failure, ModuleNotFoundError):
+        raise SourceError(f"{path}: reading it needs the package {failure.name}; install it: pip install {failure.name}") from failure
+    reason = str(failure).splitlines()[0] if failure is not None and str(failure) else "no reader knows it"
+    raise SourceError(f"{path}: RosettaSciIO cannot read it ({reason}); copy it again, or export it as TIFF") from failure
+
+
+def _picture_axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
+    return [axis for axis in signal["axes"] if not axis.get("navigate", False)]
+
+
+def _lead(signal: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(length) for length in signal["data"].shape[: len(signal["axes"]) - 2])
+
+
+def _scale(signal: dict[str, Any], path: Path) -> tuple[float | None, float | None]:
+    *lead, _, x = signal["axes"]
+    interval_s = None
+    if len(lead) == 1:
+        interval_s = seconds_of(float(lead[0].get("scale", 0)), str(lead[0].get("units", "")))
+    return nm_of(float(x.get("scale", 0)), str(x.get("units", ""))), interval_s
