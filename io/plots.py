@@ -1,0 +1,320 @@
+"""The plots of a run, drawn from its tables: density, size and hardening against time, sizes and lifetimes of the tracks."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from insitrack.io.detections import DEFECT_CLASSES
+from insitrack.io.palette import class_colours, hex_colour
+from insitrack.io.results import Floats
+from insitrack.io.tables import FRAMES, SERIES, SUMMARY
+
+MOST_POINTS = 500
+"""Frames in a plot; of a longer run every n-th is shown."""
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+@dataclass(slots=True)
+class Curves:
+    """The series of a run, thinned to what a plot can show.
+
+    Parameters
+    ----------
+    t_s, dose_dpa : ndarray of float64, shape (T,)
+        Time, s, and dose; NaN where a gap interrupts the curves.
+    columns : dict of (str, str) to ndarray of float64, shape (T,)
+        Class and column of `series.csv`; NaN where not known.
+    statuses : Counter of str
+        How many source frames had which status.
+    """
+
+    t_s: Floats
+    dose_dpa: Floats
+    columns: dict[tuple[str, str], Floats]
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of the plots."""
+        return _in_order({name for name, _ in self.columns})
+
+    def get(self, name: str, column: str) -> Floats:
+        """Return one column of one class."""
+        return self.columns[name, column]
+
+    def known(self, column: str) -> bool:
+        """Whether a column holds any number."""
+        return any(np.isfinite(values).any() for (_, key), values in self.columns.items() if key == column)
+
+
+def _in_order(names: set[str]) -> list[str]:
+    """Put the usual classes in their usual order first, then new ones, then `all`."""
+    usual = [name for name in DEFECT_CLASSES if name in names]
+    return usual + sorted(names - {*usual, "all"}) + ["all"] * ("all" in names)
+
+
+def load_curves(folder: Path, most: int = MOST_POINTS) -> Curves:
+    """Read `series.csv` piece by piece and keep at most about `most` frames, always the first and the last.
+
+    Frames that are damaged or were never delivered interrupt the curves, and so does a pause much longer than the usual time
+    between frames.
+
+    Raises
+    ------
+    TableError
+        If `frames.csv` or `series.csv` cannot be read.
+    """
+    kept, statuses = _kept_frames(folder / FRAMES.file, most)
+    frames = kept["frame"].to_numpy()
+    pieces = [piece[np.isin(piece["frame"].to_numpy(), frames)] for piece in SERIES.chunks(folder / SERIES.file)]
+    rows = pd.concat(pieces)
+    t_s = np.where(kept["status"] == "processed", kept["t_s"], np.nan)
+    columns: dict[tuple[str, str], Floats] = {}
+    for name, part in rows.groupby("defect_class", sort=True):
+        place = np.searchsorted(frames, part["frame"].to_numpy())
+        for column in SERIES.names[4:]:
+            values = np.full(len(frames), np.nan)
+            values[place] = part[column].to_numpy()
+            columns[str(name), column] = values
+    dose = np.full(len(frames), np.nan)
+    dose[np.searchsorted(frames, rows["frame"].to_numpy())] = rows["dose_dpa"].to_numpy()
+    pauses = _pauses(t_s)
+    return Curves(
+        np.insert(t_s, pauses, np.nan),
+        np.insert(dose, pauses, np.nan),
+        {key: np.insert(values, pauses, np.nan) for key, values in columns.items()},
+        statuses,
+    )
+
+
+def _kept_frames(path: Path, most: int) -> tuple[pd.DataFrame, Counter[str]]:
+    """Every n-th frame that was or should have been processed, and the last one processed."""
+    statuses: Counter[str] = Counter()
+    for piece in FRAMES.chunks(path, ["status"]):
+        statuses.update(piece["status"].value_counts().to_dict())
+    stride = max(1, -(-sum(statuses[key] for key in ("processed", "damaged", "gap")) // most))
+    kept, passed, last = [], 0, None
+    for piece in FRAMES.chunks(path, ["frame", "t_s", "status"]):
+        wanted = piece[piece["status"].isin(["processed", "damaged", "gap"])]
+        kept.append(wanted[(np.arange(len(wanted)) + passed) % stride == 0])
+        passed += len(wanted)
+        processed = wanted[wanted["status"] == "processed"]
+        last = processed.tail(1) if len(processed) else last
+    table = pd.concat([*kept, last] if last is not None else kept)
+    return table.drop_duplicates("frame").sort_values("frame"), statuses
+
+
+def _pauses(t_s: Floats) -> np.ndarray[Any, Any]:
+    """Places before which the time since the frame before is more than three times the usual."""
+    steps = np.diff(t_s)
+    usual = np.nanmedian(steps) if np.isfinite(steps).any() else np.nan
+    return np.flatnonzero(steps > 3 * usual) + 1
+
+
+def time_unit(t_s: Floats) -> tuple[float, str]:
+    """Length in seconds and name of the unit in which a time axis reads best.
+
+    Examples
+    --------
+    >>> time_unit(np.array([0.0, 90.0])), time_unit(np.array([0.0, 3000.0]))
+    ((1.0, 's'), (60.0, 'min'))
+    """
+    longest = float(np.nanmax(np.abs(t_s), initial=0.0))
+    return (1.0, "s") if longest < 300 else (60.0, "min") if longest < 18_000 else (3600.0, "h")
+
+
+def density_figure(curves: Curves, column: str, title: str) -> go.Figure:
+    """Plot one density or the count against time, each class with its 95 % interval."""
+    return _against_time(curves, title, ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in _shown(curves)))
+
+
+def size_figure(curves: Curves) -> go.Figure:
+    """Plot the mean size against time, each class with the 95 % interval of the mean."""
+    lines = ((name, "size_nm", "size_lo_nm", "size_hi_nm", name, "solid") for name in _shown(curves) if name != "all" or len(curves.classes) == 1)
+    return _against_time(curves, "Mean size (nm)", lines)
+
+
+def hardening_figure(curves: Curves) -> go.Figure:
+    """Plot the hardening by all classes against time, added linearly and in quadrature, and the share of each class."""
+    linear, quadrature = "hardening_linear_mpa", "hardening_quadrature_mpa"
+    totals = [
+        ("all", linear, f"{linear}_lo", f"{linear}_hi", "linear sum", "solid"),
+        ("all", quadrature, f"{quadrature}_lo", f"{quadrature}_hi", "quadrature sum", "dash"),
+    ]
+    shares = [(name, linear, "", "", name, "solid") for name in curves.classes if name != "all" and len(curves.classes) > 2]
+    return _against_time(curves, "Hardening (MPa)", [*totals, *shares])
+
+
+def _shown(curves: Curves) -> list[str]:
+    """Classes to plot; `all` says nothing new where there is one class only."""
+    return [name for name in curves.classes if name != "all" or len(curves.classes) != 2]
+
+
+Line = tuple[str, str, str, str, str, str]
+"""Class, column, columns of the lower and upper end of its interval or empty, words in the legend, dash."""
+
+
+def _against_time(curves: Curves, title: str, lines: Iterable[Line]) -> go.Figure:
+    unit_s, unit = time_unit(curves.t_s)
+    x = curves.t_s / unit_s
+    colours = class_colours(curves.classes)
+    figure = go.Figure()
+    few = np.isfinite(x).sum() <= 60
+    for name, column, low, high, words, dash in lines:
+        values = curves.get(name, column)
+        if not np.isfinite(values).any():
+            continue
+        colour = hex_colour(colours[name])
+        if low:
+            _band(figure, x, curves.get(name, low), curves.get(name, high), colour, words)
+        figure.add_scatter(
+            x=_short(x),
+            y=_short(values),
+            name=_spoken(words),
+            legendgroup=words,
+            mode="lines+markers" if few else "lines",
+            line={"color": colour, "width": 1.8 if low else 1.1, "dash": dash},
+            marker={"size": 4},
+            hovertemplate="%{y:.4~g}",
+        )
+    _lay_out(figure, f"Time ({unit})", title)
+    figure.update_layout(hovermode="x unified")
+    _dose_axis(figure, x, curves.dose_dpa)
+    return figure
+
+
+def _band(figure: go.Figure, x: Floats, low: Floats, high: Floats, colour: str, group: str) -> None:
+    """Shade an interval, one polygon for each stretch without gaps."""
+    known = np.isfinite(x) & np.isfinite(low) & np.isfinite(high)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(int)))
+    around_x: list[Floats] = []
+    around_y: list[Floats] = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        around_x += [x[start:end], x[start:end][::-1], np.array([np.nan])]
+        around_y += [low[start:end], high[start:end][::-1], np.array([np.nan])]
+    if around_x:
+        figure.add_scatter(
+            x=_short(np.concatenate(around_x)),
+            y=_short(np.concatenate(around_y)),
+            mode="lines",
+            line={"width": 0},
+            fill="toself",
+            fillcolor=colour,
+            opacity=0.16,
+            legendgroup=group,
+            showlegend=False,
+            hoverinfo="skip",
+        )
+
+
+def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
+    """Mark round doses along the upper side, where the dose is known and grows."""
+    good = np.isfinite(x) & np.isfinite(dose)
+    if not good.any() or not dose[good].max() > dose[good].min():
+        return
+    doses, places = np.unique(dose[good], return_index=True)
+    step = _round_step((doses[-1] - doses[0]) / 5)
+    ticks = np.arange(np.ceil(doses[0] / step), np.floor(doses[-1] / step) + 1) * step
+    figure.add_scatter(x=_short(x[good][[0, -1]]), y=[None, None], xaxis="x2", showlegend=False, hoverinfo="skip")
+    figure.update_layout(
+        xaxis2={
+            "overlaying": "x",
+            "matches": "x",
+            "side": "top",
+            "tickvals": np.interp(ticks, doses, x[good][places]).tolist(),
+            "ticktext": [f"{tick:.6g} dpa" for tick in ticks],
+            "showgrid": False,
+            "ticks": "outside",
+            "zeroline": False,
+            "linecolor": "#888",
+        },
+        margin={"t": 30},
+    )
+
+
+def _round_step(rough: float) -> float:
+    """Smallest of 1, 2, 5, 10, ... times a power of ten that is not below `rough`."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+
+
+def load_tracks(folder: Path) -> pd.DataFrame:
+    """Read class, size and lifetime of every track."""
+    return SUMMARY.read(folder / SUMMARY.file, ["defect_class", "lifetime_s", "left_censored", "right_censored", "size_nm"])
+
+
+def size_histogram(tracks: pd.DataFrame) -> go.Figure:
+    """Plot how many tracks have which mean size, by class."""
+    sizes = tracks["size_nm"].to_numpy()
+    colours = class_colours(_in_order(set(tracks["defect_class"])))
+    groups = [(name, sizes[(tracks["defect_class"] == name).to_numpy()], hex_colour(colour)) for name, colour in colours.items()]
+    return _histogram(groups, "Mean size of the track (nm)")
+
+
+def lifetime_histogram(tracks: pd.DataFrame) -> go.Figure:
+    """Plot how many tracks lived how long, apart those of which the beginning or the end was not seen."""
+    lifetimes = tracks["lifetime_s"].to_numpy()
+    cut = (tracks["left_censored"].to_numpy() != 0) | (tracks["right_censored"].to_numpy() != 0)
+    unit_s, unit = time_unit(lifetimes)
+    groups = [
+        ("birth and death seen", lifetimes[~cut] / unit_s, "#4c5f7a"),
+        ("cut off by the movie or the border", lifetimes[cut] / unit_s, "#c3cad5"),
+    ]
+    return _histogram(groups, f"Lifetime ({unit})")
+
+
+def _histogram(groups: list[tuple[str, Floats, str]], title: str) -> go.Figure:
+    """Stack the groups over common bins; only the counts go into the page, so that it stays small."""
+    everything = np.concatenate([values[np.isfinite(values)] for _, values, _ in groups])
+    n_bins = float(np.clip(np.sqrt(len(everything)) * 1.5, 8, 30))
+    step = _round_step(float(np.ptp(everything)) / n_bins or 1.0)
+    edges = np.arange(math.floor(everything.min() / step), math.floor(everything.max() / step) + 2) * step
+    figure = go.Figure()
+    for words, values, colour in groups:
+        counts, _ = np.histogram(values[np.isfinite(values)], bins=edges)
+        if counts.any():
+            figure.add_bar(
+                x=_short(edges[:-1]),
+                y=counts,
+                offset=0,
+                width=step,
+                name=_spoken(words),
+                marker={"color": colour, "line": {"width": 0.5, "color": "white"}},
+                hovertemplate="%{y} tracks",
+            )
+    _lay_out(figure, title, "Tracks")
+    figure.update_layout(barmode="stack", bargap=0, hovermode="x unified", legend_traceorder="normal")
+    return figure
+
+
+def _lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
+    axis = {"showline": True, "linecolor": "#888", "ticks": "outside", "tickcolor": "#888", "gridcolor": "#eee", "zeroline": False}
+    figure.update_layout(
+        template="plotly_white",
+        font={"family": _FONT, "size": 13, "color": "#222"},
+        height=372,
+        margin={"l": 10, "r": 12, "t": 12, "b": 86},
+        xaxis=axis | {"title": {"text": x_title, "standoff": 8}, "automargin": True},
+        yaxis=axis | {"title": {"text": y_title, "standoff": 10}, "automargin": True, "rangemode": "tozero", "exponentformat": "power"},
+        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0, "font": {"size": 12}},
+        showlegend=True,
+    )
+
+
+def _short(values: Floats) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Four bytes a number are more than a screen can show."""
+    return values.astype(np.float32)
+
+
+def _spoken(name: str) -> str:
+    """Class name as people read it; angle brackets would be taken for markup."""
+    return name.replace("_", " ").replace("<", "&lt;")

@@ -1,0 +1,352 @@
+"""One self-contained HTML page per run, which opens without a network: pictures and plots first, then tables."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from insitrack.io.errors import OutputError
+from insitrack.io.manifest import RunManifest
+from insitrack.io.palette import class_colours, hex_colour
+from insitrack.io.plots import (
+    Curves,
+    density_figure,
+    hardening_figure,
+    lifetime_histogram,
+    load_curves,
+    load_tracks,
+    size_figure,
+    size_histogram,
+    time_unit,
+)
+from insitrack.io.tables import TABLES
+
+REPORT = "report.html"
+_WIDEST_PX, _LARGEST_BYTES = 1400, 230_000
+_PLOT = {"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage", "resetScale2d"]]}
+
+_STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; color: #222; background: #fff;
+       max-width: 1200px; margin: 0 auto; padding: 24px 20px 60px; }
+h1 { font-size: 25px; line-height: 1.25; margin: 0 0 2px; overflow-wrap: anywhere; }
+h2 { font-size: 18px; margin: 34px 0 8px; border-bottom: 1px solid #ddd; padding-bottom: 4px; }
+h3 { font-size: 15px; margin: 0 0 2px; }
+.facts { color: #555; margin: 0 0 14px; }
+.facts span + span::before { content: " · "; color: #aaa; }
+.warnings { background: #fff8e6; border-left: 4px solid #e69f00; font-size: 13.5px; margin: 12px 0; padding: 6px 12px 6px 10px; }
+.warnings ul { margin: 0; padding-left: 18px; }
+.failed { border-color: #d55e00; background: #fdefe7; }
+.two { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 18px 22px; }
+@media (max-width: 800px) { .two { grid-template-columns: minmax(0, 1fr); } }
+figure { margin: 0; break-inside: avoid; min-width: 0; }
+figure img { width: 100%; display: block; border-radius: 3px; cursor: zoom-in; }
+figure.large { grid-column: 1 / -1; }
+figure.large img { cursor: zoom-out; }
+figcaption { font-size: 13.5px; color: #555; margin: 4px 0; }
+.note { background: #f5f6f8; color: #555; border-radius: 4px; padding: 14px 16px; font-size: 14px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 3px 14px 3px 0; border-bottom: 1px solid #eee; vertical-align: top; }
+th { color: #555; font-weight: 600; }
+td.number, th.number { text-align: right; white-space: nowrap; padding-right: 0; }
+th[colspan] { white-space: normal; }
+th.number, td.number { padding-left: 9px; }
+th.first, td.first { padding-left: 16px; }
+.values { font-size: 12.5px; }
+td.name { white-space: nowrap; }
+td.value { overflow-wrap: anywhere; }
+.interval { color: #888; }
+.swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
+code { font-size: 13px; }
+details { margin: 10px 0; }
+summary { cursor: pointer; font-weight: 600; }
+@media print { body { max-width: none; padding: 0; } .two { grid-template-columns: 1fr 1fr; } .modebar { display: none !important; } }
+"""
+
+
+def write_report(folder: Path, pictures: Mapping[str, bytes], manifest: RunManifest | Mapping[str, Any]) -> Path:
+    """Write `report.html` from the tables of a finished run.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder with the tables.
+    pictures : mapping of str to bytes
+        PNG files of the annotated frames, `first` and `last`; either may be missing.
+    manifest : RunManifest or mapping
+        What was run; the contents of `run.json` do as well.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    TableError
+        If a table is missing or damaged.
+    OutputError
+        If the page cannot be written.
+    """
+    facts = dataclasses.asdict(manifest) if isinstance(manifest, RunManifest) else dict(manifest)
+    page = "\n".join(_page(folder, pictures, facts))
+    path = folder / REPORT
+    temporary = path.with_suffix(".html.part")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
+    return path
+
+
+def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any]) -> list[str]:
+    from plotly.offline import get_plotlyjs
+
+    curves, tracks = load_curves(folder), load_tracks(folder)
+    name = _source_name(facts, folder)
+    plots = _time_plots(curves, facts)
+    histograms = []
+    if len(tracks):
+        histograms = [_size_histogram(tracks, facts), _plot("lifetimes", "Lifetimes of the tracks", lifetime_histogram(tracks))]
+    return [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{_safe(name)} - insitrack</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
+        f"<h1>{_safe(name)}</h1>",
+        f'<p class="facts">{"".join(f"<span>{_safe(fact)}</span>" for fact in _key_facts(curves, len(tracks), facts))}</p>',
+        _warnings(facts),
+        '<div class="two">' + "".join(_picture(pictures, key, words) for key, words in _CAPTIONS.items() if key in pictures) + "</div>",
+        "<h2>Against time</h2>",
+        _COLOUR_NOTE,
+        '<div class="two">' + "".join(plots) + "</div>",
+        "<h2>Tracks</h2>" if histograms else "",
+        '<div class="two">' + "".join(histograms) + "</div>",
+        "<h2>First and last frame</h2>",
+        _first_and_last(curves),
+        "<h2>Files</h2>",
+        _files(folder),
+        "<h2>Settings and origins</h2>",
+        _provenance(facts),
+        "</body></html>\n",
+    ]
+
+
+_CAPTIONS = {"first": "First processed frame", "last": "Last processed frame"}
+_COLOUR_NOTE = '<p class="facts">Bands are 95 % intervals. Click a name to hide or show it, drag to zoom, double-click to go back.</p>'
+
+
+def _safe(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
+    source = facts.get("source") or {}
+    text = source.get("name") or source.get("uri") or source.get("path") or folder.resolve().name
+    return str(text).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[str]:
+    """List what a reader wants to know first, as far as it is known."""
+    calibration, model = facts.get("calibration") or {}, facts.get("model") or {}
+    unit_s, unit = time_unit(curves.t_s)
+    processed, total = curves.statuses["processed"], sum(curves.statuses.values())
+    missing = ", ".join(f"{n} {status}" for status, n in sorted(curves.statuses.items()) if status != "processed" and n)
+    words = [f"{processed} of {total} frames" + (f" ({missing})" if missing else "")]
+    if np.isfinite(curves.t_s).any():
+        words.append(f"{(np.nanmax(curves.t_s) - np.nanmin(curves.t_s)) / unit_s:.4g} {unit}")
+    if np.isfinite(curves.dose_dpa).any():
+        words.append(f"{np.nanmax(curves.dose_dpa):.3g} dpa")
+    words.append(f"{n_tracks} tracks")
+    scale, thickness = calibration.get("nm_per_px"), calibration.get("thickness_nm")
+    words.append(f"{scale:.4g} nm/px" if scale else "scale unknown")
+    words.append(f"foil {thickness:.4g} nm" if thickness else "foil thickness unknown")
+    words += [f"model {model['name']}"] if model.get("name") else []
+    return words + ([str(facts["finished"])[:16].replace("T", " ")] if facts.get("finished") else [])
+
+
+def _warnings(facts: Mapping[str, Any]) -> str:
+    status, parts = facts.get("status", "done"), []
+    if status not in ("done", "running"):
+        parts.append(f'<div class="warnings failed">This run was not finished: {_safe(status)}.</div>')
+    warnings = facts.get("warnings") or []
+    if warnings:
+        parts.append(f'<div class="warnings"><ul>{"".join(f"<li>{_safe(text)}</li>" for text in warnings)}</ul></div>')
+    return "".join(parts)
+
+
+def _picture(pictures: Mapping[str, bytes], key: str, words: str) -> str:
+    kind, data = _small_picture(pictures[key])
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    click = "this.parentNode.classList.toggle('large')"
+    return (
+        f'<figure><img alt="{words}, defects outlined" onclick="{click}" src="{source}"><figcaption>{words}; click to enlarge</figcaption></figure>'
+    )
+
+
+def _small_picture(png: bytes) -> tuple[str, bytes]:
+    """Shrink to what a page needs; noise does not compress without loss, so a large picture becomes JPEG."""
+    picture = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))
+    height, width = picture.shape[:2]
+    if width <= _WIDEST_PX and len(png) <= _LARGEST_BYTES:
+        return "png", png
+    factor, data = min(1.0, _WIDEST_PX / width), b""
+    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    for quality in (90, 80, 70, 60, 50, 40, 30):
+        small = cv2.resize(picture, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
+        data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])[1].tobytes()
+        if len(data) <= _LARGEST_BYTES:
+            break
+        factor *= 0.9
+    return "jpeg", data
+
+
+def _plot(name: str, title: str, figure: Any) -> str:
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=name)
+    return f"<figure><h3>{title}</h3>{drawn}</figure>"
+
+
+def _note(title: str, text: str) -> str:
+    return f'<figure><h3>{title}</h3><p class="note">{text}</p></figure>'
+
+
+def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[str]:
+    if not curves.columns:
+        return [_note("Defects", "No frame was processed, so there is nothing to plot.")]
+    plots = []
+    if curves.known("density_per_m2"):
+        plots.append(_plot("density", "Defects per area", density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)")))
+    else:
+        plots.append(_plot("count", "Number of defects", density_figure(curves, "n", "Defects in view")))
+    if curves.known("density_per_m3"):
+        plots.append(_plot("volume", "Defects per volume", density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)")))
+    if curves.known("size_nm"):
+        plots.append(_plot("size", "Mean size", size_figure(curves)))
+    else:
+        plots.append(_note("Mean size", f"Empty: {_lacking(facts, ('nm_per_px',))}."))
+    if curves.known("hardening_linear_mpa"):
+        plots.append(_plot("hardening", "Hardening by the defects seen", hardening_figure(curves)))
+    else:
+        plots.append(_note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}."))
+    return plots
+
+
+def _lacking(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
+    """Say which figures are not known and how to give them."""
+    given = {**(facts.get("calibration") or {}), "material": facts.get("material")}
+    words = {
+        "nm_per_px": "the scale (<code>--nm-per-px</code>)",
+        "thickness_nm": "the foil thickness (<code>--thickness-nm</code>)",
+        "material": "the barrier strengths (<code>--material</code>)",
+    }
+    absent = [words[name] for name in needed if not given.get(name)]
+    if not absent:
+        return "nothing in the series could be measured"
+    again = "" if "nm_per_px" in needed and not given.get("nm_per_px") else "; <code>track series</code> adds it without the movie"
+    return f"it needs {' and '.join(absent)}{again}"
+
+
+def _size_histogram(tracks: Any, facts: Mapping[str, Any]) -> str:
+    if np.isfinite(tracks["size_nm"].to_numpy()).any():
+        return _plot("sizes", "Sizes of the tracks", size_histogram(tracks))
+    return _note("Sizes of the tracks", f"Empty: {_lacking(facts, ('nm_per_px',))}.")
+
+
+_QUANTITIES = (
+    ("n", "n_lo", "n_hi", "Defects", ""),
+    ("density_per_m2", "density_per_m2_lo", "density_per_m2_hi", "Per area", "m<sup>-2</sup>"),
+    ("density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "Per volume", "m<sup>-3</sup>"),
+    ("size_nm", "size_lo_nm", "size_hi_nm", "Mean size", "nm"),
+    ("hardening_linear_mpa", "hardening_linear_mpa_lo", "hardening_linear_mpa_hi", "Hardening, linear", "MPa"),
+    ("hardening_quadrature_mpa", "hardening_quadrature_mpa_lo", "hardening_quadrature_mpa_hi", "Hardening, quadrature", "MPa"),
+)
+
+
+def _first_and_last(curves: Curves) -> str:
+    """Table of first and last values with their intervals."""
+    processed = np.flatnonzero(np.isfinite(curves.t_s))
+    if not processed.size or not curves.columns:
+        return '<p class="note">No frame was processed.</p>'
+    colours = class_colours(curves.classes)
+    heads, belows, rows = "", "", dict.fromkeys(curves.classes, "")
+    for value, low, high, words, unit in _QUANTITIES:
+        if not curves.known(value):
+            continue
+        power = _power(max(float(np.nanmax(curves.get(name, value), initial=0.0)) for name in curves.classes))
+        scaled = (f"10<sup>{power}</sup> " if power else "") + unit
+        heads += f'<th class="number" colspan="2">{words}{", " if scaled else ""}{scaled}</th>'
+        belows += '<th class="number first">first</th><th class="number">last</th>'
+        for name in curves.classes:
+            for place, kind in zip(processed[[0, -1]], ("number first", "number"), strict=True):
+                figures = [float(curves.get(name, key)[place]) / 10.0**power for key in (value, low, high)]
+                rows[name] += f'<td class="{kind}">{_with_interval(*figures)}</td>'
+    body = "".join(
+        f'<tr><td class="name"><span class="swatch" style="background:{hex_colour(colours[name])}"></span>{_safe(name)}</td>{cells}</tr>'
+        for name, cells in rows.items()
+    )
+    return f'<div class="wide"><table class="values"><tr><th>Class</th>{heads}</tr><tr><th></th>{belows}</tr>{body}</table></div>'
+
+
+def _power(largest: float) -> int:
+    """Power of ten to take out of a column; 0 where its numbers read well as they are."""
+    return 0 if not math.isfinite(largest) or largest < 1e4 else math.floor(math.log10(largest))
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    if not math.isfinite(value):
+        return '<span class="interval">not known</span>'
+    known = math.isfinite(low) and math.isfinite(high)
+    return f"{value:.3g}" + (f'<br><span class="interval">{low:.3g} to {high:.3g}</span>' if known else "")
+
+
+def _files(folder: Path) -> str:
+    """Links to what the run wrote, and what its columns mean."""
+    rows = [f'<tr><td><a href="{name}">{name}</a></td><td>{words}</td></tr>' for name, words in _OTHER_FILES if (folder / name).is_file()]
+    for table in TABLES.values():
+        if (folder / table.file).is_file():
+            rows.append(f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per {_safe(table.one_row_per).replace("`", "")}</td></tr>')
+    columns = "".join(
+        f"<tr><td>{table.file}</td><td><code>{column.name}</code></td><td>{_safe(column.unit)}</td><td>{_safe(column.meaning)}</td></tr>"
+        for table in TABLES.values()
+        for column in table.columns
+    )
+    head = "<tr><th>Table</th><th>Column</th><th>Unit</th><th>Meaning</th></tr>"
+    return (
+        f'<table>{"".join(rows)}</table><details><summary>Columns and units</summary><div class="wide"><table>{head}{columns}</table></div></details>'
+    )
+
+
+_OTHER_FILES = (("annotated.mp4", "the movie with outlines and ids"), ("run.json", "every setting and origin"))
+
+
+def _provenance(facts: Mapping[str, Any]) -> str:
+    """One collapsed table per part of the manifest."""
+    parts = []
+    for key in ("source", "model", "calibration", "material", "settings", "results", "versions"):
+        rows = _flat(facts.get(key) or {})
+        if rows:
+            cells = "".join(f'<tr><td><code>{_safe(name)}</code></td><td class="value">{_safe(value)}</td></tr>' for name, value in rows)
+            opened = " open" if key in ("source", "calibration") else ""
+            parts.append(f"<details{opened}><summary>{key.capitalize()}</summary><table>{cells}</table></details>")
+    command = " ".join(map(str, facts.get("command") or []))
+    return (f"<p><code>{_safe(command)}</code></p>" if command else "") + "".join(parts)
+
+
+def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested mappings as dotted names and printed values."""
+    if isinstance(value, Mapping):
+        return [row for key, item in value.items() for row in _flat(item, f"{name}.{key}" if name else str(key))]
+    if value is None:
+        return [(name, "not given")]
+    if isinstance(value, (list, tuple)):
+        return [(name, ", ".join(map(str, value)))]
+    return [(name, f"{value:.6g}" if isinstance(value, float) else str(value))]
