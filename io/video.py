@@ -257,6 +257,8 @@ def _why_not_opened(path: Path, error: Exception) -> str:
         head = stream.read(12)
     if head[4:8] == b"ftyp":
         return "the movie was cut off before its index (moov) was written; copy it again, or have it repaired with untrunc and a whole movie"
+    if isinstance(error, EOFError):
+        return "the file ends before its first picture; copy it again from where it was recorded"
     reason = getattr(error, "strerror", None) or error
     return f"not a movie that FFmpeg can read ({reason}); expected MP4, MOV, AVI, MKV, WebM, MPEG or similar"
 
