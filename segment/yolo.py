@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections
+from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig
@@ -38,8 +38,7 @@ class YoloSegmenter:
 
     def __init__(self, model: ModelCard, config: SegmentConfig) -> None:
         self.model, self.config = model, config
-        self.class_names = DEFECT_CLASSES
-        self._labels = np.array([DEFECT_CLASSES.index(name) + 1 for name in model.classes], np.int64)
+        self.class_names = model.classes  # not all that exist: a class that this model cannot see has no count, not a count of 0
         self._network = load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
@@ -72,9 +71,7 @@ class YoloSegmenter:
         large = masks.area_px() >= self.config.min_area_px
         masks, kept = masks.take(large), kept[large]
         # the box that is reported is that of the mask: what is outlined is what is measured
-        found = Detections(
-            frame.index, frame.t_s, frame.shape, masks.boxes(), self._labels[classes[kept]], scores[kept], masks, self.class_names, n_over_cap
-        )
+        found = Detections(frame.index, frame.t_s, frame.shape, masks.boxes(), classes[kept] + 1, scores[kept], masks, self.class_names, n_over_cap)
         return inside_field(found, field)
 
     def describe(self) -> dict[str, Any]:

@@ -196,6 +196,9 @@ def follow(
     measures = measure(detections, local, sizes)
     linked = linker.update(detections, measures, looked.shift_px)
     everything, sizes_of_all, ids, observed = _with_coasting(replace(detections, labels=linked.track_labels), measures, linked)
+    if not ids.all():  # too weak to begin a track (link.birth_score)
+        strong = ids > 0
+        everything, sizes_of_all, ids, observed = everything.take(strong), sizes_of_all.take(strong), ids[strong], observed[strong]
     series = meter.rows(
         item.index,
         item.t_s,

@@ -221,7 +221,7 @@ class _Job:
         self.meter = SeriesMeter(
             config.series,
             self.calibration,
-            class_names=tuple(self.segmenter.describe()["classes"]),
+            class_names=self.segmenter.class_names,
             material=material,
             dose_rate_dpa_per_s=config.specimen.dose_rate_dpa_per_s,
         )
