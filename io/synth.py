@@ -1,0 +1,379 @@
+"""Seeded movies of evolving crystal defects with exact truth: source, demonstration, test and training data at once.
+
+``synth:KIND?key=value&...`` names one; every frame depends on the address alone, whatever the order of asking.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
+from insitrack.io.errors import OutputError
+from insitrack.io.frames import Calibration, Frame, MissingFrame
+from insitrack.io.results import Bools, Floats
+from insitrack.io.synth_background import Field, draw, paint
+from insitrack.io.synth_camera import Camera
+from insitrack.io.synth_overlay import Overlay, make_overlay
+from insitrack.io.synth_render import picture
+from insitrack.io.synth_scene import Defect, Setting, Stage, make_stage, populate
+from insitrack.io.synth_settings import SynthSettings, ranges
+from insitrack.io.tables import TRACKS
+from insitrack.io.video import MovieWriter
+
+_STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7}
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is really there in one frame, row by row; hidden defects included.
+
+    Parameters
+    ----------
+    detections : Detections
+        Outlines as a person would draw them, classes, scores 1.
+    track_ids : ndarray of int64, shape (N,)
+        Number of each defect, the same in every frame.
+    visible : ndarray of bool, shape (N,)
+        False where a person could not see it: too faint, blinked out, covered or mostly outside.
+    x_px, y_px : ndarray of float64, shape (N,)
+        True centres in the frame, px.
+    major_px, minor_px, angle_deg : ndarray of float64, shape (N,)
+        True axes of the outline, px, and direction of the major one, degrees in [0, 180), clockwise from x on the screen.
+    size_nm : ndarray of float64, shape (N,)
+        True size, nm: the major axis of a loop, the geometric mean of the axes of a dot, void or precipitate.
+    contrast : ndarray of float64, shape (N,)
+        True contrast, fraction of the mean brightness.
+    """
+
+    detections: Detections
+    track_ids: Ints
+    visible: Bools
+    x_px: Floats
+    y_px: Floats
+    major_px: Floats
+    minor_px: Floats
+    angle_deg: Floats
+    size_nm: Floats
+    contrast: Floats
+
+
+class SynthSource:
+    """A synthetic movie.
+
+    Parameters
+    ----------
+    uri : str
+        ``synth:KIND?key=value&...``; kinds and keys are those of ``configs/synth.toml``.
+
+    Raises
+    ------
+    SourceError
+        If the address is wrong.
+
+    Examples
+    --------
+    >>> movie = SynthSource("synth:loops?seed=7&frames=3&size=128")
+    >>> [frame.shape for frame in movie]
+    [(128, 128), (128, 128), (128, 128)]
+    >>> len(movie.truth(0)) == len(movie.truth_track_ids(0))
+    True
+    """
+
+    time_origin = "synthetic"
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.settings = SynthSettings.parse(uri)
+        values = self.settings.values
+        config = ranges()
+        self.name = f"{self.settings.kind}_{values['seed']}"
+        self.shape = (self.settings.height, self.settings.width)
+        self.n_frames: int | None = int(values["frames"])
+        self.fps = float(values["fps"])
+        rng = self._rng("movie")
+        self._camera = Camera.drawn(rng, config["movie"], values)
+        drawn_scale = float(np.exp(rng.uniform(*np.log(config["movie"]["nm_per_px"]))))
+        self.nm_per_px = float(values["nm_per_px"]) or round(drawn_scale, 4)
+        background = config["background"]
+        self._mottle = float(values["mottle"]) if values["mottle"] >= 0 else float(np.exp(rng.uniform(*np.log(background["mottle"]))))
+        duration = self.n_frames / self.fps
+        self.stage: Stage = make_stage(
+            self._rng("stage"), config["movie"], duration_s=duration, nm_per_px=self.nm_per_px, drift=values["drift"], jumps=values["jumps"]
+        )
+        self._margins = self._reach()
+        self.defects: list[Defect] = self._populate(rng, config, duration)
+        self._n_lines = int(rng.integers(config["scene"][self.settings.kind]["lines"][0], config["scene"][self.settings.kind]["lines"][1] + 1))
+
+    @property
+    def calibration(self) -> Calibration:
+        """The true scale, thickness and field of view."""
+        field = None if not self.overlay.covered.any() else ~self.overlay.covered
+        return Calibration(nm_per_px=self.nm_per_px, thickness_nm=float(self.settings.values["thickness_nm"]), field=field, origin="synthetic")
+
+    def __iter__(self) -> Iterator[Frame | MissingFrame]:
+        faults = float(self.settings.values["faults"])
+        for index in range(self.n_frames or 0):
+            if faults and self._rng("faults", index).random() < faults:
+                yield MissingFrame(index, index / self.fps, "damaged", "drawn so: faults in the address")
+            else:
+                yield self.frame(index)
+
+    def describe(self) -> dict[str, Any]:
+        """Address and every resolved setting."""
+        return {"uri": self.uri, "kind": "synthetic", "scene": self.settings.kind, **self.settings.values} | {
+            "nm_per_px": self.nm_per_px,
+            "mottle": self._mottle,
+            "n_defects_ever": len(self.defects),
+        }
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def frame(self, index: int) -> Frame:
+        """Picture number `index`; the same whatever was asked for before."""
+        t_s = index / self.fps
+        shift = self.stage.shift_px(t_s)
+        image = self._specimen(shift)
+        for defect in self._living(t_s):
+            x, y = defect.position_px(t_s)
+            drawn = picture(defect.look_at(t_s), x + shift[0], y + shift[1], self.shape)
+            if drawn is not None:
+                profile, _, y0, x0 = drawn
+                image[y0 : y0 + profile.shape[0], x0 : x0 + profile.shape[1]] *= 1 - np.float32(defect.contrast_at(t_s)) * profile
+        grey = self._camera.expose(image, self._fixed, self._rng("noise", index))
+        self.overlay.burn(grey)
+        return Frame(index, t_s, grey)
+
+    def truth(self, index: int) -> Detections:
+        """Outlines of the defects that a person can see in frame `index`, scores 1."""
+        state = self.truth_state(index)
+        return state.detections.take(state.visible)
+
+    def truth_track_ids(self, index: int) -> Ints:
+        """Numbers of the defects, parallel to the rows of `truth`."""
+        state = self.truth_state(index)
+        return state.track_ids[state.visible]
+
+    def truth_state(self, index: int) -> Truth:
+        """Everything that is there in frame `index`, seen or not."""
+        t_s = index / self.fps
+        shift = self.stage.shift_px(t_s)
+        rule = ranges()["visibility"]
+        crops, corners, rows = [], [], []
+        for defect in self._living(t_s):
+            x, y = (a + b for a, b in zip(defect.position_px(t_s), shift, strict=True))
+            look = defect.look_at(t_s)
+            drawn = picture(look, x, y, self.shape)
+            if drawn is None or not drawn[1].any():
+                continue
+            profile, mask, y0, x0 = drawn
+            contrast = defect.contrast_at(t_s)
+            crop, top, left, kept = self._uncovered(mask, y0, x0)
+            major, minor = look.outline_px()
+            whole = major * minor * (1.0 if look.form == "edge_on" else np.pi / 4)
+            visible = kept >= rule["part_in_view"] * whole and self._visible(contrast * profile, look.form, x - shift[0], y - shift[1], kept)
+            crops.append(crop)
+            corners.append((top, left))
+            name = defect.class_at(t_s)
+            size_nm = (major if name.startswith("loop") else (major * minor) ** 0.5) * self.nm_per_px
+            angle = np.degrees(look.angle) % 180
+            rows.append((defect.track_id, DEFECT_CLASSES.index(name) + 1, visible, x, y, major, minor, angle, size_nm, contrast))
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 10
+        masks = Masks.from_crops(crops, corners)
+        detections = Detections(
+            index, t_s, self.shape, masks.boxes(), np.array(columns[1], np.int64), np.ones(len(rows), np.float32), masks, DEFECT_CLASSES
+        )
+        floats = [np.array(column, np.float64) for column in columns[3:]]
+        return Truth(detections, np.array(columns[0], np.int64), np.array(columns[2], bool), *floats)
+
+    @cached_property
+    def overlay(self) -> Overlay:
+        """Scale bar, text and border burnt into every frame."""
+        if self.settings.values["overlay"] == 0:
+            return Overlay(np.zeros(self.shape, bool), np.zeros(self.shape, np.uint8))
+        plain = self.settings.values["overlay"] == 1
+        return make_overlay(self._rng("overlay"), self.shape, self.nm_per_px, ranges()["overlay"], plain=plain)
+
+    @cached_property
+    def _canvas(self) -> Field:
+        """The specimen without its defects, larger than the frame by the reach of the stage."""
+        left, top, right, bottom = self._margins
+        shape = (self.shape[0] + top + bottom, self.shape[1] + left + right)
+        config = ranges()["background"]
+        return paint(self._rng("background"), shape, config, strength=self._mottle, n_lines=self._n_lines, nm_per_px=self.nm_per_px)
+
+    @cached_property
+    def _clutter(self) -> Field:
+        """Local standard deviation of the background on a grid 8 px wide: what hides a faint defect."""
+        small = cv2.resize(self._canvas, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        mean, square = cv2.blur(small, (13, 13)), cv2.blur(small * small, (13, 13))
+        return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+
+    @cached_property
+    def _fixed(self) -> Field:
+        return self._camera.fixed(self._rng("camera"), self.shape, ranges()["movie"])
+
+    def _rng(self, stream: str, index: int = 0) -> np.random.Generator:
+        """Numbers that depend on seed, stream and frame alone."""
+        return np.random.default_rng([int(self.settings.values["seed"]), _STREAMS[stream], index])
+
+    def _reach(self) -> tuple[int, int, int, int]:
+        """How far the specimen ever moves left, up, right and down, px."""
+        moments = np.linspace(0, (self.n_frames or 1) / self.fps, min(self.n_frames or 1, 4000) + 1)
+        shifts = np.array([self.stage.shift_px(t) for t in moments.tolist()])
+        high, low = np.ceil(shifts.max(axis=0)).astype(int) + 2, np.floor(shifts.min(axis=0)).astype(int) - 2
+        return int(max(2, high[0])), int(max(2, high[1])), int(max(2, -low[0])), int(max(2, -low[1]))
+
+    def _populate(self, rng: np.random.Generator, config: dict[str, Any], duration: float) -> list[Defect]:
+        left, top, right, bottom = self._margins
+        values, kind = self.settings.values, self.settings.kind
+        height, width = self.shape
+        box = (-left - 20.0, -top - 20.0, width + right + 20.0, height + bottom + 20.0)
+        in_view = values["n"] if values["n"] >= 0 else draw(rng, config["scene"][kind]["n"]) * (height * width / 512**2) ** 0.7
+        n = in_view * (box[2] - box[0]) * (box[3] - box[1]) / (height * width)
+        zone = rng.uniform(0, np.pi / 2)
+        setting = Setting(
+            kind=kind, duration_s=duration, nm_per_px=self.nm_per_px, zone=zone, box=box, n=n, start=values["start"], blink=values["blink"]
+        )
+        return populate(self._rng("scene"), config, setting)
+
+    def _living(self, t_s: float) -> list[Defect]:
+        return [defect for defect in self.defects if defect.alive(t_s)]
+
+    def _specimen(self, shift: tuple[float, float]) -> Field:
+        """Background as the stage has moved it, a fresh array."""
+        left, top, _, _ = self._margins
+        x, y = left - shift[0], top - shift[1]
+        # beyond the sampled reach of the stage the border is repeated
+        move = np.array([[1, 0, x], [0, 1, y]], np.float32)
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(self._canvas, move, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.float32)
+
+    def _uncovered(self, mask: NDArray[np.bool_], y0: int, x0: int) -> tuple[NDArray[np.bool_], int, int, int]:
+        """Mask without what the overlay covers, cut to its box, with its corner and area."""
+        clear = mask & ~self.overlay.covered[y0 : y0 + mask.shape[0], x0 : x0 + mask.shape[1]]
+        kept = int(np.count_nonzero(clear))
+        shown = clear if kept else mask
+        rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+        crop = shown[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return crop, y0 + int(rows[0]), x0 + int(columns[0]), kept
+
+    def _visible(self, signal: Field, form: str, x: float, y: float, area: int) -> bool:
+        """Return whether a person would outline it: enough contrast over the mottle around it and over the noise."""
+        rule = ranges()["visibility"]
+        if area < rule["area_px"]:
+            return False
+        left, top, _, _ = self._margins
+        height, width = self._clutter.shape
+        row, column = min(max(int((y + top) / 4), 0), height - 1), min(max(int((x + left) / 4), 0), width - 1)
+        over = rule["ring_over_mottle" if form in ("open_ellipse", "double_ring") else "over_mottle"]
+        matched = float(np.sqrt((signal * signal).sum())) / self._camera.grain()
+        peak = float(np.abs(signal).max())
+        return bool(peak >= max(rule["contrast"], over * float(self._clutter[row, column])) and matched >= rule["over_noise"])
+
+
+def write_synth(uri: str, folder: Path, *, coco: bool = False) -> None:
+    """Write a synthetic movie with its truth.
+
+    Parameters
+    ----------
+    uri : str
+        ``synth:KIND?key=value&...``.
+    folder : Path
+        An existing folder; receives ``movie.mp4``, ``truth.csv`` (the columns of ``tracks.csv``; `observed` 0 where a defect is there but
+        cannot be seen), ``truth.json`` (what was drawn) and on request ``truth_coco.json``.
+    coco : bool
+        Write the visible outlines in COCO's form too.
+
+    Raises
+    ------
+    SourceError
+        If the address is wrong.
+    OutputError
+        If the folder cannot be written.
+    """
+    movie = SynthSource(uri)
+    categories = [{"id": i, "name": name} for i, name in enumerate(DEFECT_CLASSES, 1)]
+    labels: dict[str, Any] = {"images": [], "annotations": [], "categories": categories}
+    try:
+        with MovieWriter(folder / "movie.mp4", playback_fps="timestamps", crf=12) as writer, (folder / "truth.csv").open("w") as table:
+            table.write(TRACKS.header())
+            for item in movie:
+                truth = movie.truth_state(item.index)
+                table.write(_truth_rows(movie, truth))
+                if isinstance(item, Frame):
+                    writer.write(item.image, item.t_s)
+                if coco:
+                    _add_coco(labels, truth)
+        (folder / "truth.json").write_text(json.dumps(_facts(movie), indent=2) + "\n", encoding="utf-8")
+        if coco:
+            (folder / "truth_coco.json").write_text(json.dumps(labels) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --out") from error
+
+
+def _facts(movie: SynthSource) -> dict[str, Any]:
+    """Everything about a movie that is not in its table."""
+    bar = {"scale_bar_nm": movie.overlay.bar_nm, "scale_bar_px": movie.overlay.bar_px}
+    shifts = [movie.stage.shift_px(index / movie.fps) for index in range(movie.n_frames or 0)]
+    return {**movie.describe(), **bar, "shift_px": [[round(x, 3), round(y, 3)] for x, y in shifts]}
+
+
+def _truth_rows(movie: SynthSource, truth: Truth) -> str:
+    """Rows of ``truth.csv`` of one frame."""
+    found = truth.detections
+    if not len(found):
+        return ""
+    height, width = movie.shape
+    boxes = found.boxes.astype(np.float64)
+    on_edge = (boxes[:, 0] <= 0) | (boxes[:, 1] <= 0) | (boxes[:, 2] >= width) | (boxes[:, 3] >= height)
+    area = found.masks.area_px().astype(np.float64)
+    columns: dict[str, Any] = {
+        "frame": np.full(len(found), found.frame_index),
+        "t_s": np.full(len(found), found.t_s),
+        "track_id": truth.track_ids,
+        "defect_class": found.names(),
+        "score": np.where(truth.visible, 1.0, np.nan),
+        "x_px": truth.x_px,
+        "y_px": truth.y_px,
+        **{name: boxes[:, i] for i, name in enumerate(("x1_px", "y1_px", "x2_px", "y2_px"))},
+        "area_px": area,
+        "major_px": truth.major_px,
+        "minor_px": truth.minor_px,
+        "angle_deg": truth.angle_deg,
+        "on_edge": on_edge.astype(int),
+        "size_nm": truth.size_nm,
+        "area_nm2": area * movie.nm_per_px**2,
+        "observed": truth.visible.astype(int),
+    }
+    return TRACKS.format(columns)
+
+
+def _add_coco(labels: dict[str, Any], truth: Truth) -> None:
+    """Append one picture and its visible outlines to a COCO data set."""
+    found = truth.detections
+    height, width = found.shape
+    labels["images"].append({"id": found.frame_index, "height": height, "width": width, "file_name": f"{found.frame_index:06d}.png"})
+    for row in np.flatnonzero(truth.visible).tolist():
+        x1, y1, x2, y2 = found.boxes[row].tolist()
+        labels["annotations"].append(
+            {
+                "id": len(labels["annotations"]) + 1,
+                "image_id": found.frame_index,
+                "category_id": int(found.labels[row]),
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": int(found.masks.crop(row).sum()),
+                "segmentation": found.masks.rle(row, found.shape),
+                "iscrowd": 0,
+                "track_id": int(truth.track_ids[row]),
+            }
+        )

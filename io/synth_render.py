@@ -1,0 +1,231 @@
+"""What one defect looks like: its contrast profile and the outline that a person would draw, inside a small crop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a defect looks at one moment; lengths in px, angles in rad from x towards y.
+
+    Parameters
+    ----------
+    form : str
+        ``dot open_ellipse edge_on double_ring blob comma bean fresnel facet``.
+    size_px : float
+        Full length of the major axis of the outer contour.
+    ratio : float
+        Minor over major axis.
+    angle : float
+        Direction of the major axis.
+    edge_px : float
+        Softness of the edges.
+    width_px : float
+        Thickness of a ring, a bar or a Fresnel rim.
+    fill : float
+        Darkness of the inside of a ring relative to the ring.
+    lean, lean_angle : float
+        How much darker the ring is on one side, and which.
+    wobble : tuple of (int, float, float)
+        Order, amplitude and phase of the harmonics by which the contour departs from an ellipse.
+    tail, tail_angle : float
+        Contrast of a fainter companion relative to the defect, and in which direction it lies.
+    sides : int
+        Corners of a facetted particle; 0 for an ellipse.
+    moire_px : float
+        Period of moire fringes; 0 for none.
+    sign : float
+        1 dark, -1 bright.
+    """
+
+    form: str
+    size_px: float
+    ratio: float = 1.0
+    angle: float = 0.0
+    edge_px: float = 1.0
+    width_px: float = 3.0
+    fill: float = 0.0
+    lean: float = 0.0
+    lean_angle: float = 0.0
+    wobble: tuple[tuple[int, float, float], ...] = ()
+    tail: float = 0.0
+    tail_angle: float = 0.0
+    sides: int = 0
+    moire_px: float = 0.0
+    sign: float = 1.0
+
+    def outline_px(self) -> tuple[float, float]:
+        """Axes of the outline that a person would draw, px: a little outside the half maximum of a soft edge, tail included."""
+        soft = 0.3 * self.edge_px if self.form in ("dot", "blob", "comma", "bean", "edge_on") else 0.0
+        minor = self.width_px if self.form == "edge_on" else self.size_px * self.ratio
+        tail = 0.5 * self.size_px if self.tail > 0.5 else 0.0
+        return self.size_px + soft + tail, minor + soft
+
+    def reach_px(self) -> float:
+        """Distance from the centre beyond which nothing is drawn."""
+        slack = sum(abs(amplitude) for _, amplitude, _ in self.wobble)
+        tail = 0.9 * self.size_px if self.tail > 0 else 0.0
+        return self.size_px / 2 * (1.05 + slack) + 2.5 * self.edge_px + tail + 2
+
+
+def picture(look: Look, x_px: float, y_px: float, shape: tuple[int, int]) -> tuple[Field, NDArray[np.bool_], int, int] | None:
+    """Contrast profile and outline of a defect, cut at the border of the frame.
+
+    Parameters
+    ----------
+    look : Look
+        The defect.
+    x_px, y_px : float
+        Its centre in the frame, px; pixel (0, 0) covers [0, 1) x [0, 1).
+    shape : tuple of int
+        Height and width of the frame, px.
+
+    Returns
+    -------
+    profile : ndarray of float32, shape (h, w)
+        Contrast relative to the defect's own, about 0..1; negative where it is brighter than the matrix.
+    mask : ndarray of bool, shape (h, w)
+        Filled outer contour.
+    y0, x0 : int
+        First row and column of the crop.
+
+        None where the defect lies outside the frame.
+    """
+    reach = look.reach_px()
+    y0, y1 = max(0, math.floor(y_px - reach)), min(shape[0], math.ceil(y_px + reach))
+    x0, x1 = max(0, math.floor(x_px - reach)), min(shape[1], math.ceil(x_px + reach))
+    if y1 <= y0 or x1 <= x0:
+        return None
+    x = np.arange(x0, x1, dtype=np.float32)[None, :] + np.float32(0.5 - x_px)
+    y = np.arange(y0, y1, dtype=np.float32)[:, None] + np.float32(0.5 - y_px)
+    profile, mask = _FORMS[look.form](look, x, y)
+    return np.asarray(profile * np.float32(look.sign), np.float32), mask, y0, x0
+
+
+def _turned(look: Look, x: Field, y: Field) -> tuple[Field, Field]:
+    c, s = np.float32(math.cos(look.angle)), np.float32(math.sin(look.angle))
+    return x * c + y * s, y * c - x * s
+
+
+def _distance(look: Look, u: Field, v: Field) -> Field:
+    """Signed distance from the contour, px, negative inside; first order in the distance, exact on the contour."""
+    a, b = look.size_px / 2, look.size_px / 2 * look.ratio
+    ua, vb = u / np.float32(a), v / np.float32(b)
+    rho = np.sqrt(ua * ua + vb * vb) + np.float32(1e-3)
+    slope = np.sqrt((ua / np.float32(a)) ** 2 + (vb / np.float32(b)) ** 2) / rho + np.float32(1e-3)
+    if look.wobble or look.sides:
+        theta = np.arctan2(vb, ua)
+        bulge = np.float32(1)
+        for order, amplitude, phase in look.wobble:
+            bulge = bulge + np.float32(amplitude) * np.cos(order * theta + np.float32(phase))
+        if look.sides:
+            sector = np.float32(2 * math.pi / look.sides)
+            bulge = bulge * np.float32(math.cos(math.pi / look.sides) ** 0.5) / np.cos((theta % sector) - sector / 2)
+        rho = rho / bulge
+    return np.asarray((rho - 1) / slope, np.float32)
+
+
+def _solid(d: Field, edge_px: float) -> Field:
+    """1 inside, 1/2 on the contour, 0 outside."""
+    return np.asarray(0.5 - 0.5 * np.tanh(d / np.float32(edge_px)), np.float32)
+
+
+def _band(d: Field, width_px: float, edge_px: float) -> Field:
+    """Draw a ring just inside the contour, with its outer half maximum about on the contour."""
+    sd = np.float32(0.42 * math.hypot(width_px, edge_px))
+    return np.asarray(np.exp(-(((d + np.float32(width_px / 2)) / sd) ** 2) / 2), np.float32)
+
+
+def _side(look: Look, x: Field, y: Field) -> Field:
+    """Factor that makes one side of a ring darker; its largest value is 1."""
+    direction = np.arctan2(y, x) - np.float32(look.lean_angle)
+    return np.asarray((1 + look.lean * np.cos(direction)) / (1 + look.lean), np.float32)
+
+
+def _dot(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    d = _distance(look, *_turned(look, x, y))
+    return _solid(d, look.edge_px), d <= 0.15 * look.edge_px
+
+
+def _comma(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    """Draw a dark head with a fainter companion that a person outlines only where it is clearly darker."""
+    d = _distance(look, *_turned(look, x, y))
+    head = _solid(d, look.edge_px)
+    if look.tail <= 0:
+        return head, d <= 0.15 * look.edge_px
+    c, s = math.cos(look.tail_angle), math.sin(look.tail_angle)
+    away = np.float32(0.52 * look.size_px)
+    along, across = x * np.float32(c) + y * np.float32(s) - away, y * np.float32(c) - x * np.float32(s)
+    rho = np.sqrt((along / np.float32(0.5 * look.size_px)) ** 2 + (across / np.float32(0.26 * look.size_px)) ** 2)
+    companion = np.float32(look.tail) * _solid((rho - 1) * np.float32(0.35 * look.size_px), 1.4 * look.edge_px)
+    outline = d <= 0.15 * look.edge_px
+    if look.tail > 0.5:
+        outline = outline | (rho <= 1)
+    return np.maximum(head, companion), outline
+
+
+def _bean(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    """Draw two lobes either side of a line of no contrast."""
+    u, v = _turned(look, x, y)
+    d = _distance(look, u, v)
+    gap = 1 - np.float32(look.fill) * np.exp(-((u / np.float32(0.16 * look.size_px)) ** 2))
+    return np.asarray(_solid(d, look.edge_px) * gap * _side(look, x, y), np.float32), d <= 0.15 * look.edge_px
+
+
+def _open_ellipse(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    d = _distance(look, *_turned(look, x, y))
+    ring = _band(d, look.width_px, look.edge_px) * _side(look, x, y)
+    inside = np.float32(look.fill) * _solid(d + np.float32(look.width_px / 2), look.edge_px)
+    return np.maximum(ring, inside), d <= 0
+
+
+def _double_ring(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    d = _distance(look, *_turned(look, x, y))
+    inner = _band(d + np.float32(1.9 * look.width_px), look.width_px, look.edge_px)
+    ring = np.maximum(_band(d, look.width_px, look.edge_px), 0.75 * inner) * _side(look, x, y)
+    inside = np.float32(look.fill) * _solid(d + np.float32(look.width_px / 2), look.edge_px)
+    return np.maximum(ring, inside).astype(np.float32), d <= 0
+
+
+def _edge_on(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    u, v = _turned(look, x, y)
+    half = np.float32(max(0.0, (look.size_px - look.width_px) / 2))
+    d = np.hypot(np.maximum(np.abs(u) - half, 0), v) - np.float32(look.width_px / 2)
+    return _solid(d, look.edge_px), d <= 0.15 * look.edge_px
+
+
+def _fresnel(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    """Draw a void out of focus: bright inside a dark rim (`sign` 1, underfocus) or the inverse (overfocus)."""
+    d = _distance(look, *_turned(look, x, y))
+    core = _solid(d + np.float32(look.width_px), look.edge_px)
+    return np.asarray(_band(d, look.width_px, look.edge_px) - np.float32(0.8) * core, np.float32), d <= 0
+
+
+def _facet(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    u, v = _turned(look, x, y)
+    d = _distance(look, u, v)
+    body = _solid(d, look.edge_px)
+    if look.moire_px > 0:
+        direction = x * np.float32(math.cos(look.lean_angle)) + y * np.float32(math.sin(look.lean_angle))
+        body = body * (np.float32(0.7) + np.float32(0.3) * np.cos(np.float32(2 * math.pi / look.moire_px) * direction))
+    return np.asarray(body, np.float32), d <= 0
+
+
+_FORMS = {
+    "dot": _dot,
+    "blob": _comma,
+    "comma": _comma,
+    "bean": _bean,
+    "open_ellipse": _open_ellipse,
+    "double_ring": _double_ring,
+    "edge_on": _edge_on,
+    "fresnel": _fresnel,
+    "facet": _facet,
+}
