@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
+from insitrack.io.errors import SourceError
 from insitrack.io.frames import GreyImage
 from insitrack.io.synth import SynthSource
 from insitrack.segment.preprocess import stretch_to_8_bit
@@ -90,10 +91,18 @@ def label_lines(detections: Detections, classes: Sequence[str] = TRAINED_CLASSES
 
 
 def read_labels(path: Path, shape: tuple[int, int], classes: Sequence[str] = TRAINED_CLASSES) -> Detections:
-    """Read labels in YOLO segmentation form into detections of a picture of the given height and width."""
+    """Read labels in YOLO segmentation form into detections of a picture of the given height and width.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file.
+    """
     height, width = shape
     labels, crops, corners = [], [], []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    if not path.is_file():
+        raise SourceError(f"{path}: no such labels; expected one text file beside each picture, empty where there is nothing")
+    for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
         number, *values = line.split()
         points = np.array(values, np.float64).reshape(-1, 2) * (width, height)
         x0, y0 = np.floor(points.min(axis=0)).astype(int)
