@@ -37,13 +37,17 @@ class Presentation:
         Whether a packet may rightly give no picture, because it only serves as a reference.
     first_decoded : int
         Number of the first packet to decode; those before it come as blanks.
+    promised : int
+        Packets that the index of the container announces; 0 where it does not.
+    nominal_s : float
+        Mean interval between frames by that index, s.
 
     Attributes
     ----------
     decoding : bool
         Set it to False to have the remaining packets counted and not decoded.
     n_packets : int
-        Packets with data so far.
+        Packets with data so far, and holes that a cut left between them.
     last_s, longest_s : float
         Newest time, and the longest interval between two times, s.
     interval_s : float
@@ -61,6 +65,8 @@ class Presentation:
         in_order: bool = False,
         hides: bool = False,
         first_decoded: int = 0,
+        promised: int = 0,
+        nominal_s: float = 1.0,
     ) -> None:
         self.decoding = True
         self.n_packets = 0
@@ -76,6 +82,8 @@ class Presentation:
         self._in_order = in_order
         self._hides = hides
         self._first_decoded = first_decoded
+        self._promised = promised
+        self._nominal_s = nominal_s
         self._announced: list[int] = []
         self._newest = start - 1
         self._reasons: dict[int, str] = {}
@@ -89,10 +97,24 @@ class Presentation:
         for number, packet in enumerate(self._packets):
             stamp = self._announce(packet)
             if number >= self._first_decoded and self.decoding:
-                yield from self._pictures_of(packet, stamp)
+                shown = self._pictures_of(packet, stamp)
+                yield from shown if packet.size > 0 else self._torn(shown)
             elif packet.dts is not None:
                 yield from self._overtaken_by(packet.dts)
-        yield from self._overtaken_by(math.inf)
+        yield from self._torn(self._overtaken_by(math.inf))
+
+    def _torn(self, pictures: Iterator[Picture]) -> Iterator[Picture]:
+        """Fill the holes that a cut leaves between the last pictures, because files hold what is shown earlier after what it refers to."""
+        before_s = self.last_s
+        for picture in pictures:
+            time_s = picture[0]
+            if time_s is not None and self._promised:
+                n_holes = min(round((time_s - before_s) / self._nominal_s) - 1, self._promised - self.n_packets)
+                for hole in range(n_holes):
+                    self.n_packets += 1
+                    yield before_s + (hole + 1) * (time_s - before_s) / (n_holes + 1), None, "cut off: the file ends before this frame"
+                before_s = time_s
+            yield picture
 
     def _announce(self, packet: Any) -> int:
         stamp = packet.pts if packet.pts is not None else packet.dts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -148,6 +149,7 @@ class StackSource:
     ) -> None:
         check_interval(frame_interval_s)
         self._stack = stack = open_stack(uri)
+        self._closed = weakref.finalize(self, stack.close)  # also when nobody calls close
         self._uri = str(uri)
         self.name = _name(uri)
         self.n_frames: int | None = stack.n_frames
@@ -213,7 +215,7 @@ class StackSource:
 
     def close(self) -> None:
         """Release the file."""
-        self._stack.close()
+        self._closed()
 
 
 def open_stack(uri: str | Path) -> Stack:

@@ -58,6 +58,9 @@ def _contiguous(path: Path, tif: Any, series: Any) -> Stack:
     """Read planes by their place in the file: ImageJ describes a whole stack by its first page only."""
     shape, dtype = tuple(series.keyframe.shape), np.dtype(tif.byteorder + series.dtype.char)
     planes, warnings = _plane_numbers(series, len(shape))
+    promised = (tif.imagej_metadata or {}) if tif.is_imagej else {}
+    if promised.get("images", 0) > math.prod(series.shape[: series.ndim - len(shape)]):  # cut off: tifffile then sees one page only
+        planes = np.arange(promised["images"])[:: promised.get("channels", 1)]
     n_bytes = math.prod(shape) * dtype.itemsize
 
     def read(index: int) -> NDArray[Any]:

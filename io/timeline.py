@@ -141,10 +141,10 @@ class SelectedSource:
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
         last_s = before_s = 0.0
-        for item in self.source:
+        for n_seen, item in enumerate(self.source, 1):
             before_s, last_s = last_s, item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s
             yield self._chosen(item, last_s)
-            if self.n_frames is not None and self.selection.is_past(last_s):
+            if self.n_frames is not None and n_seen > 1 and self.selection.is_past(last_s):
                 # Nothing more is wanted of a source that knows its length: count the rest without making it.
                 for step, index in enumerate(range(item.index + 1, self.n_frames), 1):
                     t_s = last_s + step * (last_s - before_s)

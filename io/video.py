@@ -113,7 +113,8 @@ class MovieSource:
             n_lost = _lost_at_end(container, stream, shown, self._nominal_s)
             n_found = index + 1
             n_repaired = clock.repaired
-            clock.nominal_s = shown.interval_s or self._nominal_s
+            if not _indexed(container, stream):
+                clock.nominal_s = shown.interval_s or self._nominal_s
             for lost in range(n_found, n_found + n_lost):
                 yield self._item(lost, clock.time(lost, None), None, "cut off: the file ends before this frame")
         self.n_frames = n_found + n_lost
@@ -132,6 +133,8 @@ class MovieSource:
             in_order=self._in_order,
             hides=stream.codec_context.name in _DECODERS_THAT_HIDE_FRAMES,
             first_decoded=first_decoded,
+            promised=_indexed(container, stream),
+            nominal_s=self._nominal_s,
         )
 
     def _item(self, index: int, t_s: float, picture: Any, reason: str) -> Frame | MissingFrame:
@@ -189,11 +192,16 @@ def _keyframe_before(path: Path, stamp: Fraction | float) -> int:
 
 def _lost_at_end(container: Any, stream: Any, shown: Presentation, nominal_s: float) -> int:
     """How many frames the container promises beyond those found: by its index, else by its duration."""
-    if "mp4" in container.format.name and stream.frames:
-        return max(0, int(stream.frames) - shown.n_packets)
+    if indexed := _indexed(container, stream):
+        return max(0, indexed - shown.n_packets)
     missing_s = _promised_s(container, stream) - shown.last_s
     interval_s = shown.interval_s or nominal_s
     return 0 if missing_s <= _LONG_GAP * max(interval_s, shown.longest_s) else round(missing_s / interval_s) - 1
+
+
+def _indexed(container: Any, stream: Any) -> int:
+    """Read the number of packets from the index of the container; 0 where it has none that can be trusted."""
+    return int(stream.frames) if "mp4" in container.format.name else 0
 
 
 def _promised_s(container: Any, stream: Any) -> float:
@@ -261,6 +269,21 @@ def _why_not_opened(path: Path, error: Exception) -> str:
         return "the file ends before its first picture; copy it again from where it was recorded"
     reason = getattr(error, "strerror", None) or error
     return f"not a movie that FFmpeg can read ({reason}); expected MP4, MOV, AVI, MKV, WebM, MPEG or similar"
+
+
+def codec_available(name: str, mode: Literal["r", "w"]) -> bool:
+    """Whether this FFmpeg can read or write with a codec.
+
+    Examples
+    --------
+    >>> codec_available("ffv1", "w"), codec_available("no such codec", "r")
+    (True, False)
+    """
+    try:
+        av.Codec(name, mode)
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
 
 
 class MovieWriter:
@@ -453,9 +476,10 @@ class MovieWriter:
 
 
 def _frame_of(image: NDArray[Any], codec: str) -> Any:
-    """Wrap a picture for the encoder; the array is new each time and belongs to the encoder."""
-    planes, layout = (image.copy(), "gray" if image.dtype == np.uint8 else "gray16le") if codec == "ffv1" else planes_420(image)
-    frame = av.VideoFrame.from_numpy_buffer(planes, format=layout)
+    """Give a picture the planes and the colour tags that the encoder takes."""
+    planes, layout = (image, "gray" if image.dtype == np.uint8 else "gray16le") if codec == "ffv1" else planes_420(image)
+    # from_numpy_buffer would save a copy, but takes pictures whose height is not a multiple of 4 for lower ones and shifts their colours
+    frame = av.VideoFrame.from_ndarray(planes, format=layout)
     frame.color_range = _FULL if image.ndim == 2 else _LIMITED
     if image.ndim == 3:
         frame.colorspace = _BT601

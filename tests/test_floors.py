@@ -16,8 +16,8 @@ HOMES = {
     "openvino": {"segment/runtime.py", "tracker/doctor.py"},
     "onnxruntime": {"segment/runtime.py", "tracker/doctor.py"},
     "plotly": {"io/report.py", "io/plots.py"},
-    "rsciio": {"io/stacks.py"},
-    "tifffile": {"io/stacks.py"},
+    "rsciio": {"io/vendor.py"},
+    "tifffile": {"io/tiff.py"},
 }
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 

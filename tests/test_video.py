@@ -76,7 +76,7 @@ def times(items):
 # --- the laws ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(share=st.floats(0.15, 0.99))
 def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_the_cut(movie, whole, tmp_path_factory, share):
     data = movie.read_bytes()
@@ -89,9 +89,8 @@ def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_th
         return
     items = list(source)
     assert [item.index for item in items] == list(range(40))
-    assert np.all(np.diff(times(items)) > 0)
+    assert times(items) == pytest.approx(times(whole))
     n_kept = status(items).index("damaged")
-    assert times(items[:n_kept]) == times(whole[:n_kept])
     assert all(np.array_equal(item.image, full.image) for item, full in zip(items[:n_kept], whole, strict=False))
     assert set(status(items[n_kept + 3 :])) <= {"damaged"}  # the cut may leave a picture whose B-frames are lost
     assert source.warnings
@@ -211,14 +210,16 @@ def test_odd_sizes_are_padded_by_repeating_the_border(tmp_path):
     assert np.abs(frame.image[:33, :47].astype(int) - RAMP[:33, :47]).max() <= 3
 
 
-def test_colours_come_back_as_they_were_drawn(tmp_path):
-    picture = np.zeros((64, 96, 3), np.uint8)
+@pytest.mark.parametrize("height", [64, 66])
+def test_colours_come_back_where_they_were_drawn(tmp_path, height):
+    picture = np.zeros((height, 96, 3), np.uint8)
     picture[:, :32], picture[:, 32:64], picture[:, 64:] = (0, 0, 255), (0, 255, 0), (255, 0, 0)
+    picture[:20] = 128
     with MovieWriter(tmp_path / "colour.mp4", crf=8) as movie:
         movie.write(picture, 0.0)
     with av.open(str(tmp_path / "colour.mp4")) as file:
         back = next(file.decode(video=0)).to_ndarray(format="bgr24").astype(int)
-    assert np.abs(back - picture)[:, [16, 48, 80]].max() <= 8
+    assert np.abs(back - picture)[np.r_[2:18, 22 : height - 2]][:, [16, 48, 80]].max() <= 8
 
 
 @pytest.mark.parametrize(
