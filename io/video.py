@@ -271,8 +271,8 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     return f"not a movie that FFmpeg can read ({reason}); expected MP4, MOV, AVI, MKV, WebM, MPEG or similar"
 
 
-def codec_available(name: str, mode: Literal["r", "w"]) -> bool:
-    """Whether this FFmpeg can read or write with a codec.
+def codec_available(name: str, mode: str) -> bool:
+    """Whether this FFmpeg can read (`r`) or write (`w`) with a codec.
 
     Examples
     --------
