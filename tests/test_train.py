@@ -1,0 +1,70 @@
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from insitrack.io.errors import ModelError, OutputError
+from insitrack.segment.dataset import TRAINED_CLASSES
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxslim")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch = pytest.importorskip("torch")
+    train = pytest.importorskip("insitrack.segment.train")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network, saved like a checkpoint and exported."""
+    folder = tmp_path_factory.mktemp("net")
+    torch.manual_seed(0)
+    model = train.Bf16SegmentationModel("yolo11n-seg.yaml", nc=len(TRAINED_CLASSES), ch=3, verbose=False)
+    torch.save({"ema": model, "model": None}, folder / "last.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return train.export(folder / "last.pt", folder / "net.onnx")
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (96, 160)])
+def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tuple[int, int]) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
+    candidates, prototypes = session.run(["output0", "output1"], {"images": np.zeros((1, 3, *shape), np.float32)})
+    anchors = sum(shape[0] // s * (shape[1] // s) for s in (8, 16, 32))
+    assert candidates.shape == (1, 4 + len(TRAINED_CLASSES) + 32, anchors)
+    assert prototypes.shape == (1, 32, shape[0] // 4, shape[1] // 4)
+
+
+def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
+    from insitrack.segment.base import find_model
+
+    path = train.write_card(exported, classes=TRAINED_CLASSES, chosen=train.TrainSettings(seed=5), facts={"metrics": {"f1": 0.5}})
+    card = json.loads(path.read_text(encoding="utf-8"))
+    assert card["sha256"] == hashlib.sha256(exported.read_bytes()).hexdigest()
+    assert (card["seed"], card["recipe"]["image_px"], card["metrics"]) == (5, 320, {"f1": 0.5})
+    assert find_model(str(exported)).classes == TRAINED_CLASSES
+
+
+def test_in_training_the_network_answers_in_32_bits() -> None:
+    torch.manual_seed(0)
+    model = train.Bf16SegmentationModel("yolo11n-seg.yaml", nc=2, ch=3, verbose=False).train()
+    out = model(torch.zeros(2, 3, 64, 64))
+    assert {value.dtype for value in out.values() if isinstance(value, torch.Tensor)} == {torch.float32}
+
+
+def test_there_must_be_something_to_resume_and_nothing_to_overwrite(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="resume"):
+        train.train(tmp_path / "data.yaml", tmp_path, resume=True)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "last.pt").touch()
+    with pytest.raises(OutputError, match="--resume"):
+        train.train(tmp_path / "data.yaml", tmp_path)
+    with pytest.raises(ModelError, match=r"weights/last\.pt"):
+        train.export(tmp_path / "nothing.pt", tmp_path / "a.onnx")
