@@ -34,7 +34,7 @@ def draw_movie(path: Path, frames: int) -> None:
 
     drawn = [item.image for item in open_source(f"synth:loops?seed=5&frames=250&size={SIZE}&n=40") if isinstance(item, Frame)]
     period = drawn + drawn[-2:0:-1]
-    with MovieWriter(path, fps=25.0, pixel_format="gray") as writer:
+    with MovieWriter(path, playback_fps="timestamps") as writer:
         for i in range(frames):
             writer.write(period[i % len(period)], i / 25)
 

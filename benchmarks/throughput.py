@@ -64,7 +64,7 @@ def shorten(movie: Path, frames: int) -> Path:
 
     short = movie.with_name(f"short{frames}.mp4")
     source = open_source(str(movie))
-    with MovieWriter(short, fps=10.0, pixel_format="gray") as writer:
+    with MovieWriter(short, playback_fps="timestamps") as writer:
         for item in source:
             if item.index >= frames:
                 break
@@ -129,10 +129,11 @@ def decoded(movie: Path, frames: int) -> list[Any]:
 
 def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]:
     """Core time per frame of each stage, ms, every stage run alone and in turn: processor time of the process, all threads."""
-    from insitrack.io.annotate import AnnotatedMovieSink
+    from insitrack.io.annotate import Annotator
     from insitrack.io.frames import Frame
     from insitrack.io.sinks import TableSink
     from insitrack.io.sources import open_source
+    from insitrack.io.video import MovieWriter
     from insitrack.segment.base import SegmentConfig, find_model
     from insitrack.segment.preprocess import find_field
     from insitrack.segment.yolo import YoloSegmenter
@@ -161,7 +162,8 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     meter = SeriesMeter(config.series, calibration, class_names=segmenter.model.classes, material=load_material("fecral"), dose_rate_dpa_per_s=1e-3)
     linker, drift = Linker(config.link), DriftEstimator(config.drift)
     items = iter(source)
-    with TableSink(folder) as tables, AnnotatedMovieSink(folder / "stage.mp4", nm_per_px=0.5) as annotated:
+    annotator = Annotator(nm_per_px=0.5)
+    with TableSink(folder) as tables, MovieWriter(folder / "stage.mp4") as writer:
         for n in range(frames + 3):
             if n == 3:
                 cost.clear()
@@ -176,7 +178,8 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
                 lambda detections=detections, looked=looked: pipeline.follow(detections, looked, linker, meter, calibration, config.measure),
             )
             timed("tables", lambda tracked=tracked: tables.write(tracked))
-            timed("draw and encode", lambda tracked=tracked: (annotated.write(tracked), annotated.drain()))
+            canvas = timed("draw", lambda tracked=tracked: annotator.paint(tracked))
+            timed("encode", lambda canvas=canvas, frame=frame: writer.write(canvas.bgr(), frame.t_s))
     source.close()
     return {stage: 1e3 * seconds / frames for stage, seconds in cost.items()}
 
@@ -229,7 +232,7 @@ def page(result: dict[str, Any]) -> str:
     rates, costs = result["frames_per_s"], result["stage_core_ms"]
     bare, network = rates["bare network"], result["network_core_ms"]
     with_movie = sum(costs.values())
-    without = with_movie - costs["draw and encode"]
+    without = with_movie - costs["draw"] - costs["encode"]
     lines = ["# Throughput of the whole job", "", f"{result['movie']}. {result['machine']}. `{result['command']}`. Medians.", ""]
     lines += ["| | frames/s | of the bare network | times yolo track, as installed | times yolo track, 2 threads |", "|---|---|---|---|---|"]
     for name in ("bare network", "track --no-video", "track", "yolo track, as installed", "yolo track, 2 threads"):
