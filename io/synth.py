@@ -289,7 +289,7 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False) -> None:
     uri : str
         ``synth:KIND?key=value&...``.
     folder : Path
-        An existing folder; receives ``movie.mp4``, ``truth.csv`` (the columns of ``tracks.csv``; `observed` 0 where a defect is there but
+        Made if it is not there; receives ``movie.mp4``, ``truth.csv`` (the columns of ``tracks.csv``; `observed` 0 where a defect is there but
         cannot be seen), ``truth.json`` (what was drawn) and on request ``truth_coco.json``.
     coco : bool
         Write the visible outlines in COCO's form too.
@@ -305,6 +305,7 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False) -> None:
     categories = [{"id": i, "name": name} for i, name in enumerate(DEFECT_CLASSES, 1)]
     labels: dict[str, Any] = {"images": [], "annotations": [], "categories": categories}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with MovieWriter(folder / "movie.mp4", playback_fps="timestamps", crf=12) as writer, (folder / "truth.csv").open("w") as table:
             table.write(TRACKS.header())
             for item in movie:
