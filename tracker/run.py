@@ -297,6 +297,7 @@ def _calibration(source: Source, config: RunConfig) -> Calibration:
     known = specimen.thickness_nm is not None
     return dataclasses.replace(
         source.calibration,
+        field=None,  # found in every frame, the same way for every kind of source
         nm_per_px_sd=config.source.nm_per_px_sd or source.calibration.nm_per_px_sd,
         thickness_nm=specimen.thickness_nm if known else source.calibration.thickness_nm,
         thickness_sd_nm=(specimen.thickness_sd_nm or 0.0) if known else source.calibration.thickness_sd_nm,
