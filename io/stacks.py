@@ -287,8 +287,8 @@ def _pictures_in(folder: Path) -> list[Path]:
         found = sorted((path for path in files if path.suffix.lower() in suffixes), key=natural_order)
         if found:
             return found
-    others = f"{len(files)} other files" if files else "nothing"
-    raise SourceError(f"{folder}: the folder holds no images but {others}; expected png, jpg, bmp, tif or microscope files, or name one movie")
+    what = f"holds {len(files)} files and no image" if files else "is empty"
+    raise SourceError(f"{folder}: the folder {what}; expected png, jpg, bmp, tif or microscope files, or the name of one movie")
 
 
 def _open_images(paths: list[Path], kind: str) -> Stack:

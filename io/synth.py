@@ -281,7 +281,7 @@ class SynthSource:
         return bool(peak >= max(rule["contrast"], over * float(self._clutter[row, column])) and matched >= rule["over_noise"])
 
 
-def write_synth(uri: str, folder: Path, *, coco: bool = False) -> None:
+def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = False) -> None:
     """Write a synthetic movie with its truth.
 
     Parameters
@@ -293,6 +293,8 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False) -> None:
         cannot be seen), ``truth.json`` (what was drawn) and on request ``truth_coco.json``.
     coco : bool
         Write the visible outlines in COCO's form too.
+    lossless : bool
+        Write ``movie.mkv`` (FFV1, every grey level exact) in place of ``movie.mp4`` (H.264, plays in a browser).
 
     Raises
     ------
@@ -306,7 +308,9 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False) -> None:
     labels: dict[str, Any] = {"images": [], "annotations": [], "categories": categories}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with MovieWriter(folder / "movie.mp4", playback_fps="timestamps", crf=12) as writer, (folder / "truth.csv").open("w") as table:
+        name = "movie.mkv" if lossless else "movie.mp4"
+        movie_file = MovieWriter(folder / name, codec="ffv1" if lossless else "h264", playback_fps="timestamps", crf=12)
+        with movie_file as writer, (folder / "truth.csv").open("w") as table:
             table.write(TRACKS.header())
             for item in movie:
                 truth = movie.truth_state(item.index)

@@ -134,7 +134,7 @@ def _overlay_blocks(grey: NDArray[np.uint8]) -> BoolImage:
 def _block_sums(flags: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Sum over each block of every second row; along the columns first, because rows lie together in memory."""
     rows = np.add.reduce(flags.reshape(-1, _POOL // 2, flags.shape[1]), axis=1, dtype=np.uint8)
-    return np.add.reduce([rows[:, i::_POOL] for i in range(_POOL)], axis=0, dtype=np.uint8)
+    return np.asarray(np.add.reduce([rows[:, i::_POOL] for i in range(_POOL)], axis=0, dtype=np.uint8))
 
 
 def _border_blocks(grey: NDArray[np.uint8]) -> BoolImage:

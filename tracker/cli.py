@@ -77,7 +77,8 @@ def _synth_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--size", default="512", metavar="N or WxH", help="size of the picture, px")
-    parser.add_argument("--overwrite", action="store_true")
+    parser.add_argument("--lossless", action="store_true", help="write movie.mkv with every grey level exact, in place of movie.mp4")
+    parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds something")
     return parser
 
 
@@ -106,8 +107,8 @@ def _synth(options: argparse.Namespace) -> int:
     )
     folder = Path(options.out)
     check_folder(folder, options.overwrite)
-    write_synth(uri, folder)
-    print(f"{folder}: movie.mp4, truth.csv, truth.json")
+    write_synth(uri, folder, lossless=options.lossless)
+    print(f"{folder}: {'movie.mkv' if options.lossless else 'movie.mp4'}, truth.csv, truth.json")
     return 0
 
 

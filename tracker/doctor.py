@@ -14,13 +14,13 @@ from insitrack.segment.base import shipped_models
 
 def doctor() -> int:
     """Print what there is and run the self-test; return 0 if everything that the main job needs works."""
-    print(f"system      {platform.platform()}, {os.cpu_count()} cores")
+    print(f"system          {platform.platform()}, {os.cpu_count()} cores")
     for name, version in installed_versions().items():
-        print(f"{name:<12}{version}")
-    print(f"processor   {_processor()}")
-    print(f"graphics    {_graphics()}")
+        print(f"{name:<16}{version}")
+    print(f"processor       {_processor()}")
+    print(f"graphics        {_graphics()}")
     good = _codecs()
-    print(f"models      {', '.join(shipped_models()) or 'none'}")
+    print(f"models          {', '.join(shipped_models()) or 'none'}")
     return 0 if _self_test() and good else 1
 
 
@@ -47,7 +47,7 @@ def _codecs() -> bool:
 
     wanted = {"h264 (read)": ("h264", "r"), "libx264 (write)": ("libx264", "w"), "ffv1 (lossless)": ("ffv1", "w")}
     found = {label: codec_available(name, mode) for label, (name, mode) in wanted.items()}
-    print("codecs      " + ", ".join(f"{label} {'yes' if there else 'MISSING'}" for label, there in found.items()))
+    print("codecs          " + ", ".join(f"{label} {'yes' if there else 'MISSING'}" for label, there in found.items()))
     return all(found.values())
 
 
@@ -63,9 +63,9 @@ def _self_test() -> bool:
             frames = sum(1 for _ in movie)
             movie.close()
         except InsitrackError as error:
-            print(f"self-test   FAILED: {error}")
+            print(f"self-test       FAILED: {error}")
             return False
         good = frames == 10 and len(run.frames) == 10 and len(run.tracks) > 0 and (run.folder / "report.html").stat().st_size > 0
         speed = run.manifest["results"]["frames_per_s"]
-        print(f"self-test   {'passed' if good else 'FAILED'}: 10 frames, {len(run.tracks)} rows, {len(run.summary)} tracks, {speed:.1f} frames/s")
+        print(f"self-test       {'passed' if good else 'FAILED'}: 10 frames, {len(run.tracks)} rows, {len(run.summary)} tracks, {speed:.1f} frames/s")
         return good
