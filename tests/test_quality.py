@@ -43,7 +43,9 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path, monkeypatch: pyte
     module = importlib.import_module(name)
     import numpy as np
 
-    results = doctest.testmod(module, extraglobs={"np": np}, optionflags=doctest.ELLIPSIS)
+    # ultralytics, once imported, changes how numpy prints
+    with np.printoptions(formatter=None, precision=8, linewidth=75, suppress=False):
+        results = doctest.testmod(module, extraglobs={"np": np}, optionflags=doctest.ELLIPSIS)
     assert results.failed == 0
 
 
