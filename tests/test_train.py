@@ -45,10 +45,11 @@ def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tup
 def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
     from insitrack.segment.base import find_model
 
-    path = train.write_card(exported, classes=TRAINED_CLASSES, chosen=train.TrainSettings(seed=5), facts={"metrics": {"f1": 0.5}})
+    path = train.write_card(exported, classes=TRAINED_CLASSES, chosen=train.TrainSettings(seed=5), facts={"known_failures": ["dense pictures"]})
     card = json.loads(path.read_text(encoding="utf-8"))
     assert card["sha256"] == hashlib.sha256(exported.read_bytes()).hexdigest()
-    assert (card["seed"], card["recipe"]["image_px"], card["metrics"]) == (5, 320, {"f1": 0.5})
+    assert (card["seed"], card["recipe"]["image_px"], card["known_failures"]) == (5, 320, ["dense pictures"])
+    assert "- dense pictures" in exported.with_suffix(".md").read_text(encoding="utf-8")
     assert find_model(str(exported)).classes == TRAINED_CLASSES
 
 
@@ -57,6 +58,26 @@ def test_in_training_the_network_answers_in_32_bits() -> None:
     model = train.Bf16SegmentationModel("yolo11n-seg.yaml", nc=2, ch=3, verbose=False).train()
     out = model(torch.zeros(2, 3, 64, 64))
     assert {value.dtype for value in out.values() if isinstance(value, torch.Tensor)} == {torch.float32}
+
+
+def test_the_page_lists_every_score(exported: Path) -> None:
+    from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
+    from insitrack.segment.evaluate import score
+
+    masks = Masks.from_crops([np.ones((4, 4), bool)], [(2, 2)])
+    truth = Detections(0, 0.0, (9, 9), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, DEFECT_CLASSES)
+    metrics = {"synthetic": {"net": {"iou_0.5": score([(truth, truth)]).facts()}}}
+    train.write_card(exported, classes=TRAINED_CLASSES, chosen=train.TrainSettings(), facts={"metrics": metrics})
+    assert "| synthetic | net | 0.5 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in exported.with_suffix(".md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_filled_outlines_are_as_large_as_the_outlines(ratio: int) -> None:
+    angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    circles = [np.stack([np.cos(angles), np.sin(angles)], axis=1) * 5 + 20 + shift for shift in np.linspace(0, 3, 13)]
+    areas = train.exact_masks((50, 60), circles, 1, ratio).sum(axis=(1, 2)) * ratio**2
+    assert areas.mean() == pytest.approx(np.pi * 25, rel=0.06)
+    assert not train.exact_masks((50, 60), [circles[0] + 200], 1, ratio).any()
 
 
 def test_there_must_be_something_to_resume_and_nothing_to_overwrite(tmp_path: Path) -> None:
