@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SIZE, DEFECTS = 1024, 110
+SIZE, DEFECTS = 1024, 180
 YOLO = """
 import os, sys, time
 os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false")
@@ -76,9 +76,8 @@ def shorten(movie: Path, frames: int) -> Path:
 
 def rate_of_yolo(weights: Path, movie: Path, threads: int, folder: Path) -> float:
     """Frames per second of `yolo track`; threads 0 leaves what it sets itself."""
-    done = subprocess.run(
-        [sys.executable, "-c", YOLO, str(weights), str(movie), str(threads), str(folder)], capture_output=True, text=True, check=False
-    )
+    arguments = [str(weights), str(movie), str(threads), str(folder), str(SIZE)]
+    done = subprocess.run([sys.executable, "-c", YOLO, *arguments], capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("RATE")]
     if not lines:
         raise SystemExit(f"yolo track failed:\n{done.stderr[-2000:]}")
