@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,10 @@ class Masks:
         if not len(chosen):
             return Masks.empty()
         return Masks(np.concatenate([self.pixels[self.offsets[i] : self.offsets[i + 1]] for i in chosen]), self.corners[chosen], self.sizes[chosen])
+
+    def then(self, others: Masks) -> Masks:
+        """Return these masks and then the others."""
+        return Masks(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("pixels", "corners", "sizes")))
 
     def shifted(self, dy: int, dx: int) -> Masks:
         """Return the same masks moved by whole pixels."""
@@ -229,6 +233,16 @@ class Detections:
             self.masks.take(rows),
             self.class_names,
             self.n_over_cap,
+        )
+
+    def then(self, others: Detections) -> Detections:
+        """Return these rows and then those of `others`; frame, time and classes stay these."""
+        return replace(
+            self,
+            boxes=np.concatenate([self.boxes, others.boxes]),
+            labels=np.concatenate([self.labels, others.labels]),
+            scores=np.concatenate([self.scores, others.scores]),
+            masks=self.masks.then(others.masks),
         )
 
     def to_maskrcnn(self) -> dict[str, NDArray[Any]]:

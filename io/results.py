@@ -56,6 +56,10 @@ class Measures:
         """Return the rows asked for, in that order."""
         return Measures(*(getattr(self, name)[rows] for name in self.__slots__))
 
+    def then(self, others: Measures) -> Measures:
+        """Return these rows and then those of `others`."""
+        return Measures(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in self.__slots__))
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from insitrack.io.detections import Detections, Masks
+from insitrack.io.detections import Detections
 from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Source
-from insitrack.io.results import Measures, TrackedFrame
+from insitrack.io.results import TrackedFrame
 from insitrack.io.sinks import Sink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.preprocess import FieldConfig, find_field
-from insitrack.tracker.link import Linked, Linker
+from insitrack.tracker.link import Linker
 from insitrack.tracker.measure import MeasureConfig, measure
 from insitrack.tracker.motion import DriftEstimator
 from insitrack.tracker.series import SeriesMeter
@@ -195,7 +195,11 @@ def follow(
     local = calibration if looked.field is None else replace(calibration, field=looked.field)
     measures = measure(detections, local, sizes)
     linked = linker.update(detections, measures, looked.shift_px)
-    everything, sizes_of_all, ids, observed = _with_coasting(replace(detections, labels=linked.track_labels), measures, linked)
+    coasting = linked.coasting
+    everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
+    sizes_of_all = measures.then(coasting.measures)
+    ids = np.concatenate([linked.track_ids, coasting.track_ids])
+    observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
     if not ids.all():  # too weak to begin a track (link.birth_score)
         strong = ids > 0
         everything, sizes_of_all, ids, observed = everything.take(strong), sizes_of_all.take(strong), ids[strong], observed[strong]
@@ -210,25 +214,3 @@ def follow(
         field=looked.field,
     )
     return TrackedFrame(item, everything, sizes_of_all, ids, observed, looked.shift_px, series, linked.events, linked.finished)
-
-
-def _with_coasting(detections: Detections, measures: Measures, linked: Linked) -> tuple[Detections, Measures, np.ndarray, np.ndarray]:
-    """Append the defects that are alive in a gap to those that were seen."""
-    coasting = linked.coasting
-    observed = np.concatenate([np.ones(len(detections), bool), np.zeros(len(coasting.track_ids), bool)])
-    if not len(coasting.track_ids):
-        return detections, measures, linked.track_ids, observed
-    late = coasting.detections
-    both = replace(
-        detections,
-        boxes=np.concatenate([detections.boxes, late.boxes]),
-        labels=np.concatenate([detections.labels, late.labels]),
-        scores=np.concatenate([detections.scores, late.scores]),
-        masks=Masks(
-            np.concatenate([detections.masks.pixels, late.masks.pixels]),
-            np.concatenate([detections.masks.corners, late.masks.corners]),
-            np.concatenate([detections.masks.sizes, late.masks.sizes]),
-        ),
-    )
-    joined = Measures(*(np.concatenate([getattr(measures, name), getattr(coasting.measures, name)]) for name in Measures.__slots__))
-    return both, joined, np.concatenate([linked.track_ids, coasting.track_ids]), observed

@@ -61,17 +61,9 @@ class Sights:
         """Rows of these, then those of a later frame, whose number and time they get."""
         if not len(self.measures):
             return later
-        a, b = self.detections, later.detections
-        masks = Masks(*(np.concatenate([getattr(a.masks, name), getattr(b.masks, name)]) for name in ("pixels", "corners", "sizes")))
-        joined = replace(
-            b,
-            boxes=np.concatenate([a.boxes, b.boxes]),
-            labels=np.concatenate([a.labels, b.labels]),
-            scores=np.concatenate([a.scores, b.scores]),
-            masks=masks,
-        )
-        names = Measures.__slots__
-        return Sights(joined, Measures(*(np.concatenate([getattr(self.measures, n), getattr(later.measures, n)]) for n in names)))
+        now = later.detections
+        joined = replace(self.detections.then(now), frame_index=now.frame_index, t_s=now.t_s, shape=now.shape, n_over_cap=now.n_over_cap)
+        return Sights(joined, self.measures.then(later.measures))
 
     def moved(self, dx: Floats, dy: Floats) -> Sights:
         """Move each row with the specimen: places and boxes exactly, masks by whole pixels and cut at the border of the frame."""
