@@ -134,7 +134,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.io.sources import open_source
     from insitrack.io.video import MovieWriter
     from insitrack.segment.base import SegmentConfig, find_model
-    from insitrack.segment.preprocess import find_field
+    from insitrack.segment.preprocess import FieldFinder
     from insitrack.segment.yolo import YoloSegmenter
     from insitrack.tracker import pipeline
     from insitrack.tracker.config import RunConfig
@@ -159,7 +159,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     source = open_source(str(movie), nm_per_px=0.5)
     calibration = source.calibration.with_(thickness_nm=100.0)
     meter = SeriesMeter(config.series, calibration, class_names=segmenter.model.classes, material=load_material("fecral"), dose_rate_dpa_per_s=1e-3)
-    linker, drift = Linker(config.link), DriftEstimator(config.drift)
+    linker, drift, fields = Linker(config.link), DriftEstimator(config.drift), FieldFinder(config.field)
     items = iter(source)
     annotator = Annotator(nm_per_px=0.5)
     with TableSink(folder) as tables, MovieWriter(folder / "stage.mp4") as writer:
@@ -168,7 +168,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
                 cost.clear()
             frame = timed("decode", lambda: next(items))
             assert isinstance(frame, Frame)
-            field = timed("overlays and borders", lambda frame=frame: find_field(frame.image, config.field))
+            field = timed("overlays and borders", lambda frame=frame: fields.update(frame.image))
             moved = timed("drift", lambda frame=frame, field=field: drift.update(frame, field))
             detections = timed("network and masks", lambda frame=frame, field=field: segmenter(frame, field))
             looked = pipeline.Looked(frame, field, moved.shift_px)

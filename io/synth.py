@@ -99,11 +99,13 @@ class SynthSource:
         self.shape = (self.settings.height, self.settings.width)
         self.n_frames: int | None = int(values["frames"])
         self.fps = float(values["fps"])
+        # a kind of scene may have its own ranges of noise and mottle
+        own = {key: config["scene"][self.settings.kind][key] for key in ("noise", "mottle") if key in config["scene"][self.settings.kind]}
         rng = self._rng("movie")
-        self._camera = Camera.drawn(rng, config["movie"], values)
+        self._camera = Camera.drawn(rng, {**config["movie"], **own}, values)
         drawn_scale = float(np.exp(rng.uniform(*np.log(config["movie"]["nm_per_px"]))))
         self.nm_per_px = float(values["nm_per_px"]) or round(drawn_scale, 4)
-        background = config["background"]
+        background = {**config["background"], **own}
         self._mottle = float(values["mottle"]) if values["mottle"] >= 0 else float(np.exp(rng.uniform(*np.log(background["mottle"]))))
         duration = self.n_frames / self.fps
         self.stage: Stage = make_stage(

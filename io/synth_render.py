@@ -18,7 +18,7 @@ class Look:
     Parameters
     ----------
     form : str
-        ``dot open_ellipse edge_on double_ring blob comma bean fresnel facet``.
+        ``dot open_ellipse edge_on double_ring blob comma streak bean fresnel facet``.
     size_px : float
         Full length of the major axis of the outer contour.
     ratio : float
@@ -63,7 +63,7 @@ class Look:
 
     def outline_px(self) -> tuple[float, float]:
         """Axes of the outline that a person would draw, px: a little outside the half maximum of a soft edge, tail included."""
-        soft = 0.3 * self.edge_px if self.form in ("dot", "blob", "comma", "bean", "edge_on") else 0.0
+        soft = 0.3 * self.edge_px if self.form in ("dot", "blob", "comma", "streak", "bean", "edge_on") else 0.0
         minor = self.width_px if self.form == "edge_on" else self.size_px * self.ratio
         tail = 0.5 * self.size_px if self.tail > 0.5 else 0.0
         return self.size_px + soft + tail, minor + soft
@@ -222,6 +222,7 @@ _FORMS = {
     "dot": _dot,
     "blob": _comma,
     "comma": _comma,
+    "streak": _comma,
     "bean": _bean,
     "open_ellipse": _open_ellipse,
     "double_ring": _double_ring,

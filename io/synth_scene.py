@@ -247,10 +247,14 @@ def _look(rng: np.random.Generator, name: str, form: dict[str, Any], size_nm: fl
     edge = draw(rng, form["edge_px"]) * common["focus"]
     if name in ("dot", "blob", "comma", "bean"):
         edge += rng.uniform(0, 0.14) * size_px
+    ratio = draw(rng, form["ratio"])
+    if name == "streak":
+        edge += rng.uniform(0.05, 0.3) * size_px * ratio
+        angle = common["tail_angle"] + rng.normal(0, 0.3)
     look = Look(
         form=name,
         size_px=size_px,
-        ratio=draw(rng, form["ratio"]),
+        ratio=ratio,
         angle=float(angle),
         edge_px=float(min(edge, 0.3 * size_px)),
         width_px=float(np.clip(width_px, 1.5, 0.3 * size_px if name != "edge_on" else 0.6 * size_px)),

@@ -12,7 +12,8 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, GreyImage
 
 _POOL = 4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
-_SHARP = 0.42  # share of the full grey range that an overlay jumps within two pixels; a specimen's features seldom do
+_SHARP = 0.30  # share of the full grey range that an overlay jumps within two pixels; a specimen's features seldom do
+_DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
 _FEWEST_BLOCKS = 8  # an overlay has at least this many blocks with such jumps
 _EXTREME = 12  # grey levels from black or white within which the strokes of an overlay lie
 
@@ -27,14 +28,19 @@ class FieldConfig:
         Leave out text, scale bars and flat borders: nothing is looked for there and the area leaves the density's denominator.
     margin_px : int
         Rim left out around an overlay, px.
+    memory_frames : int
+        An overlay stays left out for this many frames after it was last found: compression and blending blur it now and then.
     """
 
     find_overlays: bool = True
     margin_px: int = 6
+    memory_frames: int = 15
 
     def __post_init__(self) -> None:
         if self.margin_px < 0:
             raise SettingsError(f"field.margin_px = {self.margin_px}: expected zero or a positive number of pixels")
+        if self.memory_frames < 0:
+            raise SettingsError(f"field.memory_frames = {self.memory_frames}: expected zero or a positive number of frames")
 
 
 def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
@@ -67,38 +73,54 @@ def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArra
     return np.asarray(cv2.LUT(image, table) if levels == 256 else table[image], np.uint8)
 
 
-def find_field(image: GreyImage, config: FieldConfig | None = None) -> BoolImage | None:
-    """Tell where the picture shows the specimen: not on burnt-in text, scale bars and flat borders.
+class FieldFinder:
+    """Tells, frame after frame, where the picture shows the specimen: not on burnt-in text, scale bars and flat borders.
 
-    An overlay jumps over more than half of the grey range within two pixels, many times in a small place; a flat border is one
-    extreme grey level connected to the edge of the picture. Neither is true of a specimen, or of noise, which is everywhere.
+    An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly black or white; a
+    flat border is one extreme grey level connected to the edge of the picture. Neither is true of a specimen, or of noise, which
+    is everywhere.
 
     Parameters
     ----------
-    image : ndarray of uint8 or uint16, shape (H, W)
-        Frame.
     config : FieldConfig, optional
         Settings.
-
-    Returns
-    -------
-    ndarray of bool, shape (H, W), or None
-        True where the specimen is seen; None where all of it is.
     """
-    config = config or FieldConfig()
-    if not config.find_overlays or min(image.shape) < 8 * _POOL:
-        return None
-    grey = _leading_8_bits(image)
-    height, width = grey.shape
-    whole = np.ascontiguousarray(grey[: height // _POOL * _POOL, : width // _POOL * _POOL])
-    blocked = _overlay_blocks(whole) | _border_blocks(whole)
-    if not blocked.any():
-        return None
-    reach = 2 * -(-config.margin_px // _POOL) + 1
-    grown = cv2.dilate(blocked.view(np.uint8), np.ones((reach, reach), np.uint8))
-    full = np.repeat(np.repeat(grown == 0, _POOL, axis=1), _POOL, axis=0)
-    # the rest of a size that is not a multiple of the blocks goes with its neighbours
-    return np.pad(full, ((0, height - len(full)), (0, width - full.shape[1])), mode="edge")
+
+    def __init__(self, config: FieldConfig | None = None) -> None:
+        self._config = config or FieldConfig()
+        self._left: NDArray[np.int32] | None = None  # frames for which each block stays left out
+
+    def update(self, image: GreyImage) -> BoolImage | None:
+        """Take the next frame.
+
+        Parameters
+        ----------
+        image : ndarray of uint8 or uint16, shape (H, W)
+            Frame.
+
+        Returns
+        -------
+        ndarray of bool, shape (H, W), or None
+            True where the specimen is seen; None where all of it is.
+        """
+        config = self._config
+        if not config.find_overlays or min(image.shape) < 8 * _POOL:
+            return None
+        grey = _leading_8_bits(image)
+        height, width = grey.shape
+        whole = np.ascontiguousarray(grey[: height // _POOL * _POOL, : width // _POOL * _POOL])
+        blocked = _overlay_blocks(whole) | _border_blocks(whole)
+        if self._left is None or self._left.shape != blocked.shape:
+            self._left = np.zeros(blocked.shape, np.int32)
+        self._left = np.where(blocked, config.memory_frames + 1, np.maximum(self._left - 1, 0)).astype(np.int32)
+        blocked = self._left > 0
+        if not blocked.any():
+            return None
+        reach = 2 * -(-config.margin_px // _POOL) + 1
+        grown = cv2.dilate(blocked.view(np.uint8), np.ones((reach, reach), np.uint8))
+        full = np.repeat(np.repeat(grown == 0, _POOL, axis=1), _POOL, axis=0)
+        # the rest of a size that is not a multiple of the blocks goes with its neighbours
+        return np.pad(full, ((0, height - len(full)), (0, width - full.shape[1])), mode="edge")
 
 
 def _leading_8_bits(image: GreyImage) -> NDArray[np.uint8]:
@@ -122,7 +144,7 @@ def _overlay_blocks(grey: NDArray[np.uint8]) -> BoolImage:
     n, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     for x, y, w, h, _ in stats[1:n].tolist():
         n_blocks = np.count_nonzero(strokes[y : y + h, x : x + w])
-        if n_blocks < _FEWEST_BLOCKS or n_blocks < 0.15 * w * h:
+        if n_blocks < _FEWEST_BLOCKS or n_blocks < _DENSE * w * h:
             continue
         part = grey[_POOL * y : _POOL * (y + h), _POOL * x : _POOL * (x + w)]
         extreme = np.count_nonzero((part <= _EXTREME) | (part >= 255 - _EXTREME))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.segment.preprocess import FieldConfig, find_field, stretch_to_8_bit
+from insitrack.segment.preprocess import FieldConfig, FieldFinder, stretch_to_8_bit
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -46,7 +46,7 @@ def test_text_and_scale_bar_leave_the_field_and_defects_stay(ink: int, outline: 
     for colour, width in ((outline, 5), (ink, 2)):
         cv2.putText(image, "100 nm", (20, 215), cv2.FONT_HERSHEY_SIMPLEX, 0.9, colour, width, cv2.LINE_AA)
     cv2.rectangle(image, (20, 224), (120, 230), ink, -1)
-    field = find_field(image)
+    field = FieldFinder().update(image)
     assert field is not None
     assert not field[200:214, 30:110].any()
     assert not field[226:228, 30:110].any()
@@ -56,7 +56,7 @@ def test_text_and_scale_bar_leave_the_field_and_defects_stay(ink: int, outline: 
 def test_a_flat_border_leaves_the_field() -> None:
     image = specimen()
     image[:, 280:] = 0
-    field = find_field(image)
+    field = FieldFinder().update(image)
     assert field is not None
     assert not field[:, 282:].any()
     assert field[:, :260].all()
@@ -64,21 +64,29 @@ def test_a_flat_border_leaves_the_field() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_picture_without_overlays_is_all_field(seed: int) -> None:
-    assert find_field(specimen(seed)) is None
+    assert FieldFinder().update(specimen(seed)) is None
 
 
 def test_noise_is_not_taken_for_text() -> None:
-    assert find_field(np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)) is None
+    assert FieldFinder().update(np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)) is None
 
 
 def test_the_search_can_be_switched_off() -> None:
     image = specimen()
     image[:, 280:] = 0
-    assert find_field(image, FieldConfig(find_overlays=False)) is None
+    assert FieldFinder(FieldConfig(find_overlays=False)).update(image) is None
 
 
 @pytest.mark.skipif(not (REAL / "fecral-loops-111").is_dir(), reason="../shared/data is not there")
 def test_real_micrographs_without_overlays_are_nearly_all_field() -> None:
     for path in sorted((REAL / "fecral-loops-111" / "images").iterdir())[::40]:
-        field = find_field(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        field = FieldFinder().update(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
         assert field is None or field.mean() > 0.97, path.name
+
+
+def test_an_overlay_that_is_blurred_in_a_frame_is_remembered_for_a_while() -> None:
+    written = specimen()
+    cv2.putText(written, "100 nm", (20, 215), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 255, 2, cv2.LINE_AA)
+    finder = FieldFinder(FieldConfig(memory_frames=2))
+    fields = [finder.update(image) for image in (written, specimen(), specimen(), specimen())]
+    assert [field is None for field in fields] == [False, False, False, True]

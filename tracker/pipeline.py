@@ -17,7 +17,7 @@ from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Sou
 from insitrack.io.results import TrackedFrame
 from insitrack.io.sinks import Sink
 from insitrack.segment.base import Segmenter
-from insitrack.segment.preprocess import FieldConfig, find_field
+from insitrack.segment.preprocess import FieldConfig, FieldFinder
 from insitrack.tracker.link import Linker
 from insitrack.tracker.measure import MeasureConfig, measure
 from insitrack.tracker.motion import DriftEstimator
@@ -71,7 +71,7 @@ class Reader:
     """Decodes frames, finds their field and their drift in a thread of its own, a few frames ahead of the network."""
 
     def __init__(self, source: Source, fields: FieldConfig, drift: DriftEstimator) -> None:
-        self._source, self._fields, self._drift = source, fields, drift
+        self._source, self._fields, self._drift = source, FieldFinder(fields), drift
         self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(_READ_AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
@@ -108,7 +108,7 @@ class Reader:
     def _look(self, item: Frame | MissingFrame) -> Looked:
         if isinstance(item, MissingFrame):
             return Looked(item, None, (float("nan"), float("nan")))
-        area = find_field(item.image, self._fields)
+        area = self._fields.update(item.image)
         return Looked(item, area, self._drift.update(item, area).shift_px)
 
 
