@@ -72,7 +72,7 @@ def _track_parser() -> argparse.ArgumentParser:
 
 def _synth_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="track synth", description="Draw a synthetic movie and write it with its exact truth.")
-    parser.add_argument("scene", nargs="?", default="loops", help="loops, two_beam, voids, precipitates, mixed, dense; or a whole synth: address")
+    parser.add_argument("scene", nargs="?", default="loops", help="loops, two_beam, diffuse, voids, precipitates, mixed, dense; or a whole synth: address")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for movie.mp4, truth.csv and truth.json")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=100)
