@@ -82,7 +82,7 @@ class Footer:
             x, y = self.row_px // 3 + place % self.columns * slot, self.baseline(1 + place // self.columns)
             n = seen.get(names[i], float(counts[i]))
             canvas.block(x & ~1, (y - side) & ~1, side, side, palette[i])
-            canvas.text(f"{_spoken(names[i])} {n:g}", x + side + 6, y, self.scale)
+            canvas.text(f"{_spoken(names[i])} {'?' if math.isnan(n) else f'{n:g}'}", x + side + 6, y, self.scale)
 
 
 def _spoken(name: str) -> str:

@@ -16,6 +16,7 @@ _SHARP = 0.30  # share of the full grey range that an overlay jumps within two p
 _DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
 _FEWEST_BLOCKS = 8  # an overlay has at least this many blocks with such jumps
 _EXTREME = 12  # grey levels from black or white within which the strokes of an overlay lie
+_MOST_REMEMBERED = 0.5  # share of the picture that can be an overlay or border; more is a beam that is off or far too bright
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class FieldFinder:
 
     An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly black or white; a
     flat border is one extreme grey level connected to the edge of the picture. Neither is true of a specimen, or of noise, which
-    is everywhere.
+    is everywhere. A picture that is black or white for the most part is left out and soon forgotten: the beam was off.
 
     Parameters
     ----------
@@ -112,8 +113,10 @@ class FieldFinder:
         blocked = _overlay_blocks(whole) | _border_blocks(whole)
         if self._left is None or self._left.shape != blocked.shape:
             self._left = np.zeros(blocked.shape, np.int32)
-        self._left = np.where(blocked, config.memory_frames + 1, np.maximum(self._left - 1, 0)).astype(np.int32)
-        blocked = self._left > 0
+        self._left = np.maximum(self._left - 1, 0)
+        if np.count_nonzero(blocked) <= _MOST_REMEMBERED * blocked.size:
+            self._left[blocked] = config.memory_frames + 1
+        blocked = blocked | (self._left > 0)
         if not blocked.any():
             return None
         reach = 2 * -(-config.margin_px // _POOL) + 1

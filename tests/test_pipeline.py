@@ -112,6 +112,18 @@ def test_every_source_frame_is_accounted_for_and_lost_ones_are_not_zero(tmp_path
     assert TABLES["tracks.csv"].read(tmp_path / "tracks.csv")["track_id"].nunique() == 6
 
 
+def test_a_black_frame_counts_as_not_seen_and_ends_no_track(tmp_path: Path) -> None:
+    items: list[Frame | MissingFrame] = [grey(i) for i in range(10)]
+    for i in range(2, 8):
+        items[i] = Frame(i, i * 0.5, np.zeros((64, 96), np.uint8))
+    tally = run_on(items, GridSegmenter(2, 3, 20), tmp_path)
+    series = TABLES["series.csv"].read(tmp_path / "series.csv").query("defect_class == 'all'")
+    assert series["n"].isna().tolist() == [2 <= i < 8 for i in range(10)]
+    assert (series["n"].dropna() == 6).all()
+    assert TABLES["summary.csv"].read(tmp_path / "summary.csv")["track_id"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert (tally.processed, tally.blank) == (10, 6)
+
+
 def test_an_error_in_the_source_reaches_the_caller_and_what_was_done_is_readable(tmp_path: Path) -> None:
     class Broken(list[Any]):
         def __iter__(self) -> Iterator[Any]:

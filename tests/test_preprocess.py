@@ -90,3 +90,13 @@ def test_an_overlay_that_is_blurred_in_a_frame_is_remembered_for_a_while() -> No
     finder = FieldFinder(FieldConfig(memory_frames=2))
     fields = [finder.update(image) for image in (written, specimen(), specimen(), specimen())]
     assert [field is None for field in fields] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_a_frame_without_beam_is_left_out_and_the_next_one_is_seen(grey: int) -> None:
+    finder = FieldFinder()
+    fields = [finder.update(image) for image in (specimen(), np.full((240, 320), grey, np.uint8), specimen())]
+    assert fields[0] is None
+    assert fields[1] is not None
+    assert not fields[1].any()
+    assert fields[2] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -38,6 +39,7 @@ class Tally:
     dropped: int = 0
     skipped: int = 0
     gap: int = 0
+    blank: int = 0
     detections: int = 0
     over_cap: int = 0
     tracks: int = 0
@@ -50,7 +52,8 @@ class Tally:
         setattr(self, status, getattr(self, status) + 1)
         self.detections += int(np.count_nonzero(tracked.observed))
         self.over_cap += n_over_cap
-        self.tracks += sum(event.kind == "birth" for event in tracked.events)
+        self.blank += status == "processed" and any(math.isnan(row.n) for row in tracked.series)
+        self.tracks += sum(event.kind in ("birth", "split") for event in tracked.events)
 
     @property
     def frames_per_s(self) -> float:
@@ -192,6 +195,11 @@ def follow(
         nothing = Detections.empty(missing.index, missing.t_s, (0, 0))
         series = () if missing.status == "skipped" else meter.missing(missing)
         return TrackedFrame(missing, nothing, measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool), series=series)
+    if looked.field is not None and not looked.field.any():  # nothing was looked for: neither a count of 0 nor the end of a track
+        nothing = detections.take(np.zeros(0, np.int64))
+        series = meter.missing(MissingFrame(item.index, item.t_s, "gap"))
+        empty = measure(nothing, calibration, sizes)
+        return TrackedFrame(item, nothing, empty, np.zeros(0, np.int64), np.zeros(0, bool), looked.shift_px, series)
     local = calibration if looked.field is None else replace(calibration, field=looked.field)
     measures = measure(detections, local, sizes)
     linked = linker.update(detections, measures, looked.shift_px)

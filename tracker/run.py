@@ -281,6 +281,8 @@ class _Job:
             warnings.append(
                 f"{tally.over_cap} detections were thrown away by segment.max_detections = {self.config.segment.max_detections}; raise it"
             )
+        if tally.blank:
+            warnings.append(f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see field.find_overlays")
         if not tally.processed:
             warnings.append("no frame was processed; check --start, --end and --every")
         return warnings
