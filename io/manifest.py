@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 from insitrack.io.errors import OutputError
 
-PACKAGES = ("insitrack", "numpy", "pandas", "opencv-python", "av", "openvino", "onnxruntime", "torch", "scipy")
+PACKAGES = ("insitrack", "numpy", "scipy", "pandas", "opencv-python", "av", "tifffile", "rosettasciio", "pillow", "openvino", "onnxruntime", "torch")
 HASHED_WHOLE_BYTES = 2 << 30
 HASHED_END_BYTES = 64 << 20
 
@@ -107,6 +108,20 @@ def fingerprint(path: Path) -> dict[str, Any]:
         stream.seek(-HASHED_END_BYTES, 2)
         digest.update(stream.read(HASHED_END_BYTES))
     return {"bytes": size, "sha256": digest.hexdigest(), "sha256_of": f"the first and last {HASHED_END_BYTES >> 20} MiB"}
+
+
+def listing_fingerprint(paths: Sequence[Path]) -> dict[str, Any]:
+    """Identify a source of many files by their names and sizes, in order: reading them all twice would take as long as the run.
+
+    Returns
+    -------
+    dict
+        `bytes`, `sha256` and `sha256_of`.
+    """
+    sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
+    listing = "".join(f"{path.name}\t{size}\n" for path, size in zip(paths, sizes, strict=True))
+    digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    return {"bytes": sum(sizes), "sha256": digest, "sha256_of": f"the names and sizes of {len(paths)} files"}
 
 
 def _plain(value: Any) -> Any:

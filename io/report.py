@@ -251,8 +251,7 @@ def _lacking(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
     absent = [words[name] for name in needed if not given.get(name)]
     if not absent:
         return "nothing in the series could be measured"
-    again = "" if "nm_per_px" in needed and not given.get("nm_per_px") else "; <code>track series</code> adds it without the movie"
-    return f"it needs {' and '.join(absent)}{again}"
+    return f"it needs {' and '.join(absent)}"
 
 
 def _size_histogram(tracks: Any, facts: Mapping[str, Any]) -> str:

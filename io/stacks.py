@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import Calibration, Frame, GreyImage, MissingFrame
 from insitrack.io.luma import to_grey
-from insitrack.io.manifest import fingerprint
+from insitrack.io.manifest import fingerprint, listing_fingerprint
 from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -303,8 +303,7 @@ def _open_images(paths: list[Path], kind: str) -> Stack:
         return _read_image(path)
 
     facts: dict[str, Any] = {"container": kind, "first_file": paths[0].name, "last_file": paths[-1].name}
-    if len(paths) == 1:
-        facts.update(fingerprint(paths[0]))
+    facts.update(fingerprint(paths[0]) if len(paths) == 1 else listing_fingerprint(paths))
     told = Stack(read=read, n_frames=len(paths), facts=facts)
     if paths[0].suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
         first = open_stack(paths[0])

@@ -40,20 +40,20 @@ class Selection:
     every: int = 1
 
     def __post_init__(self) -> None:
-        for option, value in (("--start-s", self.start_s), ("--end-s", self.end_s)):
+        for option, value in (("--start", self.start_s), ("--end", self.end_s)):
             if value is not None and not math.isfinite(value):
                 raise SettingsError(f"{option} {value}: expected a time in seconds from the first frame; leave it out for no limit")
         if self.start_s is not None and self.end_s is not None and self.end_s < self.start_s:
-            raise SettingsError(f"--end-s {self.end_s}: expected a time after --start-s {self.start_s}; swap them or leave one out")
+            raise SettingsError(f"--end {self.end_s}: expected a time after --start {self.start_s}; swap them or leave one out")
         if self.every < 1:
             raise SettingsError(f"--every {self.every}: expected a whole number from 1 (every frame) upward")
 
     def excludes(self, index: int, t_s: float) -> str:
         """Say why a frame is not wanted, or return an empty text if it is."""
         if self.start_s is not None and t_s < self.start_s:
-            return f"before --start-s {self.start_s:g}"
+            return f"before --start {self.start_s:g}"
         if self.is_past(t_s):
-            return f"after --end-s {self.end_s:g}"
+            return f"after --end {self.end_s:g}"
         return f"not a multiple of --every {self.every}" if index % self.every else ""
 
     def is_past(self, t_s: float) -> bool:

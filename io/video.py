@@ -70,6 +70,7 @@ class MovieSource:
         self.warnings: list[str] = []
         self._interval_s = frame_interval_s
         self._selection = selection
+        self._fingerprint: dict[str, Any] = {}
         with _opened(self.path) as (container, stream):
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self._nominal_s = float(1 / rate)
@@ -172,7 +173,8 @@ class MovieSource:
     def describe(self) -> dict[str, Any]:
         """Path, container, codec, size, frame count and rate, hash and time origin."""
         facts = {"kind": "movie", "path": str(self.path), **self._facts, "n_frames": self.n_frames, "time_origin": self.time_origin}
-        return {**facts, **fingerprint(self.path)}
+        self._fingerprint = self._fingerprint or fingerprint(self.path)  # read once: large files take a while
+        return {**facts, **self._fingerprint}
 
     def close(self) -> None:
         """Nothing stays open between iterations."""

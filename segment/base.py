@@ -118,14 +118,14 @@ def find_model(name: str) -> ModelCard:
         If there is no such model, its card is missing or broken, or the weights are not those that the card describes.
     """
     shipped = shipped_models()
-    card = shipped.get(name) or Path(name).with_suffix(".json")
+    card = shipped.get(name) or (Path(name).with_suffix(".json") if Path(name).name else Path(name))
     if not card.is_file():
         known = ", ".join(shipped) or "(none shipped)"
         raise ModelError(f"--model {name}: no such model; expected one of {known}, or the path of an .onnx file with its .json card beside it")
     try:
         facts = json.loads(card.read_text(encoding="utf-8"))
         model = ModelCard(facts["name"], card.with_name(facts["file"]), facts["sha256"], tuple(facts["classes"]), facts)
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{card}: not a model card ({error!r}); expected JSON with name, file, sha256 and classes") from error
     unknown = [cls for cls in model.classes if cls not in DEFECT_CLASSES]
     if unknown or not model.classes:

@@ -76,11 +76,12 @@ class OpenVinoNetwork:
         self._openvino = openvino
         self._core = openvino.Core()
         self._precision, self._threads = precision, threads or _cores()
+        self._path = path
         try:
             self._model = self._core.read_model(str(path))
+            self._take_grey_input()
         except RuntimeError as error:
             raise ModelError(f"{path}: not a network that OpenVINO can read ({str(error).splitlines()[0]}); expected an ONNX file") from error
-        self._take_grey_input()
         self._shape: tuple[int, int] | None = None
         self._requests: list[Any] = []
 
@@ -101,7 +102,10 @@ class OpenVinoNetwork:
         self._model.validate_nodes_and_infer_types()
 
     def _compile(self, shape: tuple[int, int]) -> None:
-        self._model.reshape([1, 1, *shape])
+        try:
+            self._model.reshape([1, 1, *shape])
+        except RuntimeError as error:
+            raise ModelError(f"{self._path}: does not take pictures of {shape[1]} x {shape[0]} px; export it again with a free size") from error
         options = {"NUM_STREAMS": str(self._threads), "INFERENCE_NUM_THREADS": str(self._threads)}
         if self._precision == "f32":
             options["INFERENCE_PRECISION_HINT"] = "f32"

@@ -55,13 +55,14 @@ class YoloSegmenter:
 
     def _read(self, outputs: Outputs, frame: Frame, field: BoolImage | None) -> Detections:
         """Turn the network's outputs into detections of one frame."""
-        candidates, prototypes = sorted(outputs, key=lambda output: output.ndim)
         n_classes = len(self.model.classes)
-        if candidates.ndim != 2 or prototypes.ndim != 3 or len(candidates) != 4 + n_classes + len(prototypes):
+        by_rank = sorted(outputs, key=lambda output: output.ndim)
+        if [output.ndim for output in by_rank] != [2, 3] or len(by_rank[0]) != 4 + n_classes + len(by_rank[1]):
             raise ModelError(
                 f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not those of a YOLO-seg network "
                 f"with the {n_classes} classes of its card; export it again"
             )
+        candidates, prototypes = by_rank
         boxes, classes, scores, coefficients = best_candidates(candidates, n_classes, self.config.confidence)
         kept = suppress_overlaps(boxes, scores, self.config.overlap_iou)
         n_over_cap = max(0, len(kept) - self.config.max_detections)

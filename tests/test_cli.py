@@ -40,11 +40,16 @@ def run_refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ([SYNTH, "--nm-per-px", "-0.37"], ["-0.37", "positive"]),
         ([SYNTH, "--model", "nonesuch"], ["nonesuch", "loops"]),
         ([SYNTH, "--material", "unobtainium"], ["unobtainium", "fecral"]),
+        ([SYNTH, "--model", ""], ["--model", "loops"]),
         ([SYNTH, "--every", "0"], ["0", "every"]),
+        ([SYNTH, "--every", "second"], ["second", "--every"]),
+        ([SYNTH, "--start", "nan"], ["nan", "--start "]),
+        ([SYNTH, "--no-such-option"], ["--no-such-option", "track --help"]),
+        ([], ["SOURCE", "track --help"]),
         (["synth:loops?sede=3"], ["sede", "seed"]),
         ([SYNTH, "--config", "absent.toml"], ["absent.toml"]),
     ],
-    ids=lambda value: value[-1] if isinstance(value, list) else None,
+    ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else None,
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_written(
     arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -64,6 +69,13 @@ def test_an_output_folder_with_something_in_it_is_not_touched(tmp_path: Path, ca
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_movie_that_the_run_would_write_over_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    movie = tmp_path / "annotated.mp4"
+    movie.write_bytes(b"mine")
+    assert "would be overwritten" in run_refused(capsys, str(movie), "--out", str(tmp_path), "--overwrite")
+    assert movie.read_bytes() == b"mine"
+
+
 def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     options = ["--thickness-nm", "100", "--dose-rate", "1e-3", "--material", "fecral", "--out", str(out)]
@@ -78,6 +90,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_p
     assert manifest["status"] == "done"
     assert manifest["results"]["processed"] == 6
     assert manifest["calibration"]["origin"]
+    assert manifest["calibration"]["thickness_origin"] == "settings"
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     assert main([SYNTH, *options, "--overwrite", "--no-video"]) == 0
     assert {path.name for path in out.iterdir()} == {*TABLES, "report.html", "run.json", "notes.txt"}

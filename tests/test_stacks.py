@@ -63,6 +63,15 @@ def test_a_folder_gives_its_images_in_natural_order(tmp_path, suffix):
     assert same(StackSource(tmp_path / f"frame2.{suffix}"), [pictures[2]])
 
 
+def test_a_folder_is_identified_by_the_names_and_sizes_of_its_files(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / name)
+    first = StackSource(tmp_path).describe()
+    assert first["sha256_of"] == "the names and sizes of 2 files"
+    (tmp_path / "b.png").rename(tmp_path / "c.png")
+    assert StackSource(tmp_path).describe()["sha256"] != first["sha256"]
+
+
 def test_sixteen_bits_stay_sixteen_bits(tmp_path):
     save(tmp_path / "deep.png", STACK[0])
     assert same(StackSource(tmp_path / "deep.png"), [STACK[0]])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from insitrack.io.errors import InsitrackError
+from insitrack.io.errors import InsitrackError, SettingsError
 
 SUBCOMMANDS = ("synth", "doctor")
 
@@ -43,12 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"track: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("track: stopped before the run began", file=sys.stderr)
+        print("track: stopped at once; a run that had begun left what it had done in its output folder", file=sys.stderr)
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments."""
+        raise SettingsError(f"{message}; see {self.prog} --help")
+
+
 def _track_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="track", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(prog="track", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("source", metavar="SOURCE", help="movie, folder, glob, TIFF stack or synth:SCENE")
     add("--out", metavar="DIR", help="output folder (default: named after the source, here)")
@@ -71,8 +80,10 @@ def _track_parser() -> argparse.ArgumentParser:
 
 
 def _synth_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="track synth", description="Draw a synthetic movie and write it with its exact truth.")
-    parser.add_argument("scene", nargs="?", default="loops", help="loops, two_beam, diffuse, voids, precipitates, mixed, dense; or a whole synth: address")
+    parser = _Parser(prog="track synth", description="Draw a synthetic movie and write it with its exact truth.")
+    parser.add_argument(
+        "scene", nargs="?", default="loops", help="loops, two_beam, diffuse, voids, precipitates, mixed, dense; or a whole synth: address"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for movie.mp4, truth.csv and truth.json")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=100)
@@ -83,9 +94,7 @@ def _synth_parser() -> argparse.ArgumentParser:
 
 
 def _doctor_parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="track doctor", description="Tell what is installed, which processor and codecs are used, and run a ten-frame self-test."
-    )
+    return _Parser(prog="track doctor", description="Tell what is installed, which processor and codecs are used, and run a ten-frame self-test.")
 
 
 def _version() -> str:

@@ -202,7 +202,7 @@ def build_settings(kind: type[Settings], tree: Mapping[str, Any], prefix: str = 
         dotted = prefix + key
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else "see configs/default.toml"
+            hint = f"did you mean {prefix}{near[0]}?" if near else "see configs/default.toml."
             raise SettingsError(f"unknown setting {dotted!r}; {hint} Known here: {', '.join(known)}")
         values[key] = _fit(hints[key], value, dotted)
     return kind(**values)

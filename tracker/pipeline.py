@@ -56,9 +56,14 @@ class Tally:
         self.tracks += sum(event.kind in ("birth", "split") for event in tracked.events)
 
     @property
+    def elapsed_s(self) -> float:
+        """Wall time since the start, s."""
+        return max(1e-9, time.perf_counter() - self.started)
+
+    @property
     def frames_per_s(self) -> float:
         """Frames processed per second of wall time so far."""
-        return self.processed / max(1e-9, time.perf_counter() - self.started)
+        return self.processed / self.elapsed_s
 
 
 @dataclass(frozen=True, slots=True)

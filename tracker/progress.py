@@ -42,7 +42,7 @@ class ProgressBar:
             self._bar.update(self._task, completed=tally.frames, total=n_frames, rate=rate)
         elif time.monotonic() - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = time.monotonic()
-            left = "" if n_frames is None else f", {(n_frames - tally.frames) / max(tally.frames_per_s, 1e-9):.0f} s left"
+            left = "" if n_frames is None else f", {(n_frames - tally.frames) * tally.elapsed_s / max(tally.frames, 1):.0f} s left"
             print(f"{tally.frames} of {n_frames or 'unknown'} frames, {rate}{left}", file=sys.stderr)
 
     def __exit__(self, *_: object) -> None:

@@ -87,11 +87,13 @@ def default_folder(uri: str) -> Path:
 
     Examples
     --------
-    >>> default_folder("movies/anneal.mp4").name, default_folder("synth:loops?seed=7").name
-    ('anneal_track', 'synth_loops_seed_7_track')
+    >>> default_folder("movies/anneal.mp4").name, default_folder("synth:loops?seed=7").name, default_folder("frames/*.png").name
+    ('anneal_track', 'synth_loops_seed_7_track', 'frames_track')
     """
     stem = Path(uri).stem if "?" not in uri and ":" not in uri else uri
-    return Path(re.sub(r"[^\w.-]+", "_", stem).strip("_") + "_track")
+    folder = Path(uri).resolve()
+    name = re.sub(r"[^\w.-]+", "_", stem).strip("_") or (folder if folder.is_dir() else folder.parent).name or "run"
+    return Path(name + "_track")
 
 
 def track(
@@ -148,6 +150,8 @@ def track(
     uri = str(uri)
     folder = Path(out) if out is not None else default_folder(uri)
     check_folder(folder, overwrite)
+    if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:
+        raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
     source = open_source(uri, **dataclasses.asdict(_source_choice(config)))
     try:
         job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]))
@@ -229,7 +233,7 @@ class _Job:
             command=command,
             source=source.describe(),
             model=self.segmenter.describe(),
-            calibration={f.name: getattr(self.calibration, f.name) for f in dataclasses.fields(Calibration) if f.name != "field"},
+            calibration=_origins(self.calibration, config),
             settings=config.plain(),
             material={} if material is None else material.provenance(),
             started=_now(),
@@ -257,8 +261,8 @@ class _Job:
                 progress=None if progress is None else (lambda tally: progress(tally, self.source.n_frames)),
                 stop=stop,
             )
-        except BaseException:
-            self._close("failed", {})
+        except BaseException as error:
+            self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
             raise
         self.manifest.warnings = self._warnings(tally)
         self._close("interrupted" if stop is not None and stop.is_set() else "done", _results(tally))
@@ -275,7 +279,7 @@ class _Job:
 
     def _warnings(self, tally: pipeline.Tally) -> list[str]:
         warnings = [*getattr(self.source, "warnings", []), *self.meter.warnings]
-        if self.source.time_origin.startswith("assumed"):
+        if self.source.time_origin.startswith("assumed") and not any("--frame-interval-s" in line for line in warnings):
             warnings.append(f"time is {self.source.time_origin}; give the true interval with --frame-interval-s")
         if tally.over_cap:
             warnings.append(
@@ -304,6 +308,13 @@ def _calibration(source: Source, config: RunConfig) -> Calibration:
         thickness_nm=specimen.thickness_nm if known else source.calibration.thickness_nm,
         thickness_sd_nm=(specimen.thickness_sd_nm or 0.0) if known else source.calibration.thickness_sd_nm,
     )
+
+
+def _origins(calibration: Calibration, config: RunConfig) -> dict[str, Any]:
+    """Scale and thickness with where each comes from, for the manifest."""
+    facts = {f.name: getattr(calibration, f.name) for f in dataclasses.fields(Calibration) if f.name != "field"}
+    given = "settings" if config.specimen.thickness_nm is not None else calibration.origin
+    return {**facts, "thickness_origin": "unknown" if calibration.thickness_nm is None else given}
 
 
 def _results(tally: pipeline.Tally) -> dict[str, Any]:
