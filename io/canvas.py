@@ -1,7 +1,7 @@
 """The picture that an encoder takes: grey and colour planes to draw on, and the contrast of the specimen.
 
-Frames are painted straight into I420: a full grey plane and two colour planes of half the size. The grey of the specimen is never
-converted, and a line one pixel wide keeps its full colour, which it would lose if a colour picture were reduced afterwards.
+Frames are painted into I420: a full grey plane and two colour planes of half the size. A line one pixel wide so colours the whole
+2 x 2 block that a video keeps of it, and does not pale when the picture is encoded.
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
 import numpy as np
 
+from insitrack.io.errors import RunError
 from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS, Table
@@ -54,27 +56,39 @@ class TableSink:
         return self
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Append the rows of one source frame to every table."""
-        self._append(TRACKS, _track_rows(tracked) if len(tracked.track_ids) else "")
-        self._append(SERIES, SERIES.format_records(tracked.series))
-        self._append(EVENTS, EVENTS.format_records(tracked.events))
-        self._append(SUMMARY, SUMMARY.format_records(tracked.finished))
-        self._append(FRAMES, _frame_row(tracked))
-        for stream in self._files.values():
-            stream.flush()
+        """Append the rows of one source frame to every table.
+
+        Raises
+        ------
+        RunError
+            If a table cannot be written any more: the disk is full, or gone.
+        """
+        self._append(
+            (TRACKS, _track_rows(tracked) if len(tracked.track_ids) else ""),
+            (SERIES, SERIES.format_records(tracked.series)),
+            (EVENTS, EVENTS.format_records(tracked.events)),
+            (SUMMARY, SUMMARY.format_records(tracked.finished)),
+            (FRAMES, _frame_row(tracked)),
+        )
 
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Append the tracks that were still alive after the last frame."""
-        self._append(SUMMARY, SUMMARY.format_records(summaries))
+        self._append((SUMMARY, SUMMARY.format_records(summaries)))
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for stream in self._files.values():
-            stream.close()
+            with suppress(OSError):  # what a full disk did not take has been reported
+                stream.close()
         self._files.clear()
 
-    def _append(self, table: Table, text: str) -> None:
-        if text:
-            self._files[table.file].write(text)
+    def _append(self, *texts: tuple[Table, str]) -> None:
+        """Write and flush, so that what was done is on disk."""
+        try:
+            for table, text in texts:
+                self._files[table.file].write(text)
+                self._files[table.file].flush()
+        except OSError as error:
+            raise RunError(f"{self.folder}: the tables cannot be written any more ({error.strerror}); make room and run again") from error
 
 
 def _track_rows(tracked: TrackedFrame) -> str:

@@ -31,7 +31,7 @@ def open_source(
     nm_per_px : float, optional
         Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are none.
     frame_interval_s : float, optional
-        Time between frames, s, in place of the timestamps: frame number times this. Without either, 1 s is assumed, and said.
+        Time between frames, s, in place of the timestamps: frame number times this. Pictures without times get 1 s each, and that is said.
     start_s, end_s : float, optional
         First and last time to process, s from the first frame, both included.
     every : int

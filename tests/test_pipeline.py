@@ -10,6 +10,7 @@ import pytest
 
 import insitrack
 from insitrack.io.detections import Detections, Masks
+from insitrack.io.errors import RunError
 from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame
 from insitrack.io.results import TrackedFrame
 from insitrack.io.sinks import TableSink
@@ -133,6 +134,13 @@ def test_an_error_in_the_source_reaches_the_caller_and_what_was_done_is_readable
     with pytest.raises(OSError, match="the disk is gone"):
         run_on(Broken(), GridSegmenter(2, 3, 20), tmp_path)
     assert len(TABLES["frames.csv"].read(tmp_path / "frames.csv")) <= 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "frames.csv").symlink_to("/dev/full")
+    with pytest.raises(RunError, match="No space left on device"):
+        run_on([grey(i) for i in range(3)], GridSegmenter(2, 3, 20), tmp_path)
 
 
 def test_an_error_in_a_sink_ends_the_run(tmp_path: Path) -> None:

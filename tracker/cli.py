@@ -9,8 +9,6 @@ from typing import NoReturn
 
 from insitrack.io.errors import InsitrackError, SettingsError
 
-SUBCOMMANDS = ("synth", "doctor")
-
 _DESCRIPTION = """\
 Find, follow and measure crystal defects in in-situ electron-microscope movies.
 

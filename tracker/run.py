@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import sys
@@ -262,7 +263,8 @@ class _Job:
                 stop=stop,
             )
         except BaseException as error:
-            self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
+            with contextlib.suppress(OutputError):  # the first error tells more
+                self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
             raise
         self.manifest.warnings = self._warnings(tally)
         self._close("interrupted" if stop is not None and stop.is_set() else "done", _results(tally))
