@@ -274,8 +274,9 @@ class _Job:
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in OUTPUTS:  # of an earlier run; anything else in the folder is the user's
+            for name in OUTPUTS:  # of an earlier run, also one that died; anything else in the folder is the user's
                 (self.folder / name).unlink(missing_ok=True)
+                (self.folder / f"{name}.part").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder") from error
 
@@ -290,7 +291,8 @@ class _Job:
         if tally.blank:
             warnings.append(f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see field.find_overlays")
         if not tally.processed:
-            warnings.append("no frame was processed; check --start, --end and --every")
+            why = "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
+            warnings.append(f"no frame was processed: {why}")
         return warnings
 
     def _close(self, status: str, results: dict[str, Any]) -> None:
