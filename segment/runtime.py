@@ -49,8 +49,12 @@ def load_network(path: Path, *, runtime: str = "auto", precision: str = "auto", 
     ModelError
         If the runtime is not installed or the file is not a network.
     """
-    if runtime == "onnxruntime" or (runtime == "auto" and _has_cuda_runtime()):
+    if runtime == "onnxruntime":
         return OnnxRuntimeNetwork(path, threads)
+    if runtime == "auto" and _has_cuda_runtime():
+        network = OnnxRuntimeNetwork(path, threads)
+        if network.on_cuda:  # built for a card that is not there, it falls back to the processor, where OpenVINO is faster
+            return network
     return OpenVinoNetwork(path, precision, threads)
 
 
@@ -179,6 +183,7 @@ class OnnxRuntimeNetwork:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:  # the library raises a family of its own without a public base class
             raise ModelError(f"{path}: not a network that ONNX Runtime can read ({str(error).splitlines()[0]}); expected an ONNX file") from error
+        self.on_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
         self._version = onnxruntime.__version__
         self._input = self._session.get_inputs()[0]
 

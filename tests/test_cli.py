@@ -84,6 +84,8 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_p
     series = SERIES.read(out / "series.csv")
     everything = series[series["defect_class"] == "all"]
     assert len(everything) == 6
+    assert (everything["n"] > 0).sum() >= 3
+    everything = everything[everything["n"] > 0]  # without a defect the upper end of the hardening is not known
     for column in ("dose_dpa", "density_per_m2", "density_per_m3", "hardening_linear_mpa", "hardening_quadrature_mpa_hi"):
         assert np.isfinite(everything[column]).all(), column
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))

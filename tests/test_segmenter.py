@@ -11,6 +11,7 @@ import pytest
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import Frame
 from insitrack.io.synth import SynthSource
+from insitrack.segment import runtime
 from insitrack.segment.base import SegmentConfig, find_model, load_segmenter, shipped_models
 from insitrack.segment.yolo import YoloSegmenter
 
@@ -87,6 +88,15 @@ def test_both_runtimes_find_the_same_defects() -> None:
     assert len(one) == len(other) > 0
     assert one.masks.iou(other.masks).max(axis=1).min() > 0.98
     assert one.scores == pytest.approx(other.scores, abs=0.01)
+
+
+def test_a_runtime_built_for_a_card_that_is_not_there_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("there may be a card")
+    monkeypatch.setattr(runtime, "_has_cuda_runtime", lambda: True)
+    model = find_model("loops")
+    assert runtime.load_network(model.weights).describe()["runtime"] == "openvino"
 
 
 def test_a_blank_frame_holds_nothing(segmenter: YoloSegmenter) -> None:
