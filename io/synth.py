@@ -311,7 +311,7 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         name = "movie.mkv" if lossless else "movie.mp4"
-        movie_file = MovieWriter(folder / name, codec="ffv1" if lossless else "h264", playback_fps="timestamps", crf=12)
+        movie_file = MovieWriter(folder / name, codec="ffv1" if lossless else "h264", playback_fps="timestamps", crf=12, index_first=True)
         with movie_file as writer, (folder / "truth.csv").open("w") as table:
             table.write(TRACKS.header())
             for item in movie:

@@ -309,6 +309,9 @@ class MovieWriter:
         H.264 effort: `ultrafast` costs about 5 ms of one core for 1024x1024, `superfast` about 9 ms for files a fifth smaller.
     threads : int
         Threads of the encoder; more take cores from the network.
+    index_first : bool
+        Put the index of a finished MP4 in front, so that a copy that was cut off still plays up to the cut; the price is that nothing
+        can be played if the program dies while it writes.
 
     Attributes
     ----------
@@ -340,8 +343,10 @@ class MovieWriter:
         crf: int = 23,
         preset: str = "ultrafast",
         threads: int = 1,
+        index_first: bool = False,
     ) -> None:
         self.path = Path(path)
+        self._index_first = index_first
         self.n_frames = 0
         self._temporary = self.path.with_name(self.path.name + ".part")
         self._playback = playback_fps
@@ -432,7 +437,8 @@ class MovieWriter:
         # A plain index when closed; until then fragments, each of which can be played without it.
         options = {"flush_packets": "1"}
         if mp4:
-            options["movflags"] = "frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented"
+            fragments = "frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented"
+            options["movflags"] = "faststart" if self._index_first else fragments
         rate = Fraction(fps).limit_denominator(1001) if fps > 1 else 1 / Fraction(1 / fps).limit_denominator(1001)
         self._container = av.open(str(self._temporary), "w", format="mp4" if mp4 else "matroska", options=options)
         stream = self._container.add_stream("libx264" if self._codec == "h264" else "ffv1", rate=rate, options=self._options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -216,16 +216,51 @@ def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> 
 
 def from_coco(data: dict[str, Any], image_id: int, shape: tuple[int, int], defect_class: str = "loop") -> Detections:
     """Labels of one picture of a COCO file with polygons, all given one class."""
-    return _from_polygons([a["segmentation"] for a in data["annotations"] if a["image_id"] == image_id], shape, defect_class)
-
-
-def _from_polygons(outlines: Iterable[Sequence[Sequence[float]]], shape: tuple[int, int], defect_class: str) -> Detections:
-    dense = []
-    for parts in outlines:
-        mask = np.zeros(shape, np.uint8)
-        cv2.fillPoly(mask, [np.round(np.array(part, np.float64).reshape(-1, 2)).astype(np.int32) for part in parts], 1)
-        if mask.any():
-            dense.append(mask.astype(bool))
-    masks = Masks.from_dense(np.array(dense, bool).reshape(-1, *shape))
+    outlines = [a["segmentation"] for a in data["annotations"] if a["image_id"] == image_id]
+    dense = [exact_masks(shape, [np.array(part) for part in parts], 1).any(axis=0) for parts in outlines]
+    masks = Masks.from_dense(np.array([mask for mask in dense if mask.any()], bool).reshape(-1, *shape))
     labels = np.full(len(masks), DEFECT_CLASSES.index(defect_class) + 1, np.int64)
     return Detections(0, 0.0, shape, masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES)
+
+
+def exact_masks(shape: tuple[int, int], polygons: Sequence[NDArray[Any]], color: int, downsample_ratio: int = 1) -> NDArray[np.uint8]:
+    """Fill polygons to the nearest pixel of the reduced mask.
+
+    What ultralytics does by itself cuts the corners to whole pixels and fills their pixels too, which makes a defect of 10 px
+    about 1 px wider once a picture has been magnified; the network would learn that as a bias of 10 % in size.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Height and width of the picture, px.
+    polygons : sequence of ndarray of float, shape (K, 2)
+        Contours, px; pixel (0, 0) covers [0, 1) x [0, 1).
+    color : int
+        Value of the inside.
+    downsample_ratio : int
+        Pixels of the picture per pixel of the mask, along each axis.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, H // downsample_ratio, W // downsample_ratio)
+
+    Examples
+    --------
+    >>> square = np.array([[2.0, 2.0], [8.0, 2.0], [8.0, 8.0], [2.0, 8.0]])
+    >>> exact_masks((10, 10), [square], 1).sum().item()
+    36
+    """
+    height, width = shape[0] // downsample_ratio, shape[1] // downsample_ratio
+    out = np.zeros((len(polygons), height, width), np.uint8)
+    fine = 8
+    for mask, polygon in zip(out, polygons, strict=True):
+        points = np.asarray(polygon, np.float64).reshape(-1, 2) / downsample_ratio
+        x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
+        x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
+        if x1 <= x0 or y1 <= y0:
+            continue
+        large = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine), np.uint8)
+        cv2.fillPoly(large, [np.round(((points - (x0, y0)) * fine - 0.5) * 16).astype(np.int32)], 255, shift=4)
+        part = cv2.resize(large, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+        mask[y0:y1, x0:x1] = (part >= 128) * np.uint8(color)
+    return out

@@ -18,16 +18,14 @@ from typing import Any
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from ultralytics import YOLO, settings
 from ultralytics.data import augment
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn.tasks import SegmentationModel
 
 from insitrack.io.errors import ModelError, OutputError
+from insitrack.segment.dataset import exact_masks
 
 STRIDE = 32
 
@@ -92,49 +90,6 @@ def _to_float32(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_to_float32(item) for item in value)
     return value
-
-
-def exact_masks(shape: tuple[int, int], polygons: Sequence[NDArray[Any]], color: int, downsample_ratio: int = 1) -> NDArray[np.uint8]:
-    """Fill polygons to the nearest pixel of the reduced mask.
-
-    What ultralytics does by itself cuts the corners to whole pixels and fills their pixels too, which makes a defect of 10 px
-    about 1 px wider once a picture has been magnified; the network would learn that as a bias of 10 % in size.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width of the picture, px.
-    polygons : sequence of ndarray of float, shape (K, 2)
-        Contours, px; pixel (0, 0) covers [0, 1) x [0, 1).
-    color : int
-        Value of the inside.
-    downsample_ratio : int
-        Pixels of the picture per pixel of the mask, along each axis.
-
-    Returns
-    -------
-    ndarray of uint8, shape (N, H // downsample_ratio, W // downsample_ratio)
-
-    Examples
-    --------
-    >>> square = np.array([[2.0, 2.0], [8.0, 2.0], [8.0, 8.0], [2.0, 8.0]])
-    >>> exact_masks((10, 10), [square], 1).sum().item()
-    36
-    """
-    height, width = shape[0] // downsample_ratio, shape[1] // downsample_ratio
-    out = np.zeros((len(polygons), height, width), np.uint8)
-    fine = 8
-    for mask, polygon in zip(out, polygons, strict=True):
-        points = np.asarray(polygon, np.float64).reshape(-1, 2) / downsample_ratio
-        x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
-        x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
-        if x1 <= x0 or y1 <= y0:
-            continue
-        large = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine), np.uint8)
-        cv2.fillPoly(large, [np.round(((points - (x0, y0)) * fine - 0.5) * 16).astype(np.int32)], 255, shift=4)
-        part = cv2.resize(large, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-        mask[y0:y1, x0:x1] = (part >= 128) * np.uint8(color)
-    return out
 
 
 def _trainer(chosen: TrainSettings) -> type[SegmentationTrainer]:

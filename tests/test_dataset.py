@@ -78,7 +78,7 @@ def test_tiles_keep_the_defects_that_lie_mostly_inside() -> None:
 
 
 def test_coco_polygons_become_detections_of_one_class() -> None:
-    square = [10, 10, 19, 10, 19, 19, 10, 19]
+    square = [10, 10, 20, 10, 20, 20, 10, 20]  # 10 px wide: corners are edges of pixels, not their numbers
     data = {"annotations": [{"image_id": 3, "segmentation": [square]}, {"image_id": 4, "segmentation": [square]}]}
     found = from_coco(data, 3, (40, 60))
     assert found.names() == ["loop"]
