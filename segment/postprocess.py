@@ -53,7 +53,9 @@ def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> In
     return np.asarray(kept, np.int64).ravel()
 
 
-def masks_in_boxes(boxes: Float32, coefficients: Float32, prototypes: Float32, shape: tuple[int, int]) -> tuple[Masks, NDArray[np.bool_]]:
+def masks_in_boxes(
+    boxes: Float32, coefficients: Float32, prototypes: Float32, shape: tuple[int, int], *, least_logit: float = 0.0
+) -> tuple[Masks, NDArray[np.bool_]]:
     """Build each mask only inside its own box.
 
     Parameters
@@ -66,6 +68,9 @@ def masks_in_boxes(boxes: Float32, coefficients: Float32, prototypes: Float32, s
         Mask prototypes of the whole (padded) frame.
     shape : tuple of int
         Height and width of the frame, px; masks end there.
+    least_logit : float
+        Logit from which a pixel is inside. A network trained with a loss that looks only inside the boxes fills their corners a
+        little: its card may say by how much to raise this.
 
     Returns
     -------
@@ -74,8 +79,9 @@ def masks_in_boxes(boxes: Float32, coefficients: Float32, prototypes: Float32, s
     kept : ndarray of bool, shape (N,)
         False where the mask is empty.
     """
-    low = np.floor(boxes[:, :2]).astype(np.int64).clip(0)
-    high = np.minimum(np.ceil(boxes[:, 2:]).astype(np.int64), np.array([shape[1], shape[0]]))
+    # rounded, not widened: one pixel more is a tenth of a small defect's size
+    low = np.round(boxes[:, :2]).astype(np.int64).clip(0)
+    high = np.minimum(np.round(boxes[:, 2:]).astype(np.int64), np.array([shape[1], shape[0]]))
     kept = (high > low).all(axis=1)
     first = (low // _PROTO_STRIDE - 1).clip(0)
     last = np.minimum(-(-high // _PROTO_STRIDE) + 1, np.array([prototypes.shape[2], prototypes.shape[1]]))
@@ -87,7 +93,7 @@ def masks_in_boxes(boxes: Float32, coefficients: Float32, prototypes: Float32, s
         coarse = (coefficients[i] @ window).reshape(v1 - v0, u1 - u0)
         fine = cv2.resize(coarse, None, fx=_PROTO_STRIDE, fy=_PROTO_STRIDE, interpolation=cv2.INTER_LINEAR)
         dy, dx = y0 - v0 * _PROTO_STRIDE, x0 - u0 * _PROTO_STRIDE
-        found = _largest_part(fine[dy : dy + y1 - y0, dx : dx + x1 - x0] > 0)
+        found = _largest_part(fine[dy : dy + y1 - y0, dx : dx + x1 - x0] > least_logit)
         if found is None:
             kept[i] = False
             continue

@@ -39,6 +39,7 @@ class YoloSegmenter:
     def __init__(self, model: ModelCard, config: SegmentConfig) -> None:
         self.model, self.config = model, config
         self.class_names = model.classes  # not all that exist: a class that this model cannot see has no count, not a count of 0
+        self._least_logit = float(model.facts.get("mask_logit", 0.0))
         self._network = load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
@@ -67,7 +68,7 @@ class YoloSegmenter:
         kept = suppress_overlaps(boxes, scores, self.config.overlap_iou)
         n_over_cap = max(0, len(kept) - self.config.max_detections)
         kept = kept[: self.config.max_detections]
-        masks, whole = masks_in_boxes(boxes[kept], coefficients[kept], prototypes, frame.shape)
+        masks, whole = masks_in_boxes(boxes[kept], coefficients[kept], prototypes, frame.shape, least_logit=self._least_logit)
         kept = kept[whole]
         large = masks.area_px() >= self.config.min_area_px
         masks, kept = masks.take(large), kept[large]
