@@ -14,7 +14,10 @@ _PROTO_STRIDE = 4  # px of the frame per cell of the mask prototypes, the same i
 
 
 def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple[Float32, Ints, Float32, Float32]:
-    """Rows of the network's box output whose best class passes the threshold, strongest first.
+    r"""Rows of the network's box output that hold a defect of whatever class, strongest first.
+
+    The class scores are independent, so a defect whose class is in doubt has several middling ones: whether there is a defect at all
+    is judged by :math:`1 - \prod_k (1 - s_k)`, its class by the largest.
 
     Parameters
     ----------
@@ -30,18 +33,19 @@ def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple
     boxes : ndarray of float32, shape (N, 4)
         x1 y1 x2 y2, px.
     classes : ndarray of int64, shape (N,)
-        0..K-1.
+        0..K-1, the most likely.
     scores : ndarray of float32, shape (N,)
+        Of being a defect of any class.
     coefficients : ndarray of float32, shape (N, C)
     """
     scores = output[4 : 4 + n_classes]
-    best = scores.max(axis=0)
-    columns = np.flatnonzero(best >= confidence)
-    columns = columns[np.argsort(-best[columns], kind="stable")]
+    present = 1 - np.prod(1 - scores, axis=0)
+    columns = np.flatnonzero(present >= confidence)
+    columns = columns[np.argsort(-present[columns], kind="stable")]
     rows = np.ascontiguousarray(output[:, columns].T)
     centre, half = rows[:, :2], rows[:, 2:4] / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
-    return boxes, scores[:, columns].argmax(axis=0).astype(np.int64), best[columns], rows[:, 4 + n_classes :]
+    return boxes, scores[:, columns].argmax(axis=0).astype(np.int64), present[columns], rows[:, 4 + n_classes :]
 
 
 def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> Ints:

@@ -40,12 +40,22 @@ def test_empty_masks_and_boxes_outside_the_frame_are_told() -> None:
 def test_candidates_below_the_threshold_are_dropped_and_the_rest_come_strongest_first() -> None:
     output = np.zeros((4 + 2 + 1, 3), np.float32)
     output[:4] = np.array([[10, 20, 4, 6]] * 3).T
-    output[4], output[5] = [0.1, 0.3, 0.0], [0.2, 0.1, 0.9]
+    output[4], output[5] = [0.1, 0.3, 0.0], [0.05, 0.1, 0.9]
     boxes, classes, scores, coefficients = best_candidates(output, 2, 0.25)
     assert boxes[0].tolist() == [8, 17, 12, 23]
     assert classes.tolist() == [1, 0]
-    assert scores.tolist() == pytest.approx([0.9, 0.3])
+    # two classes in doubt, 0.3 and 0.1, together make 1 - 0.7 * 0.9
+    assert scores.tolist() == pytest.approx([0.9, 0.37])
     assert coefficients.shape == (2, 1)
+
+
+def test_raising_the_mask_threshold_makes_masks_smaller_and_never_larger() -> None:
+    rows, columns = np.mgrid[:64, :64]
+    slope = (9.0 - np.hypot(columns + 0.5 - 30, rows + 0.5 - 20)).astype(np.float32)[None]
+    box, one = np.array([[0, 0, 256, 256]], np.float32), np.ones((1, 1), np.float32)
+    areas = [masks_in_boxes(box, one, slope, (256, 256), least_logit=logit)[0].area_px()[0] for logit in (-1.0, 0.0, 1.0)]
+    assert areas == sorted(areas, reverse=True)
+    assert areas[2] < 0.9 * areas[1]
 
 
 def test_two_thousand_separate_boxes_all_survive() -> None:
