@@ -256,7 +256,11 @@ def _page(card: dict[str, Any]) -> str:
     for pictures, methods in card.get("metrics", {}).items():
         for method, scores in methods.items():
             for iou, facts in scores.items():
-                lines.append(f"| {pictures} | {method} | {iou.removeprefix('iou_')} | " + " | ".join(f"{facts[c]:.3g}" for c in columns) + " |")
+                lines.append(
+                    f"| {pictures} | {method} | {iou.removeprefix('iou_')} | "
+                    + " | ".join(f"{facts[c]:.0f}" if c.startswith("n_") else f"{facts[c]:.3g}" for c in columns)
+                    + " |"
+                )
     if card.get("known_failures"):
         lines += ["", "## Where it fails", "", *(f"- {failure}" for failure in card["known_failures"])]
     return "\n".join(lines) + "\n"
