@@ -131,11 +131,13 @@ def inside_field(detections: Detections, field: BoolImage | None, least: float =
     """
     if field is None or not len(detections):
         return detections
-    sums = cv2.integral(field.view(np.uint8))
-    height, width = detections.shape
-    x = np.rint(detections.boxes[:, [0, 2]]).astype(np.int64).clip(0, width)
-    y = np.rint(detections.boxes[:, [1, 3]]).astype(np.int64).clip(0, height)
+    # the field is made of blocks of this size: a sixteenth of the pixels says the same
+    sums = cv2.integral(np.ascontiguousarray(field[::_PROTO_STRIDE, ::_PROTO_STRIDE]).view(np.uint8))
+    corners = np.rint(detections.boxes / _PROTO_STRIDE).astype(np.int64)
+    x = corners[:, [0, 2]].clip(0, sums.shape[1] - 1)
+    y = corners[:, [1, 3]].clip(0, sums.shape[0] - 1)
+    x[:, 1], y[:, 1] = np.maximum(x[:, 1], x[:, 0] + 1).clip(0, sums.shape[1] - 1), np.maximum(y[:, 1], y[:, 0] + 1).clip(0, sums.shape[0] - 1)
     seen = sums[y[:, 1], x[:, 1]] - sums[y[:, 0], x[:, 1]] - sums[y[:, 1], x[:, 0]] + sums[y[:, 0], x[:, 0]]
-    area = np.maximum(1, (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0]))
+    area = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
     good = seen >= least * area
     return detections if good.all() else detections.take(good)
