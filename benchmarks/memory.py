@@ -66,7 +66,7 @@ def page(result: dict[str, Any]) -> str:
     lines = ["# Peak memory against the length of the movie", "", f"{result['movie']} px. {result['machine']}. `{result['command']}`.", ""]
     lines += ["| frames | detections | peak memory, MB |", "|---|---|---|"]
     lines += [f"| {row['frames']} | {row['detections']} | {row['peak_mb']:.0f} |" for row in result["runs"]]
-    lines += ["", f"The long run takes {last['peak_mb'] / first['peak_mb'] - 1:+.1%} of the short one's peak; at most +10 % is wanted.", ""]
+    lines += ["", f"The peak of the long run against that of the short one: {last['peak_mb'] / first['peak_mb'] - 1:+.1%}; at most +10 % is wanted.", ""]
     return "\n".join(lines)
 
 
