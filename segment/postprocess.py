@@ -133,11 +133,12 @@ def inside_field(detections: Detections, field: BoolImage | None, least: float =
         return detections
     # the field is made of blocks of this size: a sixteenth of the pixels says the same
     sums = cv2.integral(np.ascontiguousarray(field[::_PROTO_STRIDE, ::_PROTO_STRIDE]).view(np.uint8))
+    limit = np.array([sums.shape[1] - 1, sums.shape[0] - 1])
     corners = np.rint(detections.boxes / _PROTO_STRIDE).astype(np.int64)
-    x = corners[:, [0, 2]].clip(0, sums.shape[1] - 1)
-    y = corners[:, [1, 3]].clip(0, sums.shape[0] - 1)
-    x[:, 1], y[:, 1] = np.maximum(x[:, 1], x[:, 0] + 1).clip(0, sums.shape[1] - 1), np.maximum(y[:, 1], y[:, 0] + 1).clip(0, sums.shape[0] - 1)
-    seen = sums[y[:, 1], x[:, 1]] - sums[y[:, 0], x[:, 1]] - sums[y[:, 1], x[:, 0]] + sums[y[:, 0], x[:, 0]]
-    area = (x[:, 1] - x[:, 0]) * (y[:, 1] - y[:, 0])
+    low = corners[:, :2].clip(0, limit)
+    high = np.maximum(corners[:, 2:], low + 1).clip(0, limit)
+    (x0, y0), (x1, y1) = low.T, high.T
+    seen = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    area = (high - low).prod(axis=1)
     good = seen >= least * area
     return detections if good.all() else detections.take(good)

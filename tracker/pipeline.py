@@ -195,16 +195,12 @@ def follow(
 ) -> TrackedFrame:
     """Everything after the network for one source frame."""
     item = looked.item
-    if detections is None or isinstance(item, MissingFrame):
-        missing = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "damaged")
-        nothing = Detections.empty(missing.index, missing.t_s, (0, 0))
-        series = () if missing.status == "skipped" else meter.missing(missing)
-        return TrackedFrame(missing, nothing, measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool), series=series)
-    if looked.field is not None and not looked.field.any():  # nothing was looked for: neither a count of 0 nor the end of a track
-        nothing = detections.take(np.zeros(0, np.int64))
-        series = meter.missing(MissingFrame(item.index, item.t_s, "gap"))
-        empty = measure(nothing, calibration, sizes)
-        return TrackedFrame(item, nothing, empty, np.zeros(0, np.int64), np.zeros(0, bool), looked.shift_px, series)
+    blind = looked.field is not None and not looked.field.any()
+    if detections is None or blind:  # nothing was looked for: neither a count of 0 nor the end of a track
+        lost = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "gap")
+        nothing = Detections.empty(item.index, item.t_s, (0, 0)) if detections is None else detections.take(np.zeros(0, np.int64))
+        series = () if lost.status == "skipped" else meter.missing(lost)
+        return TrackedFrame(item, nothing, measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool), looked.shift_px, series)
     local = calibration if looked.field is None else replace(calibration, field=looked.field)
     measures = measure(detections, local, sizes)
     linked = linker.update(detections, measures, looked.shift_px)

@@ -24,7 +24,7 @@ from insitrack.io.sinks import Sink, TableSink
 from insitrack.io.sources import open_source
 from insitrack.segment.base import Segmenter, load_segmenter
 from insitrack.tracker import pipeline
-from insitrack.tracker.config import RunConfig, load_config
+from insitrack.tracker.config import RunConfig, build_settings
 from insitrack.tracker.link import Linker
 from insitrack.tracker.materials import load_material
 from insitrack.tracker.motion import DriftEstimator
@@ -153,7 +153,9 @@ def track(
     check_folder(folder, overwrite)
     if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:
         raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
-    source = open_source(uri, **dataclasses.asdict(_source_choice(config)))
+    chosen = dataclasses.asdict(config.source)
+    del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
+    source = open_source(uri, **chosen)
     try:
         job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]))
         return job.execute(progress, stop)
@@ -178,33 +180,14 @@ _SHORT = {
 
 
 def _with_options(config: RunConfig, options: dict[str, Any]) -> RunConfig:
-    """Put single options over a configuration, through the same checks as a TOML file."""
-    if not options:
-        return config
-    dotted = {f"{_SHORT[name]}.{name}" if name in _SHORT else name: value for name, value in options.items()}
-    changed = load_config(options=dotted)
-    for section in {name.split(".")[0] for name in dotted}:
-        if section == "model":
-            config = dataclasses.replace(config, model=changed.model)
-            continue
-        keys = [name.split(".")[1] for name in dotted if name.startswith(section + ".")]
-        merged = dataclasses.replace(getattr(config, section), **{key: getattr(getattr(changed, section), key) for key in keys})
-        config = dataclasses.replace(config, **{section: merged})
-    return config
-
-
-@dataclass(frozen=True, slots=True)
-class _SourceChoice:
-    nm_per_px: float | None
-    frame_interval_s: float | None
-    start_s: float | None
-    end_s: float | None
-    every: int
-
-
-def _source_choice(config: RunConfig) -> _SourceChoice:
-    chosen = config.source
-    return _SourceChoice(chosen.nm_per_px, chosen.frame_interval_s, chosen.start_s, chosen.end_s, chosen.every)
+    """Put single options over a configuration, through the same checks as a TOML file; None takes the default."""
+    tree = config.plain()
+    for name, value in options.items():
+        section = tree[_SHORT[name]] if name in _SHORT else tree
+        section[name] = value
+        if value is None:
+            del section[name]
+    return build_settings(RunConfig, tree)
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
