@@ -23,11 +23,13 @@ from ultralytics import YOLO, settings
 from ultralytics.data import augment
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn.tasks import SegmentationModel
+from ultralytics.utils.loss import v8SegmentationLoss
 
 from insitrack.io.errors import ModelError, OutputError
 from insitrack.segment.dataset import exact_masks
 
 STRIDE = 32
+SLIM_NETWORK = Path(__file__).with_name("networks") / "yolo11-seg-slim.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class TrainSettings:
     Parameters
     ----------
     network : str
-        Architecture, an ultralytics YAML name; the weights start from random numbers.
+        Architecture, an ultralytics YAML name or file, for weights that start from random numbers; or a checkpoint to go on from.
     hours : float
         Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its end.
     image_px : int
@@ -54,11 +56,13 @@ class TrainSettings:
         Pictures are magnified by 1 - scale to 1 + scale.
     threads : int
         Threads of the network; ultralytics sets one by itself.
+    mask_samples : int
+        Anchors per picture whose masks are compared with the truth, drawn at random; all of them take a third of the time of a step.
     seed : int
         Of everything random.
     """
 
-    network: str = "yolo11n-seg.yaml"
+    network: str = str(SLIM_NETWORK)
     hours: float = 1.5
     image_px: int = 320
     batch: int = 8
@@ -66,12 +70,33 @@ class TrainSettings:
     learning_rate: float = 1.5e-3
     mosaic: float = 0.4
     scale: float = 0.4
-    threads: int = 1
+    threads: int = 2
+    mask_samples: int = 64
     seed: int = 0
+
+
+class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics is not typed
+    """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased."""
+
+    most = 64
+
+    def single_mask_loss(
+        self, gt_mask: torch.Tensor, pred: torch.Tensor, proto: torch.Tensor, xyxy: torch.Tensor, area: torch.Tensor
+    ) -> torch.Tensor:
+        """Sum of the mask losses of one picture's anchors, estimated from a sample of them."""
+        n = len(pred)
+        if n <= self.most:
+            return super().single_mask_loss(gt_mask, pred, proto, xyxy, area)
+        rows = torch.randperm(n, device=pred.device)[: self.most]
+        return super().single_mask_loss(gt_mask[rows], pred[rows], proto, xyxy[rows], area[rows]) * (n / self.most)
 
 
 class Bf16SegmentationModel(SegmentationModel):  # type: ignore[misc]  # ultralytics is not typed
     """A YOLO-seg network that trains in bfloat16 on a CPU; the losses stay in float32."""
+
+    def init_criterion(self) -> SampledMaskLoss:
+        """Loss that the trainer asks for."""
+        return SampledMaskLoss(self)
 
     def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run the network."""
@@ -102,9 +127,11 @@ def _trainer(chosen: TrainSettings) -> type[SegmentationTrainer]:
                 model.load(weights)
             # ultralytics sets one thread when it picks a device: this runs later
             torch.set_num_threads(chosen.threads)
+            SampledMaskLoss.most = chosen.mask_samples
             return self.set_model_names_for_load(model.to(memory_format=torch.channels_last))
 
         def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+            self.args.workers = int(mode == "train")  # ultralytics reads pictures in the training process on a CPU
             loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
             if mode == "train":
                 sampler = loader.batch_sampler.sampler.sampler if hasattr(loader.batch_sampler.sampler, "sampler") else loader.batch_sampler.sampler
@@ -155,7 +182,7 @@ def train(data: Path, folder: Path, chosen: TrainSettings | None = None, *, resu
         "optimizer": "AdamW", "lr0": chosen.learning_rate, "lrf": 0.02, "weight_decay": 5e-4, "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
         "mosaic": chosen.mosaic, "close_mosaic": 5, "scale": chosen.scale, "flipud": 0.5, "fliplr": 0.5, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.2,
         "erasing": 0.0, "translate": 0.1, "overlap_mask": False, "mask_ratio": 2, "max_det": 600,
-        "pretrained": False, "amp": False, "plots": False, "workers": 1, "device": "cpu", "patience": 1000, "save": True, "verbose": False,
+        "pretrained": False, "amp": False, "plots": False, "cache": "ram", "workers": 1, "device": "cpu", "patience": 1000, "save": True, "verbose": False,
     }  # fmt: skip
     # a resumed training takes its options from the checkpoint; the time is the one that may be changed
     model.add_callback("on_train_start", lambda trainer: setattr(trainer.args, "time", chosen.hours))
@@ -271,10 +298,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="train a segmentation network from scratch")
     parser.add_argument("data", type=Path, help="data.yaml of a YOLO segmentation data set")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--network", default=TrainSettings().network, help="architecture (.yaml) or checkpoint (.pt) to start from")
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
     for name in ("hours", "learning_rate", "mosaic", "scale"):
         parser.add_argument("--" + name.replace("_", "-"), type=float, default=getattr(TrainSettings(), name))
-    for name in ("image_px", "batch", "pictures_per_epoch", "threads", "seed"):
+    for name in ("image_px", "batch", "pictures_per_epoch", "threads", "mask_samples", "seed"):
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(TrainSettings(), name))
     given = vars(parser.parse_args(arguments))
     data, out, resume = given.pop("data"), given.pop("out"), given.pop("resume")
