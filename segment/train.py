@@ -182,7 +182,8 @@ def train(data: Path, folder: Path, chosen: TrainSettings | None = None, *, resu
         "optimizer": "AdamW", "lr0": chosen.learning_rate, "lrf": 0.02, "weight_decay": 5e-4, "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
         "mosaic": chosen.mosaic, "close_mosaic": 5, "scale": chosen.scale, "flipud": 0.5, "fliplr": 0.5, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.2,
         "erasing": 0.0, "translate": 0.1, "overlap_mask": False, "mask_ratio": 2, "max_det": 600,
-        "pretrained": False, "amp": False, "plots": False, "cache": "ram", "workers": 1, "device": "cpu", "patience": 1000, "save": True, "verbose": False,
+        "pretrained": False, "amp": False, "plots": False, "cache": "ram", "workers": 1, "device": "cpu",
+        "patience": 1000, "save": True, "verbose": False,
     }  # fmt: skip
     # a resumed training takes its options from the checkpoint; the time is the one that may be changed
     model.add_callback("on_train_start", lambda trainer: setattr(trainer.args, "time", chosen.hours))
