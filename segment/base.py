@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,11 @@ from insitrack.io.frames import BoolImage, Frame
 from insitrack.io.manifest import file_sha256
 
 Tag = TypeVar("Tag")
+
+SEGMENTERS: dict[str, str] = {
+    "yolo-seg": "insitrack.segment.yolo:YoloSegmenter",
+}
+"""Class that runs each kind of network, by the `kind` of its card; imported when it is asked for, made with (ModelCard, SegmentConfig)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,8 +155,8 @@ def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> 
     """
     model = find_model(name)
     kind = model.facts.get("kind", "yolo-seg")
-    if kind != "yolo-seg":
-        raise ModelError(f"{model.name}: network kind {kind!r} is not known; expected yolo-seg")
-    from insitrack.segment.yolo import YoloSegmenter
-
-    return YoloSegmenter(model, config or SegmentConfig())
+    if kind not in SEGMENTERS:
+        raise ModelError(f"{model.name}: network kind {kind!r} is not known; expected one of {', '.join(SEGMENTERS)}")
+    module, class_name = SEGMENTERS[kind].split(":")
+    segmenter: Segmenter = getattr(import_module(module), class_name)(model, config or SegmentConfig())
+    return segmenter
