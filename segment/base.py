@@ -36,6 +36,12 @@ class SegmentConfig:
         Masks with fewer pixels are dropped.
     max_detections : int
         Cap on the detections in a frame; how many it threw away is reported.
+    scale : float or "auto"
+        Pixels of the picture that the network sees per pixel of the frame; `auto` shrinks frames that are magnified beyond their resolution.
+    contrast : str
+        `dark`: defects are mostly dark on bright; `bright`: the reverse; `auto` finds out.
+    tile_px : int
+        Longest side of the tiles that large frames are cut into, px of what the network sees; 0 decides from the size of the frame.
     runtime : str
         `auto`, `openvino` or `onnxruntime`.
     precision : str
@@ -48,6 +54,9 @@ class SegmentConfig:
     overlap_iou: float = 0.5
     min_area_px: int = 12
     max_detections: int = 20_000
+    scale: float | str = "auto"
+    contrast: str = "auto"
+    tile_px: int = 0
     runtime: str = "auto"
     precision: str = "auto"
     threads: int = 0
@@ -60,7 +69,15 @@ class SegmentConfig:
         for name, least in (("min_area_px", 1), ("max_detections", 1), ("threads", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(f"segment.{name} = {getattr(self, name)}: expected a whole number of at least {least}")
-        for name, known in (("runtime", ("auto", "openvino", "onnxruntime")), ("precision", ("auto", "f32"))):
+        if self.scale != "auto" and (isinstance(self.scale, str) or not 0.05 <= self.scale <= 8.0):
+            raise SettingsError(f"segment.scale = {self.scale!r}: expected auto, or a number from 0.05 to 8, like 0.5 to show the network half the size")
+        if self.tile_px and self.tile_px < 256:
+            raise SettingsError(f"segment.tile_px = {self.tile_px}: expected 0 for automatic, or at least 256")
+        for name, known in (
+            ("contrast", ("auto", "dark", "bright")),
+            ("runtime", ("auto", "openvino", "onnxruntime")),
+            ("precision", ("auto", "f32")),
+        ):
             if getattr(self, name) not in known:
                 raise SettingsError(f"segment.{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,8 @@ from insitrack.io.detections import Detections, Ints, Masks
 from insitrack.io.frames import BoolImage
 
 Float32 = NDArray[np.float32]
-_PROTO_STRIDE = 4  # px of the frame per cell of the mask prototypes, the same in every YOLO-seg
+_PROTO_STRIDE = 4  # px of the network's picture per cell of the mask prototypes, the same in every YOLO-seg
+_INTERPOLATE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple[Float32, Ints, Float32, Float32]:
@@ -58,46 +61,62 @@ def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> In
 
 
 def masks_in_boxes(
-    boxes: Float32, coefficients: Float32, prototypes: Float32, shape: tuple[int, int], *, least_logit: float = 0.0
+    boxes: Float32,
+    coefficients: Float32,
+    prototypes: Float32,
+    shape: tuple[int, int],
+    *,
+    least_logit: float = 0.0,
+    scale: float = 1.0,
+    corner: tuple[int, int] = (0, 0),
 ) -> tuple[Masks, NDArray[np.bool_]]:
-    """Build each mask only inside its own box.
+    """Build each mask only inside its own box, at the full resolution of the frame.
+
+    The logits are interpolated, not the mask: an outline stays smooth where the network saw the frame shrunk.
 
     Parameters
     ----------
     boxes : ndarray of float32, shape (N, 4)
-        x1 y1 x2 y2, px.
+        x1 y1 x2 y2, px of the picture that the network saw.
     coefficients : ndarray of float32, shape (N, C)
         Weights of the prototypes.
-    prototypes : ndarray of float32, shape (C, H / 4, W / 4)
-        Mask prototypes of the whole (padded) frame.
+    prototypes : ndarray of float32, shape (C, h / 4, w / 4)
+        Mask prototypes of the whole (padded) picture.
     shape : tuple of int
         Height and width of the frame, px; masks end there.
     least_logit : float
         Logit from which a pixel is inside. A network trained with a loss that looks only inside the boxes fills their corners a
         little: its card may say by how much to raise this.
+    scale : float
+        Pixels of the network's picture per pixel of the frame.
+    corner : tuple of int
+        Row and column of the picture's first pixel where it is a tile of the scaled frame, px of the scaled frame.
 
     Returns
     -------
     masks : Masks
-        One for each row that is kept, its largest connected part, cropped to what it covers.
+        One for each row that is kept, its largest connected part, cropped to what it covers; px of the frame.
     kept : ndarray of bool, shape (N,)
         False where the mask is empty.
     """
+    moved = boxes + np.array([corner[1], corner[0]] * 2, np.float32)
     # rounded, not widened: one pixel more is a tenth of a small defect's size
-    low = np.round(boxes[:, :2]).astype(np.int64).clip(0)
-    high = np.minimum(np.round(boxes[:, 2:]).astype(np.int64), np.array([shape[1], shape[0]]))
+    low = np.round(moved[:, :2] / np.float32(scale)).astype(np.int64).clip(0)
+    high = np.minimum(np.round(moved[:, 2:] / np.float32(scale)).astype(np.int64), np.array([shape[1], shape[0]]))
     kept = (high > low).all(axis=1)
-    first = (low // _PROTO_STRIDE - 1).clip(0)
-    last = np.minimum(-(-high // _PROTO_STRIDE) + 1, np.array([prototypes.shape[2], prototypes.shape[1]]))
+    limit = np.array([prototypes.shape[2], prototypes.shape[1]])
+    first = (np.floor(boxes[:, :2] / _PROTO_STRIDE).astype(np.int64) - 1).clip(0, limit - 1)
+    last = np.clip(np.ceil(boxes[:, 2:] / _PROTO_STRIDE).astype(np.int64) + 1, first + 1, limit)
+    step = scale / _PROTO_STRIDE  # cells of the prototypes per pixel of the frame
     crops: list[NDArray[np.bool_]] = []
     corners: list[tuple[int, int]] = []
     for i in np.flatnonzero(kept):
         (x0, y0), (x1, y1), (u0, v0), (u1, v1) = low[i].tolist(), high[i].tolist(), first[i].tolist(), last[i].tolist()
         window = prototypes[:, v0:v1, u0:u1].reshape(len(prototypes), -1)
         coarse = (coefficients[i] @ window).reshape(v1 - v0, u1 - u0)
-        fine = cv2.resize(coarse, None, fx=_PROTO_STRIDE, fy=_PROTO_STRIDE, interpolation=cv2.INTER_LINEAR)
-        dy, dx = y0 - v0 * _PROTO_STRIDE, x0 - u0 * _PROTO_STRIDE
-        found = _largest_part(fine[dy : dy + y1 - y0, dx : dx + x1 - x0] > least_logit)
+        u, v = ((at + 0.5) * step - start / _PROTO_STRIDE - 0.5 - cell for at, start, cell in ((x0, corner[1], u0), (y0, corner[0], v0)))
+        fine = cv2.warpAffine(coarse, np.array([[step, 0, u], [0, step, v]]), (x1 - x0, y1 - y0), flags=_INTERPOLATE, borderMode=cv2.BORDER_REPLICATE)
+        found = _largest_part(fine > least_logit)
         if found is None:
             kept[i] = False
             continue
@@ -115,6 +134,12 @@ def _largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int]
     part = 1 if n == 2 else 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     x, y, w, h, _ = stats[part].tolist()
     return labels[y : y + h, x : x + w] == part, y, x
+
+
+def capped(detections: Detections, most: int) -> Detections:
+    """Keep the first `most` rows and count what is thrown away."""
+    over = max(0, len(detections) - most)
+    return detections if not over else replace(detections.take(slice(most)), n_over_cap=detections.n_over_cap + over)
 
 
 def inside_field(detections: Detections, field: BoolImage | None, least: float = 0.7) -> Detections:
