@@ -22,6 +22,7 @@ from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.results import Bools, Floats
 from insitrack.io.synth_background import Field, draw, paint
 from insitrack.io.synth_camera import Camera
+from insitrack.io.synth_lines import LineScene, LineTruth, Ranges, draw_lines
 from insitrack.io.synth_overlay import Overlay, make_overlay
 from insitrack.io.synth_render import picture
 from insitrack.io.synth_scene import Defect, Setting, Stage, make_stage, populate
@@ -29,7 +30,7 @@ from insitrack.io.synth_settings import SynthSettings, ranges
 from insitrack.io.tables import TRACKS
 from insitrack.io.video import MovieWriter
 
-_STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7}
+_STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7, "lines": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class SynthSource:
         )
         self._margins = self._reach()
         self.defects: list[Defect] = self._populate(rng, config, duration)
+        self.lines = self._draw_lines(config, duration)
         self._n_lines = int(rng.integers(config["scene"][self.settings.kind]["lines"][0], config["scene"][self.settings.kind]["lines"][1] + 1))
 
     @property
@@ -145,6 +147,7 @@ class SynthSource:
         t_s = index / self.fps
         shift = self.stage.shift_px(t_s)
         image = self._specimen(shift)
+        self.lines.paint(image, t_s, shift)
         for defect in self._living(t_s):
             x, y = defect.position_px(t_s)
             drawn = picture(defect.look_at(t_s), x + shift[0], y + shift[1], self.shape)
@@ -189,6 +192,11 @@ class SynthSource:
             size_nm = (major if name.startswith("loop") else (major * minor) ** 0.5) * self.nm_per_px
             angle = np.degrees(look.angle) % 180
             rows.append((defect.track_id, DEFECT_CLASSES.index(name) + 1, visible, x, y, major, minor, angle, size_nm, contrast))
+        for crop, corner, line, seen in self.lines.outlines(t_s, shift, ~self.overlay.covered, self._clutter_at):
+            crops.append(crop)
+            corners.append(corner)
+            facts = (*seen.middle_px, seen.length_px, 2 * line.half_width_px, seen.angle_deg, seen.length_px * self.nm_per_px)
+            rows.append((line.track_id, DEFECT_CLASSES.index("dislocation") + 1, seen.visible, *facts, float(line.contrast.mean())))
         columns = list(zip(*rows, strict=True)) if rows else [()] * 10
         masks = Masks.from_crops(crops, corners)
         detections = Detections(
@@ -196,6 +204,11 @@ class SynthSource:
         )
         floats = [np.array(column, np.float64) for column in columns[3:]]
         return Truth(detections, np.array(columns[0], np.int64), np.array(columns[2], bool), *floats)
+
+    def line_truth(self, index: int) -> tuple[LineTruth, ...]:
+        """Centrelines of the line dislocations in view in frame `index`, seen or not, in the order of their numbers."""
+        t_s = index / self.fps
+        return self.lines.truth(t_s, self.stage.shift_px(t_s), ~self.overlay.covered, self._clutter_at)
 
     @cached_property
     def overlay(self) -> Overlay:
@@ -248,6 +261,15 @@ class SynthSource:
         )
         return populate(self._rng("scene"), config, setting)
 
+    def _draw_lines(self, config: dict[str, Any], duration: float) -> LineScene:
+        left, top, right, bottom = self._margins
+        box = (-float(left), -float(top), float(self.shape[1] + right), float(self.shape[0] + bottom))
+        shared = Ranges(config=config["dislocation"], nm_per_px=self.nm_per_px, box=box, duration_s=duration)
+        first = 1 + max((defect.track_id for defect in self.defects), default=0)
+        wanted = float(self.settings.values["lines"])
+        lines = draw_lines(self._rng("lines"), config["scene"][self.settings.kind], shared, in_view=wanted, first_id=first)
+        return LineScene(tuple(lines), config["visibility"])
+
     def _living(self, t_s: float) -> list[Defect]:
         return [defect for defect in self.defects if defect.alive(t_s)]
 
@@ -274,13 +296,17 @@ class SynthSource:
         rule = ranges()["visibility"]
         if area < rule["area_px"]:
             return False
-        left, top, _, _ = self._margins
-        height, width = self._clutter.shape
-        row, column = min(max(int((y + top) / 4), 0), height - 1), min(max(int((x + left) / 4), 0), width - 1)
         over = rule["ring_over_mottle" if form in ("open_ellipse", "double_ring") else "over_mottle"]
         matched = float(np.sqrt((signal * signal).sum())) / self._camera.grain()
         peak = float(np.abs(signal).max())
-        return bool(peak >= max(rule["contrast"], over * float(self._clutter[row, column])) and matched >= rule["over_noise"])
+        return bool(peak >= max(rule["contrast"], over * self._clutter_at(x, y)) and matched >= rule["over_noise"])
+
+    def _clutter_at(self, x: float, y: float) -> float:
+        """Local standard deviation of the background around a place of the specimen, px."""
+        left, top, _, _ = self._margins
+        height, width = self._clutter.shape
+        row, column = min(max(int((y + top) / 4), 0), height - 1), min(max(int((x + left) / 4), 0), width - 1)
+        return float(self._clutter[row, column])
 
 
 def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = False) -> None:

@@ -86,6 +86,7 @@ def _check(uri: str, values: dict[str, Any]) -> None:
         "fps": (0 < values["fps"] < 1e6, "a positive number of frames per second"),
         "nm_per_px": (0 <= values["nm_per_px"] < 100, "a positive number of nm, or 0 to draw it"),
         "n": (-1 <= values["n"] <= 20000, "0 to 20000, or -1 to draw it"),
+        "lines": (-1 <= values["lines"] <= 2000, "0 to 2000, or -1 to draw it"),
         "drift": (-1 <= values["drift"] < 1e5, "zero or a positive number of nm/s, or -1 to draw it"),
         "mottle": (-1 <= values["mottle"] <= 1, "0 to 1, or -1 to draw it"),
         "noise": (-1 <= values["noise"] <= 1, "0 to 1, or -1 to draw it"),
