@@ -1,0 +1,110 @@
+"""Which detection is which true defect: overlaps of masks or boxes, and pairs one to one."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from insitrack.io.detections import Detections, Ints
+from insitrack.io.errors import SettingsError
+
+Floats = NDArray[np.float64]
+Overlap = Literal["mask", "box"]
+Method = Literal["hungarian", "greedy"]
+
+
+def box_iou(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> Floats:
+    """Intersection over union of every pair of boxes.
+
+    Parameters
+    ----------
+    boxes, others : ndarray of float32, shape (N, 4) and (M, 4)
+        x1 y1 x2 y2, px.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, M)
+        0 for two boxes without area.
+
+    Examples
+    --------
+    >>> box_iou(np.array([[0, 0, 10, 10]], np.float32), np.array([[5, 0, 15, 10]], np.float32)).round(3).tolist()
+    [[0.333]]
+    """
+    a, b = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = np.maximum(sides, 0).prod(axis=-1)
+    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-12), np.float64)
+
+
+def overlaps(found: Detections, true: Detections, overlap: Overlap = "mask") -> Floats:
+    """Intersection over union of every detection with every true defect, float64 (N, M), of masks or of boxes.
+
+    Raises
+    ------
+    SettingsError
+        If `overlap` is neither.
+    """
+    if overlap not in get_args(Overlap):
+        raise SettingsError(f"overlap {overlap!r}: expected one of {', '.join(get_args(Overlap))}")
+    return found.masks.iou(true.masks) if overlap == "mask" else box_iou(found.boxes, true.boxes)
+
+
+def pairs(iou: Floats, least_iou: float, method: Method = "hungarian") -> tuple[Ints, Ints]:
+    """Pair detections with true defects, one to one, whatever their classes.
+
+    Parameters
+    ----------
+    iou : ndarray of float64, shape (N, M)
+        Overlap of N detections with M true defects.
+    least_iou : float
+        Overlap from which a pair counts, above 0 and up to 1.
+    method : {"hungarian", "greedy"}
+        `hungarian` makes as many pairs as can be made and, of these, takes those with the largest sum of overlaps; the order of the
+        rows does not matter. `greedy` goes through the true defects in their order and gives each the detection of highest overlap
+        that is not yet taken: with the overlap of boxes this is the rule of the script behind Jacobs et al. 2022,
+        doi 10.1016/j.xcrp.2022.100876, and its result depends on the order of the labels.
+
+    Returns
+    -------
+    rows, columns : ndarray of int64
+        Detections and true defects, pair by pair.
+
+    Raises
+    ------
+    SettingsError
+        If the threshold or the method is impossible.
+
+    Examples
+    --------
+    >>> iou = np.array([[0.6, 0.5], [0.4, 0.0]])
+    >>> [sorted(zip(*map(np.ndarray.tolist, pairs(iou, 0.3, method)))) for method in ("hungarian", "greedy")]
+    [[(0, 1), (1, 0)], [(0, 0)]]
+    """
+    if not 0 < least_iou <= 1:
+        raise SettingsError(f"IoU {least_iou:g}: expected a number above 0 and up to 1")
+    if method == "greedy":
+        return _greedy(iou, least_iou)
+    if method != "hungarian":
+        raise SettingsError(f"matching {method!r}: expected one of {', '.join(get_args(Method))}")
+    good = iou >= least_iou
+    # every pair weighs more than all overlaps together: first their number, then the sum of their overlaps
+    rows, columns = linear_sum_assignment(np.where(good, 1 + iou / (min(iou.shape) + 1), 0.0), maximize=True)
+    kept = good[rows, columns]
+    return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+
+
+def _greedy(iou: Floats, least_iou: float) -> tuple[Ints, Ints]:
+    rows, columns = [], []
+    left = iou.copy()
+    for column in range(iou.shape[1] if len(iou) else 0):
+        row = int(left[:, column].argmax())
+        if left[row, column] >= least_iou:
+            rows.append(row)
+            columns.append(column)
+            left[row] = -1.0
+    return np.array(rows, np.int64), np.array(columns, np.int64)
