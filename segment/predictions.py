@@ -50,7 +50,7 @@ def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
 
 
 def _decompressed(text: str | bytes) -> list[int]:
-    """Runs from pycocotools' string: 5 bits a letter, the lowest first; from the third run on as difference to the last but one."""
+    """Decode pycocotools' string: 5 bits a letter, the lowest first; from the third run on as difference to the last but one."""
     runs: list[int] = []
     value, shift = 0, 0
     for letter in text.encode("ascii") if isinstance(text, str) else text:

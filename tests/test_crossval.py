@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_folds_hold_out_every_picture_once_and_keep_neighbours_together() -> Non
 def test_a_learning_curve_trains_on_more_and_more_and_tests_on_the_same() -> None:
     splits = splits_from("learning:4", [str(i) for i in range(50)], {})
     assert len({split.test for split in splits}) == 1
-    for smaller, larger in zip(splits[:-1], splits[1:], strict=True):
+    for smaller, larger in pairwise(splits):
         assert set(smaller.train) < set(larger.train)
 
 

@@ -18,8 +18,9 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration
 from insitrack.io.results import Bools, Floats, Measures
+from insitrack.tracker.shape import corner_radii
 
-SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo"]
+SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs"]
 
 DEFAULT_SIZES: dict[str, SizeDefinition] = {
     "black_dot": "ecd",
@@ -31,6 +32,9 @@ DEFAULT_SIZES: dict[str, SizeDefinition] = {
     "loop": "feret_max",
 }
 """A tilted circular loop projects to an ellipse whose longest extent is the loop's true diameter; dots and voids are round."""
+
+JACOBS_LOOPS = ("loop_111", "loop_100", "loop", "dislocation")
+"""Classes of which `jacobs` takes the largest radius alone; of all others it takes the geometric mean of the smallest and largest."""
 
 OTHER_CLASS: SizeDefinition = "ecd"
 """Size of a class that only a model of one's own knows."""
@@ -54,7 +58,8 @@ class MeasureConfig:
     ----------
     size_definition : mapping of str to str
         For each class `feret_max` (longest caliper extent), `ecd` (diameter of the circle of equal area), `ellipse_major` (major
-        axis of the ellipse of equal second moments) or `ellipse_geo` (geometric mean of both axes). Classes left out keep their default.
+        axis of the ellipse of equal second moments), `ellipse_geo` (geometric mean of both axes) or `jacobs` (from the corners of the
+        convex hull, as Jacobs et al. 2022 publish it, see `insitrack.tracker.shape`). Classes left out keep their default.
 
     Raises
     ------
@@ -198,6 +203,11 @@ def _sizes_px(detections: Detections, config: MeasureConfig, runs: _Runs, area: 
     wanted = (definitions == "feret_max") & (area > 0)
     if wanted.any():
         size[wanted] = _feret_max(runs, wanted)
+    published = np.flatnonzero((definitions == "jacobs") & (area > 0))
+    if published.size:
+        r_min, r_max = corner_radii(detections.masks.take(published))
+        long = np.isin(np.array(detections.class_names)[detections.labels[published] - 1], JACOBS_LOOPS)
+        size[published] = np.where(long, 2 * r_max, 2 * np.sqrt(r_min * r_max))
     return size
 
 
