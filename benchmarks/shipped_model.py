@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from insitrack.segment.base import SegmentConfig, load_segmenter
 from insitrack.segment.dataset import (
     TRAINED_CLASSES,
     DatasetSettings,
-    from_coco,
     jittered,
     read_labels,
     tiles,
@@ -31,6 +31,7 @@ from insitrack.segment.dataset import (
     write_synth_dataset,
 )
 from insitrack.segment.evaluate import Example, evaluate, labelled_pictures, score, threshold_baseline
+from insitrack.segment.labels import read_labelled
 from insitrack.segment.preprocess import stretch_to_8_bit
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -44,11 +45,8 @@ Picture = tuple[str, np.ndarray[Any, np.dtype[np.uint8]], Detections]
 
 def crops_316l() -> Iterator[tuple[int, Picture]]:
     """Sixteen labelled crops of 316L under in-situ irradiation, by number."""
-    labels = json.loads((REAL / "creme-316L" / "clean.json").read_text(encoding="utf-8"))
-    for entry in labels["images"]:
-        path = REAL / "creme-316L" / "imgs" / Path(entry["file_name"]).name
-        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
-        yield int(path.stem), (f"316l_{path.stem}", image, from_coco(labels, entry["id"], (image.shape[0], image.shape[1])))
+    for picture in read_labelled(REAL / "creme-316L" / "clean.json", {"hcloop": "loop"}):
+        yield int(picture.name), (f"316l_{picture.name}", np.asarray(picture.image, np.uint8), picture.truth)
 
 
 def frames_ti() -> list[Picture]:
@@ -113,13 +111,14 @@ def calibrate(target: Path, facts: dict[str, Any], folder: Path, write: Any) -> 
 
 def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
     """Export, calibrate on the validation pictures, score on the test pictures, write the card."""
-    from insitrack.segment.train import TrainSettings, export, write_card
+    from insitrack.segment.export import export, write_card
+    from insitrack.segment.train import TrainSettings
 
     export(checkpoint, target)
     facts = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
     def write(more: dict[str, Any]) -> None:
-        write_card(target, classes=TRAINED_CLASSES, chosen=TrainSettings(**more.pop("settings", {})), facts=more)
+        write_card(target, classes=TRAINED_CLASSES, recipe=asdict(TrainSettings(**more.pop("settings", {}))), facts=more)
 
     facts["mask_logit"] = calibrate(target, facts, folder, lambda more: write(dict(more)))
     write(dict(facts))

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,10 +15,15 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import GreyImage
 from insitrack.io.synth import SynthSource
+from insitrack.segment.labels import filled
+from insitrack.segment.labels_rows import drawn_rows
 from insitrack.segment.preprocess import stretch_to_8_bit
 
 TRAINED_CLASSES: tuple[str, ...] = ("black_dot", "loop_111", "loop_100", "loop", "void", "precipitate")
 """Classes of the shipped network, in the order of its outputs; line dislocations are background to it."""
+
+SYNTHETIC = "synth"
+"""Name of a folder of drawn pictures beside labelled ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,25 +100,17 @@ def read_labels(path: Path, shape: tuple[int, int], classes: Sequence[str] = TRA
     Raises
     ------
     SourceError
-        If there is no such file.
+        If there is no such file, or a row is no label.
     """
-    height, width = shape
-    labels, crops, corners = [], [], []
     if not path.is_file():
         raise SourceError(f"{path}: no such labels; expected one text file beside each picture, empty where there is nothing")
-    for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
-        number, *values = line.split()
-        points = np.array(values, np.float64).reshape(-1, 2) * (width, height)
-        x0, y0 = np.floor(points.min(axis=0)).astype(int)
-        x1, y1 = np.ceil(points.max(axis=0)).astype(int) + 1
-        crop = np.zeros((y1 - y0, x1 - x0), np.uint8)
-        cv2.fillPoly(crop, [np.floor(points - (x0, y0)).astype(np.int32)], 1)
-        if crop.any():
-            crops.append(crop.astype(bool))
-            corners.append((y0, x0))
-            labels.append(DEFECT_CLASSES.index(classes[int(number)]) + 1)
-    masks = Masks.from_crops(crops, corners)
-    return Detections(0, 0.0, shape, masks.boxes(), np.array(labels, np.int64), np.ones(len(labels), np.float32), masks, DEFECT_CLASSES)
+    drawn = drawn_rows(path, dict(enumerate(classes)), shape)
+    unknown = [one.name for one in drawn if one.name not in DEFECT_CLASSES]
+    if unknown:
+        raise SourceError(
+            f"{path}: class {unknown[0]} is none of {', '.join(f'{i} {name}' for i, name in enumerate(classes))}; map it with read_labelled"
+        )
+    return filled(drawn, shape)[0]
 
 
 def jittered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -186,13 +182,32 @@ def write_yaml(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
 
 
 def tiles(image: GreyImage, truth: Detections, side_px: int, stride_px: int) -> Iterator[tuple[int, int, GreyImage, Detections]]:
-    """Cut a large labelled picture into square tiles; a defect goes with a tile that holds more than 40 % of it."""
+    """Cut a large labelled picture into square tiles that cover all of it; a defect goes with a tile that holds more than 40 % of it.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (H, W)
+        The picture.
+    truth : Detections
+        Its labels.
+    side_px, stride_px : int
+        Side of the tiles and the largest distance between their corners, px; a smaller picture is one tile.
+
+    Yields
+    ------
+    y, x, image, truth
+        Corner of a tile, and the part of both in it.
+    """
     height, width = image.shape
-    dense = None
-    for y in range(0, max(1, height - side_px + 1), stride_px):
-        for x in range(0, max(1, width - side_px + 1), stride_px):
-            dense = _cut(truth, (y, x), (min(side_px, height), min(side_px, width)))
-            yield y, x, image[y : y + side_px, x : x + side_px], dense
+    for y in _corners(height, side_px, stride_px):
+        for x in _corners(width, side_px, stride_px):
+            yield y, x, image[y : y + side_px, x : x + side_px], _cut(truth, (y, x), (min(side_px, height), min(side_px, width)))
+
+
+def _corners(length: int, side: int, stride: int) -> list[int]:
+    """First pixels of tiles, evenly spread from edge to edge."""
+    room = max(0, length - side)
+    return np.linspace(0, room, -(-room // stride) + 1).round().astype(int).tolist()
 
 
 def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> Detections:
@@ -212,55 +227,3 @@ def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> 
     masks = Masks.from_crops(crops, corners)
     rows = np.array(kept, np.int64)
     return Detections(truth.frame_index, truth.t_s, shape, masks.boxes(), truth.labels[rows], truth.scores[rows], masks, truth.class_names)
-
-
-def from_coco(data: dict[str, Any], image_id: int, shape: tuple[int, int], defect_class: str = "loop") -> Detections:
-    """Labels of one picture of a COCO file with polygons, all given one class."""
-    outlines = [a["segmentation"] for a in data["annotations"] if a["image_id"] == image_id]
-    dense = [exact_masks(shape, [np.array(part) for part in parts], 1).any(axis=0) for parts in outlines]
-    masks = Masks.from_dense(np.array([mask for mask in dense if mask.any()], bool).reshape(-1, *shape))
-    labels = np.full(len(masks), DEFECT_CLASSES.index(defect_class) + 1, np.int64)
-    return Detections(0, 0.0, shape, masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES)
-
-
-def exact_masks(shape: tuple[int, int], polygons: Sequence[NDArray[Any]], color: int, downsample_ratio: int = 1) -> NDArray[np.uint8]:
-    """Fill polygons to the nearest pixel of the reduced mask.
-
-    What ultralytics does by itself cuts the corners to whole pixels and fills their pixels too, which makes a defect of 10 px
-    about 1 px wider once a picture has been magnified; the network would learn that as a bias of 10 % in size.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Height and width of the picture, px.
-    polygons : sequence of ndarray of float, shape (K, 2)
-        Contours, px; pixel (0, 0) covers [0, 1) x [0, 1).
-    color : int
-        Value of the inside.
-    downsample_ratio : int
-        Pixels of the picture per pixel of the mask, along each axis.
-
-    Returns
-    -------
-    ndarray of uint8, shape (N, H // downsample_ratio, W // downsample_ratio)
-
-    Examples
-    --------
-    >>> square = np.array([[2.0, 2.0], [8.0, 2.0], [8.0, 8.0], [2.0, 8.0]])
-    >>> exact_masks((10, 10), [square], 1).sum().item()
-    36
-    """
-    height, width = shape[0] // downsample_ratio, shape[1] // downsample_ratio
-    out = np.zeros((len(polygons), height, width), np.uint8)
-    fine = 8
-    for mask, polygon in zip(out, polygons, strict=True):
-        points = np.asarray(polygon, np.float64).reshape(-1, 2) / downsample_ratio
-        x0, y0 = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
-        x1, y1 = np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, (width, height))
-        if x1 <= x0 or y1 <= y0:
-            continue
-        large = np.zeros(((y1 - y0) * fine, (x1 - x0) * fine), np.uint8)
-        cv2.fillPoly(large, [np.round(((points - (x0, y0)) * fine - 0.5) * 16).astype(np.int32)], 255, shift=4)
-        part = cv2.resize(large, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-        mask[y0:y1, x0:x1] = (part >= 128) * np.uint8(color)
-    return out

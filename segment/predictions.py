@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import BoolImage
-from insitrack.segment.dataset import exact_masks
+from insitrack.segment.outlines import exact_masks
 
 _EXPECTED = "expected COCO results (JSON), or a folder of Mask R-CNN predictions (NAME.npz with boxes, labels, scores, masks)"
 
@@ -103,6 +103,25 @@ def read_predictions(path: Path, shapes: Mapping[str, tuple[int, int]], labels: 
         raise SourceError(f"--predictions {error.filename or path}: cannot be read ({error.strerror or error}); {_EXPECTED}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise SourceError(f"--predictions {path}: not readable ({type(error).__name__}: {error}); {_EXPECTED}") from error
+
+
+def coco_facts(paths: Iterable[Path]) -> dict[str, Any]:
+    """Pictures and categories that COCO labels list, for results that give only their numbers.
+
+    Raises
+    ------
+    SourceError
+        If a file cannot be read.
+    """
+    out: dict[str, Any] = {"images": [], "categories": []}
+    for path in sorted(paths):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            for key, values in out.items():
+                values += data.get(key, [])
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise SourceError(f"{path}: not readable as COCO labels ({error})") from error
+    return out
 
 
 def _from_results(entries: Sequence[Any], shapes: Mapping[str, tuple[int, int]], told: Mapping[str, Any]) -> dict[str, Detections]:

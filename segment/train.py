@@ -1,4 +1,4 @@
-"""Train a YOLO-seg network from scratch on a data set, export it to ONNX and write its model card.
+"""Train a YOLO-seg network on a data set, from random weights or from a checkpoint.
 
 Run it as ``python -m insitrack.segment.train DATA.yaml --out FOLDER --hours 1.5``; ``--resume`` goes on where it stopped.
 """
@@ -6,18 +6,17 @@ Run it as ``python -m insitrack.segment.train DATA.yaml --out FOLDER --hours 1.5
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 # ultralytics reads these when it is first imported; without them it may call home or install packages
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 
+import numpy as np
 import torch
 from ultralytics import YOLO, settings
 from ultralytics.data import augment
@@ -26,9 +25,10 @@ from ultralytics.nn.tasks import SegmentationModel
 from ultralytics.utils.loss import v8SegmentationLoss
 
 from insitrack.io.errors import ModelError, OutputError
-from insitrack.segment.dataset import exact_masks
+from insitrack.segment.dataset import SYNTHETIC
+from insitrack.segment.export import Checkpoint, check_harmless, checkpoint_of, load_checkpoint
+from insitrack.segment.outlines import exact_masks
 
-STRIDE = 32
 SLIM_NETWORK = Path(__file__).with_name("networks") / "yolo11-seg-slim.yaml"
 
 
@@ -40,8 +40,10 @@ class TrainSettings:
     ----------
     network : str
         Architecture, an ultralytics YAML name or file, for weights that start from random numbers; or a checkpoint to go on from.
-    hours : float
-        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its end.
+    hours : float, optional
+        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its end. None: `epochs` decides.
+    epochs : int
+        Passes over `pictures_per_epoch` pictures where no time is given.
     image_px : int
         Side of the training pictures, a multiple of 32.
     batch : int
@@ -50,6 +52,8 @@ class TrainSettings:
         Pictures between two checkpoints; drawn anew from the whole data set each time.
     learning_rate : float
         AdamW's, at its highest.
+    warmup_epochs : float
+        Epochs in which it rises to that.
     mosaic : float
         Share of pictures put together from four.
     scale : float
@@ -58,20 +62,28 @@ class TrainSettings:
         Threads of the network; ultralytics sets one by itself.
     mask_samples : int
         Anchors per picture whose masks are compared with the truth, drawn at random; all of them take a third of the time of a step.
+    synthetic_share : float, optional
+        Share of the pictures drawn from those below a folder ``synth``; None: all pictures are alike.
+    device : str
+        ``cpu``, or the number of a GPU.
     seed : int
         Of everything random.
     """
 
     network: str = str(SLIM_NETWORK)
-    hours: float = 1.5
+    hours: float | None = 1.5
+    epochs: int = 100
     image_px: int = 320
     batch: int = 8
     pictures_per_epoch: int = 1600
     learning_rate: float = 1.5e-3
+    warmup_epochs: float = 1.0
     mosaic: float = 0.4
     scale: float = 0.4
     threads: int = 2
     mask_samples: int = 64
+    synthetic_share: float | None = None
+    device: str = "cpu"
     seed: int = 0
 
 
@@ -117,14 +129,29 @@ def _to_float32(value: Any) -> Any:
     return value
 
 
-def _trainer(chosen: TrainSettings) -> type[SegmentationTrainer]:
-    """Trainer class with our network, short epochs and the threads that were asked for."""
+class Watcher(Protocol):
+    """Follows a training."""
+
+    def batch_done(self, epochs: float, of: int, loss: float) -> None:
+        """Hear how far it is, in epochs, and the loss of the last batch."""
+        ...
+
+    def epoch_done(self, checkpoint: Checkpoint, epoch: int) -> float:
+        """Judge the network after an epoch, from 1; the larger the better."""
+        ...
+
+
+def _trainer(chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher | None) -> type[SegmentationTrainer]:
+    """Trainer class with our network, short epochs, the threads that were asked for, and our own judge if there is one."""
 
     class Trainer(SegmentationTrainer):  # type: ignore[misc]  # ultralytics is not typed
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> SegmentationModel:
-            model = Bf16SegmentationModel(cfg, nc=self.data["nc"], ch=self.data["channels"], verbose=False)
+            architecture = dict(start.architecture) if start else cfg
+            model = Bf16SegmentationModel(architecture, nc=self.data["nc"], ch=self.data["channels"], verbose=False)
             if weights:
                 model.load(weights)
+            elif start:
+                _take_over(model, start)
             # ultralytics sets one thread when it picks a device: this runs later
             torch.set_num_threads(chosen.threads)
             SampledMaskLoss.most = chosen.mask_samples
@@ -134,15 +161,53 @@ def _trainer(chosen: TrainSettings) -> type[SegmentationTrainer]:
             self.args.workers = int(mode == "train")  # ultralytics reads pictures in the training process on a CPU
             loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
             if mode == "train":
-                sampler = loader.batch_sampler.sampler.sampler if hasattr(loader.batch_sampler.sampler, "sampler") else loader.batch_sampler.sampler
-                sampler._num_samples = min(chosen.pictures_per_epoch, len(loader.dataset))
+                batches = loader.batch_sampler.sampler if hasattr(loader.batch_sampler.sampler, "sampler") else loader.batch_sampler
+                if chosen.synthetic_share is None:
+                    batches.sampler._num_samples = min(chosen.pictures_per_epoch, len(loader.dataset))
+                else:
+                    weights = _weights(loader.dataset.im_files, chosen.synthetic_share)
+                    batches.sampler = torch.utils.data.WeightedRandomSampler(weights, chosen.pictures_per_epoch)
+                    loader.reset()  # the first batches were already drawn by the old sampler
             return loader
+
+        def validate(self) -> tuple[dict[str, float], float]:
+            if watcher is None:
+                return super().validate()  # type: ignore[no-any-return]
+            fitness = watcher.epoch_done(checkpoint_of(self.ema.ema), self.epoch + 1)
+            self.best_fitness = max(fitness, self.best_fitness if self.best_fitness is not None else fitness)
+            return {"metrics/fitness": fitness}, fitness
+
+        def final_eval(self) -> None:
+            if watcher is None:
+                super().final_eval()
 
     return Trainer
 
 
-def train(data: Path, folder: Path, chosen: TrainSettings | None = None, *, resume: bool = False) -> Path:
-    """Train from scratch, or go on with a training that was stopped.
+def _take_over(model: SegmentationModel, start: Checkpoint) -> None:
+    """Fill a network with the weights of another that fit: all of them, apart from the last layers where the classes are others."""
+    own = model.state_dict()
+    fitting = {key: value for key, value in start.state.items() if key in own and own[key].shape == value.shape}
+    model.load_state_dict(fitting, strict=False)
+
+
+def _weights(paths: Sequence[str], synthetic_share: float) -> list[float]:
+    """Chance of each picture to be drawn, so that the synthetic ones have the share that was asked for."""
+    synthetic = np.array([SYNTHETIC in Path(path).parts for path in paths])
+    shares = np.where(synthetic, synthetic_share / max(1, synthetic.sum()), (1 - synthetic_share) / max(1, (~synthetic).sum()))
+    return list(shares if shares.any() else np.ones(len(paths)))
+
+
+def train(
+    data: Path,
+    folder: Path,
+    chosen: TrainSettings | None = None,
+    *,
+    resume: bool = False,
+    start: Checkpoint | None = None,
+    watcher: Watcher | None = None,
+) -> Path:
+    """Train from random weights or a checkpoint, or go on with a training that was stopped.
 
     Parameters
     ----------
@@ -154,6 +219,10 @@ def train(data: Path, folder: Path, chosen: TrainSettings | None = None, *, resu
         How to train.
     resume : bool
         Go on with ``folder/weights/last.pt``.
+    start : Checkpoint, optional
+        Weights and architecture to start from, in place of `TrainSettings.network`.
+    watcher : Watcher, optional
+        Judges the network after each epoch, in place of ultralytics, and hears of each batch.
 
     Returns
     -------
@@ -163,7 +232,7 @@ def train(data: Path, folder: Path, chosen: TrainSettings | None = None, *, resu
     Raises
     ------
     ModelError
-        If there is nothing to resume.
+        If there is nothing to resume, or a checkpoint is not what it should be.
     OutputError
         If `folder` already holds a training and `resume` was not asked for.
     """
@@ -175,132 +244,61 @@ def train(data: Path, folder: Path, chosen: TrainSettings | None = None, *, resu
         raise OutputError(f"{last}: there is a training already; add --resume to go on with it, or choose another --out")
     settings.update({"sync": False})
     augment.polygons2masks = exact_masks
-    model = YOLO(str(last) if resume else chosen.network)
-    options: dict[str, Any] = {
-        "data": str(data), "project": str(folder.parent), "name": folder.name, "exist_ok": True, "resume": resume,
-        "time": chosen.hours, "epochs": 100, "imgsz": chosen.image_px, "batch": chosen.batch, "nbs": chosen.batch, "seed": chosen.seed,
-        "optimizer": "AdamW", "lr0": chosen.learning_rate, "lrf": 0.02, "weight_decay": 5e-4, "warmup_epochs": 1.0, "warmup_bias_lr": 0.0,
-        "mosaic": chosen.mosaic, "close_mosaic": 5, "scale": chosen.scale, "flipud": 0.5, "fliplr": 0.5, "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.2,
-        "erasing": 0.0, "translate": 0.1, "overlap_mask": False, "mask_ratio": 2, "max_det": 600,
-        "pretrained": False, "amp": False, "plots": False, "cache": "ram", "workers": 1, "device": "cpu",
-        "patience": 1000, "save": True, "verbose": False,
-    }  # fmt: skip
+    if resume:
+        check_harmless(last)  # ultralytics opens it without looking
+    elif start is None and chosen.network.endswith(".pt"):
+        start = load_checkpoint(Path(chosen.network))
+    model = YOLO(str(last if resume else SLIM_NETWORK if start else chosen.network))
     # a resumed training takes its options from the checkpoint; the time is the one that may be changed
     model.add_callback("on_train_start", lambda trainer: setattr(trainer.args, "time", chosen.hours))
-    model.train(trainer=_trainer(chosen), **options)
+    if watcher:
+        _report_batches(model, watcher)
+    try:
+        model.train(trainer=_trainer(chosen, None if resume else start, watcher), **_options(data, folder, chosen, resume))
+    except AssertionError as error:
+        if "nothing to resume" not in str(error):
+            raise
+        raise ModelError(f"{last}: this training is finished; choose another --out to train again") from error
     return last
 
 
-def export(checkpoint: Path, target: Path) -> Path:
-    """Write a checkpoint as ONNX with free height and width, batch 1, suppression of overlaps left out.
-
-    Parameters
-    ----------
-    checkpoint : Path
-        A ``.pt`` file of `train`.
-    target : Path
-        The ``.onnx`` file; input ``images`` (1, 3, H, W) in 0..1 with sides that are multiples of 32, outputs ``output0``
-        (1, 4 + classes + 32, anchors) and ``output1`` (1, 32, H / 4, W / 4).
-
-    Returns
-    -------
-    Path
-        `target`.
-
-    Raises
-    ------
-    ModelError
-        If the checkpoint is missing.
-    """
-    if not checkpoint.is_file():
-        raise ModelError(f"{checkpoint}: no such checkpoint; expected weights/last.pt of a training")
-    import onnx
-    import onnxslim
-
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    model = (stored.get("ema") or stored["model"]).float().eval()
-    model = model.fuse(verbose=False)
-    head = model.model[-1]
-    head.export, head.dynamic, head.format = True, True, "onnx"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".onnx.part")
-    sides = {2: "height", 3: "width"}
-    axes = {"images": sides, "output0": {2: "anchors"}, "output1": {2: "mask_height", 3: "mask_width"}}
-    torch.onnx.export(
-        model, (torch.zeros(1, 3, 320, 256),), str(part), opset_version=17, input_names=["images"], output_names=["output0", "output1"],
-        dynamic_axes=axes, dynamo=False,
-    )  # fmt: skip
-    onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
-    part.replace(target)
-    return target
+def _options(data: Path, folder: Path, chosen: TrainSettings, resume: bool) -> dict[str, Any]:
+    """Put the settings in the words of ultralytics."""
+    return {
+        "data": str(data), "project": str(folder.parent), "name": folder.name, "exist_ok": True, "resume": resume,
+        "time": chosen.hours, "epochs": chosen.epochs, "imgsz": chosen.image_px, "batch": chosen.batch, "nbs": chosen.batch, "seed": chosen.seed,
+        "optimizer": "AdamW", "lr0": chosen.learning_rate, "lrf": 0.02, "weight_decay": 5e-4,
+        "warmup_epochs": chosen.warmup_epochs, "warmup_bias_lr": 0.0,
+        "mosaic": chosen.mosaic, "close_mosaic": min(5, chosen.epochs // 3), "scale": chosen.scale, "flipud": 0.5, "fliplr": 0.5,
+        "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.2, "erasing": 0.0, "translate": 0.1, "overlap_mask": False, "mask_ratio": 2, "max_det": 600,
+        "pretrained": False, "amp": False, "plots": False, "cache": "ram", "workers": 1, "device": chosen.device,
+        "patience": 1000, "save": True, "verbose": False,
+    }  # fmt: skip
 
 
-def write_card(weights: Path, *, classes: Sequence[str], chosen: TrainSettings, facts: dict[str, Any]) -> Path:
-    """Write the model card beside the weights: JSON for the program, Markdown for people.
+def _report_batches(model: YOLO, watcher: Watcher) -> None:
+    """Tell the watcher of each batch."""
+    done = {"batches": 0}
 
-    Parameters
-    ----------
-    weights : Path
-        The exported network.
-    classes : sequence of str
-        In the order of its outputs.
-    chosen : TrainSettings
-        How it was trained.
-    facts : dict
-        What else is to be said: ``trained_on``, ``metrics``, ``known_failures``.
+    def begin(trainer: Any) -> None:
+        done["batches"] = 0
 
-    Returns
-    -------
-    Path
-        The JSON card; the page has the same name with ``.md``.
-    """
-    card: dict[str, Any] = {
-        "name": weights.stem,
-        "file": weights.name,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "classes": list(classes),
-        "stride": STRIDE,
-        "input_scaling": "grey levels stretched from the percentiles 0.5 and 99.5 to 0..255, three equal channels, divided by 255",
-        "seed": chosen.seed,
-        "recipe": asdict(chosen),
-        "licence": "AGPL-3.0-or-later",
-        **facts,
-    }
-    path = weights.with_suffix(".json")
-    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    weights.with_suffix(".md").write_text(_page(card), encoding="utf-8")
-    return path
+    def batch(trainer: Any) -> None:
+        done["batches"] += 1
+        watcher.batch_done(trainer.epoch + done["batches"] / len(trainer.train_loader), trainer.epochs, float(trainer.loss.detach()))
 
-
-def _page(card: dict[str, Any]) -> str:
-    """Model card as a page: what it is, how good it is on what, where it fails."""
-    lines = [f"# Model `{card['name']}`", "", str(card.get("about", "")), "", "| | |", "|---|---|"]
-    lines += [f"| {key} | {card[key]} |" for key in ("file", "sha256", "licence", "trained_on", "input_scaling") if key in card]
-    lines += [f"| classes | {', '.join(card['classes'])} |", f"| recipe | {', '.join(f'{k} {v}' for k, v in card['recipe'].items())} |", ""]
-    columns = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "size_error", "size_bias")
-    if card.get("metrics"):
-        lines += ["## How good it is", "", str(card.get("metrics_note", "")), ""]
-        lines += ["| pictures | method | mask IoU | " + " | ".join(columns) + " |", "|" + "---|" * (3 + len(columns))]
-    for pictures, methods in card.get("metrics", {}).items():
-        for method, scores in methods.items():
-            for iou, facts in scores.items():
-                lines.append(
-                    f"| {pictures} | {method} | {iou.removeprefix('iou_')} | "
-                    + " | ".join(f"{facts[c]:.0f}" if c.startswith("n_") else f"{facts[c]:.3g}" for c in columns)
-                    + " |"
-                )
-    if card.get("known_failures"):
-        lines += ["", "## Where it fails", "", *(f"- {failure}" for failure in card["known_failures"])]
-    return "\n".join(lines) + "\n"
+    model.add_callback("on_train_epoch_start", begin)
+    model.add_callback("on_train_batch_end", batch)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
-    parser = argparse.ArgumentParser(description="train a segmentation network from scratch")
+    parser = argparse.ArgumentParser(description="train a segmentation network from scratch or from a checkpoint")
     parser.add_argument("data", type=Path, help="data.yaml of a YOLO segmentation data set")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--network", default=TrainSettings().network, help="architecture (.yaml) or checkpoint (.pt) to start from")
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
+    parser.add_argument("--device", default=TrainSettings().device, help="cpu, or the number of a GPU")
     for name in ("hours", "learning_rate", "mosaic", "scale"):
         parser.add_argument("--" + name.replace("_", "-"), type=float, default=getattr(TrainSettings(), name))
     for name in ("image_px", "batch", "pictures_per_epoch", "threads", "mask_samples", "seed"):

@@ -8,7 +8,6 @@ from insitrack.io.synth import SynthSource
 from insitrack.segment.dataset import (
     TRAINED_CLASSES,
     DatasetSettings,
-    from_coco,
     jittered,
     label_lines,
     polygons,
@@ -73,16 +72,18 @@ def test_tiles_keep_the_defects_that_lie_mostly_inside() -> None:
     part, found = cut[0, 0]
     assert np.array_equal(part, image[:64, :64])
     assert found.masks.area_px().tolist() == [truth.masks.area_px()[0], truth.masks.area_px()[1] // 2]
-    _, found = cut[26, 52]
+    _, found = cut[26, 44]
     assert len(found) == 2
 
 
-def test_coco_polygons_become_detections_of_one_class() -> None:
-    square = [10, 10, 20, 10, 20, 20, 10, 20]  # 10 px wide: corners are edges of pixels, not their numbers
-    data = {"annotations": [{"image_id": 3, "segmentation": [square]}, {"image_id": 4, "segmentation": [square]}]}
-    found = from_coco(data, 3, (40, 60))
-    assert found.names() == ["loop"]
-    assert found.masks.area_px().tolist() == [100]
+@pytest.mark.parametrize(("height", "width"), [(50, 64), (90, 131), (200, 65)])
+def test_tiles_cover_every_pixel(height: int, width: int) -> None:
+    image = np.zeros((height, width), np.uint8)
+    covered = image.copy()
+    for y, x, part, _ in tiles(image, Detections.empty(0, 0.0, image.shape), 64, 40):
+        covered[y : y + part.shape[0], x : x + part.shape[1]] = 1
+        assert part.shape == (min(height, 64), min(width, 64))
+    assert covered.all()
 
 
 def test_jitter_keeps_the_order_of_the_grey_levels() -> None:

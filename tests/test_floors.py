@@ -12,12 +12,15 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"io": 0, "segment": 1, "tracker": 2}
 HOMES = {
     "av": {"io/video.py"},
-    "ultralytics": {"segment/train.py", "segment/yolo.py"},
+    "roifile": {"segment/labels_drawn.py"},
+    "ultralytics": {"segment/train.py", "segment/export.py"},
     "openvino": {"segment/runtime.py", "tracker/doctor.py"},
     "onnxruntime": {"segment/runtime.py", "tracker/doctor.py"},
     "plotly": {"io/report.py", "io/plots.py"},
     "rsciio": {"io/vendor.py"},
+    "skimage": {"segment/lines.py"},
     "tifffile": {"io/tiff.py"},
+    "torchvision": {"segment/maskrcnn_network.py", "segment/maskrcnn_train.py"},
 }
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch = pytest.importorskip("torch")
     train = pytest.importorskip("insitrack.segment.train")
+    export = pytest.importorskip("insitrack.segment.export")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -28,7 +30,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.save({"ema": model, "model": None}, folder / "last.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return train.export(folder / "last.pt", folder / "net.onnx")
+        return export.export(folder / "last.pt", folder / "net.onnx")
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (96, 160)])
@@ -45,7 +47,9 @@ def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tup
 def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
     from insitrack.segment.base import find_model
 
-    path = train.write_card(exported, classes=TRAINED_CLASSES, chosen=train.TrainSettings(seed=5), facts={"known_failures": ["dense pictures"]})
+    path = export.write_card(
+        exported, classes=TRAINED_CLASSES, recipe=asdict(train.TrainSettings(seed=5)), facts={"known_failures": ["dense pictures"]}
+    )
     card = json.loads(path.read_text(encoding="utf-8"))
     assert card["sha256"] == hashlib.sha256(exported.read_bytes()).hexdigest()
     assert (card["seed"], card["recipe"]["image_px"], card["known_failures"]) == (5, 320, ["dense pictures"])
@@ -67,7 +71,7 @@ def test_the_page_lists_every_score(exported: Path) -> None:
     masks = Masks.from_crops([np.ones((4, 4), bool)], [(2, 2)])
     truth = Detections(0, 0.0, (9, 9), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, DEFECT_CLASSES)
     metrics = {"synthetic": {"net": {"iou_0.5": score([(truth, truth)]).facts()}}}
-    train.write_card(exported, classes=TRAINED_CLASSES, chosen=train.TrainSettings(), facts={"metrics": metrics})
+    export.write_card(exported, classes=TRAINED_CLASSES, recipe={}, facts={"metrics": metrics})
     assert "| synthetic | net | 0.5 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in exported.with_suffix(".md").read_text(encoding="utf-8")
 
 
@@ -88,4 +92,4 @@ def test_there_must_be_something_to_resume_and_nothing_to_overwrite(tmp_path: Pa
     with pytest.raises(OutputError, match="--resume"):
         train.train(tmp_path / "data.yaml", tmp_path)
     with pytest.raises(ModelError, match=r"weights/last\.pt"):
-        train.export(tmp_path / "nothing.pt", tmp_path / "a.onnx")
+        export.export(tmp_path / "nothing.pt", tmp_path / "a.onnx")
