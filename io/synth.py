@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,19 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
 from insitrack.io.errors import OutputError
 from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.results import Bools, Floats
-from insitrack.io.synth_background import Field, draw, paint
+from insitrack.io.synth_background import Specimen, paint
 from insitrack.io.synth_camera import Camera
+from insitrack.io.synth_distractors import Curve, Field, curves, draw, draw_count, draw_log
 from insitrack.io.synth_lines import LineScene, LineTruth, Ranges, draw_lines
 from insitrack.io.synth_overlay import Overlay, make_overlay
-from insitrack.io.synth_render import picture
+from insitrack.io.synth_render import Look, picture
 from insitrack.io.synth_scene import Defect, Setting, Stage, make_stage, populate
 from insitrack.io.synth_settings import SynthSettings, ranges
 from insitrack.io.tables import TRACKS
 from insitrack.io.video import MovieWriter
 
-_STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7, "lines": 8}
+_STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7, "lines": 8, "curves": 9}
+_CLUTTER_SIZES_PX = (8.0, 16.0, 32.0, 64.0)  # sizes of defects for which the background's own variation is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +102,24 @@ class SynthSource:
         self.shape = (self.settings.height, self.settings.width)
         self.n_frames: int | None = int(values["frames"])
         self.fps = float(values["fps"])
-        # a kind of scene may have its own ranges of noise and mottle
-        own = {key: config["scene"][self.settings.kind][key] for key in ("noise", "mottle") if key in config["scene"][self.settings.kind]}
+        # a kind of scene may have its own ranges for anything of the movie and its background
+        scene = config["scene"][self.settings.kind]
+        own, self._background = ({**config[part], **{key: scene[key] for key in scene if key in config[part]}} for part in ("movie", "background"))
         rng = self._rng("movie")
-        self._camera = Camera.drawn(rng, {**config["movie"], **own}, values)
-        drawn_scale = float(np.exp(rng.uniform(*np.log(config["movie"]["nm_per_px"]))))
+        magnified = draw(rng, own["magnified"]) if rng.random() < own["magnified_share"] else 1.0
+        drawn_scale = max(draw_log(rng, own["nm_per_px"]) / magnified, own["least_nm_per_px"])
         self.nm_per_px = float(values["nm_per_px"]) or round(drawn_scale, 4)
-        background = {**config["background"], **own}
-        self._mottle = float(values["mottle"]) if values["mottle"] >= 0 else float(np.exp(rng.uniform(*np.log(background["mottle"]))))
+        self._magnified = magnified
+        self._camera = Camera.drawn(rng, own, values, magnified)
+        self._mottle = float(values["mottle"]) if values["mottle"] >= 0 else draw_log(rng, self._background["mottle"])
         duration = self.n_frames / self.fps
         self.stage: Stage = make_stage(
             self._rng("stage"), config["movie"], duration_s=duration, nm_per_px=self.nm_per_px, drift=values["drift"], jumps=values["jumps"]
         )
         self._margins = self._reach()
+        self._curves: list[Curve] = self._draw_curves(scene)
         self.defects: list[Defect] = self._populate(rng, config, duration)
         self.lines = self._draw_lines(config, duration)
-        self._n_lines = int(rng.integers(config["scene"][self.settings.kind]["lines"][0], config["scene"][self.settings.kind]["lines"][1] + 1))
 
     @property
     def calibration(self) -> Calibration:
@@ -135,6 +139,8 @@ class SynthSource:
         """Address and every resolved setting."""
         return {"uri": self.uri, "kind": "synthetic", "scene": self.settings.kind, **self.settings.values} | {
             "nm_per_px": self.nm_per_px,
+            "magnified": round(self._magnified, 3),
+            "zone": self._zone,
             "mottle": self._mottle,
             "n_defects_ever": len(self.defects),
         }
@@ -146,14 +152,14 @@ class SynthSource:
         """Picture number `index`; the same whatever was asked for before."""
         t_s = index / self.fps
         shift = self.stage.shift_px(t_s)
-        image = self._specimen(shift)
+        image = self._moved(shift)
         self.lines.paint(image, t_s, shift)
         for defect in self._living(t_s):
             x, y = defect.position_px(t_s)
             drawn = picture(defect.look_at(t_s), x + shift[0], y + shift[1], self.shape)
             if drawn is not None:
                 profile, _, y0, x0 = drawn
-                image[y0 : y0 + profile.shape[0], x0 : x0 + profile.shape[1]] *= 1 - np.float32(defect.contrast_at(t_s)) * profile
+                image[y0 : y0 + profile.shape[0], x0 : x0 + profile.shape[1]] *= 1 - np.float32(self._contrast(defect, t_s)) * profile
         grey = self._camera.expose(image, self._fixed, self._rng("noise", index))
         self.overlay.burn(grey)
         return Frame(index, t_s, grey)
@@ -181,11 +187,11 @@ class SynthSource:
             if drawn is None or not drawn[1].any():
                 continue
             profile, mask, y0, x0 = drawn
-            contrast = defect.contrast_at(t_s)
+            contrast = self._contrast(defect, t_s)
             crop, top, left, kept = self._uncovered(mask, y0, x0)
             major, minor = look.outline_px()
             whole = major * minor * (1.0 if look.form == "edge_on" else np.pi / 4)
-            visible = kept >= rule["part_in_view"] * whole and self._visible(contrast * profile, look.form, x - shift[0], y - shift[1], kept)
+            visible = kept >= rule["part_in_view"] * whole and self._visible(contrast * profile, look, x - shift[0], y - shift[1], kept)
             crops.append(crop)
             corners.append((top, left))
             name = defect.class_at(t_s)
@@ -218,20 +224,27 @@ class SynthSource:
         plain = self.settings.values["overlay"] == 1
         return make_overlay(self._rng("overlay"), self.shape, self.nm_per_px, ranges()["overlay"], plain=plain)
 
-    @cached_property
-    def _canvas(self) -> Field:
-        """The specimen without its defects, larger than the frame by the reach of the stage."""
+    @property
+    def _canvas_shape(self) -> tuple[int, int]:
         left, top, right, bottom = self._margins
-        shape = (self.shape[0] + top + bottom, self.shape[1] + left + right)
-        config = ranges()["background"]
-        return paint(self._rng("background"), shape, config, strength=self._mottle, n_lines=self._n_lines, nm_per_px=self.nm_per_px)
+        return self.shape[0] + top + bottom, self.shape[1] + left + right
 
     @cached_property
-    def _clutter(self) -> Field:
-        """Local standard deviation of the background on a grid 8 px wide: what hides a faint defect."""
-        small = cv2.resize(self._canvas, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        mean, square = cv2.blur(small, (13, 13)), cv2.blur(small * small, (13, 13))
-        return np.asarray(np.sqrt(np.maximum(square - mean * mean, 0)), np.float32)
+    def _specimen(self) -> Specimen:
+        """The specimen without its defects, larger than the frame by the reach of the stage."""
+        rng, config = self._rng("background"), self._background
+        return paint(rng, self._canvas_shape, config, strength=self._mottle, lines=self._curves, magnified=self._magnified)
+
+    @cached_property
+    def _clutter(self) -> list[Field]:
+        """Local standard deviation of the background within bands of size, a grid of 4 px: what hides a faint defect of that size."""
+        level = cv2.resize(self._specimen.canvas, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+        out = []
+        for size_px in _CLUTTER_SIZES_PX:
+            band = cv2.GaussianBlur(level, (0, 0), size_px / 16) - cv2.GaussianBlur(level, (0, 0), size_px / 4)
+            reach = 2 * round(size_px / 4) + 7
+            out.append(np.asarray(np.sqrt(np.maximum(cv2.blur(band * band, (reach, reach)), 0)), np.float32))
+        return out
 
     @cached_property
     def _fixed(self) -> Field:
@@ -248,16 +261,34 @@ class SynthSource:
         high, low = np.ceil(shifts.max(axis=0)).astype(int) + 2, np.floor(shifts.min(axis=0)).astype(int) - 2
         return int(max(2, high[0])), int(max(2, high[1])), int(max(2, -low[0])), int(max(2, -low[1]))
 
+    def _draw_curves(self, scene: dict[str, Any]) -> list[Curve]:
+        """Lines and arcs behind the defects."""
+        rng, shape = self._rng("curves"), self._canvas_shape
+        arcs = round(draw(rng, scene["arcs"]) * shape[0] * shape[1] / 512**2)
+        return curves(rng, shape, self._background, lines=draw_count(rng, scene["lines"]), arcs=arcs, nm_per_px=self.nm_per_px)
+
     def _populate(self, rng: np.random.Generator, config: dict[str, Any], duration: float) -> list[Defect]:
         left, top, right, bottom = self._margins
         values, kind = self.settings.values, self.settings.kind
         height, width = self.shape
         box = (-left - 20.0, -top - 20.0, width + right + 20.0, height + bottom + 20.0)
-        in_view = values["n"] if values["n"] >= 0 else draw(rng, config["scene"][kind]["n"]) * (height * width / 512**2) ** 0.7
-        n = in_view * (box[2] - box[0]) * (box[3] - box[1]) / (height * width)
-        zone = rng.uniform(0, np.pi / 2)
+        drawn = values["n"] < 0
+        in_view = draw(rng, config["scene"][kind]["n"]) * (height * width / 512**2) ** 0.7 if drawn else values["n"]
+        zones = config["movie"]["zones"]
+        self._zone = str(rng.choice(list(zones), p=np.array(list(zones.values())) / sum(zones.values())))
         setting = Setting(
-            kind=kind, duration_s=duration, nm_per_px=self.nm_per_px, zone=zone, box=box, n=n, start=values["start"], blink=values["blink"]
+            kind=kind,
+            duration_s=duration,
+            nm_per_px=self.nm_per_px,
+            magnified=self._magnified,
+            zone=self._zone,
+            turn=rng.uniform(0, np.pi / 2),
+            box=box,
+            n=in_view * (box[2] - box[0]) * (box[3] - box[1]) / (height * width),
+            crowding=draw(rng, config["movie"]["crowding"]) if drawn else 0.0,
+            start=values["start"],
+            blink=values["blink"],
+            curves=tuple(replace(curve, points=curve.points - (left, top)) for curve in self._curves),
         )
         return populate(self._rng("scene"), config, setting)
 
@@ -273,14 +304,14 @@ class SynthSource:
     def _living(self, t_s: float) -> list[Defect]:
         return [defect for defect in self.defects if defect.alive(t_s)]
 
-    def _specimen(self, shift: tuple[float, float]) -> Field:
+    def _moved(self, shift: tuple[float, float]) -> Field:
         """Background as the stage has moved it, a fresh array."""
         left, top, _, _ = self._margins
         x, y = left - shift[0], top - shift[1]
         # beyond the sampled reach of the stage the border is repeated
         move = np.array([[1, 0, x], [0, 1, y]], np.float32)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(self._canvas, move, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.float32)
+        return np.asarray(cv2.warpAffine(self._specimen.canvas, move, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.float32)
 
     def _uncovered(self, mask: NDArray[np.bool_], y0: int, x0: int) -> tuple[NDArray[np.bool_], int, int, int]:
         """Mask without what the overlay covers, cut to its box, with its corner and area."""
@@ -291,22 +322,43 @@ class SynthSource:
         crop = shown[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         return crop, y0 + int(rows[0]), x0 + int(columns[0]), kept
 
-    def _visible(self, signal: Field, form: str, x: float, y: float, area: int) -> bool:
-        """Return whether a person would outline it: enough contrast over the mottle around it and over the noise."""
+    def _contrast(self, defect: Defect, t_s: float) -> float:
+        """Contrast of a defect, less of it where the specimen veils it."""
+        veil = self._specimen.veil
+        contrast = defect.contrast_at(t_s)
+        if veil is None:
+            return contrast
+        x, y = defect.position_px(t_s)
+        row, column = self._at(x, y, veil.shape, 1)
+        return contrast * float(veil[row, column])
+
+    def _at(self, x: float, y: float, shape: tuple[int, ...], step: int) -> tuple[int, int]:
+        """Row and column of a place on the specimen in a grid of the canvas, px apart `step`."""
+        left, top, _, _ = self._margins
+        return min(max(int((y + top) / step), 0), shape[0] - 1), min(max(int((x + left) / step), 0), shape[1] - 1)
+
+    def _visible(self, signal: Field, look: Look, x: float, y: float, area: int) -> bool:
+        """Return whether a person would outline it: enough contrast over the mottle of its own size around it, and over the noise."""
         rule = ranges()["visibility"]
         if area < rule["area_px"]:
             return False
-        over = rule["ring_over_mottle" if form in ("open_ellipse", "double_ring") else "over_mottle"]
+        ring = look.form in ("open_ellipse", "double_ring") and look.fill < 0.4
+        minor_px = look.width_px if look.form == "edge_on" or ring else look.size_px * look.ratio
+        band = int(np.argmin([abs(np.log(minor_px / size)) for size in _CLUTTER_SIZES_PX]))
+        place = self._at(x, y, self._clutter[band].shape, 4)
+        # mottle finer than the defect distracts the eye too
+        clutter = float(np.hypot(self._clutter[band][place], 0.7 * self._clutter[max(0, band - 1)][place]))
+        over = rule["ring_over_mottle" if ring else "over_mottle"] * clutter
+        least = rule["ring_contrast" if ring else "contrast"]
         matched = float(np.sqrt((signal * signal).sum())) / self._camera.grain()
-        peak = float(np.abs(signal).max())
-        return bool(peak >= max(rule["contrast"], over * self._clutter_at(x, y)) and matched >= rule["over_noise"])
+        # what the point spread leaves of the contrast in the middle of something this thin
+        left = 1 - np.exp(-(minor_px**2) / (8 * max(self._camera.psf_px, 0.1) ** 2))
+        return bool(float(np.abs(signal).max()) * left >= max(least, over) and matched * left >= rule["over_noise"])
 
     def _clutter_at(self, x: float, y: float) -> float:
-        """Local standard deviation of the background around a place of the specimen, px."""
-        left, top, _, _ = self._margins
-        height, width = self._clutter.shape
-        row, column = min(max(int((y + top) / 4), 0), height - 1), min(max(int((x + left) / 4), 0), width - 1)
-        return float(self._clutter[row, column])
+        """Local standard deviation of the background around a place of the specimen, px, all bands together."""
+        place = self._at(x, y, self._clutter[0].shape, 4)
+        return float(np.sqrt(sum(float(band[place]) ** 2 for band in self._clutter)))
 
 
 def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = False) -> None:
@@ -387,6 +439,7 @@ def _truth_rows(movie: SynthSource, truth: Truth) -> str:
         "size_nm": truth.size_nm,
         "area_nm2": area * movie.nm_per_px**2,
         "observed": truth.visible.astype(int),
+        "line_length_nm": np.where(np.array(found.names()) == "dislocation", truth.size_nm, np.nan),
     }
     return TRACKS.format(columns)
 

@@ -1,20 +1,30 @@
-"""What lies behind the defects of a synthetic movie: mottle, fringes, contours, steps, lines and faint blobs."""
+"""The specimen behind the defects of a synthetic movie: mottle, fringes, contours, boundaries, holes, milling stripes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
-Range = tuple[float, float]
+from insitrack.io.synth_distractors import Curve, Field, draw, draw_log, paint_curves, paint_ghosts, paint_specks
 
 
-def draw(rng: np.random.Generator, limits: Any) -> float:
-    """Draw one number uniformly from ``[low, high]``."""
-    return float(rng.uniform(limits[0], limits[1]))
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """Transmission without the defects, and how much of a defect's contrast is left at each place.
+
+    Parameters
+    ----------
+    canvas : ndarray of float32, shape (H, W)
+        Transmission, around 1.
+    veil : ndarray of float32, shape (H, W), or None
+        Factor on the contrast of defects: little of it is left in a grain of another orientation, nothing in a hole. None: 1 everywhere.
+    """
+
+    canvas: Field
+    veil: Field | None
 
 
 def coloured_noise(
@@ -66,9 +76,9 @@ def _warped(rng: np.random.Generator, field: Field, strength_px: float, correlat
     return np.asarray(cv2.remap(field, x + moves[0], y + moves[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
-def mottle(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], strength: float) -> Field:
+def mottle(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], strength: float, magnified: float = 1.0) -> Field:
     """Wavy anisotropic mottle as two-beam pictures of thin foils show it, standard deviation `strength`, mean 0."""
-    correlation = float(np.exp(rng.uniform(*np.log(config["correlation_px"]))))
+    correlation = draw_log(rng, config["correlation_px"]) * magnified
     angle = rng.uniform(0, np.pi)
     field = coloured_noise(rng, shape, correlation, slope=draw(rng, config["slope"]), aspect=draw(rng, config["aspect"]), angle=angle)
     field = _warped(rng, field, draw(rng, config["warp"]) * correlation, 2.5 * correlation)
@@ -82,8 +92,10 @@ def mottle(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
     return np.asarray(strength * field / (field.std() + 1e-9), np.float32)
 
 
-def paint(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], *, strength: float, n_lines: int, nm_per_px: float) -> Field:
-    """Transmission of the specimen without its defects.
+def paint(
+    rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], *, strength: float, lines: list[Curve], magnified: float = 1.0
+) -> Specimen:
+    """Paint the specimen without its defects.
 
     Parameters
     ----------
@@ -95,27 +107,32 @@ def paint(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, An
         Section ``background`` of ``synth.toml``.
     strength : float
         Standard deviation of the mottle, fraction of the mean brightness.
-    n_lines : int
-        Line dislocations to draw.
-    nm_per_px : float
-        Width of a pixel, nm.
+    lines : list of Curve
+        Lines and arcs to draw.
+    magnified : float
+        Pixels per resolved pixel: how far the picture is blown up beyond what it resolves.
 
     Returns
     -------
-    ndarray of float32, shape `shape`
-        Around 1, never below 0.05.
+    Specimen
+        Its transmission is never below 0.05.
     """
-    canvas = 1 + mottle(rng, shape, config, strength)
+    canvas = 1 + mottle(rng, shape, config, strength, magnified)
     if rng.random() < config["grain_share"]:
-        canvas += draw(rng, config["grain"]) * coloured_noise(rng, shape, draw(rng, config["grain_px"]), slope=3)
-    for share, paint_one in (("fringe_share", _fringes), ("bend_share", _bend_contours), ("step_share", _steps)):
+        canvas += draw(rng, config["grain"]) * coloured_noise(rng, shape, draw(rng, config["grain_px"]) * magnified, slope=3)
+    for share, paint_one in (("fringe_share", _fringes), ("bend_share", _bend_contours), ("step_share", _steps), ("curtain_share", _curtain)):
         if rng.random() < config[share]:
-            canvas *= paint_one(rng, shape)
-    canvas *= _ghosts(rng, shape, config)
-    if n_lines:
-        canvas *= _lines(rng, shape, config, n_lines, nm_per_px)
-    _specks(rng, canvas, config)
-    return np.asarray(np.clip(canvas, 0.05, 2.5), np.float32)
+            canvas *= paint_one(rng, shape, config)
+    canvas *= paint_ghosts(rng, shape, config, magnified)
+    if lines:
+        canvas *= paint_curves(shape, lines, rng.uniform(0.8, 1.5) * magnified)
+    veil = None
+    if rng.random() < config["other_grain_share"]:
+        veil = _other_grain(rng, canvas, config)
+    elif rng.random() < config["hole_share"]:
+        veil = _hole(rng, canvas, config)
+    paint_specks(rng, canvas, config)
+    return Specimen(np.asarray(np.clip(canvas, 0.05, 2.5), np.float32), veil)
 
 
 def _plane(shape: tuple[int, int], angle: float) -> Field:
@@ -125,76 +142,70 @@ def _plane(shape: tuple[int, int], angle: float) -> Field:
     return np.asarray(x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)), np.float32)
 
 
-def _fringes(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
+def _waves(rng: np.random.Generator, shape: tuple[int, int], length_px: float) -> Field:
+    """Slow field of unit variance, made small and blown up: it has no detail to lose."""
+    coarse = (shape[0] // 8 + 2, shape[1] // 8 + 2)
+    return np.asarray(cv2.resize(coloured_noise(rng, coarse, length_px / 8, slope=4), shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _border(rng: np.random.Generator, shape: tuple[int, int], *, reach: float, waviness_px: float) -> Field:
+    """Signed distance from a wavy line across the canvas, px, at most `reach` of its side away from the middle."""
+    path = _plane(shape, rng.uniform(0, 2 * np.pi)) + rng.uniform(0, waviness_px) * _waves(rng, shape, 150)
+    return np.asarray(path + rng.uniform(-reach, reach) * max(shape), np.float32)
+
+
+def _fringes(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
     """Thickness fringes along a wedge: cos(2 pi t / xi_g), t linear with a slow waviness."""
-    path = _plane(shape, rng.uniform(0, 2 * np.pi)) + 15 * coloured_noise(rng, shape, 150, slope=4)
-    period = rng.uniform(60, 250)
-    return np.asarray(1 + rng.uniform(0.05, 0.25) * np.cos(2 * np.pi * path / period + rng.uniform(0, 6.3)), np.float32)
+    path = _plane(shape, rng.uniform(0, 2 * np.pi)) + 15 * _waves(rng, shape, 150)
+    period = draw(rng, config["fringe_px"])
+    return np.asarray(1 + draw(rng, config["fringe"]) * np.cos(np.float32(2 * np.pi / period) * path + np.float32(rng.uniform(0, 6.3))), np.float32)
 
 
-def _bend_contours(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
+def _bend_contours(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
     """Dark bands where the bent foil meets the Bragg condition."""
     out = np.ones(shape, np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        path = _plane(shape, rng.uniform(0, np.pi)) + 30 * coloured_noise(rng, shape, 200, slope=4) + rng.uniform(-0.5, 0.5) * max(shape)
-        out *= 1 - rng.uniform(0.08, 0.45) * np.exp(-((path / rng.uniform(20, 150)) ** 2))
+        path = _plane(shape, rng.uniform(0, np.pi)) + 30 * _waves(rng, shape, 200) + rng.uniform(-0.5, 0.5) * max(shape)
+        out *= 1 - np.float32(draw(rng, config["bend"])) * np.exp(-((path / np.float32(draw(rng, config["bend_px"]))) ** 2))
     return out
 
 
-def _steps(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Foil steps and grain boundaries: another brightness beyond a line, often with a dark edge."""
-    path = _plane(shape, rng.uniform(0, 2 * np.pi)) + rng.uniform(0, 25) * coloured_noise(rng, shape, 150, slope=4)
-    path += rng.uniform(-0.4, 0.4) * max(shape)
+def _steps(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+    """Foil steps and grain boundaries: another brightness beyond a line, often with a dark edge or fringes along it."""
+    path = _border(rng, shape, reach=0.4, waviness_px=25)
     step = 1 + rng.uniform(-0.25, 0.25) / (1 + np.exp(np.clip(-path / rng.uniform(1, 8), -30, 30)))
     edge = 1 - rng.uniform(0, 0.5) * np.exp(-((path / rng.uniform(1.5, 6)) ** 2))
+    if rng.random() < 0.3:
+        # an inclined boundary: fringes that end where it leaves the foil
+        band = (path > 0) & (path < rng.uniform(25, 90))
+        edge = edge * (1 - band * rng.uniform(0.1, 0.4) * (0.5 + 0.5 * np.cos(path * np.float32(2 * np.pi / rng.uniform(8, 25)))))
     return np.asarray(step * edge, np.float32)
 
 
-def _ghosts(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
-    """Blobs out of focus or out of contrast, too faint to be outlined by a person."""
-    out = np.ones(shape, np.float32)
-    for _ in range(int(rng.integers(config["ghosts"][0], config["ghosts"][1] + 1))):
-        size = draw(rng, config["ghost_px"])
-        half = int(1.6 * size) + 2
-        cy, cx = int(rng.integers(shape[0])), int(rng.integers(shape[1]))
-        y0, y1, x0, x1 = max(cy - half, 0), min(cy + half, shape[0]), max(cx - half, 0), min(cx + half, shape[1])
-        y, x = np.ogrid[y0 - cy : y1 - cy, x0 - cx : x1 - cx]
-        angle, ratio = rng.uniform(0, np.pi), rng.uniform(0.4, 1)
-        u, v = x * np.cos(angle) + y * np.sin(angle), (-x * np.sin(angle) + y * np.cos(angle)) / ratio
-        out[y0:y1, x0:x1] *= 1 - draw(rng, config["ghost_contrast"]) * np.exp(-(u**2 + v**2) / (0.36 * size**2))
-    return out
+def _curtain(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+    """Parallel stripes that ion milling leaves."""
+    path = _plane(shape, rng.uniform(0, np.pi))
+    reach = int(np.hypot(*shape) / 2) + 2
+    stripes = cv2.GaussianBlur(rng.standard_normal((1, 2 * reach + 1)).astype(np.float32), (0, 0), draw_log(rng, config["curtain_px"]))[0]
+    stripes *= draw(rng, config["curtain"]) / (stripes.std() + 1e-9)
+    return np.asarray(1 + stripes[(path + reach).astype(np.int32)], np.float32)
 
 
-def _lines(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], n: int, nm_per_px: float) -> Field:
-    """Line dislocations: curves whose contrast oscillates with their depth, single or double."""
-    layer = np.zeros(shape, np.uint8)
-    for _ in range(n):
-        length = rng.uniform(0.1, 1.1) * max(shape)
-        points = _curve(rng, shape, length)
-        width = max(1, round(draw(rng, config["line_width_nm"]) / nm_per_px * 0.6))
-        contrast, depth, period = draw(rng, config["line_contrast"]), rng.uniform(0, 0.6), rng.uniform(20, 60) / nm_per_px
-        along = np.arange(len(points) - 1) * 4 / period * 2 * np.pi + rng.uniform(0, 6.3)
-        levels = 255 * contrast * (1 + depth * np.cos(along)) / (1 + depth)
-        for shift in (0.0,) if rng.random() < 0.85 else (0.0, 1.8 * width + 2):
-            fixed = np.round((points + shift) * 16).astype(np.int32)
-            for a, b, level in zip(fixed[:-1], fixed[1:], levels, strict=True):
-                cv2.line(layer, a.tolist(), b.tolist(), float(level), width, cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(layer.astype(np.float32), (0, 0), rng.uniform(0.8, 1.8))
-    return np.asarray(1 - soft / 255, np.float32)
+def _other_grain(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> Field:
+    """Paint a grain of another orientation beyond a boundary, in place: another brightness, hardly any contrast of its defects."""
+    path = _border(rng, canvas.shape, reach=0.45, waviness_px=20)
+    beyond = 1 / (1 + np.exp(np.clip(-path / np.float32(rng.uniform(1, 5)), -30, 30)))
+    edge = 1 - rng.uniform(0, 0.6) * np.exp(-((path / rng.uniform(1.5, 7)) ** 2))
+    canvas *= (1 + beyond * (draw(rng, config["other_grain"]) - 1)) * edge
+    return np.asarray(1 - beyond * (1 - draw(rng, config["other_grain_contrast"])), np.float32)
 
 
-def _curve(rng: np.random.Generator, shape: tuple[int, int], length: float) -> NDArray[np.float64]:
-    """Points 4 px apart on a smooth curve."""
-    steps = max(3, int(length / 4))
-    bend = rng.normal(0, 0.02) + np.convolve(rng.normal(0, 0.12, steps + 20), np.ones(21) / 21, "valid")
-    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(bend)
-    path = np.cumsum(4 * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)
-    return np.asarray(path - path[steps // 2] + rng.uniform((0, 0), shape[::-1]))
-
-
-def _specks(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> None:
-    """Dust: tiny black or white specks."""
-    for _ in range(int(rng.integers(config["specks"][0], config["specks"][1] + 1))):
-        y, x = int(rng.integers(canvas.shape[0] - 3)), int(rng.integers(canvas.shape[1] - 3))
-        h, w = rng.integers(1, 4, 2)
-        canvas[y : y + h, x : x + w] *= rng.choice([0.3, 0.5, 1.5])
+def _hole(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> Field:
+    """Paint the edge of the foil, in place: bright and empty beyond it, a Fresnel fringe along it, the foil a wedge."""
+    path = _border(rng, canvas.shape, reach=0.45, waviness_px=40)
+    beyond = 1 / (1 + np.exp(np.clip(-path / np.float32(rng.uniform(1, 4)), -30, 30)))
+    wedge = 1 + rng.uniform(0, 0.35) * np.exp(np.minimum(path, 0) / np.float32(rng.uniform(20, 150)))
+    fringe = rng.uniform(-0.3, 0.3) * np.exp(-(((path + 4) / rng.uniform(2, 5)) ** 2))
+    foil = canvas * (wedge + fringe)
+    canvas[:] = foil + beyond * (draw(rng, config["hole"]) + 0.2 * (canvas - 1) - foil)
+    return np.asarray(1 - beyond, np.float32)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from insitrack.io.synth_background import draw
+from insitrack.io.synth_distractors import draw
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]

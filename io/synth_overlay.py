@@ -81,7 +81,32 @@ def make_overlay(rng: np.random.Generator, shape: tuple[int, int], nm_per_px: fl
         )
         corner = (int(rng.uniform(0.02, 0.7) * width), int(rng.choice([0.08, 0.97]) * height))
         _write(grey, covered, text, corner, height / 520 * rng.uniform(0.6, 1.8), int(rng.choice([0, 255])))
+    if not plain and rng.random() < config["pointer_share"]:
+        _point(rng, grey, covered)
     return Overlay(covered, grey, float(bar_px), float(length_nm) if bar_px else 0.0)
+
+
+def _point(rng: np.random.Generator, grey: NDArray[np.uint8], covered: NDArray[np.bool_]) -> None:
+    """Draw the pointer of the mouse, white with a black rim, or an arrow that someone drew at a feature."""
+    tip = rng.uniform((0, 0), grey.shape[::-1])
+    size = grey.shape[0] / 40 * rng.uniform(0.6, 1.8)
+    if rng.random() < 0.5:
+        outline = np.array([[0, 0], [0, 1], [0.24, 0.78], [0.4, 1.15], [0.56, 1.08], [0.4, 0.72], [0.72, 0.72]])
+        corners = [np.round(tip + size * outline).astype(np.int32)]
+        layers = ((0, 3), (255, 0))
+    else:
+        angle, ink = rng.uniform(0, 2 * np.pi), int(rng.choice([0, 255]))
+        outline = np.array([[0, 0], [-1, 0.45], [-1, 0.14], [-3, 0.14], [-3, -0.14], [-1, -0.14], [-1, -0.45]])
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        corners = [np.round(tip + size * outline @ turn).astype(np.int32)]
+        layers = ((ink, 0),)
+    for ink, rim in layers:
+        layer = np.zeros(grey.shape, np.uint8)
+        cv2.fillPoly(layer, corners, 255)
+        if rim:
+            layer = cv2.dilate(layer, np.ones((rim, rim), np.uint8))
+        grey[layer > 0] = ink
+        covered |= layer > 0
 
 
 def _border(rng: np.random.Generator, covered: NDArray[np.bool_]) -> None:

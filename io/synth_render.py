@@ -37,6 +37,14 @@ class Look:
         Order, amplitude and phase of the harmonics by which the contour departs from an ellipse.
     tail, tail_angle : float
         Contrast of a fainter companion relative to the defect, and in which direction it lies.
+    lobes : float
+        Two-fold variation of the contrast around a ring: positive where it runs along the long axis, negative at the tips.
+    taper : float
+        How much a bar narrows towards its ends: 0 not at all, 1 to points.
+    inner : float
+        Size of the inner ring over that of the outer one.
+    strain : float
+        Contrast of the strain lobes of a particle relative to its own, one dark and one bright; 0 for none.
     sides : int
         Corners of a facetted particle; 0 for an ellipse.
     moire_px : float
@@ -57,6 +65,10 @@ class Look:
     wobble: tuple[tuple[int, float, float], ...] = ()
     tail: float = 0.0
     tail_angle: float = 0.0
+    lobes: float = 0.0
+    taper: float = 0.0
+    inner: float = 0.5
+    strain: float = 0.0
     sides: int = 0
     moire_px: float = 0.0
     sign: float = 1.0
@@ -71,7 +83,7 @@ class Look:
     def reach_px(self) -> float:
         """Distance from the centre beyond which nothing is drawn."""
         slack = sum(abs(amplitude) for _, amplitude, _ in self.wobble)
-        tail = 0.9 * self.size_px if self.tail > 0 else 0.0
+        tail = 0.9 * self.size_px if self.tail > 0 else 0.5 * self.size_px if self.strain > 0 else 0.0
         return self.size_px / 2 * (1.05 + slack) + 2.5 * self.edge_px + tail + 2
 
 
@@ -127,7 +139,9 @@ def _distance(look: Look, u: Field, v: Field) -> Field:
             bulge = bulge + np.float32(amplitude) * np.cos(order * theta + np.float32(phase))
         if look.sides:
             sector = np.float32(2 * math.pi / look.sides)
-            bulge = bulge * np.float32(math.cos(math.pi / look.sides) ** 0.5) / np.cos((theta % sector) - sector / 2)
+            corners = np.float32(math.cos(math.pi / look.sides) ** 0.5) / np.cos((theta % sector) - sector / 2)
+            # the sides of a loop meet in rounded corners
+            bulge = bulge * (corners ** np.float32(0.65) if look.form == "double_ring" else corners)
         rho = rho / bulge
     return np.asarray((rho - 1) / slope, np.float32)
 
@@ -143,10 +157,15 @@ def _band(d: Field, width_px: float, edge_px: float) -> Field:
     return np.asarray(np.exp(-(((d + np.float32(width_px / 2)) / sd) ** 2) / 2), np.float32)
 
 
-def _side(look: Look, x: Field, y: Field) -> Field:
-    """Factor that makes one side of a ring darker; its largest value is 1."""
-    direction = np.arctan2(y, x) - np.float32(look.lean_angle)
-    return np.asarray((1 + look.lean * np.cos(direction)) / (1 + look.lean), np.float32)
+def _side(look: Look, x: Field, y: Field) -> Field | np.float32:
+    """Factor that makes some parts of a ring darker than others; its largest value is about 1."""
+    if look.lean == 0 and look.lobes == 0:
+        return np.float32(1)
+    direction = np.arctan2(y, x)
+    strength = 1 + np.float32(look.lean) * np.cos(direction - np.float32(look.lean_angle))
+    if look.lobes:
+        strength = strength - np.float32(look.lobes) * np.cos(2 * (direction - np.float32(look.angle)))
+    return np.asarray(np.maximum(strength, 0) / np.float32(1 + look.lean + 0.7 * abs(look.lobes)), np.float32)
 
 
 def _dot(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
@@ -187,16 +206,22 @@ def _open_ellipse(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.boo
 
 
 def _double_ring(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    """Draw two concentric rings, round or with four rounded corners, sometimes with a dark middle."""
     d = _distance(look, *_turned(look, x, y))
-    inner = _band(d + np.float32(1.9 * look.width_px), look.width_px, look.edge_px)
-    ring = np.maximum(_band(d, look.width_px, look.edge_px), 0.75 * inner) * _side(look, x, y)
+    gap = max(1.9 * look.width_px, (1 - look.inner) * 0.5 * look.size_px * look.ratio)
+    inner = _band(d + np.float32(gap), look.width_px, look.edge_px)
+    ring = np.maximum(_band(d, look.width_px, look.edge_px), np.float32(0.75) * inner) * _side(look, x, y)
     inside = np.float32(look.fill) * _solid(d + np.float32(look.width_px / 2), look.edge_px)
     return np.maximum(ring, inside).astype(np.float32), d <= 0
 
 
 def _edge_on(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+    """Draw a bar; one that tapers is thickest in the middle, as a loop a little off edge-on is."""
     u, v = _turned(look, x, y)
     half = np.float32(max(0.0, (look.size_px - look.width_px) / 2))
+    if look.taper > 0:
+        across = np.sqrt(np.maximum(1 - (u / np.float32(look.size_px / 2)) ** 2, 0))
+        v = v / np.maximum(1 - np.float32(look.taper) * (1 - across), np.float32(0.15))
     d = np.hypot(np.maximum(np.abs(u) - half, 0), v) - np.float32(look.width_px / 2)
     return _solid(d, look.edge_px), d <= 0.15 * look.edge_px
 
@@ -215,6 +240,12 @@ def _facet(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
     if look.moire_px > 0:
         direction = x * np.float32(math.cos(look.lean_angle)) + y * np.float32(math.sin(look.lean_angle))
         body = body * (np.float32(0.7) + np.float32(0.3) * np.cos(np.float32(2 * math.pi / look.moire_px) * direction))
+    if look.strain > 0:
+        # black-white lobes either side of a misfitting particle, on a line of no contrast
+        across = x * np.float32(math.cos(look.tail_angle)) + y * np.float32(math.sin(look.tail_angle))
+        radius = np.float32(0.5 * look.size_px)
+        lobe = across / radius * np.exp(-np.maximum(d, 0) / (np.float32(0.45) * radius)) * (1 - _solid(d, look.edge_px))
+        body = body + np.float32(look.strain) * np.clip(lobe, -1, 1)
     return np.asarray(body, np.float32), d <= 0
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.synth_background import draw
+from insitrack.io.synth_distractors import Curve, draw
+from insitrack.io.synth_looks import Manner, look
 from insitrack.io.synth_render import Look
 
 ALWAYS = float("-inf")
@@ -177,26 +178,36 @@ class Setting:
         Kind of scene, a table ``scene.KIND`` of ``synth.toml``.
     duration_s : float
         Length of the movie, s.
-    nm_per_px : float
-        Width of a pixel, nm.
-    zone : float
-        Rotation of the crystal in the picture, rad: the projected <110> lie at `zone` and `zone` + 90 degrees.
+    nm_per_px, magnified : float
+        Width of a pixel, nm, and pixels per resolved pixel.
+    zone : str
+        Zone axis along the beam, ``001``, ``011`` or ``111``.
+    turn : float
+        Rotation of the crystal in the picture, rad: direction of a projected <110>.
     box : tuple of float
         x0, y0, x1, y1 of the part of the specimen that comes into view, px.
     n : float
         Expected number of defects inside `box` when the movie ends.
+    crowding : float
+        Share of the area that the defects may cover, those on top of each other counted twice; lowers `n`. 0 for no limit.
     start, blink : float
         Shares of the defects there from the start, and of those that blink.
+    curves : tuple of Curve
+        Lines on which defects may gather.
     """
 
     kind: str
     duration_s: float
     nm_per_px: float
-    zone: float
+    magnified: float
+    zone: str
+    turn: float
     box: tuple[float, float, float, float]
     n: float
+    crowding: float
     start: float
     blink: float
+    curves: tuple[Curve, ...] = ()
 
 
 def populate(rng: np.random.Generator, config: dict[str, Any], setting: Setting) -> list[Defect]:
@@ -204,28 +215,29 @@ def populate(rng: np.random.Generator, config: dict[str, Any], setting: Setting)
     shares = config["scene"][setting.kind]["forms"]
     names = list(shares)
     weights = np.array([shares[name] for name in names]) * rng.uniform(0.5, 1.5, len(names))
+    weights /= weights.sum()
     medians = {name: draw(rng, config["form"][name]["median_nm"]) for name in names}
     spreads = {name: draw(rng, config["form"][name]["spread"]) for name in names}
-    common = {
-        "tail_angle": rng.uniform(0, 2 * np.pi),
-        "focus": rng.uniform(0.7, 1.5),
-        "under": float(rng.random() < 0.65),
-        "strength": rng.uniform(0.6, 1.15),
-    }
-    births = _births(rng, config["growth"], setting)
+    manner = Manner.drawn(rng, config["manner"], nm_per_px=setting.nm_per_px, magnified=setting.magnified, zone=setting.zone, turn=setting.turn)
+    largest_px = config["growth"]["largest_px"]
+    footprint = sum(weight * min(medians[name] / setting.nm_per_px, largest_px) ** 2 for name, weight in zip(names, weights, strict=True))
+    births = _births(rng, config["growth"], setting, footprint)
+    places = _places(rng, config["gathering"], setting, len(births), 0.6 * math.sqrt(footprint))
     defects = []
-    for track_id, born_s in enumerate(births, 1):
-        name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    for track_id, (born_s, place) in enumerate(zip(births, places, strict=True), 1):
+        name = names[int(rng.choice(len(names), p=weights))]
         form = config["form"][name]
         size_nm = float(np.clip(medians[name] * np.exp(spreads[name] * rng.standard_normal()), *form["clip_nm"]))
-        look = _look(rng, name, form, size_nm, setting, common)
-        defects.append(_defect(rng, config, setting, track_id, born_s, look, form, size_nm, common))
+        looks = look(rng, name, form, size_nm, manner, largest_px)
+        defects.append(_defect(rng, config, setting, track_id, born_s, place, looks, form, manner.strength))
     return _coalesced(defects, config["glide"], setting)
 
 
-def _births(rng: np.random.Generator, growth: dict[str, Any], setting: Setting) -> list[float]:
+def _births(rng: np.random.Generator, growth: dict[str, Any], setting: Setting, footprint_px2: float) -> list[float]:
     """Draw the times of birth: some before the movie, the others by a nucleation rate that falls off as the number saturates."""
-    count = int(rng.poisson(setting.n))
+    x0, y0, x1, y1 = setting.box
+    most = setting.crowding * (x1 - x0) * (y1 - y0) / footprint_px2 if setting.crowding else math.inf
+    count = int(rng.poisson(min(setting.n, most)))
     early = int(rng.binomial(count, setting.start))
     constant = growth["nucleation_share"] * max(setting.duration_s, 1e-6)
     u = rng.random(count - early)
@@ -233,47 +245,24 @@ def _births(rng: np.random.Generator, growth: dict[str, Any], setting: Setting) 
     return [ALWAYS] * early + sorted(later.tolist())
 
 
-def _look(rng: np.random.Generator, name: str, form: dict[str, Any], size_nm: float, setting: Setting, common: dict[str, float]) -> Look:
-    """Draw the final looks of a defect."""
-    size_px = max(5.0, size_nm / setting.nm_per_px)
-    jitter = rng.normal(0, math.radians(4))
-    angle = rng.uniform(0, np.pi)
-    if name == "open_ellipse":
-        angle = setting.zone + rng.integers(2) * np.pi / 2 + jitter
-    elif name == "edge_on":
-        angle = setting.zone + np.pi / 4 + rng.integers(2) * np.pi / 2 + jitter
-    width_px = draw(rng, form["width_nm"]) / setting.nm_per_px if "width_nm" in form else 3.0
-    wobble = tuple((order, float(rng.normal(0, form["wobble"] / order**0.5)), rng.uniform(0, 6.3)) for order in (2, 3)) if form["wobble"] else ()
-    edge = draw(rng, form["edge_px"]) * common["focus"]
-    if name in ("dot", "blob", "comma", "bean"):
-        edge += rng.uniform(0, 0.14) * size_px
-    ratio = draw(rng, form["ratio"])
-    if name == "streak":
-        edge += rng.uniform(0.05, 0.3) * size_px * ratio
-        angle = common["tail_angle"] + rng.normal(0, 0.3)
-    look = Look(
-        form=name,
-        size_px=size_px,
-        ratio=ratio,
-        angle=float(angle),
-        edge_px=float(min(edge, 0.3 * size_px)),
-        width_px=float(np.clip(width_px, 1.5, 0.3 * size_px if name != "edge_on" else 0.6 * size_px)),
-        fill=draw(rng, form.get("fill", (0.3, 0.95))),
-        lean=draw(rng, form.get("lean", (0.0, 0.4))),
-        lean_angle=rng.uniform(0, 2 * np.pi),
-        wobble=wobble,
-    )
-    if name == "comma":
-        look = replace(look, tail=draw(rng, form["tail"]), tail_angle=common["tail_angle"] + rng.normal(0, 0.3))
-    if name == "blob" and rng.random() < 0.4:
-        look = replace(look, tail=rng.uniform(0.1, 0.4), tail_angle=common["tail_angle"] + rng.normal(0, 0.4))
-    if name == "fresnel" and not common["under"]:
-        look = replace(look, sign=-1.0)
-    if name == "facet":
-        look = replace(look, sides=int(rng.choice([0, 0, 4, 5, 6])), sign=-1.0 if rng.random() < form["bright_share"] else 1.0)
-        if rng.random() < form["moire_share"]:
-            look = replace(look, moire_px=max(3.0, rng.uniform(0.12, 0.35) * size_px))
-    return look
+def _places(rng: np.random.Generator, gathering: dict[str, Any], setting: Setting, n: int, near_px: float) -> NDArray[np.float64]:
+    """Draw where the defects lie, px (x, y): anywhere, on lines, or in rafts and clusters beside one that is there already."""
+    x0, y0, x1, y1 = setting.box
+    places = rng.uniform((x0, y0), (x1, y1), (n, 2))
+    if rng.random() < gathering["line_share"] and setting.curves:
+        points = np.concatenate([curve.points for curve in setting.curves[: int(rng.integers(1, 4))]])
+        on_line = rng.random(n) < draw(rng, gathering["on_line"])
+        places[on_line] = points[rng.integers(0, len(points), int(on_line.sum()))] + rng.normal(0, 0.3 * near_px, (int(on_line.sum()), 2))
+    if rng.random() < gathering["raft_share"]:
+        follows = rng.random(n) < draw(rng, gathering["in_raft"])
+        row = setting.turn + np.pi / 4 * int(rng.integers(4)) if rng.random() < 0.4 else None
+        for i in np.flatnonzero(follows).tolist():
+            if i:
+                # an earlier one, mostly one of the last few, so that groups of some members form
+                other = max(0, i - 1 - int(rng.geometric(0.3))) if rng.random() < 0.8 else int(rng.integers(i))
+                away, angle = near_px * rng.uniform(0.8, 2.0), row if row is not None else rng.uniform(0, 2 * np.pi)
+                places[i] = places[other] + away * np.array([math.cos(angle), math.sin(angle)]) * rng.choice([-1, 1])
+    return np.asarray(places, np.float64)
 
 
 def _defect(
@@ -282,34 +271,33 @@ def _defect(
     setting: Setting,
     track_id: int,
     born_s: float,
-    look: Look,
+    place: NDArray[np.float64],
+    looks: Look,
     form: dict[str, Any],
-    size_nm: float,
-    common: dict[str, float],
+    strength: float,
 ) -> Defect:
     """Draw where a defect lies, how it grows, moves, blinks and dies."""
     growth, duration = config["growth"], max(setting.duration_s, 1e-6)
-    x0, y0, x1, y1 = setting.box
-    resolved_px = draw(rng, growth["resolved_px"])
+    resolved_px = draw(rng, growth["resolved_px"]) * setting.magnified
     resolved = str(form["class"])
     if resolved == "by_size":
         # in a two-beam picture a small solid roundish blob is a black dot, anything larger or with structure a loop
         resolved = "loop"
-        if look.tail < 0.5 and look.ratio > 0.7:
-            resolved_px = growth["solid_px"] * (0.8 + resolved_px / 40)
+        if looks.tail < 0.5 and looks.ratio > 0.7:
+            resolved_px = growth["solid_px"] * setting.magnified * rng.uniform(0.9, 1.1)
     elif resolved not in ("loop_111", "loop_100"):
         resolved_px = 0.0
     dies_s = NEVER
     if rng.random() < growth["mortal_share"]:
         dies_s = max(born_s, 0.0) + rng.exponential(0.5) * duration
-    contrast = draw(rng, form["contrast"]) * common["strength"]
+    contrast = draw(rng, form["contrast"]) * strength
     blinks = rng.random() < setting.blink
     defect = Defect(
         track_id=track_id,
         defect_class=resolved,
-        look=look,
-        x_px=rng.uniform(x0, x1),
-        y_px=rng.uniform(y0, y1),
+        look=looks,
+        x_px=float(place[0]),
+        y_px=float(place[1]),
         contrast=min(0.92, contrast),
         born_s=born_s,
         dies_s=dies_s,
@@ -320,7 +308,7 @@ def _defect(
         blink=(rng.uniform(0.5, 1.0), duration * rng.uniform(0.15, 0.8), rng.random()) if blinks else (0.0, 1.0, 0.0),
     )
     mobile = rng.random() < config["glide"]["mobile_share"]
-    return _gliding(rng, config["glide"], setting, defect) if mobile and look.form not in ("fresnel", "facet") else defect
+    return _gliding(rng, config["glide"], setting, defect) if mobile and looks.form not in ("fresnel", "facet") else defect
 
 
 def _gliding(rng: np.random.Generator, glide: dict[str, Any], setting: Setting, defect: Defect) -> Defect:
@@ -336,7 +324,7 @@ def _gliding(rng: np.random.Generator, glide: dict[str, Any], setting: Setting, 
         place += rng.choice([-1, 1]) * draw(rng, glide["jump_nm"]) / setting.nm_per_px
         times.append(t)
         places.append(place)
-    direction = setting.zone + int(rng.integers(2)) * np.pi / 2
+    direction = setting.turn + int(rng.integers(2)) * np.pi / 2
     return replace(defect, jump_s=tuple(times), jump_px=tuple(places), glide=float(direction))
 
 

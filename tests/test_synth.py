@@ -126,7 +126,8 @@ def test_the_outline_has_the_area_of_the_true_axes(size: float, ratio: float, an
     look = Look(form=form, size_px=size, ratio=ratio, angle=angle, edge_px=1.0, width_px=2.0)
     major, minor = look.outline_px()
     _, mask, _, _ = one(look)
-    assert mask.sum() == pytest.approx(np.pi / 4 * major * minor, rel=0.06, abs=6)
+    # an ellipse that lies evenly on the grid gains or loses whole rows of pixels at once
+    assert mask.sum() == pytest.approx(np.pi / 4 * major * minor, rel=0.06, abs=8)
 
 
 def test_size_in_nm_is_size_in_px_times_the_scale() -> None:
