@@ -18,8 +18,10 @@ Tag = TypeVar("Tag")
 
 SEGMENTERS: dict[str, str] = {
     "yolo-seg": "insitrack.segment.yolo:YoloSegmenter",
+    "torchvision": "insitrack.segment.maskrcnn:TorchvisionSegmenter",
 }
 """Class that runs each kind of network, by the `kind` of its card; imported when it is asked for, made with (ModelCard, SegmentConfig)."""
+CHECKPOINT_PREFIX = "maskrcnn:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +72,9 @@ class SegmentConfig:
             if getattr(self, name) < least:
                 raise SettingsError(f"segment.{name} = {getattr(self, name)}: expected a whole number of at least {least}")
         if self.scale != "auto" and (isinstance(self.scale, str) or not 0.05 <= self.scale <= 8.0):
-            raise SettingsError(f"segment.scale = {self.scale!r}: expected auto, or a number from 0.05 to 8, like 0.5 to show the network half the size")
+            raise SettingsError(
+                f"segment.scale = {self.scale!r}: expected auto, or a number from 0.05 to 8, like 0.5 to show the network half the size"
+            )
         if self.tile_px and self.tile_px < 256:
             raise SettingsError(f"segment.tile_px = {self.tile_px}: expected 0 for automatic, or at least 256")
         for name, known in (
@@ -109,7 +113,7 @@ class ModelCard:
     name : str
         Short name, as given to `--model`.
     weights : Path
-        The exported network, ONNX.
+        The exported network, ONNX, or a torchvision checkpoint.
     sha256 : str
         Hash of that file.
     classes : tuple of str
@@ -132,26 +136,28 @@ def shipped_models() -> dict[str, Path]:
 
 
 def find_model(name: str) -> ModelCard:
-    """Find a shipped model by name, or a model of one's own by the path of its `.onnx` or card.
+    """Find a shipped model by name, or a model of one's own.
+
+    Parameters
+    ----------
+    name : str
+        A shipped model's name, the path of an `.onnx` file or its card, or `maskrcnn:` and the path of a torchvision checkpoint with its
+        TOML file beside it.
 
     Raises
     ------
     ModelError
         If there is no such model, its card is missing or broken, or the weights are not those that the card describes.
     """
-    shipped = shipped_models()
-    card = shipped.get(name) or (Path(name).with_suffix(".json") if Path(name).name else Path(name))
-    if not card.is_file():
-        known = ", ".join(shipped) or "(none shipped)"
-        raise ModelError(f"--model {name}: no such model; expected one of {known}, or the path of an .onnx file with its .json card beside it")
-    try:
-        facts = json.loads(card.read_text(encoding="utf-8"))
-        model = ModelCard(facts["name"], card.with_name(facts["file"]), facts["sha256"], tuple(facts["classes"]), facts)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{card}: not a model card ({error!r}); expected JSON with name, file, sha256 and classes") from error
-    unknown = [cls for cls in model.classes if cls not in DEFECT_CLASSES]
-    if unknown or not model.classes:
-        raise ModelError(f"{card}: unknown class {unknown[:1] or '(none)'}; expected some of {', '.join(DEFECT_CLASSES)}")
+    if name.startswith(CHECKPOINT_PREFIX):
+        from insitrack.segment.maskrcnn import checkpoint_card
+
+        model, card = checkpoint_card(Path(name.removeprefix(CHECKPOINT_PREFIX)))
+    else:
+        model, card = _read_card(name)
+    wrong = [cls for i, cls in enumerate(model.classes) if cls not in DEFECT_CLASSES or cls in model.classes[:i]]
+    if wrong or not model.classes:
+        raise ModelError(f"{card}: unknown or repeated class {wrong[:1] or '(none)'}; expected some of {', '.join(DEFECT_CLASSES)}")
     if not model.weights.is_file():
         raise ModelError(f"{model.weights}: the weights that {card.name} names are missing; put the file there or train again")
     found = file_sha256(model.weights)
@@ -160,6 +166,23 @@ def find_model(name: str) -> ModelCard:
             f"{model.weights}: SHA-256 {found[:12]}... is not the {model.sha256[:12]}... of its card; the file is damaged or was exchanged"
         )
     return model
+
+
+def _read_card(name: str) -> tuple[ModelCard, Path]:
+    """Read the JSON card of a shipped model or of one's own."""
+    shipped = shipped_models()
+    card = shipped.get(name) or (Path(name).with_suffix(".json") if Path(name).name else Path(name))
+    if not card.is_file():
+        known = ", ".join(shipped) or "(none shipped)"
+        raise ModelError(
+            f"--model {name}: no such model; expected one of {known}, the path of an .onnx file with its .json card beside it, "
+            f"or {CHECKPOINT_PREFIX}checkpoint.pt"
+        )
+    try:
+        facts = json.loads(card.read_text(encoding="utf-8"))
+        return ModelCard(facts["name"], card.with_name(facts["file"]), facts["sha256"], tuple(facts["classes"]), facts), card
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{card}: not a model card ({error!r}); expected JSON with name, file, sha256 and classes") from error
 
 
 def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> Segmenter:

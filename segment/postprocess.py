@@ -116,7 +116,7 @@ def masks_in_boxes(
         coarse = (coefficients[i] @ window).reshape(v1 - v0, u1 - u0)
         u, v = ((at + 0.5) * step - start / _PROTO_STRIDE - 0.5 - cell for at, start, cell in ((x0, corner[1], u0), (y0, corner[0], v0)))
         fine = cv2.warpAffine(coarse, np.array([[step, 0, u], [0, step, v]]), (x1 - x0, y1 - y0), flags=_INTERPOLATE, borderMode=cv2.BORDER_REPLICATE)
-        found = _largest_part(fine > least_logit)
+        found = largest_part(fine > least_logit)
         if found is None:
             kept[i] = False
             continue
@@ -126,7 +126,7 @@ def masks_in_boxes(
     return Masks.from_crops(crops, np.array(corners, np.int32).reshape(-1, 2)), kept
 
 
-def _largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] | None:
+def largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] | None:
     """Largest 8-connected part of a mask, cropped, with its row and column; None if the mask is empty."""
     n, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_16U if mask.size < 65536 else cv2.CV_32S)
     if n < 2:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 
-from insitrack.io.detections import Detections
+from insitrack.io.detections import Detections, Ints
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig
-from insitrack.segment.postprocess import best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps
+from insitrack.segment.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps
+from insitrack.segment.preprocess import stretch_to_8_bit
 from insitrack.segment.runtime import Grey8, Outputs, load_network
 from insitrack.segment.tiles import Tile, stitch, tiles
-from insitrack.segment.view import View
+from insitrack.segment.view import LOOK_FRAMES, SURE, View, ViewFinder, middle, trials
 
 Tag = TypeVar("Tag")
 _PADDING_GREY = 114
@@ -40,9 +42,9 @@ class YoloSegmenter:
     def __init__(self, model: ModelCard, config: SegmentConfig) -> None:
         self.model, self.config = model, config
         self.class_names = model.classes  # not all that exist: a class that this model cannot see has no count, not a count of 0
-        self.view = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright")
         self._least_logit = float(model.facts.get("mask_logit", 0.0))
         self._network = load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
+        self._finder = ViewFinder(config.scale, config.contrast)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
@@ -51,68 +53,108 @@ class YoloSegmenter:
         return detections
 
     def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
-        """Run over many frames in order, the network working on the next while this one is being read."""
+        """Run over many frames in order, the network working on the next while this one is being read.
+
+        A scale or polarity that is to be found out is found anew in each stream, on its first frames that show something.
+        """
+        finder = self._finder = ViewFinder(self.config.scale, self.config.contrast)
+        rest = iter(items)
+        while not finder.told and not finder.frames:
+            held = _first(rest)
+            if not held:
+                return
+            for frame, field, _ in held:
+                if frame is not None and (field is None or field.any()) and frame.image.min() < frame.image.max():
+                    self._try(frame, field)
+            yield from self._run(chain(held, rest) if finder.frames else held, finder.view)
+        yield from self._run(rest, finder.view)
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the manifest: name, file, hash, classes, how frames are shown, runtime."""
+        return {
+            "name": self.model.name,
+            "file": self.model.weights.name,
+            "sha256": self.model.sha256,
+            "classes": list(self.model.classes),
+            "view": self._finder.describe(),
+            **self._network.describe(),
+        }
+
+    def _try(self, frame: Frame, field: BoolImage | None) -> None:
+        """Show the network the middle of a frame at every scale that comes into question, and weigh what it finds."""
+        finder, largest = self._finder, max(self._finder.scales)
+        grey = stretch_to_8_bit(frame.image, field)
+        tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]
+        window = middle(frame.shape, (int(tile.height / largest), int(tile.width / largest)))
+        small = Frame(frame.index, frame.t_s, np.ascontiguousarray(grey[window]))
+        seen = np.asarray(255 - small.image, np.uint8) if finder.trial_inverted else np.asarray(small.image, np.uint8)
+        found: dict[float, Detections] = {}
+        pictures = ((trial.canvas, trial.placed) for trial in trials(seen, finder.scales, (tile.height, tile.width)))
+        for outputs, placed in self._network.stream(pictures):
+            assert outputs is not None
+            everything = self._candidates(outputs, SURE)
+            for scale, x, width in placed:
+                centre = everything.boxes[:, [0, 2]].mean(axis=1)
+                here = everything.take(np.flatnonzero((centre >= x) & (centre < x + width)))
+                found[scale] = inside_field(self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[window])
+        finder.weigh(small.image, found)
+
+    def _run(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View) -> Iterator[tuple[Detections | None, Tag]]:
+        """Run over frames whose view is known."""
         parts: list[tuple[Tile, Detections]] = []
-        for outputs, (piece, tag) in self._network.stream(self._pieces(items)):
+        for outputs, (piece, tag) in self._network.stream(self._pieces(items, view)):
             if outputs is None or piece is None:
                 yield None, tag
                 continue
-            parts.append((piece.tile, self._read(outputs, piece)))
+            parts.append((piece.tile, self._read(outputs, piece, view)))
             if piece.last:
-                found = parts[0][1] if len(parts) == 1 else capped(stitch(parts, piece.view.scale), self.config.max_detections)
+                found = parts[0][1] if len(parts) == 1 else capped(stitch(parts, view.scale), self.config.max_detections)
                 parts = []
                 yield inside_field(found, piece.field), tag
 
-    def _pieces(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Grey8 | None, tuple[_Piece | None, Tag]]]:
-        """Pictures for the network, each frame as it is to be seen and in as many tiles as it needs."""
+    def _pieces(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View
+    ) -> Iterator[tuple[Grey8 | None, tuple[_Piece | None, Tag]]]:
+        """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs."""
         for frame, field, tag in items:
             if frame is None:
                 yield None, (None, tag)
                 continue
-            view = self.view
             seen = view.picture(frame.image, field)
             cover = tiles((seen.shape[0], seen.shape[1]), self.config.tile_px)
             for tile in cover:
-                yield _cut(seen, tile), (_Piece(frame, field, view, tile, tile is cover[-1]), tag)
+                yield _cut(seen, tile), (_Piece(frame, field, tile, tile is cover[-1]), tag)
 
-    def _read(self, outputs: Outputs, piece: _Piece) -> Detections:
+    def _read(self, outputs: Outputs, piece: _Piece, view: View) -> Detections:
         """Turn the network's outputs into detections of one tile, in px of the frame."""
-        frame, config, n_classes = piece.frame, self.config, len(self.model.classes)
+        candidates = self._candidates(outputs, self.config.confidence)
+        n_over_cap = max(0, len(candidates.boxes) - self.config.max_detections)
+        kept = candidates.take(np.arange(len(candidates.boxes) - n_over_cap))
+        return self._outlined(kept, piece.frame, view.scale, (piece.tile.y, piece.tile.x), self.config.min_area_px, n_over_cap)
+
+    def _candidates(self, outputs: Outputs, confidence: float) -> _Candidates:
+        """Boxes of defects, strongest first, none of them twice."""
+        n_classes = len(self.model.classes)
         by_rank = sorted(outputs, key=lambda output: output.ndim)
         if [output.ndim for output in by_rank] != [2, 3] or len(by_rank[0]) != 4 + n_classes + len(by_rank[1]):
             raise ModelError(
                 f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not those of a YOLO-seg network "
                 f"with the {n_classes} classes of its card; export it again"
             )
-        candidates, prototypes = by_rank
-        boxes, classes, scores, coefficients = best_candidates(candidates, n_classes, config.confidence)
-        kept = suppress_overlaps(boxes, scores, config.overlap_iou)
-        n_over_cap = max(0, len(kept) - config.max_detections)
-        kept = kept[: config.max_detections]
-        masks, whole = masks_in_boxes(
-            boxes[kept],
-            coefficients[kept],
-            prototypes,
-            frame.shape,
-            least_logit=self._least_logit,
-            scale=piece.view.scale,
-            corner=(piece.tile.y, piece.tile.x),
-        )
-        kept = kept[whole]
-        large = masks.area_px() >= config.min_area_px
-        masks, kept = masks.take(large), kept[large]
-        # the box that is reported is that of the mask: what is outlined is what is measured
-        return Detections(frame.index, frame.t_s, frame.shape, masks.boxes(), classes[kept] + 1, scores[kept], masks, self.class_names, n_over_cap)
+        rows, prototypes = by_rank
+        boxes, classes, scores, coefficients = best_candidates(rows, n_classes, confidence)
+        return _Candidates(boxes, classes, scores, coefficients, prototypes).take(suppress_overlaps(boxes, scores, self.config.overlap_iou))
 
-    def describe(self) -> dict[str, Any]:
-        """Facts for the manifest: name, file, hash, classes, runtime."""
-        return {
-            "name": self.model.name,
-            "file": self.model.weights.name,
-            "sha256": self.model.sha256,
-            "classes": list(self.model.classes),
-            **self._network.describe(),
-        }
+    def _outlined(self, found: _Candidates, frame: Frame, scale: float, corner: tuple[int, int], min_area_px: int, n_over_cap: int = 0) -> Detections:
+        """Draw the masks of candidates, in px of the frame."""
+        masks, kept = masks_in_boxes(
+            found.boxes, found.coefficients, found.prototypes, frame.shape, least_logit=self._least_logit, scale=scale, corner=corner
+        )
+        large = masks.area_px() >= min_area_px
+        masks, rows = masks.take(large), np.flatnonzero(kept)[large]
+        # the box that is reported is that of the mask: what is outlined is what is measured
+        labels, scores = found.classes[rows] + 1, found.scores[rows]
+        return Detections(frame.index, frame.t_s, frame.shape, masks.boxes(), labels, scores, masks, self.class_names, n_over_cap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +163,33 @@ class _Piece:
 
     frame: Frame
     field: BoolImage | None
-    view: View
     tile: Tile
     last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Boxes in px of the network's picture, and what their masks are made from."""
+
+    boxes: Float32
+    classes: Ints
+    scores: Float32
+    coefficients: Float32
+    prototypes: Float32
+
+    def take(self, rows: Ints) -> _Candidates:
+        return _Candidates(self.boxes[rows], self.classes[rows], self.scores[rows], self.coefficients[rows], self.prototypes)
+
+
+def _first(items: Iterator[tuple[Frame | None, BoolImage | None, Tag]]) -> list[tuple[Frame | None, BoolImage | None, Tag]]:
+    """Take the next few frames, and what is missing between them."""
+    out, n_frames = [], 0
+    for item in items:
+        out.append(item)
+        n_frames += item[0] is not None
+        if n_frames == LOOK_FRAMES:
+            break
+    return out
 
 
 def _cut(seen: Grey8, tile: Tile) -> Grey8:
