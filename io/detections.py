@@ -254,7 +254,8 @@ class Detections:
     def from_maskrcnn(
         cls, prediction: dict[str, Any], *, frame_index: int, t_s: float, class_names: tuple[str, ...] = DEFECT_CLASSES, threshold: float = 0.5
     ) -> Detections:
-        """Read torchvision's form; soft masks count as inside from `threshold` up."""
+        """Read torchvision's form, tensors or arrays; soft masks count as inside from `threshold` up."""
+        prediction = {key: value.detach().cpu() if hasattr(value, "detach") else value for key, value in prediction.items()}
         soft = np.asarray(prediction["masks"])
         soft = soft[:, 0] if soft.ndim == 4 else soft
         height, width = soft.shape[-2:]

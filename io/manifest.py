@@ -14,7 +14,21 @@ from typing import Any
 
 from insitrack.io.errors import OutputError
 
-PACKAGES = ("insitrack", "numpy", "scipy", "pandas", "opencv-python", "av", "tifffile", "rosettasciio", "pillow", "openvino", "onnxruntime", "torch")
+PACKAGES = (
+    "insitrack",
+    "numpy",
+    "scipy",
+    "pandas",
+    "opencv-python",
+    "av",
+    "tifffile",
+    "rosettasciio",
+    "pillow",
+    "openvino",
+    "onnxruntime",
+    "torch",
+    "torchvision",
+)
 HASHED_WHOLE_BYTES = 2 << 30
 HASHED_END_BYTES = 64 << 20
 
