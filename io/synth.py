@@ -22,7 +22,7 @@ from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.results import Bools, Floats
 from insitrack.io.synth_background import Specimen, paint
 from insitrack.io.synth_camera import Camera
-from insitrack.io.synth_distractors import Curve, Field, curves, draw, draw_count, draw_log
+from insitrack.io.synth_distractors import Curve, Field, curves, draw, draw_log
 from insitrack.io.synth_lines import LineScene, LineTruth, Ranges, draw_lines
 from insitrack.io.synth_overlay import Overlay, make_overlay
 from insitrack.io.synth_render import Look, picture
@@ -264,8 +264,10 @@ class SynthSource:
     def _draw_curves(self, scene: dict[str, Any]) -> list[Curve]:
         """Lines and arcs behind the defects."""
         rng, shape = self._rng("curves"), self._canvas_shape
-        arcs = round(draw(rng, scene["arcs"]) * shape[0] * shape[1] / 512**2)
-        return curves(rng, shape, self._background, lines=draw_count(rng, scene["lines"]), arcs=arcs, nm_per_px=self.nm_per_px)
+        # a picture of fewer nm shows fewer lines
+        closer = min(1.0, self.nm_per_px / 0.4)
+        lines, arcs = draw(rng, scene["lines"]) * closer, draw(rng, scene["arcs"]) * closer**2 * shape[0] * shape[1] / 512**2
+        return curves(rng, shape, self._background, lines=round(lines), arcs=round(arcs), nm_per_px=self.nm_per_px)
 
     def _populate(self, rng: np.random.Generator, config: dict[str, Any], duration: float) -> list[Defect]:
         left, top, right, bottom = self._margins
@@ -350,10 +352,12 @@ class SynthSource:
         clutter = float(np.hypot(self._clutter[band][place], 0.7 * self._clutter[max(0, band - 1)][place]))
         over = rule["ring_over_mottle" if ring else "over_mottle"] * clutter
         least = rule["ring_contrast" if ring else "contrast"]
-        matched = float(np.sqrt((signal * signal).sum())) / self._camera.grain()
+        energy = float((signal * signal).sum())
+        # contrast of the parts that matter: the darkest spot of an uneven ring does not make the ring visible
+        typical = energy / max(float(np.abs(signal).sum()), 1e-9)
         # what the point spread leaves of the contrast in the middle of something this thin
         left = 1 - np.exp(-(minor_px**2) / (8 * max(self._camera.psf_px, 0.1) ** 2))
-        return bool(float(np.abs(signal).max()) * left >= max(least, over) and matched * left >= rule["over_noise"])
+        return bool(typical * left >= max(least, over) and energy**0.5 / self._camera.grain() * left >= rule["over_noise"])
 
     def _clutter_at(self, x: float, y: float) -> float:
         """Local standard deviation of the background around a place of the specimen, px, all bands together."""
