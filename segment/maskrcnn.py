@@ -56,7 +56,7 @@ class CheckpointSettings:
         Subtracted from the three equal channels, and divided by; torchvision's by default.
     min_size_px, max_size_px : int, optional
         Frames are scaled so that the shorter side is `min_size_px`, the longer one at most `max_size_px`, as torchvision does unasked;
-        by default the network sees them at the scale of `SegmentConfig`.
+        by default the network sees them at the scale of `SegmentConfig`, 1 where that is `auto`.
 
     Raises
     ------
@@ -220,10 +220,20 @@ class TorchvisionSegmenter:
             "classes": list(self.model.classes),
             "kind": "torchvision",
             "masks": drawn if self._network.has_masks else f"from boxes: {'inscribed ellipses' if chosen.boxes_as == 'ellipse' else 'the boxes'}",
-            "scaled_to_px": None if chosen.min_size_px is None else [chosen.min_size_px, chosen.max_size_px],
+            "view": self._described_view(),
             "detections_cap": chosen.detections,
             **self._network.describe(),
         }
+
+    def _described_view(self) -> dict[str, Any]:
+        """How frames are shown, and who said so: with this kind of network nothing is found out, it sees them as it was trained to."""
+        chosen, config = self.settings, self.config
+        scale: Any = self.view.scale
+        origin = "not looked for with this kind of network" if config.scale == "auto" else "settings"
+        if chosen.min_size_px is not None:
+            scale, origin = f"shorter side {chosen.min_size_px} px, longer at most {chosen.max_size_px} px", "the checkpoint's TOML file"
+        contrast = "not looked for with this kind of network" if config.contrast == "auto" else "settings"
+        return {"scale": scale, "scale_origin": origin, "contrast": "bright" if self.view.inverted else "dark", "contrast_origin": contrast}
 
     def _view_of(self, frame: Frame) -> View:
         """How the network sees a frame: torchvision's own rule of scale where the settings have it."""
