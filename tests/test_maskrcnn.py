@@ -3,6 +3,8 @@
 import argparse
 import subprocess
 import sys
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,12 @@ import torch
 import torchvision
 from scipy import ndimage
 
-from insitrack.io.detections import Detections, Masks
+from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import Frame
 from insitrack.segment import maskrcnn_network as network
-from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.maskrcnn import box_mask, pasted
+from insitrack.segment.base import ModelCard, SegmentConfig, load_segmenter
+from insitrack.segment.maskrcnn import CheckpointSettings, box_mask, pasted
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL: dict[str, Any] = {"fpn_channels": 16, "box_features": 32, "mask_channels": 16}
@@ -280,5 +282,13 @@ def test_the_door_to_checkpoints_opens_without_torchvision() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent).stdout.strip() == "[]"
 
 
-def test_masks_of_a_frame_without_detections_are_none() -> None:
-    assert len(Masks.from_dense(np.zeros((0, 5, 6), bool))) == 0
+def test_the_example_in_the_docs_names_every_setting_and_is_accepted() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    facts = tomllib.loads(text)
+    card = ModelCard("example", Path("checkpoint.pt"), facts.pop("sha256"), tuple(facts.pop("classes")), facts)
+    assert set(facts) == {field.name for field in fields(CheckpointSettings)}
+    defaults, given = CheckpointSettings(), CheckpointSettings.of(card)
+    for name in ("mask_threshold", "detections", "proposals", "boxes_as"):
+        assert getattr(given, name) == getattr(defaults, name)
+    assert tuple(given.anchor_ratios) == defaults.anchor_ratios
+    assert (tuple(given.mean), tuple(given.std)) == (defaults.mean, defaults.std)
