@@ -177,16 +177,16 @@ def _against_time(curves: Curves, title: str, lines: Iterable[Line]) -> go.Figur
         if low:
             _band(figure, x, curves.get(name, low), curves.get(name, high), colour, words)
         figure.add_scatter(
-            x=_short(x),
-            y=_short(values),
-            name=_spoken(words),
+            x=short(x),
+            y=short(values),
+            name=spoken(words),
             legendgroup=words,
             mode="lines+markers" if few else "lines",
             line={"color": colour, "width": 1.8 if low else 1.1, "dash": dash},
             marker={"size": 4},
             hovertemplate="%{y:.4~g}",
         )
-    _lay_out(figure, f"Time ({unit})", title)
+    lay_out(figure, f"Time ({unit})", title)
     figure.update_layout(hovermode="x unified")
     _dose_axis(figure, x, curves.dose_dpa)
     return figure
@@ -203,8 +203,8 @@ def _band(figure: go.Figure, x: Floats, low: Floats, high: Floats, colour: str, 
         around_y += [low[start:end], high[start:end][::-1], np.array([np.nan])]
     if around_x:
         figure.add_scatter(
-            x=_short(np.concatenate(around_x)),
-            y=_short(np.concatenate(around_y)),
+            x=short(np.concatenate(around_x)),
+            y=short(np.concatenate(around_y)),
             mode="lines",
             line={"width": 0},
             fill="toself",
@@ -224,7 +224,7 @@ def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
     doses, places = np.unique(dose[good], return_index=True)
     step = _round_step((doses[-1] - doses[0]) / 5)
     ticks = np.arange(np.ceil(doses[0] / step), np.floor(doses[-1] / step) + 1) * step
-    figure.add_scatter(x=_short(x[good][[0, -1]]), y=[None, None], xaxis="x2", showlegend=False, hoverinfo="skip")
+    figure.add_scatter(x=short(x[good][[0, -1]]), y=[None, None], xaxis="x2", showlegend=False, hoverinfo="skip")
     figure.update_layout(
         xaxis2={
             "overlaying": "x",
@@ -283,20 +283,21 @@ def _histogram(groups: list[tuple[str, Floats, str]], title: str) -> go.Figure:
         counts, _ = np.histogram(values[np.isfinite(values)], bins=edges)
         if counts.any():
             figure.add_bar(
-                x=_short(edges[:-1]),
+                x=short(edges[:-1]),
                 y=counts,
                 offset=0,
                 width=step,
-                name=_spoken(words),
+                name=spoken(words),
                 marker={"color": colour, "line": {"width": 0.5, "color": "white"}},
                 hovertemplate="%{y} tracks",
             )
-    _lay_out(figure, title, "Tracks")
+    lay_out(figure, title, "Tracks")
     figure.update_layout(barmode="stack", bargap=0, hovermode="x unified", legend_traceorder="normal")
     return figure
 
 
-def _lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
+def lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
+    """Give a figure the look of all others."""
     axis = {"showline": True, "linecolor": "#888", "ticks": "outside", "tickcolor": "#888", "gridcolor": "#eee", "zeroline": False}
     figure.update_layout(
         template="plotly_white",
@@ -310,11 +311,11 @@ def _lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
     )
 
 
-def _short(values: Floats) -> np.ndarray[Any, np.dtype[np.float32]]:
+def short(values: Floats) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Four bytes a number are more than a screen can show."""
     return values.astype(np.float32)
 
 
-def _spoken(name: str) -> str:
+def spoken(name: str) -> str:
     """Class name as people read it; angle brackets would be taken for markup."""
     return name.replace("_", " ").replace("<", "&lt;")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import html
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from insitrack.io.errors import OutputError
 from insitrack.io.manifest import RunManifest
+from insitrack.io.page import head, note, picture_block, plot, safe, write_page
 from insitrack.io.palette import class_colours, hex_colour
 from insitrack.io.plots import (
     Curves,
@@ -30,47 +27,6 @@ from insitrack.io.plots import (
 from insitrack.io.tables import TABLES
 
 REPORT = "report.html"
-_WIDEST_PX, _LARGEST_BYTES = 1400, 230_000
-_PLOT = {"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage", "resetScale2d"]]}
-
-_STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; color: #222; background: #fff;
-       max-width: 1200px; margin: 0 auto; padding: 24px 20px 60px; }
-h1 { font-size: 25px; line-height: 1.25; margin: 0 0 2px; overflow-wrap: anywhere; }
-h2 { font-size: 18px; margin: 34px 0 8px; border-bottom: 1px solid #ddd; padding-bottom: 4px; }
-h3 { font-size: 15px; margin: 0 0 2px; }
-.facts { color: #555; margin: 0 0 14px; }
-.facts span + span::before { content: " · "; color: #aaa; }
-.warnings { background: #fff8e6; border-left: 4px solid #e69f00; font-size: 13.5px; margin: 12px 0; padding: 6px 12px 6px 10px; }
-.warnings ul { margin: 0; padding-left: 18px; }
-.failed { border-color: #d55e00; background: #fdefe7; }
-.two { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 18px 22px; }
-@media (max-width: 800px) { .two { grid-template-columns: minmax(0, 1fr); } }
-figure { margin: 0; break-inside: avoid; min-width: 0; }
-figure img { width: 100%; display: block; border-radius: 3px; cursor: zoom-in; }
-figure.large { grid-column: 1 / -1; }
-figure.large img { cursor: zoom-out; }
-figcaption { font-size: 13.5px; color: #555; margin: 4px 0; }
-.note { background: #f5f6f8; color: #555; border-radius: 4px; padding: 14px 16px; font-size: 14px; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 3px 14px 3px 0; border-bottom: 1px solid #eee; vertical-align: top; }
-th { color: #555; font-weight: 600; }
-td.number, th.number { text-align: right; white-space: nowrap; padding-right: 0; }
-th[colspan] { white-space: normal; }
-th.number, td.number { padding-left: 9px; }
-th.first, td.first { padding-left: 16px; }
-.values { font-size: 12.5px; }
-td.name { white-space: nowrap; }
-td.value { overflow-wrap: anywhere; }
-.interval { color: #888; }
-.swatch { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 6px; }
-code { font-size: 13px; }
-details { margin: 10px 0; }
-summary { cursor: pointer; font-weight: 600; }
-@media print { body { max-width: none; padding: 0; } .two { grid-template-columns: 1fr 1fr; } .modebar { display: none !important; } }
-"""
 
 
 def write_report(folder: Path, pictures: Mapping[str, bytes], manifest: RunManifest | Mapping[str, Any]) -> Path:
@@ -99,33 +55,24 @@ def write_report(folder: Path, pictures: Mapping[str, bytes], manifest: RunManif
     """
     facts = dataclasses.asdict(manifest) if isinstance(manifest, RunManifest) else dict(manifest)
     page = "\n".join(_page(folder, pictures, facts))
-    path = folder / REPORT
-    temporary = path.with_suffix(".html.part")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
-    return path
+    return write_page(folder / REPORT, page)
 
 
 def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any]) -> list[str]:
-    from plotly.offline import get_plotlyjs
-
     curves, tracks = load_curves(folder), load_tracks(folder)
     name = _source_name(facts, folder)
     plots = _time_plots(curves, facts)
     histograms = []
     if len(tracks):
-        histograms = [_size_histogram(tracks, facts), _plot("lifetimes", "Lifetimes of the tracks", lifetime_histogram(tracks))]
+        histograms = [_size_histogram(tracks, facts), plot("lifetimes", "Lifetimes of the tracks", lifetime_histogram(tracks))]
     return [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_safe(name)} - insitrack</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
-        f"<h1>{_safe(name)}</h1>",
-        f'<p class="facts">{"".join(f"<span>{_safe(fact)}</span>" for fact in _key_facts(curves, len(tracks), facts))}</p>',
+        head(f"{name} - insitrack"),
+        f"<h1>{safe(name)}</h1>",
+        f'<p class="facts">{"".join(f"<span>{safe(fact)}</span>" for fact in _key_facts(curves, len(tracks), facts))}</p>',
         _warnings(facts),
-        '<div class="two">' + "".join(_picture(pictures, key, words) for key, words in _CAPTIONS.items() if key in pictures) + "</div>",
+        '<div class="two">'
+        + "".join(picture_block(pictures[key], f"{words}, defects outlined", words) for key, words in _CAPTIONS.items() if key in pictures)
+        + "</div>",
         "<h2>Against time</h2>",
         _COLOUR_NOTE,
         '<div class="two">' + "".join(plots) + "</div>",
@@ -143,10 +90,6 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
 
 _CAPTIONS = {"first": "First processed frame", "last": "Last processed frame"}
 _COLOUR_NOTE = '<p class="facts">Bands are 95 % intervals. Click a name to hide or show it, drag to zoom, double-click to go back.</p>'
-
-
-def _safe(value: object) -> str:
-    return html.escape(str(value))
 
 
 def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
@@ -177,66 +120,31 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
 def _warnings(facts: Mapping[str, Any]) -> str:
     status, parts = facts.get("status", "done"), []
     if status not in ("done", "running"):
-        parts.append(f'<div class="warnings failed">This run was not finished: {_safe(status)}.</div>')
+        parts.append(f'<div class="warnings failed">This run was not finished: {safe(status)}.</div>')
     warnings = facts.get("warnings") or []
     if warnings:
-        parts.append(f'<div class="warnings"><ul>{"".join(f"<li>{_safe(text)}</li>" for text in warnings)}</ul></div>')
+        parts.append(f'<div class="warnings"><ul>{"".join(f"<li>{safe(text)}</li>" for text in warnings)}</ul></div>')
     return "".join(parts)
-
-
-def _picture(pictures: Mapping[str, bytes], key: str, words: str) -> str:
-    kind, data = _small_picture(pictures[key])
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    click = "this.parentNode.classList.toggle('large')"
-    return (
-        f'<figure><img alt="{words}, defects outlined" onclick="{click}" src="{source}"><figcaption>{words}; click to enlarge</figcaption></figure>'
-    )
-
-
-def _small_picture(png: bytes) -> tuple[str, bytes]:
-    """Shrink to what a page needs; noise does not compress without loss, so a large picture becomes JPEG."""
-    picture = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))
-    height, width = picture.shape[:2]
-    if width <= _WIDEST_PX and len(png) <= _LARGEST_BYTES:
-        return "png", png
-    factor, data = min(1.0, _WIDEST_PX / width), b""
-    full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    for quality in (90, 80, 70, 60, 50, 40, 30):
-        small = cv2.resize(picture, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
-        data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])[1].tobytes()
-        if len(data) <= _LARGEST_BYTES:
-            break
-        factor *= 0.9
-    return "jpeg", data
-
-
-def _plot(name: str, title: str, figure: Any) -> str:
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=name)
-    return f"<figure><h3>{title}</h3>{drawn}</figure>"
-
-
-def _note(title: str, text: str) -> str:
-    return f'<figure><h3>{title}</h3><p class="note">{text}</p></figure>'
 
 
 def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[str]:
     if not curves.columns:
-        return [_note("Defects", "No frame was processed, so there is nothing to plot.")]
+        return [note("Defects", "No frame was processed, so there is nothing to plot.")]
     plots = []
     if curves.known("density_per_m2"):
-        plots.append(_plot("density", "Defects per area", density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)")))
+        plots.append(plot("density", "Defects per area", density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)")))
     else:
-        plots.append(_plot("count", "Number of defects", density_figure(curves, "n", "Defects in view")))
+        plots.append(plot("count", "Number of defects", density_figure(curves, "n", "Defects in view")))
     if curves.known("density_per_m3"):
-        plots.append(_plot("volume", "Defects per volume", density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)")))
+        plots.append(plot("volume", "Defects per volume", density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)")))
     if curves.known("size_nm"):
-        plots.append(_plot("size", "Mean size", size_figure(curves)))
+        plots.append(plot("size", "Mean size", size_figure(curves)))
     else:
-        plots.append(_note("Mean size", f"Empty: {_lacking(facts, ('nm_per_px',))}."))
+        plots.append(note("Mean size", f"Empty: {_lacking(facts, ('nm_per_px',))}."))
     if curves.known("hardening_linear_mpa"):
-        plots.append(_plot("hardening", "Hardening by the defects seen", hardening_figure(curves)))
+        plots.append(plot("hardening", "Hardening by the defects seen", hardening_figure(curves)))
     else:
-        plots.append(_note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}."))
+        plots.append(note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}."))
     return plots
 
 
@@ -256,8 +164,8 @@ def _lacking(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
 
 def _size_histogram(tracks: Any, facts: Mapping[str, Any]) -> str:
     if np.isfinite(tracks["size_nm"].to_numpy()).any():
-        return _plot("sizes", "Sizes of the tracks", size_histogram(tracks))
-    return _note("Sizes of the tracks", f"Empty: {_lacking(facts, ('nm_per_px',))}.")
+        return plot("sizes", "Sizes of the tracks", size_histogram(tracks))
+    return note("Sizes of the tracks", f"Empty: {_lacking(facts, ('nm_per_px',))}.")
 
 
 _QUANTITIES = (
@@ -289,7 +197,7 @@ def _first_and_last(curves: Curves) -> str:
                 figures = [float(curves.get(name, key)[place]) / 10.0**power for key in (value, low, high)]
                 rows[name] += f'<td class="{kind}">{_with_interval(*figures)}</td>'
     body = "".join(
-        f'<tr><td class="name"><span class="swatch" style="background:{hex_colour(colours[name])}"></span>{_safe(name)}</td>{cells}</tr>'
+        f'<tr><td class="name"><span class="swatch" style="background:{hex_colour(colours[name])}"></span>{safe(name)}</td>{cells}</tr>'
         for name, cells in rows.items()
     )
     return f'<div class="wide"><table class="values"><tr><th>Class</th>{heads}</tr><tr><th></th>{belows}</tr>{body}</table></div>'
@@ -312,9 +220,9 @@ def _files(folder: Path) -> str:
     rows = [f'<tr><td><a href="{name}">{name}</a></td><td>{words}</td></tr>' for name, words in _OTHER_FILES if (folder / name).is_file()]
     for table in TABLES.values():
         if (folder / table.file).is_file():
-            rows.append(f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per {_safe(table.one_row_per).replace("`", "")}</td></tr>')
+            rows.append(f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per {safe(table.one_row_per).replace("`", "")}</td></tr>')
     columns = "".join(
-        f"<tr><td>{table.file}</td><td><code>{column.name}</code></td><td>{_safe(column.unit)}</td><td>{_safe(column.meaning)}</td></tr>"
+        f"<tr><td>{table.file}</td><td><code>{column.name}</code></td><td>{safe(column.unit)}</td><td>{safe(column.meaning)}</td></tr>"
         for table in TABLES.values()
         for column in table.columns
     )
@@ -333,11 +241,11 @@ def _provenance(facts: Mapping[str, Any]) -> str:
     for key in ("source", "model", "calibration", "material", "settings", "results", "versions"):
         rows = _flat(facts.get(key) or {})
         if rows:
-            cells = "".join(f'<tr><td><code>{_safe(name)}</code></td><td class="value">{_safe(value)}</td></tr>' for name, value in rows)
+            cells = "".join(f'<tr><td><code>{safe(name)}</code></td><td class="value">{safe(value)}</td></tr>' for name, value in rows)
             opened = " open" if key in ("source", "calibration") else ""
             parts.append(f"<details{opened}><summary>{key.capitalize()}</summary><table>{cells}</table></details>")
     command = " ".join(map(str, facts.get("command") or []))
-    return (f"<p><code>{_safe(command)}</code></p>" if command else "") + "".join(parts)
+    return (f"<p><code>{safe(command)}</code></p>" if command else "") + "".join(parts)
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,10 +16,10 @@ import numpy as np
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.io.sources import open_source
 from insitrack.io.stacks import IMAGE_SUFFIXES
 from insitrack.segment.average_precision import Ranked
 from insitrack.segment.dataset import TRAINED_CLASSES, read_labels
+from insitrack.segment.labels import read_picture
 from insitrack.segment.matching import Floats, Method, Overlap, overlaps, pairs
 from insitrack.segment.postprocess import inside_field
 from insitrack.segment.preprocess import FieldConfig, FieldFinder, stretch_to_8_bit
@@ -267,24 +266,6 @@ def field_of(frame: Frame, config: FieldConfig | None = None) -> BoolImage | Non
     return FieldFinder(config).update(frame.image)
 
 
-def read_frame(path: Path, index: int = 0, nm_per_px: float | None = None) -> tuple[Frame, float | None]:
-    """Read a picture at its native depth, through the same door as `track`, and its scale, nm/px, where that is known.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be read.
-    """
-    source = open_source(path, nm_per_px=nm_per_px)
-    try:
-        item: Any = next(iter(source))
-    finally:
-        source.close()
-    if not isinstance(item, Frame):
-        raise SourceError(f"{path}: cannot be read ({item.reason}); expected a grey or colour picture")
-    return Frame(index, float(index), item.image), source.calibration.nm_per_px
-
-
 def labelled_pictures(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Iterator[Example]:
     """Pictures of a YOLO data set folder with their labels, ``images/**`` beside ``labels/**``.
 
@@ -297,7 +278,8 @@ def labelled_pictures(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) ->
     if not paths:
         raise SourceError(f"{folder}: no pictures in images/; expected a YOLO segmentation data set")
     for index, path in enumerate(paths):
-        frame, _ = read_frame(path, index)
+        image, _ = read_picture(path)
+        frame = Frame(index, float(index), image)
         label = (folder / "labels" / path.relative_to(folder / "images")).with_suffix(".txt")
         yield frame, read_labels(label, frame.shape, classes)
 

@@ -16,7 +16,7 @@ HOMES = {
     "ultralytics": {"segment/train.py", "segment/export.py"},
     "openvino": {"segment/runtime.py", "tracker/doctor.py"},
     "onnxruntime": {"segment/runtime.py", "tracker/doctor.py"},
-    "plotly": {"io/report.py", "io/plots.py"},
+    "plotly": {"io/page.py", "io/plots.py", "io/eval_plots.py"},
     "rsciio": {"io/vendor.py"},
     "skimage": {"segment/lines.py"},
     "tifffile": {"io/tiff.py"},

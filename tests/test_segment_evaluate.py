@@ -14,7 +14,6 @@ from insitrack.segment.evaluate import (
     curve,
     evaluate,
     labelled_pictures,
-    read_frame,
     score,
     threshold_baseline,
 )
@@ -165,9 +164,12 @@ def test_a_folder_without_pictures_is_refused(tmp_path) -> None:
 def test_pictures_are_read_at_their_native_depth(tmp_path) -> None:
     import tifffile
 
-    tifffile.imwrite(tmp_path / "deep.tif", np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000)
-    frame, nm_per_px = read_frame(tmp_path / "deep.tif", nm_per_px=0.5)
-    assert (frame.image.dtype, int(frame.image.max()), frame.shape, nm_per_px) == (np.uint16, 47_000, (6, 8), 0.5)
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    tifffile.imwrite(tmp_path / "images" / "deep.tif", np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000)
+    (tmp_path / "labels" / "deep.txt").write_text("0 0.25 0.1 0.8 0.1 0.8 0.9\n")
+    ((frame, truth),) = labelled_pictures(tmp_path)
+    assert (frame.image.dtype, int(frame.image.max()), frame.shape, len(truth)) == (np.uint16, 47_000, (6, 8), 1)
 
 
 def test_a_segmenter_is_told_where_the_overlay_is() -> None:

@@ -16,6 +16,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track movie.mp4 --nm-per-px 0.37 --thickness-nm 100 --material fecral --dose-rate 1e-3
   track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
+  track eval LABELS --model loops                      scores of a model on labelled pictures
   track doctor                                         what is installed, and a self-test
 """
 
@@ -32,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given and given[0] == "synth":
             return _synth(_synth_parser().parse_args(given[1:]))
+        if given and given[0] == "eval":
+            from insitrack.tracker import eval_command
+
+            return eval_command.run(eval_command.make_parser(_Parser).parse_args(given[1:]), given)
         if given and given[0] == "doctor":
             _doctor_parser().parse_args(given[1:])
             from insitrack.tracker.doctor import doctor
