@@ -52,8 +52,15 @@ class View:
         >>> View(scale=0.5, inverted=True).picture(np.array([[9, 9, 200, 200]] * 4, np.uint8)).tolist()
         [[255, 0], [255, 0]]
         """
-        grey = resampled(stretch_to_8_bit(image, field), self.scale)
+        grey = self.resampled(stretch_to_8_bit(image, field))
         return np.asarray(cv2.bitwise_not(grey), np.uint8) if self.inverted else grey
+
+    def resampled(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Shrink or magnify a picture; at scale 1 it is returned as it is."""
+        if self.scale == 1.0:
+            return grey
+        smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(grey, None, fx=self.scale, fy=self.scale, interpolation=smooth), np.uint8)
 
     def shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Height and width of what the network sees of a frame of that height and width."""
@@ -64,14 +71,6 @@ def middle(shape: tuple[int, int], most: tuple[int, int]) -> tuple[slice, slice]
     """Rows and columns of the middle of a frame, no more of them than `most`."""
     rows, columns = (slice(max(0, side - size) // 2, max(0, side - size) // 2 + min(side, size)) for side, size in zip(shape, most, strict=True))
     return rows, columns
-
-
-def resampled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """Shrink or magnify a picture; 1 returns it as it is."""
-    if scale == 1.0:
-        return grey
-    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=smooth), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +101,19 @@ def trials(grey: NDArray[np.uint8], scales: Sequence[float], shape: tuple[int, i
     shape : tuple of int
         Height and width of the canvases, px.
 
+    Raises
+    ------
+    ValueError
+        If it does not.
+
     Examples
     --------
     >>> [[scale for scale, _, _ in trial.placed] for trial in trials(np.zeros((640, 640), np.uint8), SCALES, (640, 640))]
     [[1.0], [0.71, 0.25], [0.5, 0.35]]
     """
-    waiting = [(scale, resampled(grey, scale)) for scale in sorted(scales, reverse=True)]
+    if any(side > limit for side, limit in zip(View(max(scales)).shape((grey.shape[0], grey.shape[1])), shape, strict=True)):
+        raise ValueError(f"{grey.shape} at scale {max(scales)} does not fit a canvas of {shape}")
+    waiting = [(scale, View(scale).resampled(grey)) for scale in sorted(scales, reverse=True)]
     while waiting:
         canvas = np.full(shape, _GREY, np.uint8)
         placed, left, column = [], [], 0
@@ -147,6 +153,9 @@ class ViewFinder:
         self._scale, self._contrast = scale, contrast
         self.scales: tuple[float, ...] = SCALES if isinstance(scale, str) else (scale,)
         self.frames = 0
+        self.trial_inverted = contrast == "bright"
+        """Frames are tried as negatives."""
+        self._polarity_scale: float | None = None  # the scale at which polarity was judged, once that is done
         self._sure = dict.fromkeys(self.scales, 0.0)
         self._bright = dict.fromkeys(self.scales, 0.0)
         self._weight = dict.fromkeys(self.scales, 0.0)
@@ -156,10 +165,13 @@ class ViewFinder:
         """Nothing is to be found out."""
         return not isinstance(self._scale, str) and self._contrast != "auto"
 
-    @property
-    def trial_inverted(self) -> bool:
-        """Whether frames are tried as negatives."""
-        return self._contrast == "bright"
+    def passes(self) -> Iterator[None]:
+        """Go once through the first frames, and again with negatives if they proved bright and the scale is asked for."""
+        yield
+        if self.view.inverted and not self.trial_inverted and isinstance(self._scale, str):
+            self.trial_inverted = True
+            self._polarity_scale, self._sure = self._best_scale(), dict.fromkeys(self.scales, 0.0)
+            yield
 
     def weigh(self, grey: NDArray[np.uint8], found: dict[float, Detections]) -> None:
         """Take what was found in one frame.
@@ -171,18 +183,21 @@ class ViewFinder:
         found : dict of float to Detections
             Detections at each scale, in px of that frame, confident or not.
         """
-        self.frames += 1
         for scale, detections in found.items():
             self._sure[scale] += float((detections.scores.astype(np.float64) ** 3).sum())
+        if self._polarity_scale is not None:
+            return
+        self.frames += 1
+        for scale, detections in found.items():
             self._weight[scale] += float(detections.scores.sum())
             self._bright[scale] += float(detections.scores[_brighter(grey, detections)].sum())
 
     @property
     def view(self) -> View:
         """The verdict so far; scale 1 and dark defects where there is doubt."""
-        scale = self._best_scale()
-        bright = self._bright[scale] > _BRIGHT_SHARE * self._weight[scale] and self._weight[scale] >= _LEAST_WEIGHT
-        return View(scale, bright if self._contrast == "auto" else self._contrast == "bright")
+        judged = self._polarity_scale or self._best_scale()
+        bright = self._bright[judged] > _BRIGHT_SHARE * self._weight[judged] and self._weight[judged] >= _LEAST_WEIGHT
+        return View(self._best_scale(), bright if self._contrast == "auto" else self._contrast == "bright")
 
     def _best_scale(self) -> float:
         if not isinstance(self._scale, str):
@@ -202,8 +217,8 @@ class ViewFinder:
         if self.frames and isinstance(self._scale, str):
             facts["sum_of_cubed_scores"] = {f"{scale:g}": round(self._sure[scale], 3) for scale in self.scales}
         if self.frames and self._contrast == "auto":
-            weight = self._weight[view.scale]
-            facts["bright_share"] = round(self._bright[view.scale] / weight, 3) if weight else None
+            judged = self._polarity_scale or view.scale
+            facts["bright_share"] = round(self._bright[judged] / self._weight[judged], 3) if self._weight[judged] else None
         return facts
 
 

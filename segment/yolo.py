@@ -15,7 +15,7 @@ from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig
 from insitrack.segment.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps
 from insitrack.segment.preprocess import stretch_to_8_bit
-from insitrack.segment.runtime import Grey8, Outputs, load_network
+from insitrack.segment.runtime import Grey8, Network, Outputs, load_network
 from insitrack.segment.tiles import Tile, stitch, tiles
 from insitrack.segment.view import LOOK_FRAMES, SURE, View, ViewFinder, middle, trials
 
@@ -32,6 +32,8 @@ class YoloSegmenter:
         The model and its classes.
     config : SegmentConfig
         Thresholds and runtime.
+    network : Network, optional
+        The network itself, where it is not to be loaded from the file that the card names.
 
     Raises
     ------
@@ -39,11 +41,11 @@ class YoloSegmenter:
         If the file is not a YOLO-seg network with the classes of its card.
     """
 
-    def __init__(self, model: ModelCard, config: SegmentConfig) -> None:
+    def __init__(self, model: ModelCard, config: SegmentConfig, network: Network | None = None) -> None:
         self.model, self.config = model, config
         self.class_names = model.classes  # not all that exist: a class that this model cannot see has no count, not a count of 0
         self._least_logit = float(model.facts.get("mask_logit", 0.0))
-        self._network = load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
+        self._network = network or load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
         self._finder = ViewFinder(config.scale, config.contrast)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
@@ -63,9 +65,10 @@ class YoloSegmenter:
             held = _first(rest)
             if not held:
                 return
-            for frame, field, _ in held:
-                if frame is not None and (field is None or field.any()) and frame.image.min() < frame.image.max():
-                    self._try(frame, field)
+            for _ in finder.passes():
+                for frame, field, _ in held:
+                    if frame is not None and (field is None or field.any()) and frame.image.min() < frame.image.max():
+                        self._try(frame, field)
             yield from self._run(chain(held, rest) if finder.frames else held, finder.view)
         yield from self._run(rest, finder.view)
 
