@@ -37,6 +37,8 @@ class Measures:
         Size by the definition of its class, nm; NaN where the scale is unknown.
     area_nm2 : ndarray of float64, shape (N,)
         Area, nm^2; NaN where the scale is unknown.
+    line_length_nm : ndarray of float64, shape (N,)
+        Length of a line dislocation along its middle, nm; NaN for every other class and where the scale is unknown. Left out: all NaN.
     """
 
     x_px: Floats
@@ -48,6 +50,11 @@ class Measures:
     on_edge: Bools
     size_nm: Floats
     area_nm2: Floats
+    line_length_nm: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if len(self.line_length_nm) != len(self.x_px):
+            object.__setattr__(self, "line_length_nm", np.full(len(self.x_px), NAN))
 
     def __len__(self) -> int:
         return len(self.x_px)
@@ -95,6 +102,10 @@ class SeriesRow:
     hardening_quadrature_mpa: float
     hardening_quadrature_mpa_lo: float
     hardening_quadrature_mpa_hi: float
+    line_length_nm: float = NAN
+    line_density_per_m2: float = NAN
+    line_density_per_m2_lo: float = NAN
+    line_density_per_m2_hi: float = NAN
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,7 @@ TRACKS = Table(
         _float("size_nm", "nm", "size by the definition of its class", "%.4f"),
         _float("area_nm2", "nm^2", "area of the mask", "%.4f"),
         _flag("observed", "0 where the defect was not seen in this frame but is alive in a gap"),
+        _float("line_length_nm", "nm", "length of a line dislocation along its middle; empty for other classes", "%.4f"),
     ),
 )
 
@@ -197,6 +198,8 @@ _SERIES_MEANING = {
     "size_hi_nm": ("nm", "upper end of the same interval", "%.4f"),
     "hardening_linear_mpa": ("MPa", "hardening, contributions of the classes added", "%.4f"),
     "hardening_quadrature_mpa": ("MPa", "hardening, root of the sum of squared contributions", "%.4f"),
+    "line_length_nm": ("nm", "length of all line dislocations in view; empty for other classes", "%.4f"),
+    "line_density_per_m2": ("m^-2", "line length per volume, with the factor 4/pi unless series.line_four_over_pi is false", "%.6g"),
 }
 
 

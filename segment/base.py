@@ -19,6 +19,7 @@ Tag = TypeVar("Tag")
 SEGMENTERS: dict[str, str] = {
     "yolo-seg": "insitrack.segment.yolo:YoloSegmenter",
     "torchvision": "insitrack.segment.maskrcnn:TorchvisionSegmenter",
+    "semantic": "insitrack.segment.semantic:SemanticSegmenter",
 }
 """Class that runs each kind of network, by the `kind` of its card; imported when it is asked for, made with (ModelCard, SegmentConfig)."""
 CHECKPOINT_PREFIX = "maskrcnn:"

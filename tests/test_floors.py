@@ -18,7 +18,7 @@ HOMES = {
     "onnxruntime": {"segment/runtime.py", "tracker/doctor.py"},
     "plotly": {"io/page.py", "io/plots.py", "io/eval_plots.py"},
     "rsciio": {"io/vendor.py"},
-    "skimage": {"segment/lines.py"},
+    "skimage": {"segment/line_graph.py"},
     "tifffile": {"io/tiff.py"},
     "torchvision": {"segment/maskrcnn_network.py", "segment/maskrcnn_train.py"},
 }

@@ -18,6 +18,8 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration
 from insitrack.io.results import Bools, Floats, Measures
+from insitrack.segment.lines import line_length_px
+from insitrack.tracker.materials import LINE_CLASSES
 from insitrack.tracker.shape import corner_radii
 
 SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs"]
@@ -148,7 +150,18 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     major, minor, angle = _ellipse(xx, yy, xy)
     size_px = _sizes_px(detections, config, runs, area, major, minor)
     nm = calibration.nm_per_px if calibration.nm_per_px is not None else np.nan
-    return Measures(x_px, y_px, area, major, minor, angle, _on_edge(runs, detections, calibration.field), size_px * nm, area * nm**2)
+    return Measures(
+        x_px,
+        y_px,
+        area,
+        major,
+        minor,
+        angle,
+        _on_edge(runs, detections, calibration.field),
+        size_px * nm,
+        area * nm**2,
+        _line_lengths_px(detections) * nm,
+    )
 
 
 def _runs(masks: Masks) -> _Runs:
@@ -209,6 +222,14 @@ def _sizes_px(detections: Detections, config: MeasureConfig, runs: _Runs, area: 
         long = np.isin(np.array(detections.class_names)[detections.labels[published] - 1], JACOBS_LOOPS)
         size[published] = np.where(long, 2 * r_max, 2 * np.sqrt(r_min * r_max))
     return size
+
+
+def _line_lengths_px(detections: Detections) -> Floats:
+    """Length of each line dislocation along its middle, px; NaN for everything else."""
+    out = np.full(len(detections), np.nan)
+    for row in np.flatnonzero(np.isin(detections.names(), LINE_CLASSES)).tolist():
+        out[row] = line_length_px(detections.masks.crop(row))
+    return out
 
 
 def _feret_max(runs: _Runs, wanted: Bools) -> Floats:

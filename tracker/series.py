@@ -17,6 +17,7 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration, MissingFrame
 from insitrack.io.results import NAN, Bools, Floats, Measures, SeriesRow
+from insitrack.segment.line_length import line_density_per_m2
 from insitrack.tracker.hardening import Material, dispersed_barrier, linear, quadrature
 from insitrack.tracker.materials import LINE_CLASSES, material_names
 
@@ -42,6 +43,8 @@ class SeriesConfig:
         Relative spread of sizes within a class of which fewer than five defects were measured; enters the hardening interval only.
     overlap_warning : float
         Fraction of defects lost behind others above which a warning is given.
+    line_four_over_pi : bool
+        Multiply the line density by 4/pi, for lines of all directions in space; without it for lines in the plane of the foil.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class SeriesConfig:
     thickness_sd_relative: float = 0.10
     size_sd_relative: float = 0.40
     overlap_warning: float = 0.10
+    line_four_over_pi: bool = True
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -132,9 +136,9 @@ class SeriesMeter:
     Notes
     -----
     Defects at the border count, but their size does not: only a part of them is in view. ``all`` counts every defect; its size
-    leaves out line dislocations, which have a length. Hardening sums dispersed obstacles only: line dislocations are left out, and
-    so are classes without a barrier strength, so that the total is a lower bound; `warnings` names them. Where nothing of what is
-    there has a strength, the total is empty.
+    leaves out line dislocations, which have a length: its sum over what is in view, and the line density, stand in their row and in
+    ``all``. Hardening sums dispersed obstacles only: line dislocations are left out, and so are classes without a barrier strength,
+    so that the total is a lower bound; `warnings` names them. Where nothing of what is there has a strength, the total is empty.
 
     Examples
     --------
@@ -243,12 +247,13 @@ class SeriesMeter:
             *(sizes.mean, sizes.sd, np.maximum(sizes.mean - half, 0), sizes.mean + half),
             *straight,
             *squared,
+            *self._line_density(n, counted, place, measures, field_nm2),
         ]
         return self._table(frame_index, t_s, columns)
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""
-        return self._table(frame.index, frame.t_s, [np.full(len(self.class_names) + 1, NAN)] * 23)
+        return self._table(frame.index, frame.t_s, [np.full(len(self.class_names) + 1, NAN)] * 27)
 
     @property
     def warnings(self) -> list[str]:
@@ -327,6 +332,24 @@ class SeriesMeter:
         common = Z_95 * common_rel * n
         low, high = n - np.hypot(n - counted[0], common), n + np.hypot(counted[1] - n, common)
         return n / extent, np.maximum(low, 0) / extent, high / extent
+
+    def _line_density(self, n: Ints, counted: Floats, place: Ints, measures: Measures, field_nm2: float) -> tuple[Floats, Floats, Floats, Floats]:
+        """Length of line in view, nm, and its density with interval (number of lines, thickness, scale); NaN for classes that are no lines."""
+        k = len(self.class_names)
+        lines = np.append(~self._dispersed, (~self._dispersed).any())
+        count, (fewest, most) = np.where(lines, n, 0), counted
+        count[k] = count[:k].sum()
+        fewest, most = np.append(fewest[:k], poisson_interval(int(count[k]))[0]), np.append(most[:k], poisson_interval(int(count[k]))[1])
+        mine = ~self._dispersed[place]
+        length = np.bincount(place[mine], weights=measures.line_length_nm[mine], minlength=k)
+        length = np.where(lines, np.append(length, length.sum()), NAN)
+        length = length if np.isfinite(self._nm_per_px) else np.full(k + 1, NAN)
+        density = line_density_per_m2(length, field_nm2, self._thickness_nm, four_over_pi=self.config.line_four_over_pi)
+        common, some = Z_95 * math.hypot(self._thickness_rel, self._scale_rel), np.maximum(count, 1)
+        low = density * np.maximum(1 - np.hypot((count - fewest) / some, common), 0)
+        high = density * (1 + np.hypot((most - count) / some, common))
+        high[count == 0] = NAN  # how long an unseen line would be is not known
+        return length, density, low, high
 
     def _hardening(self, n: Ints, counted: Floats, per_m3: Floats, sizes: _Sizes) -> tuple[_Interval, _Interval]:
         """Contribution of each class, then the linear total and the total in quadrature, MPa, each with its interval."""
