@@ -109,7 +109,7 @@ def _histogram(defects: Sequence[Row], name: str, column: str, title: str, start
     for place, side in enumerate(sides):
         counts, _ = np.histogram(sides[side], bins=edges)
         figure.add_bar(
-            x=short(edges[:-1] + step * (0.08 + 0.42 * place)),
+            x=short(np.asarray(edges[:-1] + step * (0.08 + 0.42 * place), np.float64)),
             y=counts,
             offset=0,
             width=step * 0.42,

@@ -320,16 +320,13 @@ def _histograms(defects: Sequence[Row], classes: Sequence[Row], unit: str) -> li
 
 def _maps(pictures: Sequence[Row], maps: Mapping[str, Path]) -> list[str]:
     """Worst and best pictures by find F1."""
-    ranked = sorted((row for row in pictures if row["picture"] in maps and row["find_f1"] is not None), key=lambda row: float(row["find_f1"]))
+    named = [(f"{row['split']}_{row['picture']}" if row.get("split") else str(row["picture"]), row["find_f1"]) for row in pictures]
+    ranked = sorted(((name, f1) for name, f1 in named if name in maps and f1 is not None), key=lambda pair: float(pair[1]))
     chosen = ranked if len(ranked) <= MOST_MAPS else ranked[: MOST_MAPS // 2] + ranked[-(MOST_MAPS // 2) :]
     if not chosen:
         return []
     words = "turquoise: found and true; black: neither; red: found only; yellow: true only (colours of DefectNet)"
-    blocks = [
-        picture_block(maps[name].read_bytes(), f"pixels right and wrong, {name}", f"{safe(name)}, F1 {row['find_f1']:.2f}")
-        for row in chosen
-        for name in (row["picture"],)
-    ]
+    blocks = [picture_block(maps[name].read_bytes(), f"pixels right and wrong, {name}", f"{safe(name)}, F1 {f1:.2f}") for name, f1 in chosen]
     return [_heading("Pixels right and wrong"), f'<p class="facts">{words}; all pictures in {MAPS}/</p><div class="two">{"".join(blocks)}</div>']
 
 

@@ -173,8 +173,8 @@ def confusion(
         rows, columns = pairs(picture.iou, least_iou, method)
         true, found = (np.array([names.index(name) for name in part.names()], np.int64) for part in (picture.true, picture.found))
         np.add.at(counts, (true[columns], found[rows]), 1)
-        np.add.at(counts, (np.delete(true, columns), k), 1)
-        np.add.at(counts, (k, np.delete(found, rows)), 1)
+        counts[:k, k] += np.bincount(np.delete(true, columns), minlength=k)
+        counts[k, :k] += np.bincount(np.delete(found, rows), minlength=k)
     return Confusion(names, counts)
 
 

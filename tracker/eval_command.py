@@ -72,8 +72,8 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, given: Sequence[str]) -> int:
     """Do it; return the exit status."""
     job = _Job(options, list(given))
-    job.make_folder()
     if options.splits_only:
+        job.make_folder()
         job.write_splits()
         print(f"{len(job.splits)} splits: {job.folder / 'splits.json'}")
         return 0
@@ -92,7 +92,7 @@ class _Job:
     def __init__(self, options: argparse.Namespace, given: list[str]) -> None:
         from insitrack.segment.crossval import leave_out_groups, read_table, splits_from
         from insitrack.segment.labels import parse_classes, read_labelled
-        from insitrack.tracker.evaluation import EvalSettings, check_names, parse_merge
+        from insitrack.tracker.evaluation import EvalSettings, parse_merge, told_apart
         from insitrack.tracker.materials import load_material
         from insitrack.tracker.run import check_folder
 
@@ -112,9 +112,8 @@ class _Job:
         self.material = None if material is None else load_material(material)
         self.folder = Path(options.out or (Path(options.labels).resolve().stem or "labels") + "_eval")
         check_folder(self.folder, options.overwrite)
-        self.labels: Labels = read_labelled(Path(options.labels), parse_classes(options.classes))
-        if options.table or options.predictions:
-            check_names(self.labels)
+        labels = read_labelled(Path(options.labels), parse_classes(options.classes))
+        self.labels: Labels = told_apart(labels, by_name=bool(options.table or options.predictions))
         self.table = read_table(Path(options.table)) if options.table else {}
         self.found_by = str(options.predictions or self.config.model)
         self.per_split = "{split}" in self.found_by
@@ -156,12 +155,16 @@ class _Job:
 
         evaluation, maps = Evaluation(self.settings), dict[str, Path]()
         rounds = [(split.name, self.labels.chosen(split.test)) for split in self.splits] if self.per_split else [("", self.labels)]
-        for split, labels in rounds:
+        first = self._looked(rounds[0][1], rounds[0][0])  # a model that does not load leaves an earlier evaluation as it was
+        self.make_folder()
 
-            def draw(name: str, found: Any, true: Any) -> None:
-                maps[name] = write_map(self.folder, name, comparison_map(found, true))
+        for i, (split, labels) in enumerate(rounds):
 
-            for looked in self._looked(labels, split):
+            def draw(name: str, found: Any, true: Any, split: str = split) -> None:
+                key = f"{split}_{name}" if split else name
+                maps[key] = write_map(self.folder, key, comparison_map(found, true))
+
+            for looked in first if i == 0 else self._looked(labels, split):
                 self._take(evaluation, looked, split, draw)
         tables = make_tables(evaluation, self.material, [(split, *self._n_labels(split)) for split in self.splits])
         if "splits" in tables:

@@ -47,7 +47,7 @@ def make_tables(evaluation: Evaluation, material: Material | None, splits: Seque
     counts = _confusion(pictures, settings, classes)
     if settings.recall_only:
         by_picture = [_named(picture) | _only(_confusion([picture], settings, classes).scores()) for picture in pictures]
-        curves = [{"iou": row["iou"]} | _only(row) for row in curve(compared, method=settings.matching)]
+        curves = [_only(row, "iou") for row in curve(compared, method=settings.matching)]
         recalled = [_recall_of(counts, name) for name in classes if counts.counts[counts.classes.index(name)].sum()]
         return {"pooled": [_only(counts.scores())], "classes": recalled, "pictures": by_picture, "curve": curves}
     tables: Tables = {
@@ -111,7 +111,7 @@ def _picture_row(picture: Picture, settings: EvalSettings, unit: Unit, material:
     row = _named(picture) | {"width_px": width, "height_px": height, "field_share": picture.field_px / (height * width)}
     row |= {"nm_per_px": picture.nm_per_px, "thickness_nm": picture.thickness_nm}
     row |= _confusion([picture], settings, classes_of([compared])).scores()
-    return row | with_unit(properties([picture], None, unit), unit) | hardening([picture], material)
+    return row | with_unit(properties([picture], None, unit), unit) | dict(hardening([picture], material))
 
 
 def _split_row(pictures: Sequence[Picture], settings: EvalSettings, material: Material | None, split: Split, n_train: int, n_test: int) -> Row:
@@ -201,11 +201,12 @@ def _confusion(pictures: Sequence[Picture], settings: EvalSettings, classes: tup
 
 
 def _named(picture: Picture) -> Row:
-    return {"picture": picture.name} | ({"split": picture.split} if picture.split else {})
+    row: Row = {"picture": picture.name}
+    return row | ({"split": picture.split} if picture.split else {})
 
 
-def _only(scores: Mapping[str, float]) -> Row:
-    return {name: scores[name] for name in _RECALL}
+def _only(scores: Mapping[str, float], *more: str) -> Row:
+    return {name: scores[name] for name in (*more, *_RECALL)}
 
 
 def _recall_of(counts: Confusion, name: str) -> Row:
@@ -214,8 +215,8 @@ def _recall_of(counts: Confusion, name: str) -> Row:
     return {"defect_class": name, "n_true": n_true, "n_matched": n_matched, "find_recall": n_matched / n_true if n_true else NAN}
 
 
-def _scores(counts: PixelCounts | None) -> dict[str, float]:
-    return {} if counts is None else counts.scores()
+def _scores(counts: PixelCounts | None) -> Row:
+    return {} if counts is None else dict(counts.scores())
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from insitrack.tracker.parity import Picture, Sizes, look_at
 
 Looked = tuple[LabelledPicture, BoolImage | None, Detections]
 Comparison = Callable[[str, Detections, Detections], None]
-Fact = TypeVar("Fact")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,18 +208,28 @@ def value_of(row: Mapping[str, str], column: str, name: str) -> float | None:
     return value
 
 
-def check_names(labels: Labels) -> None:
-    """Refuse pictures of the same name where they are told apart by name.
+def told_apart(labels: Labels, *, by_name: bool) -> Labels:
+    """Give pictures of the same name the name of their folder, or a number, in front.
+
+    Parameters
+    ----------
+    labels : Labels
+        Labelled pictures.
+    by_name : bool
+        Whether predictions or a table speak of the pictures by name: then the same name twice is refused.
 
     Raises
     ------
     SettingsError
-        If two have the same.
+        If two have the same name and are spoken of by it.
     """
-    repeated = _repeated(labels.names)
-    if repeated:
+    counts = Counter(labels.names)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if not repeated:
+        return labels
+    if by_name:
         raise SettingsError(f"two labelled pictures are named {repeated[0]!r}; predictions and tables go by name: give one folder, or rename")
-
-
-def _repeated(names: Sequence[Fact]) -> list[Fact]:
-    return [name for i, name in enumerate(names) if name in names[:i]]
+    names = [name if counts[name] == 1 else f"{sheet.picture.parent.name}_{name}" for name, sheet in zip(labels.names, labels.sheets, strict=True)]
+    if len(set(names)) < len(names):
+        names = [f"{i:04d}_{name}" for i, name in enumerate(names)]
+    return dataclasses.replace(labels, names=tuple(names))

@@ -224,7 +224,7 @@ def hardening(pictures: Sequence[Picture], material: Material | None) -> dict[st
         `hardening_linear_true_mpa`, `..._found_mpa`, `..._error_mpa` (found - true), and the same for `quadrature`; NaN where scale,
         thickness or material is unknown.
     """
-    row = {}
+    row: dict[str, float] = {}
     volume_m3 = sum(picture.field_px * picture.nm_per_px**2 * picture.thickness_nm for picture in pictures) * 1e-27
     for side in SIDES:
         totals = (NAN, NAN) if material is None or not volume_m3 > 0 else _totals(pictures, side, material, volume_m3)
