@@ -87,7 +87,7 @@ class Camera:
 
     def _kernels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Blur of the noise along and across the scan lines, such that its variance stays."""
-        along, across = self.noise_blur_px * self.streak + 0.3 * (self.streak - 1), self.noise_blur_px
+        along, across = self.noise_blur_px * self.streak + 0.5 * (self.streak - 1), self.noise_blur_px
         out = []
         for sd in (along, across):
             kernel = np.ones((1, 1)) if sd < 0.35 else cv2.getGaussianKernel(2 * int(3 * sd + 0.5) + 1, sd)
