@@ -165,12 +165,12 @@ def test_merged_classes_are_one_class_on_both_sides(labels: Path, stub: type[Stu
 def test_pictures_of_one_name_are_told_apart_by_their_folder(labels: Path, stub: type[Stub], tmp_path: Path) -> None:
     data = tmp_path / "yolo"
     for part in ("train", "val"):
-        (data / "images" / part).mkdir(parents=True)
-        (data / "labels" / part).mkdir(parents=True)
-        (data / "images" / part / "one.png").write_bytes((labels / "one.png").read_bytes())
-        (data / "labels" / part / "one.txt").write_text("0 0.16 0.16 0.25 0.16 0.25 0.25 0.16 0.25\n", encoding="utf-8")
+        (data / part / "images").mkdir(parents=True)
+        (data / part / "labels").mkdir(parents=True)
+        (data / part / "images" / "one.png").write_bytes((labels / "one.png").read_bytes())
+        (data / part / "labels" / "one.txt").write_text("0 0.16 0.16 0.25 0.16 0.25 0.25 0.16 0.25\n", encoding="utf-8")
     assert main(["eval", str(data), "--classes", "0=black_dot", "--out", str(tmp_path / "out")]) == 0
-    assert [row["picture"] for row in rows(tmp_path / "out" / "pictures.csv")] == ["train_one", "val_one"]
+    assert [row["picture"] for row in rows(tmp_path / "out" / "pictures.csv")] == ["0000_images_one", "0001_images_one"]
     assert main(["eval", str(data), "--classes", "0=black_dot", "--predictions", "x.json", "--out", str(tmp_path / "other")]) == 2
 
 
