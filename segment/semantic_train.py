@@ -54,6 +54,8 @@ class SemanticTrainSettings:
         Share of pictures shown as their negative.
     threads : int
         Processor threads.
+    steps_per_round : int
+        Steps between two looks at the clock.
     seed : int
         Of everything random.
     """
@@ -67,6 +69,7 @@ class SemanticTrainSettings:
     average: float = 0.997
     inverted: float = 0.15
     threads: int = 1
+    steps_per_round: int = 50
     seed: int = 0
 
 
@@ -226,13 +229,13 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
     run = _Training(folder, chosen)
     if resume:
         run.load()
-    saved = 0.0
+    saved = run.spent_s
     while run.spent_s < 3600 * chosen.hours:
         started = time.monotonic()
         rng = np.random.default_rng([chosen.seed, run.step])
         known = list_examples(data, "train")
         losses = []
-        for _ in range(50):
+        for _ in range(chosen.steps_per_round):
             picked = [known[i] for i in rng.integers(len(known), size=chosen.batch)]
             losses.append(run.learn([crop_example(paths, rng, chosen.image_px, chosen.inverted) for paths in picked]))
         run.spent_s += time.monotonic() - started
@@ -257,7 +260,7 @@ def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
         log.write(json.dumps(facts) + "\n")
     print(facts, flush=True)
     rows = [_triple(image, true, said_here) for (image, _), true, said_here in zip(pictures[:8], truth.numpy() > 0, said.numpy(), strict=False)]
-    cv2.imwrite(str(run.folder / "predictions.png"), np.vstack([np.hstack(rows[i : i + 2]) for i in range(0, len(rows) - 1, 2)]))
+    cv2.imwrite(str(run.folder / "predictions.png"), np.vstack(rows))
 
 
 def _triple(image: Bytes, true: Any, said: Any) -> Bytes:
