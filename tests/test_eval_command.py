@@ -139,7 +139,7 @@ def test_predictions_of_mask_rcnn_are_read_by_name(labels: Path, tmp_path: Path)
 def test_incomplete_labels_give_recall_and_nothing_else(labels: Path, stub: type[Stub], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(labels), "--classes", "black_dot=ignore", "--recall-only", "--overlap", "box", "--out", str(tmp_path / "out")]) == 0
     assert "3 labelled defects, recall 1.000" in capsys.readouterr().out
-    assert set(rows(tmp_path / "out" / "pooled.csv")[0]) == {"n_true", "n_matched", "find_recall"}
+    assert set(rows(tmp_path / "out" / "pooled.csv")[0]) == {"n_true", "n_found", "n_matched", "find_recall"}
     assert not (tmp_path / "out" / "maps").exists()
     assert "precision" not in (tmp_path / "out" / "eval.html").read_text(encoding="utf-8").split("</script></head>")[1]
 

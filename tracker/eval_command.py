@@ -55,7 +55,7 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--matching", choices=("hungarian", "greedy"), default="hungarian", help="how pairs are made (default: hungarian)")
     add("--sizes", choices=("track", "jacobs"), default="track", help="definitions of size: of track, or the published ones with border defects")
     add("--merge", default="", metavar="OLD=NEW,...", help="rename classes on both sides, for example loop_111=loop,loop_100=loop")
-    add("--recall-only", action="store_true", help="the labels are not complete: give recall and nothing else")
+    add("--recall-only", action="store_true", help="the labels are not complete: give recall, and how many detections it took")
     add("--nm-per-px", type=float, metavar="NM", help="width of a pixel (default: column nm_per_px of --table, or what the file says)")
     add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for hardening (or column thickness_nm of --table)")
     add("--material", metavar="NAME", help="material constants, for hardening")

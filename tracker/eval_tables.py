@@ -20,7 +20,7 @@ Tables = dict[str, list[Row]]
 SUMMARISED = ("n", "density", "size", "heywood", "area")
 """Properties whose errors are averaged over pictures."""
 SPLIT_SCORES = ("find_f1", "type_f1_pairs", "type_f1_strict", "ap", "size_error_by_class", "density_error_by_class")
-_RECALL = ("n_true", "n_matched", "find_recall")
+_RECALL = ("n_true", "n_found", "n_matched", "find_recall")  # a recall means little without the number of detections that it took
 
 
 def make_tables(evaluation: Evaluation, material: Material | None, splits: Sequence[tuple[Split, int, int]] = ()) -> Tables:
