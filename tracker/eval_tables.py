@@ -173,8 +173,8 @@ def with_unit(row: Mapping[str, float], unit: Unit) -> Row:
 
     Examples
     --------
-    >>> with_unit({"size_true": 8.2, "size_error": 0.1, "density_true": 3e14, "area_mae": 1.0}, "nm")
-    {'size_true_nm': 8.2, 'size_error': 0.1, 'density_true_per_m2': 3e+14, 'area_mae_nm2': 1.0}
+    >>> with_unit({"size_true": 8.2, "size_error": 0.1, "density_true": 3e16, "area_mae": 1.0}, "nm")
+    {'size_true_nm': 8.2, 'size_error': 0.1, 'density_true_per_m2': 3e+16, 'area_mae_nm2': 1.0}
     """
     units = {"size": unit, "area": f"{unit}2", "density": "per_m2" if unit == "nm" else "per_px2"}
     out: Row = {}
