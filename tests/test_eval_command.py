@@ -157,9 +157,10 @@ def test_each_split_may_have_its_own_model(labels: Path, stub: type[Stub], tmp_p
     assert "Learning curve" in (out / "eval.html").read_text(encoding="utf-8")
 
 
-def test_merged_classes_are_one_class_on_both_sides(labels: Path, stub: type[Stub], tmp_path: Path) -> None:
+def test_merged_classes_are_one_class_on_both_sides(labels: Path, stub: type[Stub], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(labels), "--merge", "black_dot=loop,loop_111=loop", "--out", str(tmp_path / "out")]) == 0
     assert [row["defect_class"] for row in rows(tmp_path / "out" / "classes.csv")] == ["loop"]
+    assert "one class only, loop" in capsys.readouterr().err
 
 
 def test_pictures_of_one_name_are_told_apart_by_their_folder(labels: Path, stub: type[Stub], tmp_path: Path) -> None:

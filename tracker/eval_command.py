@@ -231,6 +231,8 @@ class _Job:
             lines.append(
                 f"no class is both labelled ({', '.join(sorted(true))}) and found ({', '.join(sorted(found))}); give --merge to compare types"
             )
+        if len(true | found) == 1 and not self.settings.recall_only:
+            lines.append(f"there is one class only, {', '.join(true | found)}: type scores say nothing")
         if evaluation.n_boxes and self.settings.overlap == "mask":
             lines.append(f"{evaluation.n_boxes} of {evaluation.n_labels} labels are boxes without outlines; compare boxes with --overlap box")
         if tables["pooled"][0]["n_true"] == 0:
