@@ -159,9 +159,9 @@ def _pairs(ends: Sequence[_End], settings: LineSettings, width_px: float) -> dic
                 offers.append((turn + (0.0 if a.node > 0 else np.pi + distance), i, j))
     out: dict[tuple[int, int], tuple[int, int]] = {}
     for _, i, j in sorted(offers):
-        a, b = (ends[i].arm, ends[i].side), (ends[j].arm, ends[j].side)
-        if a not in out and b not in out:
-            out[a], out[b] = b, a
+        one, other = (ends[i].arm, ends[i].side), (ends[j].arm, ends[j].side)
+        if one not in out and other not in out:
+            out[one], out[other] = other, one
     return out
 
 

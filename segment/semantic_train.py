@@ -28,6 +28,7 @@ STRIDE = 16
 """Sides of the network's input are multiples of this."""
 
 CHECKPOINT = "last.pt"
+_REPORT_S = 300  # wall-clock time between two checkpoints, s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ class SemanticTrainSettings:
     seed: int = 0
 
 
-class SemanticNetwork(nn.Module):
+class SemanticNetwork(nn.Module):  # type: ignore[misc]  # torch's types are left out of the check
     """A U-net that ends at half the resolution and says four sub-pixels at each place: a third of the time of a full one.
 
     Each channel has its own logit: classes do not exclude each other, because a line may cross a precipitate.
@@ -101,7 +102,7 @@ class SemanticNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (B, channels, H, W) of pictures (B, 1, H, W) in 0..1."""
-        return self.shuffle(self.head(self.decoder(self.encoder(x))))  # type: ignore[no-any-return]
+        return self.shuffle(self.head(self.decoder(self.encoder(x))))
 
 
 def pixel_loss(logits: torch.Tensor, truth: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -178,7 +179,7 @@ class _Training:
             logits = self.model(images)
         loss = pixel_loss(logits.float(), truth, counts)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimiser.step()
         self.step += 1
@@ -239,7 +240,7 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
             picked = [known[i] for i in rng.integers(len(known), size=chosen.batch)]
             losses.append(run.learn([crop_example(paths, rng, chosen.image_px, chosen.inverted) for paths in picked]))
         run.spent_s += time.monotonic() - started
-        if run.spent_s - saved > 120 or run.spent_s >= 3600 * chosen.hours:
+        if run.spent_s - saved > _REPORT_S or run.spent_s >= 3600 * chosen.hours:
             saved = run.spent_s
             _report(run, data, float(np.mean(losses)), len(known))
             run.save()
@@ -248,7 +249,7 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
 
 def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
     """Append a line to the log and draw what the network says of some pictures kept from it."""
-    held = list_examples(data, "val")[::3][:16]
+    held = list_examples(data, "val")[::3][:8]
     pictures = [crop_example(paths, np.random.default_rng(i), run.chosen.image_px, 0.0) for i, paths in enumerate(held)]
     images, truth, _ = to_tensors(pictures)
     with torch.no_grad():

@@ -341,9 +341,9 @@ class SeriesMeter:
         count[k] = count[:k].sum()
         fewest, most = np.append(fewest[:k], poisson_interval(int(count[k]))[0]), np.append(most[:k], poisson_interval(int(count[k]))[1])
         mine = ~self._dispersed[place]
-        length = np.bincount(place[mine], weights=measures.line_length_nm[mine], minlength=k)
-        length = np.where(lines, np.append(length, length.sum()), NAN)
-        length = length if np.isfinite(self._nm_per_px) else np.full(k + 1, NAN)
+        length = np.asarray(np.bincount(place[mine], weights=measures.line_length_nm[mine], minlength=k), np.float64)
+        known = lines & np.isfinite(self._nm_per_px)
+        length = np.asarray(np.where(known, np.append(length, length.sum()), NAN), np.float64)
         density = line_density_per_m2(length, field_nm2, self._thickness_nm, four_over_pi=self.config.line_four_over_pi)
         common, some = Z_95 * math.hypot(self._thickness_rel, self._scale_rel), np.maximum(count, 1)
         low = density * np.maximum(1 - np.hypot((count - fewest) / some, common), 0)
