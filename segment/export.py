@@ -223,7 +223,7 @@ def _page(card: dict[str, Any]) -> str:
             for iou, facts in scores.items():
                 lines.append(
                     f"| {pictures} | {method} | {iou.removeprefix('iou_')} | "
-                    + " | ".join(f"{facts[c]:.0f}" if c.startswith("n_") else f"{facts[c]:.3g}" for c in columns)
+                    + " | ".join("" if c not in facts else f"{facts[c]:.0f}" if c.startswith("n_") else f"{facts[c]:.3g}" for c in columns)
                     + " |"
                 )
     if card.get("known_failures"):

@@ -1,0 +1,250 @@
+"""Training labels for the on-zone FeCrAl pictures: the boxes that people drew, and a model's detections sorted by geometry.
+
+People boxed only a0/2<111> loops, and not all of them. Everything else in the pictures (dots, a0<100> loops) is found by an earlier
+model and given the type that its outline, its darkness and the crystal's axes say (physics: on [001] the <111> loops lie along two
+perpendicular axes, edge-on <100> loops at 45 degrees to them, plan-view ones are rings in a ring). These are labels of a program,
+not of people: they train, they never judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
+from insitrack.io.frames import Frame
+from insitrack.segment.base import Segmenter
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "fecral-loops-111"
+SERIES = ("0501_300kx", "2501_300kx", "5401_300kx", "K713", "grid1_roi1", "grid1_roi2", "200kV_500kx", "BF X500K", "ROI", "map", "g1_", "g2_")
+WIDTH_PX = 1024
+DETECTED_AT = (1.0, 0.6)  # scales at which the earlier model looked
+
+Grey = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """One defect: a crop of its mask, where it lies, what says so."""
+
+    mask: Bools
+    y: int
+    x: int
+    score: float = 1.0
+    boxed: bool = False
+    name: str = ""
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """y0, x0, y1, x1, px."""
+        return self.y, self.x, self.y + self.mask.shape[0], self.x + self.mask.shape[1]
+
+
+@dataclass(slots=True)
+class OnZonePicture:
+    """One picture, its people's boxes (y0, x0, y1, x1; px) and what an earlier model found."""
+
+    name: str
+    image: Grey
+    boxes: NDArray[np.float64]
+    found: list[Outline] = field(default_factory=list)
+
+    @property
+    def series(self) -> str:
+        """Series of the microscope that the picture belongs to: pictures of one series go to one side of a split."""
+        return next((series for series in SERIES if series in self.name), "map")
+
+    @property
+    def nm_per_px(self) -> float:
+        """Width of a pixel of a picture 1024 px wide, from the magnification in its name."""
+        known = {"500": 0.2832, "300kx": 0.4785, "g1_": 0.2832, "g2_": 0.2832}
+        return next((value for key, value in known.items() if key in self.name), 0.8805)
+
+
+def pictures() -> Iterator[OnZonePicture]:
+    """All pictures, reduced to 1024 px where they are wider."""
+    for path in sorted((REAL / "images").iterdir()):
+        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
+        boxes = np.loadtxt(REAL / "boxes" / f"{path.name.rsplit('.', 1)[0]}.txt").reshape(-1, 4)
+        factor = image.shape[1] / WIDTH_PX
+        if factor > 1.2:
+            size = (round(image.shape[1] / factor), round(image.shape[0] / factor))
+            image, boxes = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), boxes / factor
+        yield OnZonePicture(path.name, image, boxes)
+
+
+def detect(segment: Segmenter, image: Grey) -> list[Outline]:
+    """Return what a model finds at several scales, the surer of two that overlap."""
+    out = []
+    for scale in DETECTED_AT:
+        seen = image if scale == 1 else np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        found = segment(Frame(0, 0.0, np.ascontiguousarray(seen)))
+        for i in range(len(found)):
+            mask, (y, x) = found.masks.crop(i), found.masks.corners[i].tolist()
+            if scale != 1:
+                large = cv2.resize(np.pad(mask, 1).astype(np.float32), None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_LINEAR)
+                mask, y, x = large > 0.5, round((y - 1) / scale), round((x - 1) / scale)
+            outline = _inside(Outline(mask=mask, y=y, x=x, score=float(found.scores[i])), image.shape)
+            if outline is not None:
+                out.append(outline)
+    return _apart(sorted(out, key=lambda outline: -outline.score), 0.4)
+
+
+def axes(all_pictures: list[OnZonePicture]) -> dict[str, float]:
+    """Direction of the <111> loops of each series, degrees from x: 0 where people's boxes are long, 45 where they are square."""
+    lengths: dict[str, list[float]] = {}
+    for picture in all_pictures:
+        sides = picture.boxes[:, 2:] - picture.boxes[:, :2]
+        lengths.setdefault(picture.series, []).extend(np.abs(np.log(sides[:, 0] / sides[:, 1])).tolist())
+    return {series: 0.0 if np.median(values) > 0.2 else 45.0 for series, values in lengths.items()}
+
+
+def labels(picture: OnZonePicture, axis_deg: float) -> Detections:
+    """Labels of one picture: boxed loops and sorted detections."""
+    outlines = [outline for outline in _boxed(picture) if outline.mask.sum() >= 12]
+    darkness = {id(outline): _darkness(picture.image, outline) for outline in outlines}
+    known = [darkness[id(outline)][0] for outline in outlines if outline.boxed]
+    typical = float(np.median(known)) if len(known) >= 3 else 0.25
+    named = []
+    for outline in sorted(outlines, key=lambda outline: (not outline.boxed, -outline.score)):
+        name = "loop_111" if outline.boxed else _type(outline, darkness[id(outline)], typical, axis_deg, picture.image.shape[1])
+        if name:
+            named.append(replace(outline, mask=_hull(outline.mask), name=name))
+    return _detections(_apart(named, 0.3), picture.image.shape)
+
+
+def boxed(picture: OnZonePicture) -> Detections:
+    """Return what people boxed: <111> loops, an ellipse in each box for a mask."""
+    outlines = [_inside(_ellipse(box), picture.image.shape) for box in picture.boxes]
+    return _detections([replace(outline, name="loop_111") for outline in outlines if outline is not None], picture.image.shape)
+
+
+def _boxed(picture: OnZonePicture) -> list[Outline]:
+    """Return the detections, those marked that people boxed; an ellipse in the box where the model saw nothing."""
+    out = list(picture.found)
+    for box in picture.boxes:
+        boxes = np.array([outline.box for outline in out], np.float64).reshape(-1, 4)
+        y, x = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+        around = (boxes[:, 0] <= y) & (y <= boxes[:, 2]) & (boxes[:, 1] <= x) & (x <= boxes[:, 3])
+        overlap = np.where(around, _box_iou(boxes, box), 0.0)
+        best = int(overlap.argmax()) if len(overlap) else -1
+        if best >= 0 and overlap[best] >= 0.2 and not out[best].boxed:
+            out[best] = replace(out[best], boxed=True)
+            continue
+        margin = 0.1 * (box[2:] - box[:2])
+        ellipse = _inside(_ellipse(np.concatenate([box[:2] - margin, box[2:] + margin])), picture.image.shape)
+        if ellipse is not None:
+            out.append(ellipse)
+    return out
+
+
+def _type(outline: Outline, dark: tuple[float, float, float], typical: float, axis_deg: float, width_px: int) -> str:
+    """Type of a detection that people did not box; empty where it is too doubtful to train on."""
+    major, minor, angle = _ellipse_of(outline.mask)
+    ratio, (total, rim, core) = minor / major, dark
+    off = abs((angle - axis_deg + 45) % 90 - 45)  # 0 along a <111> axis, 45 between them
+    solid = outline.mask.sum() / max(1, _hull(outline.mask).sum())
+    cut_off = major > 20 and outline.mask.mean() > 0.86 and abs(angle % 90 - 45) > 25  # a mask as square as its box ends at the box
+    if outline.score < (0.35 if major < 10 else 0.3) or total < 0.05 or solid < 0.75 or cut_off:
+        return ""
+    if ratio > 0.78 and major > 20 and total < 0.65 * typical:
+        name = "loop_100"  # a faint ring in a ring
+    elif core < 0.72 * rim and major > 18:
+        name = "loop_111" if ratio < 0.72 and off < 22 else "loop_100"
+    elif ratio < 0.65 and major > 11:
+        name = "loop_111" if off < 20 and total < 1.15 * typical else "loop_100"
+    elif major > 0.055 * width_px:
+        name = "loop_100" if total > typical else "loop_111"
+    elif ratio < 0.76 and off < 20 and total < 1.1 * typical and major > 14:
+        name = "loop_111"
+    else:
+        name = "black_dot"
+    doubtful = major > 30 and name != "black_dot" and outline.score < 0.5 and ratio <= 0.8
+    return "" if doubtful else name
+
+
+def _darkness(image: Grey, outline: Outline) -> tuple[float, float, float]:
+    """Contrast to the surroundings of the whole defect, of its rim and of its core; 1 would be black."""
+    reach = max(4, int(0.35 * max(outline.mask.shape)))
+    y0, x0, y1, x1 = outline.box
+    top, left = max(0, y0 - reach), max(0, x0 - reach)
+    part = image[top : y1 + reach, left : x1 + reach].astype(np.float64)
+    mask = np.zeros(part.shape, np.uint8)
+    mask[y0 - top : y1 - top, x0 - left : x1 - left] = outline.mask
+    around = (cv2.dilate(mask, np.ones((2 * reach - 1,) * 2, np.uint8)) > 0) & ~(cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0)
+    ground = float(np.median(part[around])) if around.any() else float(np.median(part))
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    parts = (mask > 0, (mask > 0) & (depth <= 0.4 * depth.max()), depth > 0.55 * depth.max())
+    floor = 0.8 * float(image.min())
+    total, rim, core = ((ground - float(np.median(part[where]))) / max(ground - floor, 1.0) if where.any() else 0.0 for where in parts)
+    return total, rim, core
+
+
+def _ellipse_of(mask: Bools) -> tuple[float, float, float]:
+    """Axes, px, and direction, degrees, of the ellipse with the same second moments."""
+    y, x = np.nonzero(mask)
+    values, vectors = np.linalg.eigh(np.cov(np.stack([x, y])) if len(x) > 2 else np.eye(2))
+    minor, major = 4 * np.sqrt(np.maximum(values, 0.1))
+    return float(major), float(minor), float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])) % 180)
+
+
+def _hull(mask: Bools) -> Bools:
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    out = np.zeros(mask.shape, np.uint8)
+    cv2.fillPoly(out, [cv2.convexHull(np.vstack(contours))], 1)
+    return out.astype(bool)
+
+
+def _ellipse(box: NDArray[np.float64]) -> Outline:
+    y0, x0, y1, x1 = box.tolist()
+    rows, columns = np.mgrid[int(np.floor(y0)) : int(np.ceil(y1)), int(np.floor(x0)) : int(np.ceil(x1))]
+    mask = ((rows + 0.5 - (y0 + y1) / 2) / (y1 - y0)) ** 2 + ((columns + 0.5 - (x0 + x1) / 2) / (x1 - x0)) ** 2 <= 0.25
+    return Outline(mask=mask, y=int(np.floor(y0)), x=int(np.floor(x0)), boxed=True)
+
+
+def _inside(outline: Outline, shape: tuple[int, ...]) -> Outline | None:
+    """Cut at the border of the picture; None where nothing is left."""
+    y0, x0, y1, x1 = outline.box
+    top, left, bottom, right = max(0, y0), max(0, x0), min(shape[0], y1), min(shape[1], x1)
+    if bottom <= top or right <= left:
+        return None
+    mask = outline.mask[top - y0 : bottom - y0, left - x0 : right - x0]
+    return replace(outline, mask=mask, y=top, x=left) if mask.sum() >= 12 else None
+
+
+def _apart(outlines: list[Outline], most_iou: float) -> list[Outline]:
+    """Leave out what overlaps with an earlier one, or lies within it and is no small dot."""
+    kept: list[Outline] = []
+    for outline in outlines:
+        boxes = np.array([other.box for other in kept], np.float64).reshape(-1, 4)
+        near = np.flatnonzero(_box_iou(boxes, np.array(outline.box, np.float64)) > 0)
+        if not any(_clash(outline, kept[i], most_iou) for i in near.tolist()):
+            kept.append(outline)
+    return kept
+
+
+def _clash(outline: Outline, other: Outline, most_iou: float) -> bool:
+    y0, x0 = max(outline.y, other.y), max(outline.x, other.x)
+    y1, x1 = min(outline.box[2], other.box[2]), min(outline.box[3], other.box[3])
+    parts = [o.mask[y0 - o.y : y1 - o.y, x0 - o.x : x1 - o.x] for o in (outline, other)]
+    shared, areas = float((parts[0] & parts[1]).sum()), (float(outline.mask.sum()), float(other.mask.sum()))
+    within = shared > 0.75 * min(areas) and areas[0] > 0.25 * areas[1]
+    return shared > most_iou * (sum(areas) - shared) or (bool(outline.name) and within)
+
+
+def _box_iou(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
+    shared = np.prod(np.clip(np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]), 0, None), axis=1)
+    return np.asarray(shared / (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - shared))
+
+
+def _detections(outlines: list[Outline], shape: tuple[int, ...]) -> Detections:
+    masks = Masks.from_crops([outline.mask for outline in outlines], [(outline.y, outline.x) for outline in outlines])
+    numbers = np.array([DEFECT_CLASSES.index(outline.name) + 1 for outline in outlines], np.int64)
+    scores = np.ones(len(outlines), np.float32)
+    return Detections(0, 0.0, (shape[0], shape[1]), masks.boxes(), numbers, scores, masks, DEFECT_CLASSES)
