@@ -196,9 +196,9 @@ def architecture_of(state: Mapping[str, torch.Tensor], builder: str | None = Non
 def _builder_of(state: Mapping[str, torch.Tensor]) -> str:
     """Torchvision's name of the network that has these weights."""
     body = [name.split(".")[2:] for name in state if name.startswith("backbone.body.")]
-    depths = tuple(len({rest[1] for rest in body if rest[0] == f"layer{stage}"}) for stage in (1, 2, 3, 4))
+    a, b, c, d = (len({rest[1] for rest in body if rest[0] == f"layer{stage}"}) for stage in (1, 2, 3, 4))
     deep = ["0", "conv3", "weight"] in [rest[1:] for rest in body]
-    backbone = _RESNETS.get((deep, depths)) or _MOBILENETS.get(len({rest[0] for rest in body}))
+    backbone = _RESNETS.get((deep, (a, b, c, d))) or _MOBILENETS.get(len({rest[0] for rest in body}))
     if backbone is None:
         raise ModelError("the backbone is not one that its weights tell: give builder, for example maskrcnn_resnext50_32x4d_fpn")
     kind = "maskrcnn" if _MASK_WIDTH in state else "fasterrcnn"
@@ -353,36 +353,33 @@ class CheckpointNetwork:
         """Whether the network draws masks, or boxes alone."""
         return self.architecture.has_masks
 
-    @torch.inference_mode()
     def __call__(self, grey: NDArray[np.uint8]) -> Candidates:
         """Run over one picture, uint8 (H, W)."""
         model, heads = self._model, self._model.roi_heads
-        picture = torch.from_numpy(np.ascontiguousarray(grey)).to(self._device).float().div(255).expand(3, -1, -1)
-        pictures, _ = model.transform([picture])
-        features = model.backbone(pictures.tensors)
-        proposals, _ = model.rpn(pictures, features)
-        logits, moves = [], []
-        for some in proposals[0].split(_BATCH):
-            pooled = heads.box_head(heads.box_roi_pool(features, [some], pictures.image_sizes))
-            a, b = heads.box_predictor(pooled)
-            logits.append(a)
-            moves.append(b)
-        boxes, scores, labels = (
-            each[0] for each in heads.postprocess_detections(torch.cat(logits), torch.cat(moves), proposals, pictures.image_sizes)
-        )
-        kept = nms(boxes, scores, self._overlap_iou)  # torchvision thins each class by itself, which counts a defect of doubtful class twice
-        over, kept = max(0, len(kept) - self._most), kept[: self._most]
-        boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
-        soft = None
-        if self.has_masks:
-            soft = np.zeros((len(boxes), 1, 1), np.float32)
-            drawn = [
-                maskrcnn_inference(heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, [some], pictures.image_sizes))), [named])[0]
-                for some, named in zip(boxes.split(_BATCH), labels.split(_BATCH), strict=True)
-                if len(some)
-            ]
-            soft = torch.cat(drawn)[:, 0].float().cpu().numpy() if drawn else soft
+        with torch.inference_mode():
+            picture = torch.from_numpy(np.ascontiguousarray(grey)).to(self._device).float().div(255).expand(3, -1, -1)
+            pictures, _ = model.transform([picture])
+            sizes, features = pictures.image_sizes, model.backbone(pictures.tensors)
+            proposals, _ = model.rpn(pictures, features)
+            said = [heads.box_predictor(heads.box_head(heads.box_roi_pool(features, [some], sizes))) for some in proposals[0].split(_BATCH)]
+            logits, moves = (torch.cat(each) for each in zip(*said, strict=True))
+            boxes, scores, labels = (each[0] for each in heads.postprocess_detections(logits, moves, proposals, sizes))
+            kept = nms(boxes, scores, self._overlap_iou)  # torchvision thins each class by itself, which counts a defect of doubtful class twice
+            over, kept = max(0, len(kept) - self._most), kept[: self._most]
+            boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
+            soft = self._soft_masks(features, boxes, labels, sizes) if self.has_masks else None
         return Candidates(boxes.float().cpu().numpy(), labels.cpu().numpy(), scores.float().cpu().numpy(), soft, over)
+
+    def _soft_masks(
+        self, features: dict[str, torch.Tensor], boxes: torch.Tensor, labels: torch.Tensor, sizes: list[tuple[int, int]]
+    ) -> NDArray[np.float32]:
+        """Probability of being inside, float32 (N, M, M), of each box for its class."""
+        heads, parts = self._model.roi_heads, []
+        for some, named in zip(boxes.split(_BATCH), labels.split(_BATCH), strict=True):
+            if len(some):
+                logits = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, [some], sizes)))
+                parts.append(maskrcnn_inference(logits, [named])[0][:, 0].float().cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, 1, 1), np.float32)
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest."""

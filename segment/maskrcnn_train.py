@@ -26,6 +26,7 @@ from torchvision.models.detection import FasterRCNN
 
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError, OutputError, SourceError
+from insitrack.io.stacks import IMAGE_SUFFIXES
 from insitrack.segment.dataset import read_labels
 from insitrack.segment.labels_rows import yolo_names
 from insitrack.segment.maskrcnn_network import Architecture, build, load_weights
@@ -112,7 +113,7 @@ def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
     if not isinstance(facts, dict) or not isinstance(facts.get(split), str):
         raise SourceError(f"{data}: names no folder for {split!r}; expected {split}: images/{split} as in YOLO's data.yaml")
     folder = data.parent / str(facts.get("path", ".")) / facts[split]
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"))
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not pictures:
         raise SourceError(f"{folder}: no pictures; expected those that {data} names")
     return [(path, Path(*("labels" if part == "images" else part for part in path.parts)).with_suffix(".txt")) for path in pictures]
@@ -290,14 +291,19 @@ def train(data: Path, folder: Path, chosen: RcnnTraining | None = None, *, resum
         log = csv.writer(stream)
         if stream.tell() == 0:
             log.writerow(["step", "seconds", "loss", *_LOSSES])
-        _run(training, last, lambda row: (log.writerow(row), stream.flush()))
+
+        def write(row: list[Any]) -> None:
+            log.writerow(row)
+            stream.flush()
+
+        _run(training, last, write)
     final = folder / FINAL
     torch.save(training.model.state_dict(), final)
     final.with_suffix(".toml").write_text(_toml(training), encoding="utf-8")
     return final
 
 
-def _run(training: _Training, last: Path, write: Callable[[list[Any]], Any]) -> None:
+def _run(training: _Training, last: Path, write: Callable[[list[Any]], None]) -> None:
     """Step until the time is up, with a checkpoint, a line of the log and one on the screen now and then."""
     limit, before, saved = training.chosen.hours * 3600, training.seconds, training.seconds
     begun, recent = time.monotonic(), []
