@@ -1,7 +1,8 @@
 """How the shipped network was made and scored: data, training, export, calibration, card.
 
 ``python benchmarks/shipped_model.py data FOLDER MODEL`` makes the training pictures (MODEL, an earlier one, labels what people left
-unlabelled), ``python -m insitrack.segment.train FOLDER/data.yaml --out RUN --hours 1.5`` trains, ``python benchmarks/shipped_model.py card FOLDER CHECKPOINT TARGET.onnx`` exports and scores.
+unlabelled), ``python -m insitrack.segment.train FOLDER/data.yaml --out RUN --hours 1.5`` trains, and
+``python benchmarks/shipped_model.py card FOLDER CHECKPOINT TARGET.onnx`` exports and scores.
 Real pictures are read from ``../shared/data`` beside the repository and left out where they are absent.
 """
 
@@ -87,7 +88,7 @@ def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
     segment = load_segmenter(str(target), SegmentConfig())
     metrics: dict[str, dict[str, Any]] = {}
     if REAL.is_dir():
-        metrics |= {name: methods for name, methods in boxed_loops(segment).items()}
+        metrics |= boxed_loops(segment)
     for name, examples in test_sets().items():
         metrics[name] = {"network": evaluate(segment, examples), "smooth and threshold": evaluate(threshold_baseline, examples)}
     write({**facts, "metrics": metrics})
