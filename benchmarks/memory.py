@@ -1,6 +1,7 @@
-"""Peak memory of a long run against a short one: it must not grow with the length of the movie.
+"""Peak memory of a long run against a short one, and of large frames: it must grow neither with the movie nor with the network's view.
 
-    python benchmarks/memory.py [--short 500] [--long 10000]
+    python benchmarks/memory.py [--short 500] [--long 10000]       # length of the movie
+    python benchmarks/memory.py --sides 1024 2048 4096             # size of the frames, the segmenter alone
 
 writes benchmarks/memory.json and benchmarks/memory.md.
 """
@@ -49,6 +50,44 @@ def peak_mb(movie: Path, folder: Path) -> tuple[float, int, int]:
     return float(peak), int(processed), int(detections)
 
 
+LARGE = """
+import resource, sys
+import numpy as np
+from insitrack.io.frames import Frame
+from insitrack.io.sources import open_source
+from insitrack.segment.base import SegmentConfig, load_segmenter
+side, tile_px = int(sys.argv[1]), int(sys.argv[2])
+small = next(iter(open_source("synth:dense?seed=5&frames=1&size=512&overlay=0&polarity=dark"))).image
+image = np.tile(np.block([[small, small[:, ::-1]], [small[::-1], small[::-1, ::-1]]]), (side // 1024, side // 1024))
+segment = load_segmenter(config=SegmentConfig(scale=1.0, contrast="dark", tile_px=tile_px))
+found = [len(detections) for detections, _ in segment.stream((Frame(i, float(i), image.copy()), None, i) for i in range(3))]
+print("RESULT", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, found[-1])
+"""
+
+
+def measure_sides(sides: list[int]) -> dict[str, Any]:
+    """Peak memory of the segmenter on three frames of each size, in tiles and (up to 2048 px) whole."""
+    rows = []
+    for side in sides:
+        for tile_px in (0, side) if 1024 < side <= 2048 else (0,):
+            done = subprocess.run([sys.executable, "-c", LARGE, str(side), str(tile_px)], capture_output=True, text=True, check=False)
+            lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+            if not lines:
+                raise SystemExit(done.stderr[-2000:])
+            _, peak, found = lines[0].split()
+            rows.append({"side_px": side, "whole": tile_px > 0 or side <= 1024, "detections": int(found), "peak_mb": float(peak)})
+    return {"command": "python " + " ".join(["benchmarks/memory.py", *sys.argv[1:]]), "runs": rows}
+
+
+def page_of_sides(result: dict[str, Any]) -> str:
+    lines = ["## Peak memory against the size of the frame", "", f"The segmenter alone, three frames. `{result['command']}`.", ""]
+    lines += ["| side, px | | detections | peak memory, MB |", "|---|---|---|---|"]
+    for row in result["runs"]:
+        how = "whole" if row["whole"] else "tiles"
+        lines.append(f"| {row['side_px']} | {how} | {row['detections']} | {row['peak_mb']:.0f} |")
+    return "\n".join([*lines, ""])
+
+
 def measure(short: int, long: int) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory(prefix="memory_") as name:
@@ -75,11 +114,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", type=int, default=500)
     parser.add_argument("--long", type=int, default=10_000)
+    parser.add_argument("--sides", type=int, nargs="*", help="measure frames of these sizes instead, px, multiples of 1024")
     options = parser.parse_args()
-    result = measure(options.short, options.long)
-    (HERE / "memory.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (HERE / "memory.md").write_text(page(result), encoding="utf-8")
-    print(page(result))
+    stored = HERE / "memory.json"
+    result = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    if options.sides:
+        result["large_frames"] = measure_sides(options.sides)
+    else:
+        result = measure(options.short, options.long) | {key: result[key] for key in ("large_frames",) if key in result}
+    stored.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    text = page(result) if "runs" in result else ""
+    text += "\n" + page_of_sides(result["large_frames"]) if "large_frames" in result else ""
+    (HERE / "memory.md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":

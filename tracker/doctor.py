@@ -67,5 +67,7 @@ def _self_test() -> bool:
             return False
         good = frames == 10 and len(run.frames) == 10 and len(run.tracks) > 0 and (run.folder / "report.html").stat().st_size > 0
         speed = run.manifest["results"]["frames_per_s"]
+        view = run.manifest["model"]["view"]
+        print(f"view            found out for the self-test: scale {view['scale']:g}, {view['contrast']} defects (segment.scale, segment.contrast)")
         print(f"self-test       {'passed' if good else 'FAILED'}: 10 frames, {len(run.tracks)} rows, {len(run.summary)} tracks, {speed:.1f} frames/s")
         return good
