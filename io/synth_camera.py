@@ -98,7 +98,7 @@ class Camera:
         """Noise of a pixel times the root of the area over which it is correlated, at least 1e-6."""
         along, across = self._kernels()
         blurred = (1 - self.white**2) * float(along.sum() * across.sum()) ** 2 + self.white**2
-        return max(self.noise * blurred**0.5, 1e-6)
+        return float(max(self.noise * blurred**0.5, 1e-6))
 
     def fixed(self, rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
         """Illumination, fixed pattern and hot pixels: what stays where it is while the specimen drifts."""

@@ -93,13 +93,13 @@ def _point(rng: np.random.Generator, grey: NDArray[np.uint8], covered: NDArray[n
     if rng.random() < 0.5:
         outline = np.array([[0, 0], [0, 1], [0.24, 0.78], [0.4, 1.15], [0.56, 1.08], [0.4, 0.72], [0.72, 0.72]])
         corners = [np.round(tip + size * outline).astype(np.int32)]
-        layers = ((0, 3), (255, 0))
+        layers = [(0, 3), (255, 0)]
     else:
         angle, ink = rng.uniform(0, 2 * np.pi), int(rng.choice([0, 255]))
         outline = np.array([[0, 0], [-1, 0.45], [-1, 0.14], [-3, 0.14], [-3, -0.14], [-1, -0.14], [-1, -0.45]])
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         corners = [np.round(tip + size * outline @ turn).astype(np.int32)]
-        layers = ((ink, 0),)
+        layers = [(ink, 0)]
     for ink, rim in layers:
         layer = np.zeros(grey.shape, np.uint8)
         cv2.fillPoly(layer, corners, 255)

@@ -162,9 +162,9 @@ def _side(look: Look, x: Field, y: Field) -> Field | np.float32:
     if look.lean == 0 and look.lobes == 0:
         return np.float32(1)
     direction = np.arctan2(y, x)
-    strength = 1 + np.float32(look.lean) * np.cos(direction - np.float32(look.lean_angle))
+    strength: Field = np.asarray(1 + np.float32(look.lean) * np.cos(direction - np.float32(look.lean_angle)), np.float32)
     if look.lobes:
-        strength = strength - np.float32(look.lobes) * np.cos(2 * (direction - np.float32(look.angle)))
+        strength -= np.float32(look.lobes) * np.cos(2 * (direction - np.float32(look.angle)))
     return np.asarray(np.maximum(strength, 0) / np.float32(1 + look.lean + 0.7 * abs(look.lobes)), np.float32)
 
 
@@ -245,7 +245,7 @@ def _facet(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
         across = x * np.float32(math.cos(look.tail_angle)) + y * np.float32(math.sin(look.tail_angle))
         radius = np.float32(0.5 * look.size_px)
         lobe = across / radius * np.exp(-np.maximum(d, 0) / (np.float32(0.45) * radius)) * (1 - _solid(d, look.edge_px))
-        body = body + np.float32(look.strain) * np.clip(lobe, -1, 1)
+        body += np.float32(look.strain) * np.clip(lobe, -1, 1)
     return np.asarray(body, np.float32), d <= 0
 
 
