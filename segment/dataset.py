@@ -136,7 +136,7 @@ def scenes(settings: DatasetSettings) -> Iterator[tuple[str, bool]]:
         yield scene_uri(kind, seed, settings), bool(rng.random() < settings.held_out)
 
 
-def write_synth_dataset(folder: Path, settings: DatasetSettings) -> Path:
+def write_synth_dataset(folder: Path, settings: DatasetSettings, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
     """Write pictures and labels of many synthetic movies.
 
     Parameters
@@ -145,6 +145,8 @@ def write_synth_dataset(folder: Path, settings: DatasetSettings) -> Path:
         Made if absent; receives ``images/train images/val labels/train labels/val`` and ``data.yaml``.
     settings : DatasetSettings
         What to draw.
+    classes : sequence of str
+        In the order of the network's outputs; defects of other classes are left out.
 
     Returns
     -------
@@ -160,17 +162,17 @@ def write_synth_dataset(folder: Path, settings: DatasetSettings) -> Path:
             field = ~movie.overlay.covered if rng.random() < 0.7 else None
             image = stretch_to_8_bit(movie.frame(index).image, field)
             image = image if held_out else jittered(image, rng)
-            write_example(folder, "val" if held_out else "train", f"{movie.name}_{index:03d}", image, movie.truth(index))
+            write_example(folder, "val" if held_out else "train", f"{movie.name}_{index:03d}", image, movie.truth(index), classes)
     (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-    return write_yaml(folder)
+    return write_yaml(folder, classes)
 
 
-def write_example(folder: Path, split: str, name: str, image: NDArray[np.uint8], truth: Detections) -> None:
+def write_example(folder: Path, split: str, name: str, image: NDArray[np.uint8], truth: Detections, classes: Sequence[str] = TRAINED_CLASSES) -> None:
     """Write one picture and its labels."""
     for part in ("images", "labels"):
         (folder / part / split).mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / "images" / split / f"{name}.png"), image)
-    (folder / "labels" / split / f"{name}.txt").write_text("\n".join(label_lines(truth)) + "\n", encoding="utf-8")
+    (folder / "labels" / split / f"{name}.txt").write_text("\n".join(label_lines(truth, classes)) + "\n", encoding="utf-8")
 
 
 def write_yaml(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Path:

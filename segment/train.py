@@ -129,6 +129,10 @@ def _to_float32(value: Any) -> Any:
     return value
 
 
+class TrainingFinishedError(ModelError):
+    """A training that was to go on is finished."""
+
+
 class Watcher(Protocol):
     """Follows a training."""
 
@@ -258,14 +262,14 @@ def train(
     except AssertionError as error:
         if "nothing to resume" not in str(error):
             raise
-        raise ModelError(f"{last}: this training is finished; choose another --out to train again") from error
+        raise TrainingFinishedError(f"{last}: this training is finished; choose another --out to train again") from error
     return last
 
 
 def _options(data: Path, folder: Path, chosen: TrainSettings, resume: bool) -> dict[str, Any]:
     """Put the settings in the words of ultralytics."""
     return {
-        "data": str(data), "project": str(folder.parent), "name": folder.name, "exist_ok": True, "resume": resume,
+        "data": str(data.resolve()), "project": str(folder.resolve().parent), "name": folder.name, "exist_ok": True, "resume": resume,
         "time": chosen.hours, "epochs": chosen.epochs, "imgsz": chosen.image_px, "batch": chosen.batch, "nbs": chosen.batch, "seed": chosen.seed,
         "optimizer": "AdamW", "lr0": chosen.learning_rate, "lrf": 0.02, "weight_decay": 5e-4,
         "warmup_epochs": chosen.warmup_epochs, "warmup_bias_lr": 0.0,

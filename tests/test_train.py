@@ -26,7 +26,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network, saved like a checkpoint and exported."""
     folder = tmp_path_factory.mktemp("net")
     torch.manual_seed(0)
-    model = train.Bf16SegmentationModel("yolo11n-seg.yaml", nc=len(TRAINED_CLASSES), ch=3, verbose=False)
+    model = train.Bf16SegmentationModel(str(train.SLIM_NETWORK), nc=len(TRAINED_CLASSES), ch=3, verbose=False)
     torch.save({"ema": model, "model": None}, folder / "last.pt")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -40,8 +40,8 @@ def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tup
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
     candidates, prototypes = session.run(["output0", "output1"], {"images": np.zeros((1, 3, *shape), np.float32)})
     anchors = sum(shape[0] // s * (shape[1] // s) for s in (8, 16, 32))
-    assert candidates.shape == (1, 4 + len(TRAINED_CLASSES) + 32, anchors)
-    assert prototypes.shape == (1, 32, shape[0] // 4, shape[1] // 4)
+    assert candidates.shape == (1, 4 + len(TRAINED_CLASSES) + 16, anchors)
+    assert prototypes.shape == (1, 16, shape[0] // 4, shape[1] // 4)
 
 
 def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
 
 def test_in_training_the_network_answers_in_32_bits() -> None:
     torch.manual_seed(0)
-    model = train.Bf16SegmentationModel("yolo11n-seg.yaml", nc=2, ch=3, verbose=False).train()
+    model = train.Bf16SegmentationModel(str(train.SLIM_NETWORK), nc=2, ch=3, verbose=False).train()
     out = model(torch.zeros(2, 3, 64, 64))
     assert {value.dtype for value in out.values() if isinstance(value, torch.Tensor)} == {torch.float32}
 

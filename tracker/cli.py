@@ -17,6 +17,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
   track eval LABELS --model loops                      scores of a model on labelled pictures
+  track train LABELS                                   a model of your own from your own labels
   track doctor                                         what is installed, and a self-test
 """
 
@@ -37,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from insitrack.tracker import eval_command
 
             return eval_command.run(eval_command.make_parser(_Parser).parse_args(given[1:]), given)
+        if given and given[0] == "train":
+            from insitrack.tracker import train_command
+
+            return train_command.run(train_command.make_parser(_Parser).parse_args(given[1:]))
         if given and given[0] == "doctor":
             _doctor_parser().parse_args(given[1:])
             from insitrack.tracker.doctor import doctor
