@@ -126,7 +126,7 @@ def test_parts_and_their_chances() -> None:
 
 def test_class_maps_hold_what_is_visible_and_ignore_what_is_too_faint() -> None:
     seen: set[int] = set()
-    for seed in range(4):
+    for seed in range(2):
         movie = SynthSource(f"synth:lines?seed={seed}&size=160&frames=3&n=60&lines=12")
         found, state = class_map(movie, 2), movie.truth_state(2)
         names = np.array(state.detections.names())
