@@ -74,9 +74,10 @@ def calibrate(target: Path, facts: dict[str, Any], folder: Path, write: Any) -> 
 
 def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
     """Export, calibrate on the validation pictures, score on the test pictures, write the card."""
-    from insitrack.segment.export import export, write_card
+    from insitrack.segment.export import export, load_checkpoint, save_checkpoint, write_card
     from insitrack.segment.train import TrainSettings
 
+    save_checkpoint(load_checkpoint(checkpoint), target.with_suffix(".pt"))
     export(checkpoint, target)
     facts = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 

@@ -64,7 +64,7 @@ def outline_boxes(
 
 def _cut(masks: Masks, row: int, corner: tuple[int, int], shape: tuple[int, ...]) -> BoolImage:
     """Part of a mask inside a box."""
-    return masks.take(np.array([row])).shifted(-corner[0], -corner[1]).dense((shape[0], shape[1]))[0]
+    return np.asarray(masks.take(np.array([row])).shifted(-corner[0], -corner[1]).dense((shape[0], shape[1]))[0], bool)
 
 
 def _threshold(grey: NDArray[np.uint8]) -> BoolImage | None:

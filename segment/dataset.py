@@ -209,7 +209,7 @@ def tiles(image: GreyImage, truth: Detections, side_px: int, stride_px: int) -> 
 def _corners(length: int, side: int, stride: int) -> list[int]:
     """First pixels of tiles, evenly spread from edge to edge."""
     room = max(0, length - side)
-    return np.linspace(0, room, -(-room // stride) + 1).round().astype(int).tolist()
+    return [round(at) for at in np.linspace(0, room, -(-room // stride) + 1).tolist()]
 
 
 def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> Detections:

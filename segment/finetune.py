@@ -24,6 +24,7 @@ from insitrack.segment.evaluate import Example, evaluate, field_of
 from insitrack.segment.export import export, load_checkpoint, save_checkpoint, write_card
 from insitrack.segment.finetune_data import (
     copies_for,
+    named,
     seen,
     split_groups,
     with_outlines,
@@ -60,6 +61,8 @@ class FinetuneSettings:
         Names of pictures or groups to judge by, ``*`` and ``?`` allowed; none: drawn.
     val_share : float
         Share of the pictures to judge by, where they are drawn.
+    leave_out : tuple of str
+        Names of pictures or groups that are neither trained on nor judged by, to test the model on afterwards.
     synthetic_share : float
         Share of drawn pictures among those trained on, 0 to less than 1.
     synthetic_pictures : int
@@ -87,6 +90,7 @@ class FinetuneSettings:
     device: str = "auto"
     val: tuple[str, ...] = ()
     val_share: float = 0.2
+    leave_out: tuple[str, ...] = ()
     synthetic_share: float = 0.5
     synthetic_pictures: int = 300
     scale: float | str = "auto"
@@ -219,7 +223,7 @@ def _as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[Finetu
     facts = json.loads(told.read_text(encoding="utf-8"))
     if Path(facts["data"]).resolve() != data.resolve():
         raise OutputError(f"{told.parent}: was trained on {facts['data']}, not on {data}; give the same labels, or another --out")
-    settings = {**facts["settings"], "val": tuple(facts["settings"]["val"])}
+    settings = {**facts["settings"], **{key: tuple(facts["settings"][key]) for key in ("val", "leave_out")}}
     before = FinetuneSettings(**settings)
     return replace(before, threads=chosen.threads, device=chosen.device, minutes=chosen.minutes or before.minutes), facts["classes"]
 
@@ -230,7 +234,8 @@ class _Job:
     def __init__(self, data: Path, folder: Path, chosen: FinetuneSettings, classes: Mapping[str, str], say: Callable[[str], None]) -> None:
         self.folder, self.chosen, self.say = folder, chosen, say
         self.name = data.resolve().stem
-        self.labels = read_labelled(data, classes)
+        everything = read_labelled(data, classes)
+        self.labels = everything.chosen(np.flatnonzero(~named(everything, chosen.leave_out)).tolist())
         self.split = split_groups(self.labels, chosen.val, chosen.val_share, chosen.seed)
         self.base = find_base(chosen.base)
         self.warnings = [self.split.warning] if self.split.warning else []

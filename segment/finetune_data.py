@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import Frame
+from insitrack.io.frames import Frame, GreyImage
 from insitrack.segment.boxes import outline_boxes
 from insitrack.segment.dataset import SYNTHETIC, DatasetSettings, jittered, polygons, tiles, write_example, write_synth_dataset
 from insitrack.segment.evaluate import field_of
@@ -66,11 +66,11 @@ def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.
     if n < 2:
         raise SettingsError(f"{labels.source}: {n} labelled picture; expected at least two, one to train on and one to judge by")
     if patterns:
-        hit = [any(fnmatch.fnmatch(text, p) for p in patterns for text in pair) for pair in zip(labels.names, labels.groups, strict=True)]
-        if all(hit) or not any(hit):
+        hit = named(labels, patterns)
+        if hit.all() or not hit.any():
             some = ", ".join(labels.names[:3])
-            raise SettingsError(f"--val {' '.join(patterns)}: takes {sum(hit)} of {n} pictures; expected some, not all, of names such as {some}")
-        return Split(*_rows(np.array(hit)))
+            raise SettingsError(f"--val {' '.join(patterns)}: takes {hit.sum()} of {n} pictures; expected some, not all, of names such as {some}")
+        return Split(*_rows(hit))
     if not 0 < share < 1:
         raise SettingsError(f"--val-share {share:g}: expected more than 0 and less than 1")
     groups = sorted(set(labels.groups))
@@ -85,6 +85,11 @@ def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.
     while n_held < len(order) - 1 and sum(counts[: n_held + 1]) <= share * n:
         n_held += 1
     return Split(*_rows(np.isin(labels.groups, order[:n_held])))
+
+
+def named(labels: Labels, patterns: Sequence[str]) -> NDArray[np.bool_]:
+    """Tell which pictures have a name, or a group, that fits one of the patterns."""
+    return np.array([any(fnmatch.fnmatch(t, p) for p in patterns for t in pair) for pair in zip(labels.names, labels.groups, strict=True)], bool)
 
 
 def _rows(held: NDArray[np.bool_]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -199,8 +204,7 @@ def middle_of(frame: Frame, truth: Detections, side_px: int) -> tuple[Frame, Det
     """Middle of a large picture and the labels in it, to look at after each epoch."""
     if max(frame.shape) <= side_px:
         return frame, truth
-    corner = [max(0, (length - side_px) // 2) for length in frame.shape]
-    window = tuple(slice(start, start + side_px) for start in corner)
-    part = np.ascontiguousarray(frame.image[window])
-    _, _, _, inside = next(tiles(part, _placed(truth, (corner[0], corner[1]), truth.shape), side_px, side_px))
+    y, x = (max(0, (length - side_px) // 2) for length in frame.shape)
+    part: GreyImage = frame.image[y : y + side_px, x : x + side_px].copy()
+    _, _, _, inside = next(tiles(part, _placed(truth, (y, x), truth.shape), side_px, side_px))
     return Frame(frame.index, frame.t_s, part), inside

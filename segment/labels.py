@@ -95,9 +95,9 @@ class Labels:
 
     def chosen(self, rows: Iterable[int]) -> Labels:
         """Return some of the pictures only."""
-        rows = list(rows)
-        sheets, names, groups = (tuple(column[row] for row in rows) for column in (self.sheets, self.names, self.groups))
-        return replace(self, sheets=sheets, names=names, groups=groups)
+        kept = list(rows)
+        sheets = tuple(self.sheets[row] for row in kept)
+        return replace(self, sheets=sheets, names=tuple(self.names[row] for row in kept), groups=tuple(self.groups[row] for row in kept))
 
     def _read(self, sheet: Sheet, name: str, group: str) -> LabelledPicture:
         image, nm_per_px = read_picture(sheet.picture, sheet.frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFin
     """
     for path in paths:
         drawn = row_labels(path, names)
-        yield Sheet(path, find.of_stem((path.stem,), path), frozenset(one.name for one in drawn), lambda shape, drawn=drawn: _in_px(drawn, shape))
+        yield Sheet(path, find.of_stem((path.stem,), path), frozenset(one.name for one in drawn), partial(_in_px, tuple(drawn)))
 
 
 def row_labels(path: Path, names: Mapping[int, str]) -> list[Drawn]:
@@ -150,7 +151,7 @@ def mask_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
             picture = find.of_stem((path.parent.name, re.sub(r"[-_]?(masks?|labels?)$", "", path.parent.name)), path)
             masks.setdefault(picture, []).append(path)
     for picture, files in masks.items():
-        yield Sheet(files[0], picture, frozenset({UNNAMED}), lambda shape, files=tuple(files): _areas(files, shape))
+        yield Sheet(files[0], picture, frozenset({UNNAMED}), partial(_areas, tuple(files)))
 
 
 def _areas(files: Sequence[Path], shape: Shape) -> list[Drawn]:
@@ -159,10 +160,11 @@ def _areas(files: Sequence[Path], shape: Shape) -> list[Drawn]:
         values = _read_mask(path)
         if values.shape != shape:
             raise SourceError(f"{path}: the mask is {values.shape[1]} x {values.shape[0]} px, its picture {shape[1]} x {shape[0]}; expected one size")
-        labels = values if len(files) == 1 and not _two_valued(values) else None
-        if labels is None:
-            binary = (values > (0 if len(np.unique(values)) <= 2 else int(values.max()) // 2)).astype(np.uint8)
-            labels = cv2.connectedComponents(binary, connectivity=8)[1] if len(files) == 1 else binary
+        labels = values
+        if len(files) > 1 or _two_valued(values):
+            labels = (values > (0 if len(np.unique(values)) <= 2 else int(values.max()) // 2)).astype(np.int64)
+        if len(files) == 1 and _two_valued(values):
+            labels = np.asarray(cv2.connectedComponents(labels.astype(np.uint8), connectivity=8)[1], np.int64)
         for number, window in enumerate(find_objects(labels), start=1):
             if window is not None:
                 out.append(Drawn(UNNAMED, pixels=(labels[window] == number, (window[0].start, window[1].start))))

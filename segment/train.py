@@ -178,7 +178,8 @@ def _trainer(chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher |
             if watcher is None:
                 return super().validate()  # type: ignore[no-any-return]
             fitness = watcher.epoch_done(checkpoint_of(self.ema.ema), self.epoch + 1)
-            self.best_fitness = max(fitness, self.best_fitness if self.best_fitness is not None else fitness)
+            best: float | None = getattr(self, "best_fitness", None)
+            self.best_fitness = fitness if best is None else max(fitness, best)
             return {"metrics/fitness": fitness}, fitness
 
         def final_eval(self) -> None:

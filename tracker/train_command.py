@@ -35,6 +35,7 @@ def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
     add("--minutes", type=float, metavar="MIN", help="time to train, in place of --epochs")
     add("--val", nargs="+", metavar="NAME", help="pictures or series to judge by; * and ? allowed")
     add("--val-share", type=float, metavar="0..1", help="share of the pictures to judge by, whole series at a time (default: 0.2)")
+    add("--leave-out", nargs="+", metavar="NAME", help="pictures or series not to use at all, to test on afterwards")
     add("--synth-share", type=float, metavar="0..1", help="share of synthetic pictures, against forgetting (default: 0.5)")
     add("--synth-pictures", type=int, metavar="N", help="how many are drawn, once (default: 300)")
     add("--scale", metavar="auto|FACTOR", help="show the network the pictures resampled (default: auto)")
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     names = {"synth_share": "synthetic_share", "synth_pictures": "synthetic_pictures"}
     given = {key: value for key, value in vars(options).items() if value is not None and key not in ("data", "out", "classes", "resume")}
     told = {names.get(key, key): value for key, value in given.items()}
-    told |= {"val": tuple(options.val or ()), "scale": _scale(options.scale)}
+    told |= {"val": tuple(options.val or ()), "leave_out": tuple(options.leave_out or ()), "scale": _scale(options.scale)}
     result = finetune(data, folder, FinetuneSettings(**told), classes=classes, resume=options.resume, say=_say)
     for warning in result.warnings:
         _say(f"warning: {warning}")
