@@ -44,7 +44,7 @@ def yolo(data: Path, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": str(target),
         "network": Path(chosen.network).stem,
-        "pictures_seen": epochs * chosen.pictures_per_epoch,
+        "pictures_seen": epochs * min(chosen.pictures_per_epoch, len(maskrcnn_train.dataset_pictures(data))),
         "parameters": count(weights),
     }
 
