@@ -84,8 +84,9 @@ def _spans(length: int, longest: int) -> list[tuple[int, int, float, float, floa
     side = -(-(length + (n - 1) * overlap) // (n * _GRID)) * _GRID
     starts = [round(i * (length - side) / ((n - 1) * _GRID)) * _GRID for i in range(n)]
     middles = [-math.inf, *((a + side + b) / 2 for a, b in itertools.pairwise(starts)), math.inf]
-    ends = [(-math.inf if i == 0 else start, math.inf if i == n - 1 else start + side) for i, start in enumerate(starts)]
-    return [(start, side, middles[i], middles[i + 1], *map(float, ends[i])) for i, start in enumerate(starts)]
+    left = [-math.inf, *map(float, starts[1:])]
+    right = [*(float(start + side) for start in starts[:-1]), math.inf]
+    return [(starts[i], side, middles[i], middles[i + 1], left[i], right[i]) for i in range(n)]
 
 
 def stitch(parts: Sequence[tuple[Tile, Detections]], scale: float = 1.0) -> Detections:
@@ -114,8 +115,8 @@ def stitch(parts: Sequence[tuple[Tile, Detections]], scale: float = 1.0) -> Dete
     windows = np.array([tile.window for tile, _ in parts])[owner].reshape(-1, 4) / scale
     cores = np.array([tile.core for tile, _ in parts])[owner].reshape(-1, 4) / scale
     groups = _groups(everything, owner, windows, cores)
-    cut = (everything.boxes[:, :2] < windows[:, :2] + 1.5 / scale).any(axis=1) | (everything.boxes[:, 2:] > windows[:, 2:] - 1.5 / scale).any(axis=1)
-    joined = _joined(everything, groups, cut)
+    low, high = everything.boxes[:, :2] < windows[:, :2] + 1.5 / scale, everything.boxes[:, 2:] > windows[:, 2:] - 1.5 / scale
+    joined = _joined(everything, groups, np.asarray(np.concatenate([low, high], axis=1).any(axis=1)))
     order = np.argsort(-joined.scores, kind="stable")
     return replace(joined.take(order), n_over_cap=sum(found.n_over_cap for _, found in parts))
 
@@ -123,7 +124,7 @@ def stitch(parts: Sequence[tuple[Tile, Detections]], scale: float = 1.0) -> Dete
 def _in_core(found: Detections, tile: Tile, scale: float) -> Detections:
     centre = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     low, high = (tile.core[:2] - _SLACK_PX) / scale, (tile.core[2:] + _SLACK_PX) / scale
-    return found.take(((centre >= low) & (centre < high)).all(axis=1))
+    return found.take(np.asarray(np.concatenate([centre >= low, centre < high], axis=1).all(axis=1)))
 
 
 def _groups(found: Detections, owner: Ints, windows: Box, cores: Box) -> list[list[int]]:

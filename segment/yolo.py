@@ -89,8 +89,9 @@ class YoloSegmenter:
         grey = stretch_to_8_bit(frame.image, field)
         tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]
         window = middle(frame.shape, (int(tile.height / largest), int(tile.width / largest)))
-        small = Frame(frame.index, frame.t_s, np.ascontiguousarray(grey[window]))
-        seen = np.asarray(255 - small.image, np.uint8) if finder.trial_inverted else np.asarray(small.image, np.uint8)
+        part = np.ascontiguousarray(grey[window])
+        small = Frame(frame.index, frame.t_s, part)
+        seen = np.asarray(255 - part, np.uint8) if finder.trial_inverted else part
         found: dict[float, Detections] = {}
         pictures = ((trial.canvas, trial.placed) for trial in trials(seen, finder.scales, (tile.height, tile.width)))
         for outputs, placed in self._network.stream(pictures):
@@ -100,7 +101,7 @@ class YoloSegmenter:
                 centre = everything.boxes[:, [0, 2]].mean(axis=1)
                 here = everything.take(np.flatnonzero((centre >= x) & (centre < x + width)))
                 found[scale] = inside_field(self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[window])
-        finder.weigh(small.image, found)
+        finder.weigh(part, found)
 
     def _run(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over frames whose view is known."""

@@ -128,7 +128,7 @@ def test_models_that_cannot_be_used_are_refused_in_one_line(tmp_path: Path) -> N
     with pytest.raises(ModelError, match="damaged or was exchanged"):
         find_model(str(tmp_path / "mine.json"))
     (tmp_path / "mine.json").write_text(json.dumps({**facts, "classes": ["unicorn"]}), encoding="utf-8")
-    with pytest.raises(ModelError, match="unknown class"):
+    with pytest.raises(ModelError, match="unknown or repeated class"):
         find_model(str(tmp_path / "mine.json"))
     (tmp_path / "mine.json").write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match="not a model card"):

@@ -139,7 +139,7 @@ def test_tiles_change_nothing_but_the_memory(scale: float) -> None:
     frames = [SynthSource(f"synth:{kind}?seed=77&size=704x448&frames=2&overlay=0&polarity=dark").frame(1) for kind in ("two_beam", "dense", "loops")]
     fixed = {"scale": scale, "contrast": "dark"}
     one = load_segmenter(config=SegmentConfig(**fixed))  # type: ignore[arg-type]
-    many = load_segmenter(config=SegmentConfig(**fixed, tile_px=256))  # type: ignore[arg-type]
+    many = load_segmenter(config=SegmentConfig(**fixed, tile_px=round(384 * scale) + 64))  # type: ignore[arg-type]
     items = [(frame, None, i) for i, frame in enumerate(frames)]
     items.insert(1, (None, None, -1))
     matched = total = 0
@@ -149,7 +149,8 @@ def test_tiles_change_nothing_but_the_memory(scale: float) -> None:
             assert tag == -1
             continue
         iou = whole.masks.iou(tiled.masks)
-        matched += np.count_nonzero(iou.max(axis=1, initial=0) > 0.8) + np.count_nonzero(iou.max(axis=0, initial=0) > 0.8)
-        total += len(whole) + len(tiled)
+        for best, detections in ((iou.max(axis=1, initial=0), whole), (iou.max(axis=0, initial=0), tiled)):
+            clear = detections.scores > 0.3  # what stands at the threshold of confidence may fall on either side
+            matched, total = matched + np.count_nonzero(best[clear] > 0.8), total + np.count_nonzero(clear)
     assert total > 60
-    assert matched >= 0.95 * total  # what stands at the threshold of confidence may fall on either side
+    assert matched >= 0.98 * total
