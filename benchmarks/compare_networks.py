@@ -13,6 +13,7 @@ import json
 import platform
 import shutil
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,9 @@ def mask_rcnn(data: Path, folder: Path, given: argparse.Namespace) -> dict[str, 
     target = folder / maskrcnn_train.FINAL
     if not target.is_file():
         maskrcnn_train.train(data, folder, chosen, resume=(folder / maskrcnn_train.LAST).is_file())
-    steps = torch.load(folder / maskrcnn_train.LAST, weights_only=True)["step"]
+    trained = tomllib.loads(target.with_suffix(".toml").read_text(encoding="utf-8"))["training"]
     weights = torch.load(target, weights_only=True)
-    return {"model": f"maskrcnn:{target}", "network": chosen.builder, "pictures_seen": steps * chosen.batch, "parameters": count(weights)}
+    return {"model": f"maskrcnn:{target}", "network": chosen.builder, "pictures_seen": trained["pictures_seen"], "parameters": count(weights)}
 
 
 def count(state: dict[str, torch.Tensor]) -> int:
