@@ -9,6 +9,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -112,11 +113,18 @@ class Bf16SegmentationModel(SegmentationModel):  # type: ignore[misc]  # ultraly
 
     def predict(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Run the network."""
-        if not (self.training and x.device.type == "cpu"):
+        if not (self.training and x.device.type == "cpu" and _bf16_pays()):
             return super().predict(x, *args, **kwargs)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             out = super().predict(x.contiguous(memory_format=torch.channels_last), *args, **kwargs)
         return _to_float32(out)
+
+
+@cache
+def _bf16_pays() -> bool:
+    """Tell whether the processor multiplies in bfloat16 by itself; emulated, it is slower than float32."""
+    questions = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(bool(ask()) for ask in questions if ask is not None)
 
 
 def _to_float32(value: Any) -> Any:
