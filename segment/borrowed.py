@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.io.frames import GreyImage
+from insitrack.io.frames import BoolImage, GreyImage
 from insitrack.io.synth_render import Field, picture
 from insitrack.io.synth_scene import Setting, populate
 from insitrack.io.synth_settings import ranges
@@ -54,7 +54,7 @@ def drawn_onto(
         kind=kind, duration_s=1.0, nm_per_px=nm_per_px, magnified=max(1.0, blur_px), zone="001", turn=turn,
         box=(0.0, 0.0, float(width), float(height)), n=n, crowding=0.0, start=1.0, blink=0.0,
     )  # fmt: skip
-    taken = there.masks.dense(image.shape).any(axis=0) if len(there) else np.zeros(image.shape, bool)
+    taken: BoolImage = np.asarray(there.masks.dense((height, width)).any(axis=0), np.bool_)
     level = image.astype(np.float32)
     floor = float(np.percentile(level, 0.1)) * 0.8
     clutter, noise = _clutter(level - floor)
