@@ -51,7 +51,7 @@ print("RATE", (n - 3) / (time.perf_counter() - started), torch.get_num_threads()
 
 
 def draw_movie(folder: Path, frames: int) -> Path:
-    from insitrack.io.synth import write_synth
+    from insitrack.io.synth_files import write_synth
 
     write_synth(f"synth:loops?seed=11&frames={frames}&size={SIZE}&n={DEFECTS}&drift=0.5", folder)
     return folder / "movie.mp4"

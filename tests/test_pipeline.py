@@ -14,7 +14,7 @@ from insitrack.io.errors import RunError
 from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame
 from insitrack.io.results import TrackedFrame
 from insitrack.io.sinks import TableSink
-from insitrack.io.synth import write_synth
+from insitrack.io.synth_files import write_synth
 from insitrack.io.tables import TABLES
 from insitrack.segment.preprocess import FieldConfig
 from insitrack.tracker import pipeline

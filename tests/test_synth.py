@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import Frame, MissingFrame, Source
-from insitrack.io.synth import SynthSource, write_synth
+from insitrack.io.synth import SynthSource
 from insitrack.io.synth_background import coloured_noise
+from insitrack.io.synth_files import write_synth
 from insitrack.io.synth_render import Look, picture
 from insitrack.io.synth_settings import ranges
 from insitrack.io.tables import TRACKS

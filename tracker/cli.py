@@ -114,7 +114,7 @@ def _version() -> str:
 def _synth(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from insitrack.io.synth import write_synth
+    from insitrack.io.synth_files import write_synth
     from insitrack.tracker.run import check_folder
 
     uri = (
