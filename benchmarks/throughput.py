@@ -75,6 +75,19 @@ def shorten(movie: Path, frames: int) -> Path:
     return short
 
 
+def for_yolo(weights: Path, folder: Path) -> Path:
+    """Write the checkpoint as ultralytics stores its own: ours holds weights and architecture only, which it does not read."""
+    import torch
+
+    from insitrack.segment.export import load_checkpoint
+
+    network = load_checkpoint(weights).network()
+    network.task, network.args = "segment", {"imgsz": SIZE, "task": "segment"}
+    out = folder / "yolo.pt"
+    torch.save({"model": network, "train_args": {"task": "segment", "imgsz": SIZE}}, out)
+    return out
+
+
 def rate_of_yolo(weights: Path, movie: Path, threads: int, folder: Path) -> float:
     """Frames per second of `yolo track`; threads 0 leaves what it sets itself."""
     arguments = [str(weights), str(movie), str(threads), str(folder), str(SIZE)]
@@ -218,6 +231,7 @@ def measure(frames: int, repeats: int, weights: Path) -> dict[str, Any]:
     try:
         movie = shorten(draw_movie(folder, frames), frames)
         short = shorten(movie, 23)
+        weights = for_yolo(weights, folder)
         rates: dict[str, list[float]] = defaultdict(list)
         per_frame = 0.0
         for _ in range(repeats):
