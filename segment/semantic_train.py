@@ -28,6 +28,9 @@ STRIDE = 16
 """Sides of the network's input are multiples of this."""
 
 CHECKPOINT = "last.pt"
+_PARTICLE_WEIGHT = 4.0
+"""Weight of a pixel of a particle against one beside it: there are few of them, and lines are learned long before."""
+
 _REPORT_S = 300  # wall-clock time between two checkpoints, s
 
 
@@ -115,7 +118,9 @@ def pixel_loss(logits: torch.Tensor, truth: torch.Tensor, counts: torch.Tensor) 
     counts : Tensor, shape (B, 1, H, W)
         1 where a pixel counts, else 0.
     """
-    entropy = nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * counts
+    particles = torch.tensor([name in ("precipitate", "void") for name in CHANNELS])[None, :, None, None]
+    weight = counts * (1 + (_PARTICLE_WEIGHT - 1) * truth * particles)
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * weight
     chance = torch.sigmoid(logits) * counts
     dims = (0, 2, 3)
     dice = 1 - (2 * (chance * truth).sum(dims) + 50) / ((chance + truth * counts).sum(dims) + 50)
