@@ -25,6 +25,7 @@ from insitrack.segment.export import export, load_checkpoint, save_checkpoint, w
 from insitrack.segment.finetune_data import (
     copies_for,
     named,
+    not_too_small,
     seen,
     split_groups,
     with_outlines,
@@ -296,7 +297,9 @@ class _Job:
                 for _ in segment.stream((frame, field_of(frame), None) for frame in frames):
                     pass
                 facts = segment.describe()["view"]
-                view = View(float(facts["scale"]), facts["contrast"] == "bright")
+                mates = [picture.truth for picture in pictures if picture.group == group]
+                scale = not_too_small(float(facts["scale"]), mates) if chosen.scale == "auto" else view.scale
+                view = View(scale, facts["contrast"] == "bright")
             out[group] = view
         return out
 

@@ -19,10 +19,11 @@ from insitrack.segment.dataset import SYNTHETIC, DatasetSettings, jittered, poly
 from insitrack.segment.evaluate import field_of
 from insitrack.segment.labels import LabelledPicture, Labels, filled
 from insitrack.segment.outlines import Drawn
-from insitrack.segment.view import View
+from insitrack.segment.view import SCALES, View
 
 _PADDING_GREY = 114
 _FIRST_SEED = 80_000  # apart from the seeds of the shipped models' pictures and of the test pictures
+_SMALLEST_PX = 8.0  # defects below about 6 px are not found
 _FEWEST_TILES = 240  # of labelled pictures, copies that differ in place and grey levels included
 
 
@@ -100,6 +101,28 @@ def with_outlines(pictures: Iterable[LabelledPicture], segment: Callable[..., De
     """Pictures with their labels, boxes given outlines, see `outline_boxes`."""
     for picture in pictures:
         yield picture, outline_boxes(picture.frame, picture.truth, picture.outlined, segment)
+
+
+def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
+    """Take a larger scale where the small labelled defects would vanish, of those that are tried when a scale is found out.
+
+    Parameters
+    ----------
+    scale : float
+        What the base model prefers.
+    truths : sequence of Detections
+        Labels of pictures of one series.
+
+    Returns
+    -------
+    float
+        The least scale from `scale` up at which nine tenths of the labels have an equivalent diameter of 8 px or more; 1 at most.
+    """
+    areas = np.concatenate([truth.masks.area_px() for truth in truths]) if truths else np.zeros(0)
+    if not areas.size or scale >= 1:
+        return scale
+    least = _SMALLEST_PX / float(np.percentile(2 * np.sqrt(areas / np.pi), 10))
+    return min((one for one in SCALES if one >= max(scale, least)), default=1.0)
 
 
 def seen(picture: LabelledPicture, truth: Detections, view: View) -> tuple[NDArray[np.uint8], Detections]:

@@ -284,7 +284,9 @@ def _options(data: Path, folder: Path, chosen: TrainSettings, resume: bool) -> d
         "warmup_epochs": chosen.warmup_epochs, "warmup_bias_lr": 0.0,
         "mosaic": chosen.mosaic, "close_mosaic": min(5, chosen.epochs // 3), "scale": chosen.scale, "flipud": 0.5, "fliplr": 0.5,
         "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.2, "erasing": 0.0, "translate": 0.1, "overlap_mask": False, "mask_ratio": 2, "max_det": 600,
-        "pretrained": False, "amp": False, "plots": False, "cache": "ram", "workers": 1, "device": chosen.device,
+        "pretrained": False, "amp": False, "plots": False,
+        # without the cache a mosaic takes its pictures from those last drawn, which keeps the share of the synthetic ones
+        "cache": "ram" if chosen.synthetic_share is None else False, "workers": 1, "device": chosen.device,
         "patience": 1000, "save": True, "verbose": False,
     }  # fmt: skip
 

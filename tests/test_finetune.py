@@ -14,7 +14,7 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import ModelError, OutputError, SettingsError
 from insitrack.io.frames import Frame
 from insitrack.segment.boxes import outline_boxes
-from insitrack.segment.finetune_data import copies_for, seen, split_groups, write_tiles
+from insitrack.segment.finetune_data import copies_for, not_too_small, seen, split_groups, write_tiles
 from insitrack.segment.labels import LabelledPicture, Labels, filled, read_labelled
 from insitrack.segment.outlines import Drawn, Sheet, ellipse_points
 from insitrack.segment.view import View
@@ -76,6 +76,13 @@ def test_labels_scale_with_what_the_network_sees(scale: float) -> None:
     np.testing.assert_allclose(truth.masks.area_px(), picture.truth.masks.area_px() * scale**2, rtol=0.12)
     inside = truth.masks.dense(truth.shape).any(axis=0)
     assert image[inside].mean() > image[~inside].mean()
+
+
+def test_small_labels_are_not_shrunk_away() -> None:
+    truth = discs().truth  # 16 px wide
+    assert not_too_small(0.25, [truth]) == 0.5
+    assert not_too_small(0.71, [truth]) == 0.71
+    assert not_too_small(0.25, [filled([], (50, 50))[0]]) == 0.25
 
 
 def test_tiles_hold_every_defect_and_are_never_magnified(tmp_path: Path) -> None:
