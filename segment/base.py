@@ -53,7 +53,7 @@ class SegmentConfig:
         Processor threads of the network; 0 takes all cores.
     """
 
-    confidence: float = 0.25
+    confidence: float = 0.15
     overlap_iou: float = 0.5
     min_area_px: int = 12
     max_detections: int = 20_000
