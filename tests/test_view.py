@@ -121,7 +121,7 @@ def test_sizes_and_places_are_those_of_the_frame_at_every_scale(scale: float) ->
     assert size == pytest.approx(25, abs=2.5)
     centres = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2
     off = (centres - 32.5) / 64
-    assert np.abs((off - off.round()) * 64).max() < 2.0
+    assert np.abs((off - off.round()) * 64).max() <= 2.5
 
 
 def test_outlines_have_no_staircase_where_the_network_saw_less() -> None:
