@@ -318,8 +318,8 @@ def line_length_px(mask: BoolImage, method: LengthMethod = "vossepoel_smeulders"
     if not width:
         return 0.0
     chains = trace_lines(mask, LineSettings(spur=1.5, least_length_px=0.0))
-    if not chains:
-        return float(np.hypot(*mask.shape)) if mask.any() else 0.0
+    if not chains or len(chains[0]) < 2:
+        return float(max(mask.any(axis=0).sum(), mask.any(axis=1).sum()))  # a round speck has no direction
     whole = chains[0]
     # what is left beside the longest line counts where it is another piece of it, not a bump of the outline
     counted = [chain for chain in chains if chain is whole or len(chain) > 3 * width]

@@ -155,3 +155,12 @@ def test_pruning_keeps_the_line_and_the_graph_names_its_ends() -> None:
     arms, _ = skeleton_graph(pruned(skeleton, 10.0))
     assert len(arms) == 1
     assert arms[0].nodes == [-1, -1]
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5, 6])
+def test_a_round_speck_has_a_length_about_its_diameter(side: int) -> None:
+    speck = np.zeros((side + 2, side + 2), bool)
+    speck[1:-1, 1:-1] = True
+    if side > 3:
+        speck[[1, 1, side, side], [1, side, 1, side]] = False
+    assert 0.5 * side <= line_length_px(speck) <= 1.6 * side + 1
