@@ -1,6 +1,7 @@
 """Line dislocations in the tables: length of each, total length and density of all."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.results import Measures, SeriesRow
-from insitrack.tracker.measure import MeasureConfig, measure
+from insitrack.tracker.measure import MeasureConfig, lengths_of_lines, measure
 from insitrack.tracker.series import SeriesConfig, SeriesMeter
 
 CLASSES = ("dislocation", "void")
@@ -36,10 +37,15 @@ SOME = found(("dislocation", 20, 200), ("dislocation", 60, 100), ("void", 100, 3
 
 
 def test_only_dislocations_have_a_length() -> None:
-    measures = measure(SOME, FOIL, MeasureConfig())
+    measures = lengths_of_lines(measure(SOME, FOIL, MeasureConfig()), SOME)
     assert measures.line_length_nm[:2] == pytest.approx([100, 50], rel=0.03)
     assert np.isnan(measures.line_length_nm[2])
     assert np.isnan(measure(SOME, Calibration(), MeasureConfig()).line_length_nm).all()
+
+
+def test_a_sight_of_a_line_that_was_taken_for_a_particle_has_a_length() -> None:
+    track_says = replace(SOME, labels=np.ones(3, np.int64))
+    assert lengths_of_lines(measure(SOME, FOIL, MeasureConfig()), track_says).line_length_nm == pytest.approx([100, 50, 15], rel=0.1)
 
 
 def test_density_is_length_over_area_and_thickness_with_and_without_four_over_pi() -> None:

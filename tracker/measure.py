@@ -7,7 +7,7 @@ each pixel is looked at only once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import cv2
@@ -225,11 +225,19 @@ def _sizes_px(detections: Detections, config: MeasureConfig, runs: _Runs, area: 
 
 
 def _line_lengths_px(detections: Detections) -> Floats:
-    """Length of each line dislocation along its middle, px; NaN for everything else."""
-    out = np.full(len(detections), np.nan)
-    for row in np.flatnonzero(np.isin(detections.names(), LINE_CLASSES)).tolist():
-        out[row] = line_length_px(detections.masks.crop(row))
-    return out
+    """Length of each detection along its middle, px; NaN where the detector knows no lines.
+
+    Of particles too: a sight of a line may have been taken for one, and the track then says that it is a line.
+    """
+    if not set(detections.class_names) & set(LINE_CLASSES):
+        return np.full(len(detections), np.nan)
+    return np.array([line_length_px(detections.masks.crop(row)) for row in range(len(detections))], np.float64)
+
+
+def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
+    """Leave lengths to line dislocations, as `detections` name them; NaN for the others."""
+    lines = np.isin(detections.names(), LINE_CLASSES)
+    return replace(measures, line_length_nm=np.where(lines, measures.line_length_nm, np.nan))
 
 
 def _feret_max(runs: _Runs, wanted: Bools) -> Floats:

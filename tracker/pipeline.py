@@ -20,7 +20,7 @@ from insitrack.io.sinks import Sink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.preprocess import FieldConfig, FieldFinder
 from insitrack.tracker.link import Linker
-from insitrack.tracker.measure import MeasureConfig, measure
+from insitrack.tracker.measure import MeasureConfig, lengths_of_lines, measure
 from insitrack.tracker.motion import DriftEstimator
 from insitrack.tracker.series import SeriesMeter
 
@@ -206,7 +206,7 @@ def follow(
     linked = linker.update(detections, measures, looked.shift_px)
     coasting = linked.coasting
     everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
-    sizes_of_all = measures.then(coasting.measures)
+    sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
     ids = np.concatenate([linked.track_ids, coasting.track_ids])
     observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
     if not ids.all():  # too weak to begin a track (link.birth_score)
