@@ -69,7 +69,7 @@ def run(base: str, chosen: FinetuneSettings, n_folds: int, only: int, work: Path
         "n_crops": len(after),
         "n_labelled": sum(len(true) for _, true in after),
         "minutes_per_fold": round(float(np.median(times)) / 60, 2),
-        "settings": asdict(chosen),
+        "settings": {**asdict(chosen), "base": Path(base).name},
         "before": scores(before) if before else None,
         "after": scores(after),
     }

@@ -82,7 +82,8 @@ def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
     facts = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
     def write(more: dict[str, Any]) -> None:
-        write_card(target, classes=TRAINED_CLASSES, recipe=asdict(TrainSettings(**more.pop("settings", {}))), facts=more)
+        recipe = asdict(TrainSettings(**more.pop("settings", {})))
+        write_card(target, classes=TRAINED_CLASSES, recipe={**recipe, "network": Path(recipe["network"]).name}, facts=more)
 
     facts["mask_logit"] = calibrate(target, facts, folder, lambda more: write(dict(more)))
     write(dict(facts))
