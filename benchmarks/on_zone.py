@@ -140,7 +140,7 @@ def labels(picture: OnZonePicture, axis_deg: float) -> Detections:
     for outline in sorted(outlines, key=lambda outline: (not outline.boxed, -outline.score)):
         name = "loop_111" if outline.boxed else _type(outline, darkness[id(outline)], typical, axis_deg, picture.image.shape[1])
         if name:
-            named.append(replace(outline, mask=_hull(outline.mask), name=name))
+            named.append(replace(_rounded(outline), name=name))
     return _detections(_apart(named, 0.3), picture.image.shape)
 
 
@@ -151,7 +151,7 @@ def boxed(picture: OnZonePicture) -> Detections:
 
 
 def _boxed(picture: OnZonePicture) -> list[Outline]:
-    """Return the detections, those marked that people boxed; an ellipse in the box where the model saw nothing."""
+    """Return the detections; where people drew a box, an ellipse that fills it, turned as the model saw the loop, if it did."""
     out = list(picture.found)
     for box in picture.boxes:
         boxes = np.array([outline.box for outline in out], np.float64).reshape(-1, 4)
@@ -159,14 +159,30 @@ def _boxed(picture: OnZonePicture) -> list[Outline]:
         around = (boxes[:, 0] <= y) & (y <= boxes[:, 2]) & (boxes[:, 1] <= x) & (x <= boxes[:, 3])
         overlap = np.where(around, _box_iou(boxes, box), 0.0)
         best = int(overlap.argmax()) if len(overlap) else -1
-        if best >= 0 and overlap[best] >= 0.2 and not out[best].boxed:
-            out[best] = replace(out[best], boxed=True)
-            continue
-        margin = 0.1 * (box[2:] - box[:2])
-        ellipse = _inside(_ellipse(np.concatenate([box[:2] - margin, box[2:] + margin])), picture.image.shape)
-        if ellipse is not None:
+        seen = best >= 0 and overlap[best] >= 0.2 and not out[best].boxed
+        ellipse = _inside(_ellipse(box, _slope(out[best].mask) if seen else 0.0), picture.image.shape)
+        if ellipse is not None and seen:
+            out[best] = ellipse
+        elif ellipse is not None:
             out.append(ellipse)
     return out
+
+
+def _slope(mask: Bools) -> float:
+    """Correlation of x and y over a mask: 0 for an ellipse along the axes, towards -1 or 1 for a thin one along a diagonal."""
+    y, x = np.nonzero(mask)
+    if len(x) < 12 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -0.95, 0.95))
+
+
+def _rounded(outline: Outline) -> Outline:
+    """Outline as the ellipse that fills the same box; a bar keeps its hull. A network that was trained briefly fills the corners of its boxes."""
+    major, minor, _ = _ellipse_of(outline.mask)
+    if outline.boxed or minor < 0.45 * major:
+        return replace(outline, mask=_hull(outline.mask))
+    round_one = _ellipse(np.array(outline.box, np.float64), _slope(outline.mask))
+    return replace(outline, mask=round_one.mask)
 
 
 def _type(outline: Outline, dark: tuple[float, float, float], typical: float, axis_deg: float, width_px: int) -> str:
@@ -226,10 +242,12 @@ def _hull(mask: Bools) -> Bools:
     return out.astype(bool)
 
 
-def _ellipse(box: NDArray[np.float64]) -> Outline:
+def _ellipse(box: NDArray[np.float64], slope: float = 0.0) -> Outline:
+    """Ellipse that touches all four sides of a box; `slope` is the correlation of x and y over it."""
     y0, x0, y1, x1 = box.tolist()
     rows, columns = np.mgrid[int(np.floor(y0)) : int(np.ceil(y1)), int(np.floor(x0)) : int(np.ceil(x1))]
-    mask = ((rows + 0.5 - (y0 + y1) / 2) / (y1 - y0)) ** 2 + ((columns + 0.5 - (x0 + x1) / 2) / (x1 - x0)) ** 2 <= 0.25
+    v, u = (rows + 0.5 - (y0 + y1) / 2) / (y1 - y0), (columns + 0.5 - (x0 + x1) / 2) / (x1 - x0)
+    mask = u * u - 2 * slope * u * v + v * v <= 0.25 * (1 - slope * slope)
     return Outline(mask=mask, y=int(np.floor(y0)), x=int(np.floor(x0)), boxed=True)
 
 

@@ -26,12 +26,12 @@ from insitrack.segment.preprocess import stretch_to_8_bit
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIDE_PX = 320
 DRAWN = DatasetSettings(
-    scenes=800,
-    first_seed=30_000,
-    held_out=0.05,
+    scenes=2000,
+    first_seed=60_000,
+    held_out=0.02,
     shares={"two_beam": 0.28, "loops": 0.38, "diffuse": 0.12, "mixed": 0.08, "voids": 0.05, "precipitates": 0.04, "dense": 0.05},
 )
-REPEATS = {"synth": 1, "onzone": 2, "ti": 2, "316l": 3}
+REPEATS = {"synth": 1, "onzone": 2, "ti": 1, "316l": 1}
 FOLDS = 5
 BRIGHT_SHARE = 0.06
 
@@ -80,16 +80,16 @@ def real_pictures(model: str) -> Iterator[tuple[Picture, Source]]:
     for i, picture in enumerate(pictures):
         picture.found = on_zone.detect(segment, picture.image)
         truth = on_zone.labels(picture, axes[picture.series])
-        windows = 2 if picture.series in ("200kV_500kx", "g1_", "g2_") else 4
+        windows = 4 if picture.series in ("200kV_500kx", "g1_", "g2_") else 9
         turn, fold = float(np.radians(axes[picture.series])), fold_of_series(picture.series)
         source = Source(fold=fold, windows=windows, scales=(0.6, 1.6), nm_per_px=picture.nm_per_px, turn=turn, kinds={"loops": 1.0}, blur_px=1.3)
         yield (f"onzone_{i:03d}", picture.image, truth), source
     for number, crop in crops_316l():
         kinds = {"diffuse": 0.7, "two_beam": 0.3}
-        yield crop, Source(fold=number % FOLDS, windows=16, scales=(0.4, 1.3), nm_per_px=0.39, turn=None, kinds=kinds, blur_px=4.0)
+        yield crop, Source(fold=number % FOLDS, windows=48, scales=(0.4, 1.3), nm_per_px=0.39, turn=None, kinds=kinds, blur_px=4.0)
     for i, (name, image, truth) in enumerate(frames_ti()):
         kinds = {"diffuse": 0.5, "two_beam": 0.5}
-        source = Source(fold=i % FOLDS, windows=28, scales=(0.35, 1.2), nm_per_px=0.2554, turn=None, kinds=kinds, blur_px=3.0)
+        source = Source(fold=i % FOLDS, windows=56, scales=(0.35, 1.2), nm_per_px=0.2554, turn=None, kinds=kinds, blur_px=3.0)
         yield (f"ti_{name}", image, truth), source
 
 

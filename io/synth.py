@@ -27,6 +27,7 @@ from insitrack.io.synth_scene import Defect, Setting, Stage, make_stage, populat
 from insitrack.io.synth_settings import SynthSettings, ranges
 
 _STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7, "lines": 8, "curves": 9}
+SOLID_FORMS = ("dot", "blob", "comma", "streak", "bean", "edge_on")
 _CLUTTER_SIZES_PX = (8.0, 16.0, 32.0, 64.0)  # sizes of defects for which the background's own variation is judged
 
 
@@ -174,7 +175,7 @@ class SynthSource:
         t_s = index / self.fps
         shift = self.stage.shift_px(t_s)
         rule = ranges()["visibility"]
-        crops, corners, rows = [], [], []
+        crops, corners, rows, solid = [], [], [], []
         for defect in self._living(t_s):
             x, y = (a + b for a, b in zip(defect.position_px(t_s), shift, strict=True))
             look = defect.look_at(t_s)
@@ -193,6 +194,7 @@ class SynthSource:
             size_nm = (major if name.startswith("loop") else (major * minor) ** 0.5) * self.nm_per_px
             angle = np.degrees(look.angle) % 180
             rows.append((defect.track_id, DEFECT_CLASSES.index(name) + 1, visible, x, y, major, minor, angle, size_nm, contrast))
+            solid.append(look.form in SOLID_FORMS)
         for crop, corner, line, seen in self.lines.outlines(t_s, shift, ~self.overlay.covered, self._clutter_at):
             crops.append(crop)
             corners.append(corner)
@@ -204,7 +206,10 @@ class SynthSource:
             index, t_s, self.shape, masks.boxes(), np.array(columns[1], np.int64), np.ones(len(rows), np.float32), masks, DEFECT_CLASSES
         )
         floats = [np.array(column, np.float64) for column in columns[3:]]
-        return Truth(detections, np.array(columns[0], np.int64), np.array(columns[2], bool), *floats)
+        visible = np.array(columns[2], bool)
+        rows_solid = np.flatnonzero(visible[: len(solid)] & np.array(solid, bool))
+        visible[_merged(masks, rows_solid, floats[-1], rule["merged_share"])] = False
+        return Truth(detections, np.array(columns[0], np.int64), visible, *floats)
 
     def line_truth(self, index: int) -> tuple[LineTruth, ...]:
         """Centrelines of the line dislocations in view in frame `index`, seen or not, in the order of their numbers."""
@@ -358,3 +363,16 @@ class SynthSource:
         """Local standard deviation of the background around a place of the specimen, px, all bands together."""
         place = self._at(x, y, self._clutter[0].shape, 4)
         return float(np.sqrt(sum(float(band[place]) ** 2 for band in self._clutter)))
+
+
+def _merged(masks: Masks, rows: Ints, contrast: Floats, most_shared: float) -> list[int]:
+    """Rows of the solid defects that lie mostly within larger solid ones no fainter than they are: nobody could tell the two apart."""
+    area = masks.area_px()
+    low, high = masks.corners[rows], (masks.corners + masks.sizes)[rows]
+    near = (np.minimum(high[:, None], high[None]) > np.maximum(low[:, None], low[None])).all(axis=2)
+    out = []
+    for row, others in zip(rows.tolist(), near, strict=True):
+        hosts = [j for j in rows[others].tolist() if area[j] > area[row] and contrast[j] >= contrast[row]]
+        if any(masks.overlap_px(row, masks, j) > most_shared * area[row] for j in hosts):
+            out.append(row)
+    return out
