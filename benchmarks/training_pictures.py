@@ -26,12 +26,12 @@ from insitrack.segment.preprocess import stretch_to_8_bit
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIDE_PX = 320
 DRAWN = DatasetSettings(
-    scenes=2000,
+    scenes=3000,
     first_seed=60_000,
     held_out=0.02,
     shares={"two_beam": 0.28, "loops": 0.38, "diffuse": 0.12, "mixed": 0.08, "voids": 0.05, "precipitates": 0.04, "dense": 0.05},
 )
-REPEATS = {"synth": 1, "onzone": 2, "ti": 1, "316l": 1}
+REPEATS = {"synth": 1, "onzone": 3, "ti": 1, "316l": 1}
 FOLDS = 5
 BRIGHT_SHARE = 0.06
 

@@ -345,13 +345,14 @@ class SynthSource:
         if area < rule["area_px"]:
             return False
         ring = look.form in ("open_ellipse", "double_ring") and look.fill < 0.4
+        thin = ring or look.form == "fresnel"
         minor_px = look.width_px if look.form == "edge_on" or ring else look.size_px * look.ratio
         band = int(np.argmin([abs(np.log(minor_px / size)) for size in _CLUTTER_SIZES_PX]))
         place = self._at(x, y, self._clutter[band].shape, 4)
         # mottle finer than the defect distracts the eye too
         clutter = float(np.hypot(self._clutter[band][place], 0.7 * self._clutter[max(0, band - 1)][place]))
-        over = rule["ring_over_mottle" if ring else "over_mottle"] * clutter
-        least = rule["ring_contrast" if ring else "contrast"]
+        over = rule["ring_over_mottle" if thin else "over_mottle"] * clutter
+        least = rule["ring_contrast" if thin else "contrast"]
         energy = float((signal * signal).sum())
         # contrast of the parts that matter: the darkest spot of an uneven ring does not make the ring visible
         typical = energy / max(float(np.abs(signal).sum()), 1e-9)

@@ -89,15 +89,22 @@ class TrainSettings:
 
 
 class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics is not typed
-    """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased."""
+    """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased, and judged a little beyond their boxes.
+
+    A mask that is judged inside its box only costs nothing where it runs over the box's corners and sides.
+    """
 
     most = 64
+    beyond = 0.15  # share of the sides by which boxes are widened on each side
+    beyond_px = 1.0  # and by this much, px of the masks
 
     def single_mask_loss(
         self, gt_mask: torch.Tensor, pred: torch.Tensor, proto: torch.Tensor, xyxy: torch.Tensor, area: torch.Tensor
     ) -> torch.Tensor:
         """Sum of the mask losses of one picture's anchors, estimated from a sample of them."""
         n = len(pred)
+        margin = self.beyond * (xyxy[:, 2:] - xyxy[:, :2]) + self.beyond_px
+        xyxy = torch.cat([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], dim=1)
         if n <= self.most:
             return super().single_mask_loss(gt_mask, pred, proto, xyxy, area)
         rows = torch.randperm(n, device=pred.device)[: self.most]
