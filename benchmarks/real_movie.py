@@ -26,19 +26,19 @@ from insitrack.segment.preprocess import FieldFinder
 
 MOVIE = Path(__file__).resolve().parents[2] / "shared" / "data" / "fecral-video" / "fecral_insitu_400-699.mp4"
 SHOWN = (0, 60, 120, 180, 240, 299)
-# where the text, the scale bar and the label stand in the last frame, px x0 y0 x1 y1, measured by hand; the movie was aligned, so they wander a little
+# where the text, the scale bar and the label stand in the last frame, px x0 y0 x1 y1, measured by hand; they wander a little
 LETTERING = {"text and scale bar": (0, 610, 215, 685), "label": (965, 655, 1110, 710)}
 COLOURS = {"black_dot": "#E69F00", "loop_111": "#009E73", "loop_100": "#0072B2", "loop": "#D55E00", "void": "#CC79A7", "precipitate": "#56B4E9"}
 
 
 def on_lettering(found: Detections) -> int:
-    """Detections whose centre lies where the last frame has lettering."""
+    """Count detections whose centre lies where the last frame has lettering."""
     x, y = found.boxes[:, [0, 2]].mean(axis=1), found.boxes[:, [1, 3]].mean(axis=1)
     return int(sum(np.count_nonzero((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)) for x0, y0, x1, y1 in LETTERING.values()))
 
 
 def watch(path: Path) -> tuple[list[Detections], list[float]]:
-    """Run the model over the movie; detections of each frame, and its time."""
+    """Run the model over the movie; return the detections of each frame, and its time."""
     finder = FieldFinder()
     with closing(open_source(path)) as source:
         frames = [item for item in source if isinstance(item, Frame)]
@@ -47,7 +47,7 @@ def watch(path: Path) -> tuple[list[Detections], list[float]]:
 
 
 def facts_of(found: list[Detections]) -> dict[str, Any]:
-    """Counts and how smoothly they run."""
+    """Return the counts and how smoothly they run."""
     counts = np.array([len(one) for one in found], float)
     smooth = np.convolve(np.pad(counts, 10, mode="edge"), np.ones(21) / 21, mode="valid")
     classes = sorted({name for one in found for name in one.names()})
@@ -94,7 +94,8 @@ def main() -> None:
     here = Path(__file__)
     here.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items())
-    text = f"# A real movie that the model was never trained on\n\n`python benchmarks/real_movie.py`; outlines in docs/real_movie.png.\n\n| | |\n|---|---|\n{rows}\n"
+    told = "`python benchmarks/real_movie.py`; outlines in docs/real_movie.png."
+    text = f"# A real movie that the model was never trained on\n\n{told}\n\n| | |\n|---|---|\n{rows}\n"
     here.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
 
