@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,15 @@ from insitrack.segment.line_scores import NOTHING, LineScore, line_score, pixel_
 from insitrack.segment.lines import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
 from insitrack.segment.pixels import covered
 from insitrack.segment.preprocess import stretch_to_8_bit
-from insitrack.segment.semantic import SemanticSegmenter, connected_parts
+from insitrack.segment.semantic import CentrelineThresholds, SemanticSegmenter, connected_parts, trace_centrelines
 from insitrack.segment.semantic_data import CHANNELS, SemanticDataSettings, class_map, scenes
 
 CLASSES = CHANNELS[:3]
 TEST_SCENES = {"lines": 10, "pileup": 6}
 FIRST_TEST_SEED = 500_000
+THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+SURE = (0.4, 0.6, 0.75)
+MEANS = (0.0, 0.4, 0.5, 0.6)
 PUBLISHED = {"dislocation": (91.60, 55.13, 69.10, 44.34), "precipitate": (93.39, 72.06, 78.38, 59.85), "void": (98.85, 89.17, 90.17, 81.19)}
 PUBLISHED["overall"] = (94.61, 72.12, 79.22, 61.79)
 
@@ -107,22 +111,35 @@ def threshold_baseline(frame: Frame) -> Detections:
     return found
 
 
-def choose_thresholds(segmenter: SemanticSegmenter) -> dict[str, float]:
-    """Thresholds that are best on the validation pictures: of the lines by IU, of the centrelines by the quality of the lines."""
+def choose_thresholds(segmenter: SemanticSegmenter) -> dict[str, Any]:
+    """Thresholds that are best on the validation pictures: of each class by IU, of the centrelines by the quality of the lines."""
     examples = [(segmenter.maps(frame), true, lines) for frame, true, lines in validation_set()]
-    iu, quality = {}, {}
-    for threshold in (0.25, 0.35, 0.45, 0.55, 0.65):
-        both = either = 0
-        total = NOTHING
-        for maps, true, lines in examples:
-            mask, real = maps["dislocation"] >= 255 * threshold, covered(true, "dislocation")
-            both, either = both + np.count_nonzero(mask & real), either + np.count_nonzero(mask | real)
-            chains = trace_lines(maps["centreline"] >= 255 * threshold)
-            points = [chain[:, ::-1] + 0.5 for chain in chains]
-            total = total + line_score(points, lines, found_lengths=[chain_length(chain) for chain in chains])
-        iu[threshold], quality[threshold] = both / max(1, either), total.quality + total.recovered
-    print("IU", iu, "quality and recovered", quality, flush=True)
-    return {"pixel_threshold": max(iu, key=lambda t: iu[t]), "centreline_threshold": max(quality, key=lambda t: quality[t])}
+    pixels = {name: max(THRESHOLDS, key=lambda t, name=name: pixel_iu(examples, name, t)) for name in CLASSES}
+    best = max(
+        (CentrelineThresholds(threshold=low, sure=sure, mean=mean) for low in THRESHOLDS[:6] for sure in SURE if sure > low for mean in MEANS),
+        key=lambda chosen: centreline_quality(examples, chosen, pixels["dislocation"]),
+    )
+    print(pixels, best, flush=True)
+    return {"pixel_thresholds": pixels, **{f"centreline_{name}": value for name, value in asdict(best).items()}}
+
+
+def pixel_iu(examples: Sequence[Any], name: str, threshold: float) -> float:
+    """Intersection over union of the pixels of a class over all pictures."""
+    both = either = 0
+    for maps, true, _ in examples:
+        mask, real = maps[name] >= 255 * threshold, covered(true, name)
+        both, either = both + np.count_nonzero(mask & real), either + np.count_nonzero(mask | real)
+    return both / max(1, either)
+
+
+def centreline_quality(examples: Sequence[Any], chosen: CentrelineThresholds, threshold: float) -> float:
+    """Quality of the length and share of lines recovered, added."""
+    total = NOTHING
+    for maps, _, lines in examples:
+        width = line_width_px(maps["dislocation"] >= 255 * threshold)
+        chains = trace_centrelines(maps["centreline"], chosen, width) if width else []
+        total = total + line_score([chain[:, ::-1] + 0.5 for chain in chains], lines, found_lengths=[chain_length(chain) for chain in chains])
+    return total.quality + total.recovered
 
 
 def learned_classes(segmenter: SemanticSegmenter, least_iu: float = 0.1) -> list[str]:

@@ -31,7 +31,7 @@ DRAWN = DatasetSettings(
     held_out=0.02,
     shares={"two_beam": 0.28, "loops": 0.38, "diffuse": 0.12, "mixed": 0.08, "voids": 0.05, "precipitates": 0.04, "dense": 0.05},
 )
-REPEATS = {"synth": 1, "onzone": 3, "ti": 1, "316l": 1}
+REPEATS = {"synth": 1, "onzone": 3, "ti": 3, "316l": 3}
 FOLDS = 5
 BRIGHT_SHARE = 0.06
 

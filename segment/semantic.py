@@ -17,6 +17,7 @@ from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig
+from insitrack.segment.line_length import Chain
 from insitrack.segment.lines import LineSettings, line_masks, line_width_px, trace_lines
 from insitrack.segment.postprocess import capped, inside_field
 from insitrack.segment.runtime import Grey8, Outputs, load_network
@@ -38,7 +39,8 @@ class SemanticSegmenter:
     ----------
     model : ModelCard
         The model; its card lists the ``channels`` of the network, which are its classes and, where it has one, ``centreline``, and may
-        give ``pixel_threshold`` and ``centreline_threshold``, chances from which a pixel belongs to them.
+        give ``pixel_thresholds``, by class the chance from which a pixel belongs to it, and of the centrelines ``centreline_threshold``, from
+        which a pixel belongs to one, ``centreline_sure``, which one must reach somewhere, and ``centreline_mean``, which its mean must reach.
     config : SegmentConfig
         Thresholds and runtime.
 
@@ -55,8 +57,10 @@ class SemanticSegmenter:
         if not set(model.classes) <= set(self.channels):
             raise ModelError(f"{model.name}: channels {', '.join(self.channels)} of the card lack one of its classes, {', '.join(model.classes)}")
         self.view = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright")
-        self._threshold = float(model.facts.get("pixel_threshold", 0.5))
-        self._core_threshold = float(model.facts.get("centreline_threshold", 0.5))
+        self._thresholds: dict[str, float] = dict(model.facts.get("pixel_thresholds", {}))
+        self._centreline = CentrelineThresholds(
+            **{name: float(model.facts[f"centreline_{name}"]) for name in ("threshold", "sure", "mean") if f"centreline_{name}" in model.facts}
+        )
         self._network = load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
@@ -129,7 +133,7 @@ class SemanticSegmenter:
         layers = dict(zip(self.channels, chances, strict=True))
         found = Detections.empty(frame.index, frame.t_s, frame.shape, self.class_names)
         for label, name in enumerate(self.class_names, 1):
-            mask = layers[name] >= self._threshold * 255
+            mask = layers[name] >= self._thresholds.get(name, 0.5) * 255
             masks = self._lines(mask, layers.get(CENTRELINE)) if name == "dislocation" else connected_parts(mask)
             masks = masks.take(masks.area_px() >= self.config.min_area_px)
             scores = mean_chances(masks, layers[name])
@@ -141,12 +145,9 @@ class SemanticSegmenter:
 
     def _lines(self, mask: BoolImage, core: Bytes | None) -> Masks:
         """Outlines of single lines: traced along the centrelines where the network gives them."""
-        along = mask if core is None else core >= self._core_threshold * 255
-        width = line_width_px(along)
-        if not width:
-            return Masks.empty()
-        # a gap is as wide as the line, however thin its centreline is drawn
-        return line_masks(trace_lines(along, LineSettings(gap=LineSettings().gap * max(1.0, line_width_px(mask) / width))), mask)
+        width = line_width_px(mask)
+        chains = trace_lines(mask) if core is None else trace_centrelines(core, self._centreline, width)
+        return line_masks(chains, mask) if width else Masks.empty()
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, runtime."""
@@ -157,6 +158,54 @@ class SemanticSegmenter:
             "classes": list(self.model.classes),
             **self._network.describe(),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CentrelineThresholds:
+    """Chances, 0..1, that make a centreline.
+
+    Parameters
+    ----------
+    threshold : float
+        From which a pixel belongs to one.
+    sure : float
+        Which one must reach somewhere: a faint line that goes on from a clear one is a line, a faint streak alone is not.
+    mean : float
+        Which the mean along a traced line must reach.
+    """
+
+    threshold: float = 0.5
+    sure: float = 0.5
+    mean: float = 0.0
+
+
+def trace_centrelines(core: Bytes, thresholds: CentrelineThresholds, width_px: float) -> list[Chain]:
+    """Single lines along a map of centrelines.
+
+    Parameters
+    ----------
+    core : ndarray of uint8, shape (H, W)
+        Chance that a pixel is the middle of a line, 255 for certain.
+    thresholds : CentrelineThresholds
+        What counts.
+    width_px : float
+        Width of the lines themselves, px: a gap is as wide as the line, however thin its centreline is drawn.
+
+    Returns
+    -------
+    list of ndarray of int32, shape (K, 2)
+        Row and column of the pixels of each, the longest first.
+    """
+    _, parts = cv2.connectedComponents((core >= 255 * thresholds.threshold).view(np.uint8), connectivity=8)
+    sure = np.zeros(int(parts.max()) + 1, bool)
+    sure[parts[core >= 255 * max(thresholds.sure, thresholds.threshold)]] = True
+    sure[0] = False
+    along = sure[parts]
+    thin_px = line_width_px(along)
+    if not thin_px:
+        return []
+    chains = trace_lines(along, LineSettings(gap=LineSettings().gap * max(1.0, width_px / thin_px)))
+    return [chain for chain in chains if core[chain[:, 0], chain[:, 1]].mean() >= 255 * thresholds.mean]
 
 
 @dataclass(frozen=True, slots=True)

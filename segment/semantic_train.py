@@ -1,4 +1,4 @@
-"""Train a small pixel-wise network from random weights, resumably, within a time budget, and export it to ONNX.
+"""Train a small pixel-wise network from random weights or from an exported one, resumably, within a time budget, and export it to ONNX.
 
 Run it as ``python -m insitrack.segment.semantic_train DATA --out FOLDER --hours 0.6``; ``--resume`` goes on where it stopped.
 """
@@ -23,12 +23,13 @@ from torch import nn
 from insitrack.io.errors import ModelError, OutputError
 from insitrack.segment.dataset import jittered
 from insitrack.segment.semantic_data import CHANNELS, IGNORE_BIT, Bytes, list_examples
+from insitrack.segment.semantic_start import take_over_exported
 
 STRIDE = 16
 """Sides of the network's input are multiples of this."""
 
 CHECKPOINT = "last.pt"
-_PARTICLE_WEIGHT = 4.0
+_PARTICLE_WEIGHT = 2.0
 """Weight of a pixel of a particle against one beside it: there are few of them, and lines are learned long before."""
 
 _REPORT_S = 300  # wall-clock time between two checkpoints, s
@@ -158,6 +159,13 @@ class _Training:
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=chosen.learning_rate, weight_decay=1e-3)
         self.step, self.spent_s = 0, 0.0
 
+    def start_from(self, exported: Path, data: Path) -> None:
+        rng = np.random.default_rng(self.chosen.seed)
+        known = list_examples(data, "train")
+        some = [crop_example(known[i], rng, self.chosen.image_px, 0.0) for i in rng.integers(len(known), size=16)]
+        take_over_exported(self.model, exported, to_tensors(some)[0])
+        self.mean.load_state_dict(self.model.state_dict())
+
     def load(self) -> None:
         stored = torch.load(self.folder / CHECKPOINT, map_location="cpu", weights_only=True)
         self.model.load_state_dict(stored["model"])
@@ -195,8 +203,8 @@ class _Training:
         return float(loss.detach())
 
 
-def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None, *, resume: bool = False) -> Path:
-    """Train from scratch, or go on with a training that was stopped.
+def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None, *, resume: bool = False, start: Path | None = None) -> Path:
+    """Train from random weights or an exported network, or go on with a training that was stopped.
 
     Parameters
     ----------
@@ -208,6 +216,8 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
         How to train.
     resume : bool
         Go on with ``folder/last.pt``.
+    start : Path, optional
+        The ``.onnx`` file of a network with the same settings, whose weights to start from.
 
     Returns
     -------
@@ -217,7 +227,7 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
     Raises
     ------
     ModelError
-        If there is nothing to resume.
+        If there is nothing to resume, or `start` is no such network.
     OutputError
         If `folder` already holds a training and `resume` was not asked for.
     SourceError
@@ -235,6 +245,8 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
     run = _Training(folder, chosen)
     if resume:
         run.load()
+    elif start is not None:
+        run.start_from(start, data)
     saved = run.spent_s
     while run.spent_s < 3600 * chosen.hours:
         started = time.monotonic()
@@ -330,14 +342,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of insitrack.segment.semantic_data")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
+    parser.add_argument("--start", type=Path, help="an exported network (.onnx) whose weights to start from; default: random ones")
     parser.add_argument("--encoder", default=default.encoder)
     for name in ("hours", "learning_rate", "average", "inverted"):
         parser.add_argument("--" + name.replace("_", "-"), type=float, default=getattr(default, name))
     for name in ("image_px", "batch", "threads", "seed"):
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(default, name))
     given = vars(parser.parse_args(arguments))
-    data, out, resume = given.pop("data"), given.pop("out"), given.pop("resume")
-    print(train(data, out, SemanticTrainSettings(**given), resume=resume))
+    data, out, resume, start = (given.pop(name) for name in ("data", "out", "resume", "start"))
+    print(train(data, out, SemanticTrainSettings(**given), resume=resume, start=start))
 
 
 if __name__ == "__main__":
