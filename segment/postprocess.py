@@ -13,6 +13,8 @@ from insitrack.io.frames import BoolImage
 
 Float32 = NDArray[np.float32]
 _PROTO_STRIDE = 4  # px of the network's picture per cell of the mask prototypes, the same in every YOLO-seg
+_WITHIN = 0.7  # share of the smaller of two boxes that lies in the larger one
+_PIECE = 0.3  # least area of a piece over that of the whole: a dot on a loop is smaller, and stays
 _INTERPOLATE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
@@ -58,6 +60,33 @@ def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> In
     corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(corner_and_size.tolist(), scores.tolist(), 0.0, overlap_iou)
     return np.asarray(kept, np.int64).ravel()
+
+
+def suppress_pieces(boxes: Float32) -> Ints:
+    """Rows to keep of boxes, strongest first, so that none is a piece of a surer one, nor the whole of which that is a piece.
+
+    A long defect is found whole and in parts; the overlaps of the boxes are too small for `suppress_overlaps`. Measured in docs/decisions.md.
+
+    Examples
+    --------
+    >>> suppress_pieces(np.array([[0, 0, 40, 20], [0, 0, 20, 20], [10, 5, 15, 10], [60, 0, 80, 20]], np.float32)).tolist()
+    [0, 2, 3]
+    """
+    order = np.argsort(boxes[:, 0], kind="stable")
+    # along x only boxes that begin before another ends can meet it
+    met = (np.searchsorted(boxes[order, 0], boxes[order, 2]) - np.arange(len(boxes)) - 1).clip(0)
+    first = np.repeat(np.arange(len(boxes)), met)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(met) - met, met)
+    a, b = np.sort(np.stack([order[first], order[second]]), axis=0)
+    shared = (np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])).clip(0).prod(axis=1)
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    small, large = np.minimum(area[a], area[b]), np.maximum(area[a], area[b])
+    pairs = np.flatnonzero((shared > _WITHIN * small) & (small > _PIECE * large))
+    kept = np.ones(len(boxes), bool)
+    for pair in pairs[np.lexsort((b[pairs], a[pairs]))].tolist():
+        if kept[a[pair]]:
+            kept[b[pair]] = False
+    return np.flatnonzero(kept)
 
 
 def masks_in_boxes(

@@ -13,7 +13,7 @@ from insitrack.io.detections import Detections, Ints
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig
-from insitrack.segment.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps
+from insitrack.segment.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps, suppress_pieces
 from insitrack.segment.preprocess import stretch_to_8_bit
 from insitrack.segment.runtime import Grey8, Network, Outputs, load_network
 from insitrack.segment.tiles import Tile, stitch, tiles
@@ -147,7 +147,8 @@ class YoloSegmenter:
             )
         rows, prototypes = by_rank
         boxes, classes, scores, coefficients = best_candidates(rows, n_classes, confidence)
-        return _Candidates(boxes, classes, scores, coefficients, prototypes).take(suppress_overlaps(boxes, scores, self.config.overlap_iou))
+        apart = _Candidates(boxes, classes, scores, coefficients, prototypes).take(suppress_overlaps(boxes, scores, self.config.overlap_iou))
+        return apart.take(suppress_pieces(apart.boxes))
 
     def _outlined(self, found: _Candidates, frame: Frame, scale: float, corner: tuple[int, int], min_area_px: int, n_over_cap: int = 0) -> Detections:
         """Draw the masks of candidates, in px of the frame."""

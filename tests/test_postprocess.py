@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from insitrack.io.detections import Detections, Masks
-from insitrack.segment.postprocess import best_candidates, inside_field, masks_in_boxes, suppress_overlaps
+from insitrack.segment.postprocess import best_candidates, inside_field, masks_in_boxes, suppress_overlaps, suppress_pieces
 
 
 def test_masks_never_leave_their_boxes() -> None:
@@ -76,3 +78,19 @@ def test_detections_on_text_are_dropped_and_those_beside_it_stay() -> None:
     field[:, 28:60] = False
     assert inside_field(found, field).boxes[:, 0].tolist() == [5]
     assert inside_field(found, None) is found
+
+
+@given(st.integers(0, 10_000), st.integers(0, 60))
+def test_no_box_that_is_kept_is_a_piece_of_another_and_each_dropped_one_is(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    corner, size = rng.uniform(0, 60, (n, 2)), rng.uniform(3, 40, (n, 2))
+    boxes = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+
+    def pieces(a: np.ndarray, b: np.ndarray) -> bool:
+        shared = float(np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod())
+        areas = sorted((float((a[2:] - a[:2]).prod()), float((b[2:] - b[:2]).prod())))
+        return shared > 0.7 * areas[0] and areas[0] > 0.3 * areas[1]
+
+    kept = suppress_pieces(boxes).tolist()
+    assert not any(pieces(boxes[i], boxes[j]) for i in kept for j in kept if i < j)
+    assert all(any(pieces(boxes[i], boxes[j]) for i in kept if i < j) for j in range(n) if j not in kept)
