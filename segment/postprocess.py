@@ -162,7 +162,23 @@ def largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] 
         return None
     part = 1 if n == 2 else 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     x, y, w, h, _ = stats[part].tolist()
-    return labels[y : y + h, x : x + w] == part, y, x
+    return filled(labels[y : y + h, x : x + w] == part), y, x
+
+
+def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill the holes of a mask that is one part: a defect is its outer contour, filled, whether its inside shows or not.
+
+    Examples
+    --------
+    >>> filled(np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)).all()
+    np.True_
+    """
+    if mask.shape[0] < 3 or mask.shape[1] < 3:
+        return mask
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    out = mask.astype(np.uint8)
+    cv2.drawContours(out, contours, -1, 1, cv2.FILLED)
+    return out.view(np.bool_)
 
 
 def capped(detections: Detections, most: int) -> Detections:

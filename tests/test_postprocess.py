@@ -94,3 +94,10 @@ def test_no_box_that_is_kept_is_a_piece_of_another_and_each_dropped_one_is(seed:
     kept = suppress_pieces(boxes).tolist()
     assert not any(pieces(boxes[i], boxes[j]) for i in kept for j in kept if i < j)
     assert all(any(pieces(boxes[i], boxes[j]) for i in kept if i < j) for j in range(n) if j not in kept)
+
+
+def test_a_ring_is_measured_as_the_disc_inside_its_outline() -> None:
+    rows, columns = np.mgrid[:48, :48]
+    ring = 3.0 - np.abs(np.hypot(columns + 0.5 - 24, rows + 0.5 - 24) - 12)  # cells: radii 9 to 15
+    masks, _ = masks_in_boxes(np.array([[24, 24, 168, 168]], np.float32), np.ones((1, 1), np.float32), ring[None].astype(np.float32), (192, 192))
+    assert masks.area_px()[0] == pytest.approx(np.pi * 60**2, rel=0.01)
