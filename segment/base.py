@@ -31,6 +31,8 @@ class SegmentConfig:
 
     Parameters
     ----------
+    classes : tuple of str
+        Classes that are looked for, all others are left out; empty: all that the model knows.
     confidence : float
         Detections with a lower score are dropped, 0..1.
     overlap_iou : float
@@ -53,6 +55,7 @@ class SegmentConfig:
         Processor threads of the network; 0 takes all cores.
     """
 
+    classes: tuple[str, ...] = ()
     confidence: float = 0.15
     overlap_iou: float = 0.5
     min_area_px: int = 12
@@ -65,6 +68,9 @@ class SegmentConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
+        for name in self.classes:
+            if name not in DEFECT_CLASSES:
+                raise SettingsError(f"segment.classes: {name!r} is no class; expected some of {', '.join(DEFECT_CLASSES)}")
         for name in ("confidence", "overlap_iou"):
             value = getattr(self, name)
             if not 0.0 < value < 1.0:
@@ -85,6 +91,20 @@ class SegmentConfig:
         ):
             if getattr(self, name) not in known:
                 raise SettingsError(f"segment.{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}")
+
+
+def looked_for(known: tuple[str, ...], config: SegmentConfig) -> tuple[str, ...]:
+    """Classes of a model that the settings ask for, in the order of the model.
+
+    Raises
+    ------
+    SettingsError
+        If the model does not know one of them.
+    """
+    missing = [name for name in config.classes if name not in known]
+    if missing:
+        raise SettingsError(f"segment.classes: this model does not know {missing[0]}; expected some of {', '.join(known)}")
+    return tuple(name for name in known if not config.classes or name in config.classes)
 
 
 class Segmenter(Protocol):

@@ -19,7 +19,7 @@ from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError, SettingsError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.io.manifest import file_sha256
-from insitrack.segment.base import ModelCard, SegmentConfig
+from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.postprocess import capped, inside_field, largest_part
 from insitrack.segment.tiles import Tile, stitch, tiles
 from insitrack.segment.view import View
@@ -177,7 +177,9 @@ class TorchvisionSegmenter:
                 f"segment.runtime = {config.runtime!r}: {model.name} is a PyTorch checkpoint, which runs in torch only; leave it at auto"
             )
         self.model, self.config, self.settings = model, config, CheckpointSettings.of(model)
-        self.class_names = model.classes
+        self.class_names = looked_for(model.classes, config)
+        # number of each class of the checkpoint among those looked for, 0 where it is not
+        self._numbers = np.array([0, *(self.class_names.index(name) + 1 if name in self.class_names else 0 for name in model.classes)], np.int64)
         self.view = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright")
         try:
             from insitrack.segment.maskrcnn_network import CheckpointNetwork
@@ -246,7 +248,10 @@ class TorchvisionSegmenter:
         """Make detections of one tile, in pixels of the frame: masks cropped to what they cover, the small ones dropped."""
         boxes = (found.boxes + np.array([tile.x, tile.y] * 2, np.float32)) / np.float32(scale)
         crops, corners, kept = [], [], []
+        labels = self._numbers[found.labels]
         for i, box in enumerate(boxes):
+            if not labels[i]:
+                continue
             y, x, inside = self._inside(box, None if found.soft is None else found.soft[i], frame.shape)
             part = largest_part(inside) if inside.size else None
             if part is not None and int(part[0].sum()) >= self.config.min_area_px:
@@ -256,7 +261,7 @@ class TorchvisionSegmenter:
         masks, rows = Masks.from_crops(crops, corners), np.array(kept, np.int64)
         # the box that is reported is that of the mask: what is outlined is what is measured
         return Detections(
-            frame.index, frame.t_s, frame.shape, masks.boxes(), found.labels[rows], found.scores[rows], masks, self.class_names, found.n_over_cap
+            frame.index, frame.t_s, frame.shape, masks.boxes(), labels[rows], found.scores[rows], masks, self.class_names, found.n_over_cap
         )
 
     def _inside(self, box: Float32, soft: Float32 | None, shape: tuple[int, int]) -> tuple[int, int, BoolImage]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.segment.base import ModelCard, SegmentConfig
+from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.line_length import Chain
 from insitrack.segment.lines import LineSettings, line_masks, line_width_px, trace_lines
 from insitrack.segment.postprocess import capped, inside_field
@@ -52,7 +52,7 @@ class SemanticSegmenter:
 
     def __init__(self, model: ModelCard, config: SegmentConfig) -> None:
         self.model, self.config = model, config
-        self.class_names = model.classes
+        self.class_names = looked_for(model.classes, config)
         self.channels = tuple(str(name) for name in model.facts.get("channels", model.classes))
         if not set(model.classes) <= set(self.channels):
             raise ModelError(f"{model.name}: channels {', '.join(self.channels)} of the card lack one of its classes, {', '.join(model.classes)}")

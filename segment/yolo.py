@@ -12,7 +12,7 @@ import numpy as np
 from insitrack.io.detections import Detections, Ints
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.segment.base import ModelCard, SegmentConfig
+from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps, suppress_pieces
 from insitrack.segment.preprocess import stretch_to_8_bit
 from insitrack.segment.runtime import Grey8, Network, Outputs, load_network
@@ -43,7 +43,8 @@ class YoloSegmenter:
 
     def __init__(self, model: ModelCard, config: SegmentConfig, network: Network | None = None) -> None:
         self.model, self.config = model, config
-        self.class_names = model.classes  # not all that exist: a class that this model cannot see has no count, not a count of 0
+        # not all that exist: a class that this model cannot see, or that is not looked for, has no count, not a count of 0
+        self.class_names = looked_for(model.classes, config)
         self._least_logit = float(model.facts.get("mask_logit", 0.0))
         self._network = network or load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
         self._finder = ViewFinder(config.scale, config.contrast)
@@ -146,6 +147,9 @@ class YoloSegmenter:
                 f"with the {n_classes} classes of its card; export it again"
             )
         rows, prototypes = by_rank
+        if len(self.class_names) < n_classes:
+            kept = [4 + i for i, name in enumerate(self.model.classes) if name in self.class_names]
+            rows, n_classes = rows[[0, 1, 2, 3, *kept, *range(4 + n_classes, len(rows))]], len(kept)
         boxes, classes, scores, coefficients = best_candidates(rows, n_classes, confidence)
         apart = _Candidates(boxes, classes, scores, coefficients, prototypes).take(suppress_overlaps(boxes, scores, self.config.overlap_iou))
         return apart.take(suppress_pieces(apart.boxes))

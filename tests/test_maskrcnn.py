@@ -66,8 +66,9 @@ def prediction(path: Path, grey: np.ndarray[Any, Any], builder: str = "maskrcnn_
 
 
 def largest(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The largest part, its holes filled."""
     parts, n = ndimage.label(mask, np.ones((3, 3)))
-    return parts == 1 + int(np.argmax(ndimage.sum(mask, parts, range(1, n + 1)))) if n else mask
+    return ndimage.binary_fill_holes(parts == 1 + int(np.argmax(ndimage.sum(mask, parts, range(1, n + 1))))) if n else mask
 
 
 def test_detections_are_those_of_torchvision_itself(masked: Path) -> None:
@@ -292,3 +293,11 @@ def test_the_example_in_the_docs_names_every_setting_and_is_accepted() -> None:
         assert getattr(given, name) == getattr(defaults, name)
     assert tuple(given.anchor_ratios) == defaults.anchor_ratios
     assert (tuple(given.mean), tuple(given.std)) == (defaults.mean, defaults.std)
+
+
+def test_only_the_classes_that_are_asked_for_are_kept(masked: Path) -> None:
+    frame = speckled()
+    both = load_segmenter(f"maskrcnn:{masked}", SegmentConfig(confidence=0.2))(frame)
+    voids = load_segmenter(f"maskrcnn:{masked}", SegmentConfig(confidence=0.2, classes=("void",)))(frame)
+    assert voids.class_names == ("void",)
+    assert voids.names() == ["void"] * both.names().count("void")

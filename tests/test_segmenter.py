@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from insitrack.io.errors import ModelError
+from insitrack.io.errors import ModelError, SettingsError
 from insitrack.io.frames import Frame
 from insitrack.io.synth import SynthSource
 from insitrack.segment import runtime
@@ -142,3 +142,19 @@ def test_a_network_that_does_not_fit_its_card_is_refused(tmp_path: Path) -> None
     (tmp_path / "few.json").write_text(json.dumps({**facts, "file": "few.onnx", "classes": ["void"]}), encoding="utf-8")
     with pytest.raises(ModelError, match="are not those of a YOLO-seg network"):
         load_segmenter(str(tmp_path / "few.onnx"))(dotted(3, 3, 26))
+
+
+def test_only_the_classes_that_are_asked_for_are_found(segmenter: YoloSegmenter) -> None:
+    frame = dotted(8, 8, 26)
+    dots = load_segmenter(config=SegmentConfig(classes=("black_dot",)))(frame)
+    assert dots.class_names == ("black_dot",)
+    assert set(dots.names()) == {"black_dot"}
+    assert len(dots) >= 60
+    assert len(load_segmenter(config=SegmentConfig(classes=("void",)))(frame)) < 10
+
+
+def test_a_class_that_is_none_or_that_the_model_does_not_know_is_refused_in_one_line() -> None:
+    with pytest.raises(SettingsError, match="'dot' is no class"):
+        SegmentConfig(classes=("dot",))
+    with pytest.raises(SettingsError, match="does not know dislocation"):
+        load_segmenter(config=SegmentConfig(classes=("dislocation",)))

@@ -191,3 +191,9 @@ def test_the_shipped_model_finds_two_strong_lines() -> None:
     found = load_segmenter("lines")(Frame(0, 0.0, np.clip(noisy, 0, 255).astype(np.uint8)))
     lines = [row for row, name in enumerate(found.names()) if name == "dislocation" and np.ptp(found.boxes[row].reshape(2, 2), axis=0).max() > 150]
     assert len(lines) == 2
+
+
+def test_only_the_classes_that_are_asked_for_are_looked_for(model: str) -> None:
+    voids = load_segmenter(model, SegmentConfig(classes=("void",)))(scene())
+    assert voids.class_names == ("void",)
+    assert voids.names() == ["void"]

@@ -64,6 +64,11 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{message}; see {self.prog} --help")
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _track_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="track", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -77,6 +82,7 @@ def _track_parser() -> argparse.ArgumentParser:
     add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
     add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
     add("--conf", type=float, metavar="0..1", help="least confidence of a detection")
+    add("--only", type=split_names, metavar="CLASS,...", help="look for these classes only, for example loop_111,loop_100,black_dot")
     add("--start", type=float, metavar="S", help="first time to process")
     add("--end", type=float, metavar="S", help="last time to process")
     add("--every", type=int, metavar="N", help="process every N-th frame")
@@ -149,6 +155,7 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
             "specimen.dose_rate_dpa_per_s": options.dose_rate,
             "specimen.material": options.material,
             "segment.confidence": options.conf,
+            "segment.classes": options.only,
             "model": options.model,
             "output.video": False if options.no_video else None,
         },

@@ -127,7 +127,7 @@ def track(
     command : sequence of str, optional
         Command line for the manifest.
     **options
-        Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`, `model`, `confidence`,
+        Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`, `model`, `confidence`, `classes`,
         `start_s`, `end_s`, `every`, `video`.
 
     Returns
@@ -175,6 +175,7 @@ _SHORT = {
     "dose_rate_dpa_per_s": "specimen",
     "material": "specimen",
     "confidence": "segment",
+    "classes": "segment",
     "video": "output",
 }
 
