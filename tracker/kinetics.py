@@ -1,0 +1,341 @@
+"""Kinetics from tracks: life times, growth, nucleation, diffusion, saturation with dose. Arrays in, numbers with intervals out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, stats
+
+Floats = NDArray[np.float64]
+_Z95 = 1.959963984540054
+_IDENTIFIABLE = 1.0  # a saturation below this many characteristic doses is a straight line
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval and how many observations it rests on.
+
+    Parameters
+    ----------
+    value, lo, hi : float
+        NaN where they are not known.
+    n : int
+        Observations: deaths, tracks, births or steps.
+    """
+
+    value: float
+    lo: float
+    hi: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survival:
+    """Share of defects that live longer than a time, after Kaplan and Meier.
+
+    Parameters
+    ----------
+    t_s : ndarray of float64, shape (K,)
+        Life times at which somebody died, rising, s.
+    survival : ndarray of float64, shape (K,)
+        Share that lives longer than each.
+    sd : ndarray of float64, shape (K,)
+        Standard deviation of that, after Greenwood.
+    n_at_risk : ndarray of int64, shape (K,)
+        Defects that were watched at each of these ages.
+    n_deaths : ndarray of int64, shape (K,)
+        Deaths at each.
+    """
+
+    t_s: Floats
+    survival: Floats
+    sd: Floats
+    n_at_risk: NDArray[np.int64]
+    n_deaths: NDArray[np.int64]
+
+    def median(self) -> Estimate:
+        """First life time that half of the defects do not outlive; interval after Brookmeyer and Crowley on the log-log scale.
+
+        NaN where more than half outlive the movie; `hi` is infinite where the movie is too short to bound it.
+        """
+        lower, upper = self.band()
+        deaths = int(self.n_deaths.sum())
+        first = [self.t_s[curve <= 0.5] for curve in (self.survival, lower, upper)]
+        value, lo, hi = (float(times[0]) if len(times) else math.inf for times in first)
+        return Estimate(math.nan if math.isinf(value) else value, math.nan if math.isinf(lo) else lo, hi, deaths)
+
+    def band(self) -> tuple[Floats, Floats]:
+        """95 % band of the curve, on the log-log scale, so that it stays between 0 and 1."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(self.survival)
+            width = _Z95 * self.sd / (self.survival * np.abs(logs))
+            low, high = self.survival ** np.exp(width), self.survival ** np.exp(-width)
+        inside = (self.survival > 0) & (self.survival < 1)
+        return np.where(inside, low, self.survival), np.where(inside, high, self.survival)
+
+
+def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | None = None) -> Survival:
+    r"""Survival curve of defects of which some were there before the movie began, and some outlive it.
+
+    .. math:: S(t) = \prod_{t_i \le t} \left(1 - d_i / n_i\right), \quad
+       \mathrm{var} = S^2 \sum d_i / (n_i (n_i - d_i))
+
+    Parameters
+    ----------
+    lifetime_s : array_like of float, shape (N,)
+        Age at the last sight, s.
+    died : array_like of bool, shape (N,)
+        False where it is censored: alive at the end, out of the field, or merged.
+    entered_s : array_like of float, shape (N,), optional
+        Age at which a defect came under watch, s (left truncation): it counts as at risk from then on only. Default: 0, watched from birth.
+
+    Returns
+    -------
+    Survival
+
+    Raises
+    ------
+    ValueError
+        If a life time is negative or not finite, or ends before it came under watch.
+
+    References
+    ----------
+    Kaplan, Meier, J. Am. Stat. Assoc. 53 (1958) 457, doi 10.1080/01621459.1958.10501452.
+
+    Examples
+    --------
+    >>> curve = kaplan_meier([2, 3, 3, 5, 8], [True, True, False, True, False])
+    >>> curve.survival.round(4).tolist(), curve.median().value
+    ([0.8, 0.6, 0.3], 5.0)
+    """
+    ages, deaths = np.asarray(lifetime_s, np.float64), np.asarray(died, bool)
+    entered = np.zeros(len(ages)) if entered_s is None else np.asarray(entered_s, np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(ages) & np.isfinite(entered) & (ages >= entered) & (entered >= 0)))
+    if len(wrong):
+        i = int(wrong[0])
+        raise ValueError(f"lifetime_s[{i}] = {ages[i]}, entered_s[{i}] = {entered[i]}: expected finite ages, 0 <= entered <= lifetime")
+    times, n_deaths = np.unique(ages[deaths], return_counts=True)
+    # at risk: under watch already, and not gone; one who is censored at an age at which another dies was still there
+    at_risk = np.array([np.count_nonzero((entered < t) & (ages >= t)) for t in times.tolist()], np.int64)
+    factors = 1 - n_deaths / np.maximum(at_risk, 1)
+    survival = np.cumprod(factors, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.cumsum(n_deaths / (at_risk * (at_risk - n_deaths)))
+        sd = np.where(survival > 0, survival * np.sqrt(terms), 0.0)
+    return Survival(times, survival, sd, at_risk, n_deaths.astype(np.int64))
+
+
+def mean_lifetime(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | None = None) -> Estimate:
+    r"""Mean life time if deaths come at a constant rate: all time under watch over the number of deaths, s.
+
+    The interval is exact for that many deaths (Garwood): :math:`2 T / \chi^2`.
+
+    Examples
+    --------
+    >>> mean_lifetime([2, 3, 3, 5, 8], [True, True, False, True, False]).value
+    7.0
+    """
+    ages = np.asarray(lifetime_s, np.float64)
+    watched = float((ages - (0.0 if entered_s is None else np.asarray(entered_s, np.float64))).sum())
+    n = int(np.count_nonzero(np.asarray(died, bool)))
+    lo = 2 * watched / float(stats.chi2.ppf(0.975, 2 * n + 2))
+    hi = 2 * watched / float(stats.chi2.ppf(0.025, 2 * n)) if n else math.inf
+    return Estimate(watched / n if n else math.nan, lo, hi, n)
+
+
+def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
+    """Growth of one defect, nm/s: the median of the slopes between all pairs of sights (Theil-Sen), deaf to single bad outlines.
+
+    NaN sizes are left out; fewer than three sights say nothing.
+
+    References
+    ----------
+    Sen, J. Am. Stat. Assoc. 63 (1968) 1379, doi 10.1080/01621459.1968.10480934.
+
+    Examples
+    --------
+    >>> growth_rate([0, 500, 1000, 1500, 2000, 2500], [5, 6, 7, 8, 9, 10]).value
+    0.002
+    """
+    t, size = np.asarray(t_s, np.float64), np.asarray(size_nm, np.float64)
+    known = np.isfinite(t) & np.isfinite(size)
+    n = int(np.count_nonzero(known))
+    if n < 3 or np.ptp(t[known]) == 0:
+        return Estimate(math.nan, math.nan, math.nan, n)
+    slope, _, low, high = stats.theilslopes(size[known], t[known], alpha=0.95)
+    return Estimate(float(slope), float(low), float(high), n)
+
+
+def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
+    """Events per area and time, 1/(m^2 s), with the exact interval of a Poisson count: nucleation, coalescence.
+
+    Parameters
+    ----------
+    n_events : int
+        Births inside the field that were seen to begin there, or mergers. Leave out what was there in the first frame or came in at the border.
+    field_nm2 : float
+        Area that was watched, nm^2.
+    duration_s : float
+        For how long, s.
+
+    Examples
+    --------
+    >>> event_rate(20, 250_000.0, 100.0).value
+    800000000000.0
+    """
+    exposure = field_nm2 * 1e-18 * duration_s
+    if not exposure > 0:
+        return Estimate(math.nan, math.nan, math.nan, n_events)
+    lo = float(stats.chi2.ppf(0.025, 2 * n_events)) / 2 if n_events else 0.0
+    hi = float(stats.chi2.ppf(0.975, 2 * n_events + 2)) / 2
+    return Estimate(n_events / exposure, lo / exposure, hi / exposure, n_events)
+
+
+@dataclass(frozen=True, slots=True)
+class Diffusion:
+    """How defects wander.
+
+    Parameters
+    ----------
+    d_nm2_per_s : float
+        Diffusion coefficient, along the line of motion where it is one-dimensional.
+    localisation_nm : float
+        Standard deviation of a measured position in one direction.
+    dimensions : int
+        1 or 2.
+    axis_deg : float
+        Direction of one-dimensional motion, degrees from x towards y; NaN in two dimensions.
+    p_isotropic : float
+        Chance of steps as unequal as these if there were no preferred direction.
+    n : int
+        Steps.
+    """
+
+    d_nm2_per_s: float
+    localisation_nm: float
+    dimensions: int
+    axis_deg: float
+    p_isotropic: float
+    n: int
+
+
+def diffusion(steps_nm: ArrayLike, interval_s: float, next_nm: ArrayLike | None = None, significance: float = 0.01) -> Diffusion:
+    r"""Diffusion coefficient from steps between consecutive frames.
+
+    The mean squared displacement is :math:`2 k D \tau + 2 k s^2` in k dimensions (Michalet 2010, doi 10.1103/PhysRevE.82.041914), and errors of
+    position make consecutive steps run against each other: :math:`\langle \Delta x_i \Delta x_{i+1} \rangle = -s^2`. Both give D and s without a fit.
+
+    Parameters
+    ----------
+    steps_nm : array_like of float, shape (N, 2)
+        Displacements (x, y) from frame to frame, drift taken off, all tracks together, nm.
+    interval_s : float
+        Time between the frames, s.
+    next_nm : array_like of float, shape (N, 2), optional
+        The step of the same track that follows each, NaN where there is none. Left out: positions count as exact.
+    significance : float
+        Below this chance of isotropy the motion counts as one-dimensional.
+
+    Raises
+    ------
+    ValueError
+        If `interval_s` is not positive.
+    """
+    steps = np.asarray(steps_nm, np.float64).reshape(-1, 2)
+    if not interval_s > 0:
+        raise ValueError(f"interval_s = {interval_s}: expected a positive time between frames, s")
+    n = len(steps)
+    if n < 8:
+        return Diffusion(math.nan, math.nan, 2, math.nan, math.nan, n)
+    moments = steps.T @ steps / n
+    small, large = np.linalg.eigvalsh(moments).tolist()
+    # likelihood ratio of equal variances, Mauchly's W for two directions
+    sphericity = 4 * small * large / (small + large) ** 2
+    p_isotropic = float(sphericity ** ((n - 2) / 2))
+    one = p_isotropic < significance and small < 0.5 * large
+    axis = np.linalg.eigh(moments)[1][:, 1]
+    along = (steps @ axis)[:, None] if one else steps
+    k = along.shape[1]
+    noise = 0.0
+    if next_nm is not None:
+        following = np.asarray(next_nm, np.float64).reshape(-1, 2)
+        following = (following @ axis)[:, None] if one else following
+        known = np.isfinite(following).all(axis=1)
+        noise = max(0.0, -float((along[known] * following[known]).sum(axis=1).mean()) / k) if known.any() else math.nan
+    squared = float((along**2).sum(axis=1).mean())
+    d = max(0.0, squared - 2 * k * noise) / (2 * k * interval_s)
+    angle = math.degrees(math.atan2(axis[1], axis[0])) % 180 if one else math.nan
+    return Diffusion(d, math.sqrt(noise), k, angle, p_isotropic, n)
+
+
+@dataclass(frozen=True, slots=True)
+class Saturation:
+    """Density against dose, N_sat (1 - exp(-dose / dose_0)).
+
+    Parameters
+    ----------
+    n_sat, dose_0 : Estimate
+        In the units of the data, with profile-likelihood intervals; `hi` is infinite where the data do not bound it.
+    identifiable : bool
+        False where the largest dose is below `dose_0`: the data are a straight line, and only the ratio N_sat / dose_0 is known.
+    """
+
+    n_sat: Estimate
+    dose_0: Estimate
+    identifiable: bool
+
+    def at(self, dose: ArrayLike) -> Floats:
+        """Fitted count or density at a dose."""
+        return np.asarray(self.n_sat.value * -np.expm1(-np.asarray(dose, np.float64) / self.dose_0.value))
+
+
+def saturation(dose: ArrayLike, count: ArrayLike) -> Saturation:
+    """Fit a saturating count of defects against dose, by the likelihood of Poisson counts.
+
+    Frames of one movie show mostly the same defects: give counts far enough apart in time, or the intervals are too narrow.
+
+    Parameters
+    ----------
+    dose : array_like of float, shape (N,)
+        Dose, dpa, or time, s.
+    count : array_like of float, shape (N,)
+        Defects in a field of one size; NaN is left out.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than four points, or a dose or count is negative.
+    """
+    x, y = np.asarray(dose, np.float64), np.asarray(count, np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if len(x) < 4 or (x < 0).any() or (y < 0).any() or not x.max() > 0 or not y.sum() > 0:
+        raise ValueError(f"{len(x)} usable points: expected at least four, none negative, not all of them zero")
+
+    def best(log_dose_0: float) -> tuple[float, float]:
+        """N_sat that fits best at this dose_0, and the negative log-likelihood there."""
+        shape = -np.expm1(-x / math.exp(log_dose_0))
+        n_sat = y.sum() / shape.sum()
+        mean = np.maximum(n_sat * shape, 1e-12)
+        return float(n_sat), float((mean - y * np.log(mean)).sum())
+
+    lowest, highest = math.log(x[x > 0].min() / 30), math.log(x.max() * 300)
+    grid = np.linspace(lowest, highest, 400)
+    cost = np.array([best(at)[1] for at in grid.tolist()])
+    i = int(cost.argmin())
+    bracket = (grid[max(0, i - 1)], grid[min(len(grid) - 1, i + 1)])
+    found = float(optimize.minimize_scalar(lambda at: best(at)[1], bounds=bracket, method="bounded", options={"xatol": 1e-10}).x)
+    n_sat, least = best(found)
+    inside = grid[cost <= least + 0.5 * _Z95**2]
+    lo, hi = (inside[0], inside[-1]) if len(inside) else (found, found)
+    open_end = hi >= grid[-1]
+    sats = [best(at)[0] for at in (lo, hi)]
+    relative = _Z95 / math.sqrt(float(y.sum()))  # what the number of defects alone leaves uncertain
+    n_interval = Estimate(n_sat, min(sats[0], n_sat * (1 - relative)), math.inf if open_end else max(sats[1], n_sat * (1 + relative)), len(x))
+    dose_0 = math.exp(found)
+    return Saturation(
+        n_interval, Estimate(dose_0, math.exp(lo), math.inf if open_end else math.exp(hi), len(x)), bool(x.max() >= _IDENTIFIABLE * dose_0)
+    )
