@@ -63,7 +63,7 @@ def boxed_loops(segment: Segmenter) -> dict[str, dict[str, dict[str, float]]]:
 def calibrate(target: Path, facts: dict[str, Any], folder: Path, write: Any) -> float:
     """Mask threshold at which the sizes of the held-out synthetic movies of the training set come out without bias."""
     pictures = [(frame, true) for frame, true in labelled_pictures(folder) if len(true)]
-    for logit in np.arange(0, 2.01, 0.1):
+    for logit in np.arange(-1, 2.01, 0.1):
         write({**facts, "mask_logit": round(float(logit), 1)})
         segment = load_segmenter(str(target))
         bias = score([(segment(frame), true) for frame, true in pictures], 0.5).size_bias
