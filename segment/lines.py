@@ -45,7 +45,7 @@ class LineSettings:
     bridge: float = 4.0
     overlap: float = 20.0
     gap: float = 3.0
-    most_turn_deg: float = 65.0
+    most_turn_deg: float = 75.0
     least_length_px: float = 12.0
 
 
@@ -323,7 +323,7 @@ def line_length_px(mask: BoolImage, method: LengthMethod = "vossepoel_smeulders"
     whole = chains[0]
     # what is left beside the longest line counts where it is another piece of it, not a bump of the outline
     counted = [chain for chain in chains if chain is whole or len(chain) > 3 * width]
-    return sum(chain_length(chain, method) + (0.0 if _closed(chain) else _beyond(chain, mask, width)) for chain in counted)
+    return sum(chain_length(chain, method) + (0.0 if _closed(chain) else _beyond(chain, mask, 4 * width)) for chain in counted)
 
 
 def _beyond(chain: Chain, mask: BoolImage, most_px: float) -> float:
