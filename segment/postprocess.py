@@ -13,6 +13,9 @@ from insitrack.io.frames import BoolImage
 
 Float32 = NDArray[np.float32]
 _PROTO_STRIDE = 4  # px of the network's picture per cell of the mask prototypes, the same in every YOLO-seg
+_SHARE_ROUNDS = 15
+_SHARE_FLOOR = 0.3  # defects of each class that are taken for granted: none is ruled out
+_LEAST_SAMPLE = 3
 _WITHIN = 0.7  # share of the smaller of two boxes that lies in the larger one
 _PIECE = 0.3  # least area of a piece over that of the whole: a dot on a loop is smaller, and stays
 _INTERPOLATE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -38,7 +41,7 @@ def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple
     boxes : ndarray of float32, shape (N, 4)
         x1 y1 x2 y2, px.
     classes : ndarray of int64, shape (N,)
-        0..K-1, the most likely.
+        0..K-1, the most likely, see `likeliest_classes`.
     scores : ndarray of float32, shape (N,)
         Of being a defect of any class.
     coefficients : ndarray of float32, shape (N, C)
@@ -50,7 +53,42 @@ def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple
     rows = np.ascontiguousarray(output[:, columns].T)
     centre, half = rows[:, :2], rows[:, 2:4] / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
-    return boxes, scores[:, columns].argmax(axis=0).astype(np.int64), present[columns], rows[:, 4 + n_classes :]
+    return boxes, likeliest_classes(scores[:, columns], present[columns]), present[columns], rows[:, 4 + n_classes :]
+
+
+def likeliest_classes(scores: Float32, present: Float32) -> Ints:
+    """Class of each defect of a picture, given what the others are: classes that are common in a picture are likelier in it.
+
+    The shares of the classes are estimated from the scores of the picture itself by expectation and maximisation (Saerens, Latinne,
+    Decaestecker, Neural Comput. 14 (2002) 21, doi 10.1162/089976602753284446). Half of their logarithm counts, because a picture is a
+    small sample: docs/decisions.md has the figures.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (K, N)
+        Class scores.
+    present : ndarray of float32, shape (N,)
+        Score of being a defect of any class.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        0..K-1.
+
+    Examples
+    --------
+    >>> sure, torn = [[0.9, 0.1]] * 12, [[0.4, 0.42]]
+    >>> likeliest_classes(np.array(sure + torn, np.float32).T, np.full(13, 0.9, np.float32)).tolist()[-1]
+    0
+    """
+    n_classes, n = scores.shape
+    known, share = scores + np.float32(1e-4), np.full((n_classes, 1), 1 / n_classes)
+    for _ in range(_SHARE_ROUNDS if n >= _LEAST_SAMPLE else 0):
+        chance = known * np.sqrt(share)
+        chance /= chance.sum(axis=0)
+        share = (chance * present).sum(axis=1, keepdims=True) + _SHARE_FLOOR
+        share /= share.sum()
+    return np.asarray((known * np.sqrt(share)).argmax(axis=0), np.int64)
 
 
 def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> Ints:

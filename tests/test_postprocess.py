@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insitrack.io.detections import Detections, Masks
-from insitrack.segment.postprocess import best_candidates, inside_field, masks_in_boxes, suppress_overlaps, suppress_pieces
+from insitrack.segment.postprocess import best_candidates, inside_field, likeliest_classes, masks_in_boxes, suppress_overlaps, suppress_pieces
 
 
 def test_masks_never_leave_their_boxes() -> None:
@@ -101,3 +101,12 @@ def test_a_ring_is_measured_as_the_disc_inside_its_outline() -> None:
     ring = 3.0 - np.abs(np.hypot(columns + 0.5 - 24, rows + 0.5 - 24) - 12)  # cells: radii 9 to 15
     masks, _ = masks_in_boxes(np.array([[24, 24, 168, 168]], np.float32), np.ones((1, 1), np.float32), ring[None].astype(np.float32), (192, 192))
     assert masks.area_px()[0] == pytest.approx(np.pi * 60**2, rel=0.01)
+
+
+def test_a_doubtful_class_follows_the_others_and_a_sure_one_does_not() -> None:
+    scores = np.array([[0.8, 0.1, 0.1]] * 20 + [[0.38, 0.42, 0.1], [0.05, 0.9, 0.02]], np.float32).T
+    found = likeliest_classes(scores, np.full(22, 0.9, np.float32))
+    assert found.tolist() == [0] * 21 + [1]
+    alone = likeliest_classes(scores[:, 20:], np.full(2, 0.9, np.float32))
+    assert alone.tolist() == [1, 1]  # two are no sample
+    assert len(likeliest_classes(np.zeros((3, 0), np.float32), np.zeros(0, np.float32))) == 0
