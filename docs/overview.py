@@ -15,7 +15,7 @@ import numpy as np
 import insitrack
 from insitrack.io.synth import SynthSource
 
-SCENE = "synth:loops?seed=7&frames=60&size=512"
+SCENE = "synth:two_beam?seed=70006&frames=60&size=512&start=0.5"
 
 
 def main() -> None:
