@@ -146,8 +146,9 @@ class SemanticSegmenter:
     def _lines(self, mask: BoolImage, core: Bytes | None) -> Masks:
         """Outlines of single lines: traced along the centrelines where the network gives them."""
         width = line_width_px(mask)
-        chains = trace_lines(mask) if core is None else trace_centrelines(core, self._centreline, width)
-        return line_masks(chains, mask) if width else Masks.empty()
+        if not width:
+            return Masks.empty()
+        return line_masks(trace_lines(mask) if core is None else trace_centrelines(core, self._centreline, width), mask)
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, runtime."""
