@@ -14,8 +14,10 @@ import numpy as np
 from insitrack.io.detections import Detections, Ints, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Bools, Event, Floats, Measures, TrackSummary
+from insitrack.tracker import track_filter
 from insitrack.tracker.assign import assign, gated_pairs
 from insitrack.tracker.encounters import engulfing
+from insitrack.tracker.point_drift import drift_of_points
 from insitrack.tracker.track_state import Observations, Sights, Tracks, begin, observe, summaries, track_type
 
 _MISS_COST = 1.3
@@ -101,6 +103,22 @@ class Coasting:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveTracks:
+    """Confirmed tracks at one frame, seen or in a gap, noise reduced by a filter that looks only back.
+
+    Parameters
+    ----------
+    track_ids : ndarray of int64, shape (M,)
+        Ids, rising.
+    boxes : ndarray of float64, shape (M, 4)
+        x1, y1, x2, y2 on the picture, px.
+    """
+
+    track_ids: Ints
+    boxes: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """What the linker says of one frame.
 
@@ -112,6 +130,10 @@ class Linked:
         Class of that track by the sum of scores up to now; the detection's own label where sums tie.
     coasting : Coasting
         Confirmed tracks that are alive in a gap.
+    shift_px : tuple of float
+        How far the specimen has moved on the picture since the first frame: as given, or as told by the defects themselves.
+    live : LiveTracks or None
+        Every confirmed track, with the noise taken out.
     events : tuple of Event
         What became known with this frame. Every track begins with one `birth` or `split` and ends with one `death` or `merge`.
     finished : tuple of TrackSummary
@@ -123,6 +145,8 @@ class Linked:
     track_ids: Ints
     track_labels: Ints
     coasting: Coasting
+    shift_px: tuple[float, float] = (0.0, 0.0)
+    live: LiveTracks | None = None
     events: tuple[Event, ...] = ()
     finished: tuple[TrackSummary, ...] = ()
     births_by_class: dict[str, int] = field(default_factory=dict)
@@ -164,8 +188,10 @@ class Linker:
         self._class_names: tuple[str, ...] = ()
         self._shape = (0, 0)
         self._shift = (0.0, 0.0)
+        self._noise_px = math.nan
+        self._errors: deque[float] = deque(maxlen=25)
 
-    def update(self, detections: Detections, measures: Measures, shift_px: tuple[float, float] = (0.0, 0.0)) -> Linked:
+    def update(self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)) -> Linked:
         """Take the next frame.
 
         Frames without a picture are simply left out: patience runs in seconds, and a track can only be given up in a frame in
@@ -177,8 +203,8 @@ class Linker:
             What was found, N rows.
         measures : Measures
             What was measured, N rows.
-        shift_px : tuple of float
-            How far the specimen has moved on the picture since the first frame, (x, y), px.
+        shift_px : tuple of float or None
+            How far the specimen has moved on the picture since the first frame, (x, y), px; None: the defects themselves tell.
 
         Returns
         -------
@@ -191,6 +217,8 @@ class Linker:
             If the rows do not fit together, time runs backwards, the shift is not finite, or the classes change.
         """
         now = Sights(detections, measures)
+        if shift_px is None:
+            shift_px = self._stage(Observations.of(now, (0.0, 0.0)))
         first_frame = self._open(now, shift_px)
         seen, tracks = Observations.of(now, shift_px), self._tracks
         which, at = self._match(seen)
@@ -199,6 +227,7 @@ class Linker:
         newborn = np.flatnonzero(~taken & (seen.score >= self._config.birth_score))
         origins = self._encounters(seen, detections.masks, which, at, newborn)
         returned = which[tracks["missed"][which]]
+        self._learn(track_filter.advance(tracks, which, seen.extent(at), seen.t_s, self._noise_px), tracks["n_fit"][which])
         observe(tracks, which, seen, at)
         tracks["missed"] = ~found
         born = begin(seen, newborn, self._next_id, len(self._class_names), first_frame=first_frame)
@@ -213,6 +242,8 @@ class Linker:
             track_ids,
             track_labels,
             self._coasting(),
+            shift_px,
+            self._live(),
             events,
             self._summaries(ended, ended["on_edge"] | self._outside(ended)),
             self._count(born),
@@ -256,21 +287,48 @@ class Linker:
     def _match(self, seen: Observations) -> tuple[Ints, Ints]:
         """Pair live tracks with observations: places in both."""
         config, tracks = self._config, self._tracks
-        gate = np.maximum(config.min_gate_px, config.max_distance_diameters * tracks["diameter"])
+        diameter = np.maximum(1.0, track_filter.estimate(tracks)[:, 2:].mean(axis=1))
+        gate = np.maximum(config.min_gate_px, config.max_distance_diameters * diameter)
         if math.isfinite(self._nm_per_px):
             gate = gate + np.minimum(gate, config.widening_nm_per_s / self._nm_per_px * (seen.t_s - tracks["last_t_s"]))
-        pairs = gated_pairs(np.column_stack([tracks["x"], tracks["y"]]), gate, np.column_stack([seen.x, seen.y]))
+        at = track_filter.expected(tracks, seen.t_s)
+        pairs = gated_pairs(at[:, :2], gate, np.column_stack([seen.x, seen.y]))
         i, j = pairs.rows, pairs.cols
-        change = np.abs(np.log(seen.diameter[j] / tracks["diameter"][i])) / math.log(config.max_size_ratio)
+        extent = seen.extent(slice(None))
+        change = np.abs(np.log(np.maximum(1.0, extent[j, 2:].mean(axis=1)) / diameter[i])) / math.log(config.max_size_ratio)
+        half = at[:, 2:] / 2
+        box = np.concatenate([at[:, :2] - half, at[:, :2] + half], axis=1)
         cost = (
             (pairs.distance / gate[i]) ** 2
             + _SIZE_WEIGHT * change**2
-            + _IOU_WEIGHT * (1.0 - _box_iou(tracks["box"][i], seen.box[j]))
+            + _IOU_WEIGHT * (1.0 - _box_iou(box[i], seen.box[j]))
             + config.class_cost * (tracks["label"][i] != seen.label[j])
             + _SCORE_WEIGHT * (1.0 - seen.score[j])
         )
         kept = change <= 1.0
         return assign(i[kept], j[kept], cost[kept], _MISS_COST)
+
+    def _stage(self, seen: Observations) -> tuple[float, float]:
+        """Find the drift from the defects that are known and those that are seen."""
+        tracks = self._tracks
+        known = tracks[tracks["n"] > 1] if np.count_nonzero(tracks["n"] > 1) >= len(tracks) // 2 else tracks
+        places = track_filter.expected(known, seen.t_s)[:, :2]
+        return drift_of_points(places, np.column_stack([seen.x, seen.y]), self._shift)[0]
+
+    def _learn(self, error_px: Floats, n: Ints) -> None:
+        """Learn how far sights lie from where they were expected: the noise of a position, and what motion adds."""
+        settled = np.abs(error_px[n >= 4])
+        if len(settled) >= 3:
+            self._errors.append(float(np.median(settled)) / 0.6745)
+            self._noise_px = float(np.median(self._errors))
+
+    def _live(self) -> LiveTracks:
+        """Show every confirmed track without the noise."""
+        tracks = self._tracks[self._tracks["n"] >= self._config.confirm_hits]
+        tracks = tracks[~self._outside(tracks)]
+        place = np.where(tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks))
+        middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
+        return LiveTracks(tracks["id"].copy(), np.concatenate([middle - half, middle + half], axis=1))
 
     def _encounters(self, seen: Observations, masks: Masks, which: Ints, at: Ints, newborn: Ints) -> Ints:
         """Note which track covers each one lost now, and return the track that each newborn one came out of, -1 for none."""

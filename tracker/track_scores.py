@@ -198,7 +198,7 @@ class _Clear:
 
 
 def _clear(frames: list[_Frame], n_true: Ints) -> _Clear:
-    """Counts of CLEAR MOT at IoU 0.5; a pair of the frame before is kept where it still overlaps enough."""
+    """Count by CLEAR MOT at IoU 0.5; a pair of the frame before is kept where it still overlaps enough."""
     answer = _Clear()
     last, just_now = np.full(len(n_true), -1), np.full(len(n_true), -1)
     times_found, hits = np.zeros(len(n_true), np.int64), np.zeros(len(n_true), np.int64)

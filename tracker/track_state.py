@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from insitrack.io.detections import Detections, Ints, Masks
 from insitrack.io.results import NAN, Bools, Floats, Measures, TrackSummary
+from insitrack.tracker import track_filter
 
 Tracks = NDArray[np.void]
 """Structured array of live tracks, sorted by id; fields are those of `track_type`."""
@@ -42,6 +43,7 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
             ("left_censored", np.bool_),
             ("box", np.float64, (4,)),
             ("evidence", np.float64, (n_classes,)),
+            *track_filter.FIELDS,
         ]
     )
 
@@ -120,6 +122,11 @@ class Observations:
     def __len__(self) -> int:
         return len(self.row)
 
+    def extent(self, at: Ints | slice) -> Floats:
+        """Centre and sides of the boxes at some places: x, y, width, height, specimen coordinates, px, shape (N, 4)."""
+        box = self.box[at]
+        return np.column_stack([self.x[at], self.y[at], box[:, 2:] - box[:, :2]])
+
     @classmethod
     def of(cls, sights: Sights, shift: tuple[float, float]) -> Observations:
         """Sort the rows by place, then by whatever tells two at one place apart."""
@@ -156,6 +163,7 @@ def begin(seen: Observations, at: Ints, first_id: int, n_classes: int, *, first_
     tracks["first_t_s"] = seen.t_s
     tracks["first_x"], tracks["first_y"] = seen.x[at], seen.y[at]
     tracks["left_censored"] = seen.on_edge[at] | first_frame
+    track_filter.start(tracks, slice(None), seen.extent(at))
     observe(tracks, np.arange(len(at)), seen, at)
     return tracks
 
