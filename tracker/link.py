@@ -48,6 +48,8 @@ class LinkConfig:
         How long a defect may be missed before its track ends, s; None: `patience_frames` median frame intervals.
     patience_frames : float
         The same in frame intervals, used where `patience_s` is None.
+    shown_share : float
+        For this share of the patience a confirmed defect that is missed counts as there; afterwards it is only remembered, 0..1.
     birth_score : float
         Least score that begins a track; weaker detections only continue one.
 
@@ -69,7 +71,8 @@ class LinkConfig:
     class_cost: float = 0.3
     confirm_hits: int = 3
     patience_s: float | None = None
-    patience_frames: float = 3.0
+    patience_frames: float = 10.0
+    shown_share: float = 0.35
     birth_score: float = 0.0
 
     def __post_init__(self) -> None:
@@ -85,6 +88,8 @@ class LinkConfig:
             raise SettingsError(f"link.max_size_ratio {self.max_size_ratio}: expected a ratio above 1")
         if self.confirm_hits < 1:
             raise SettingsError(f"link.confirm_hits {self.confirm_hits}: expected at least 1")
+        if not 0 <= self.shown_share <= 1:
+            raise SettingsError(f"link.shown_share {self.shown_share}: expected a share from 0 to 1")
         if not 0 <= self.birth_score <= 1:
             raise SettingsError(f"link.birth_score {self.birth_score}: expected a score from 0 to 1")
 
@@ -315,6 +320,10 @@ class Linker:
         places = track_filter.expected(known, seen.t_s)[:, :2]
         return drift_of_points(places, np.column_stack([seen.x, seen.y]), self._shift)[0]
 
+    def _there(self, tracks: Tracks) -> Bools:
+        """Tell which tracks were seen lately enough to count as there."""
+        return np.asarray(self._t_s - tracks["last_t_s"] <= self._config.shown_share * self._patience_s())
+
     def _learn(self, error_px: Floats, n: Ints) -> None:
         """Learn how far sights lie from where they were expected: the noise of a position, and what motion adds."""
         settled = np.abs(error_px[n >= 4])
@@ -324,7 +333,7 @@ class Linker:
 
     def _live(self) -> LiveTracks:
         """Show every confirmed track without the noise."""
-        tracks = self._tracks[self._tracks["n"] >= self._config.confirm_hits]
+        tracks = self._tracks[(self._tracks["n"] >= self._config.confirm_hits) & self._there(self._tracks)]
         tracks = tracks[~self._outside(tracks)]
         place = np.where(tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks))
         middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
@@ -367,7 +376,7 @@ class Linker:
         """Show confirmed tracks that were not seen, where they are expected."""
         tracks, sights = self._tracks, self._sights
         assert sights is not None  # a frame was remembered just before
-        shown = tracks[tracks["missed"] & (tracks["n"] >= self._config.confirm_hits) & ~self._outside(tracks)]
+        shown = tracks[tracks["missed"] & (tracks["n"] >= self._config.confirm_hits) & self._there(tracks) & ~self._outside(tracks)]
         moved = sights.take(shown["sight"]).moved(self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"])
         return Coasting(shown["id"].copy(), replace(moved.detections, labels=shown["label"].copy()), moved.measures)
 
