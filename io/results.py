@@ -142,9 +142,13 @@ class TrackSummary:
     size_nm : float
         Mean size, nm.
     growth_nm_per_s : float
-        Slope of a least-squares line through size against time, nm/s; NaN with fewer than three observations.
+        Slope of size against time, nm/s; NaN with fewer than three observations.
     net_displacement_nm : float
         From where it was first seen to where it was last seen, drift removed, nm.
+    growth_lo_nm_per_s, growth_hi_nm_per_s : float
+        Its 95 % interval, known with hindsight only.
+    class_probability : float
+        Share of the evidence, the sum of scores, that speaks for its class, 0..1.
     """
 
     track_id: int
@@ -158,6 +162,9 @@ class TrackSummary:
     size_nm: float
     growth_nm_per_s: float
     net_displacement_nm: float
+    growth_lo_nm_per_s: float = NAN
+    growth_hi_nm_per_s: float = NAN
+    class_probability: float = NAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,10 @@ class TrackedFrame:
         What happened in this frame.
     finished : tuple of TrackSummary
         Tracks that ended with this frame.
+    drift_quality : float
+        How well the shift is known, 0..1; NaN where drift was told by the defects, or not at all.
+    field_px : float
+        Specimen in view, px^2; 0 where the picture shows none, NaN where there was none to look at.
     """
 
     frame: Frame | MissingFrame
@@ -198,6 +209,8 @@ class TrackedFrame:
     series: tuple[SeriesRow, ...] = ()
     events: tuple[Event, ...] = ()
     finished: tuple[TrackSummary, ...] = field(default=())
+    drift_quality: float = NAN
+    field_px: float = NAN
 
     def __post_init__(self) -> None:
         lengths = {len(self.detections), len(self.measures), len(self.track_ids), len(self.observed)}

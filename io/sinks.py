@@ -15,6 +15,10 @@ from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS, Table
 
 
+TABLE_PART = ".part"
+"""Ending of a table that is being written anew beside the one that it will replace."""
+
+
 class Sink(Protocol):
     """Takes tracked frames, one after another, and keeps what it wants of them.
 
@@ -107,6 +111,8 @@ def _track_rows(tracked: TrackedFrame) -> str:
             "x2_px": boxes[:, 2],
             "y2_px": boxes[:, 3],
             "observed": tracked.observed,
+            "causal_id": np.where(tracked.observed, tracked.track_ids, -1),
+            **dict.fromkeys(("x_sd_px", "y_sd_px", "size_sd_nm"), np.full(n, np.nan)),
             **{name: getattr(measures, name) for name in measures.__slots__},
         }
     )
@@ -122,5 +128,7 @@ def _frame_row(tracked: TrackedFrame) -> str:
             "shift_x_px": [tracked.shift_px[0]],
             "shift_y_px": [tracked.shift_px[1]],
             "n_detections": [float(np.count_nonzero(tracked.observed)) if processed else np.nan],
+            "drift_quality": [tracked.drift_quality],
+            "field_px": [tracked.field_px],
         }
     )

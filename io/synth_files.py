@@ -94,6 +94,8 @@ def _truth_rows(movie: SynthSource, truth: Truth) -> str:
         "size_nm": truth.size_nm,
         "area_nm2": area * movie.nm_per_px**2,
         "observed": truth.visible.astype(int),
+        "causal_id": truth.track_ids,
+        **dict.fromkeys(("x_sd_px", "y_sd_px", "size_sd_nm"), np.full(len(found), np.nan)),
         "line_length_nm": np.where(np.array(found.names()) == "dislocation", truth.size_nm, np.nan),
     }
     return TRACKS.format(columns)

@@ -176,8 +176,12 @@ TRACKS = Table(
         _flag("on_edge", "1 where the mask touches the border of the field"),
         _float("size_nm", "nm", "size by the definition of its class", "%.4f"),
         _float("area_nm2", "nm^2", "area of the mask", "%.4f"),
-        _flag("observed", "0 where the defect was not seen in this frame but is alive in a gap"),
+        _flag("observed", "0 where the defect was not seen in this frame but is alive in a gap, or was filled in with hindsight"),
         _float("line_length_nm", "nm", "length of a line dislocation along its middle; empty for other classes", "%.4f"),
+        _integer("causal_id", "track of this sight in the causal table; -1 where a gap was filled in"),
+        _float("x_sd_px", "px", "standard deviation of x_px, where the noise was taken out with hindsight; else empty", "%.3f"),
+        _float("y_sd_px", "px", "the same of y_px", "%.3f"),
+        _float("size_sd_nm", "nm", "the same of size_nm", "%.4f"),
     ),
 )
 
@@ -225,11 +229,14 @@ SUMMARY = Table(
         _float("t_last_s", "s", "last seen", "%.6f"),
         _float("lifetime_s", "s", "time between first and last seen", "%.6f"),
         _flag("left_censored", "1 where it was there in the first frame or entered at the border"),
-        _flag("right_censored", "1 where it was alive in the last frame or left at the border"),
+        _flag("right_censored", "1 where it was alive in the last frame, left at the border or merged"),
         _integer("n_observed", "frames in which it was seen"),
         _float("size_nm", "nm", "mean size", "%.4f"),
-        _float("growth_nm_per_s", "nm/s", "slope of a least-squares line through size against time", "%.6g"),
+        _float("growth_nm_per_s", "nm/s", "slope of size against time: Theil-Sen with hindsight, least squares in the causal table", "%.6g"),
         _float("net_displacement_nm", "nm", "from where it was first seen to where it was last seen, drift removed", "%.4f"),
+        _float("growth_lo_nm_per_s", "nm/s", "lower end of the 95 % interval of the growth, with hindsight only", "%.6g"),
+        _float("growth_hi_nm_per_s", "nm/s", "upper end of the same interval", "%.6g"),
+        _float("class_probability", "", "share of the sum of scores that speaks for its class, 0..1", "%.4f"),
     ),
 )
 
@@ -249,6 +256,22 @@ FRAMES = Table(
         _float("shift_x_px", "px", "motion of the specimen on the picture since the first frame, to the right", "%.3f"),
         _float("shift_y_px", "px", "the same, downwards", "%.3f"),
         _float("n_detections", "", "defects that the segmenter saw; empty where the frame was not processed", "%g"),
+        _float("drift_quality", "", "correlation with the reference picture, 0..1; 0 where the shift is not known and the last one was kept", "%.3f"),
+        _float("field_px", "px^2", "specimen in view; 0 where the picture shows none", "%.0f"),
+    ),
+)
+
+KINETICS = Table(
+    "kinetics.csv",
+    "quantity and class, and `all`",
+    (
+        _text("quantity", "what was estimated; the unit is in the name"),
+        _text("defect_class", "class name, or `all`"),
+        _float("value", "", "estimate, in the unit that the name states", "%.6g"),
+        _float("lo", "", "lower end of the 95 % interval", "%.6g"),
+        _float("hi", "", "upper end of the 95 % interval", "%.6g"),
+        _integer("n", "deaths, tracks, births or steps that it rests on"),
+        _text("method", "how, in short; docs/tracking.md tells more"),
     ),
 )
 
@@ -258,7 +281,7 @@ TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMM
 def describe_columns() -> str:
     """Every table and column as a Markdown page; `docs/tables.md` is this text."""
     lines = ["# Tables of a run", "", "Comma-separated, UTF-8, one header line; an empty cell means not known.", ""]
-    for table in TABLES.values():
+    for table in (*TABLES.values(), KINETICS):
         lines += [f"## {table.file}", "", f"One row per {table.one_row_per}.", "", "| column | unit | meaning |", "|---|---|---|"]
         lines += [f"| `{column.name}` | {_raised(column.unit)} | {column.meaning} |" for column in table.columns]
         lines.append("")

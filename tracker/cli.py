@@ -16,6 +16,9 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track movie.mp4 --nm-per-px 0.37 --thickness-nm 100 --material fecral --dose-rate 1e-3
   track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
+  track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
+  track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
+  track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled pictures
   track train LABELS                                   a model of your own from your own labels
   track doctor                                         what is installed, and a self-test
@@ -38,6 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from insitrack.tracker import eval_command
 
             return eval_command.run(eval_command.make_parser(_Parser).parse_args(given[1:]), given)
+        if given and given[0] == "link":
+            from insitrack.tracker import link_command
+
+            return link_command.run(link_command.make_parser(_Parser).parse_args(given[1:]), given)
+        if given and given[0] == "edit":
+            return _edit(_edit_parser().parse_args(given[1:]))
+        if given and given[0] == "export":
+            return _export(_export_parser().parse_args(given[1:]))
         if given and given[0] == "train":
             from insitrack.tracker import train_command
 
@@ -109,6 +120,49 @@ def _synth_parser() -> argparse.ArgumentParser:
 
 def _doctor_parser() -> argparse.ArgumentParser:
     return _Parser(prog="track doctor", description="Tell what is installed, which processor and codecs are used, and run a ten-frame self-test.")
+
+
+def _edit_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="track edit", description="Put tracks right by hand and work out anew all that follows from them; the run stays as it is.")
+    parser.add_argument("run", metavar="RUN", help="output folder of a run")
+    parser.add_argument("edits", metavar="EDITS", help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class")
+    parser.add_argument("--out", metavar="DIR", help="new folder (default: RUN_edited)")
+    return parser
+
+
+def _export_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="track export", description="Write the tracks of a run for another program.")
+    parser.add_argument("run", metavar="RUN", help="output folder of a run")
+    parser.add_argument("--to", required=True, metavar="FORMAT", help="napari, trackmate or mot")
+    parser.add_argument("--out", metavar="FILE", help="file to write (default: RUN_FORMAT with the usual ending)")
+    return parser
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from insitrack.tracker.edit import edit_run
+    from insitrack.tracker.run import check_folder
+
+    run = Path(options.run)
+    folder = Path(options.out) if options.out else run.with_name(run.resolve().name + "_edited")
+    check_folder(folder, overwrite=False)
+    trail = edit_run(run, Path(options.edits), folder)
+    print(f"done: {len(trail)} edits, {sum(int(str(one['sights'])) for one in trail)} sights changed; open {folder / 'report.html'}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from insitrack.io import tables
+    from insitrack.io.interop import FORMATS, write_tracks
+
+    run = Path(options.run)
+    path = Path(options.out) if options.out else run.with_name(f"{run.resolve().name}_{options.to}{FORMATS.get(options.to, '')}")
+    write_tracks(tables.TRACKS.read(run / tables.TRACKS.file), path, options.to)
+    print(path)
+    return 0
 
 
 def _version() -> str:

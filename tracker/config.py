@@ -19,6 +19,7 @@ from insitrack.segment.preprocess import FieldConfig
 from insitrack.tracker.link import LinkConfig
 from insitrack.tracker.measure import MeasureConfig
 from insitrack.tracker.motion import DriftConfig
+from insitrack.tracker.refine import RefineConfig
 from insitrack.tracker.series import SeriesConfig
 
 Settings = TypeVar("Settings")
@@ -96,9 +97,12 @@ class OutputConfig:
     ----------
     video : bool
         Write `annotated.mp4`.
+    registered : bool
+        Write `registered.mp4`: the frames as they are, with the drift of the stage taken off.
     """
 
     video: bool = True
+    registered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +113,7 @@ class RunConfig:
     ----------
     model : str
         Name of a shipped model, or path of an ONNX file with its card beside it.
-    source, specimen, field, segment, drift, link, measure, series, output
+    source, specimen, field, segment, drift, link, refine, measure, series, output
         Sections, each described where its code is.
     """
 
@@ -120,6 +124,7 @@ class RunConfig:
     segment: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)
     drift: DriftConfig = dataclasses.field(default_factory=DriftConfig)
     link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
+    refine: RefineConfig = dataclasses.field(default_factory=RefineConfig)
     measure: MeasureConfig = dataclasses.field(default_factory=MeasureConfig)
     series: SeriesConfig = dataclasses.field(default_factory=SeriesConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)

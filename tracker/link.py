@@ -250,7 +250,7 @@ class Linker:
             shift_px,
             self._live(),
             events,
-            self._summaries(ended, ended["on_edge"] | self._outside(ended)),
+            self._summaries(ended, ended["on_edge"] | self._outside(ended) | (ended["absorber"] >= 0)),
             self._count(born),
             self._count(ended),
         )

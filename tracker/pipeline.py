@@ -15,7 +15,7 @@ import numpy as np
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Source
-from insitrack.io.results import TrackedFrame
+from insitrack.io.results import Measures, TrackedFrame
 from insitrack.io.sinks import Sink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.preprocess import FieldConfig, FieldFinder
@@ -73,6 +73,7 @@ class Looked:
     item: Frame | MissingFrame
     field: BoolImage | None
     shift_px: Shift
+    drift_quality: float = math.nan
 
 
 class Reader:
@@ -117,7 +118,8 @@ class Reader:
         if isinstance(item, MissingFrame):
             return Looked(item, None, (float("nan"), float("nan")))
         area = self._fields.update(item.image)
-        return Looked(item, area, self._drift.update(item, area).shift_px)
+        drift = self._drift.update(item, area)
+        return Looked(item, area, drift.shift_px, drift.quality)
 
 
 def run(
@@ -200,10 +202,17 @@ def follow(
         lost = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "gap")
         nothing = Detections.empty(item.index, item.t_s, (0, 0)) if detections is None else detections.take(np.zeros(0, np.int64))
         series = () if lost.status == "skipped" else meter.missing(lost)
-        return TrackedFrame(item, nothing, measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool), looked.shift_px, series)
+        empty = (measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool))
+        area = math.nan if detections is None else 0.0
+        return TrackedFrame(item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area)
     local = calibration if looked.field is None else replace(calibration, field=looked.field)
-    measures = measure(detections, local, sizes)
-    linked = linker.update(detections, measures, looked.shift_px)
+    return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter)
+
+
+def follow_measured(detections: Detections, measures: Measures, looked: Looked, linker: Linker, meter: SeriesMeter) -> TrackedFrame:
+    """Everything after the measuring for one source frame; without a shift in `looked` the defects themselves tell the drift."""
+    item = looked.item
+    linked = linker.update(detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None)
     coasting = linked.coasting
     everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
     sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
@@ -222,4 +231,7 @@ def follow(
         linked.deaths_by_class,
         field=looked.field,
     )
-    return TrackedFrame(item, everything, sizes_of_all, ids, observed, looked.shift_px, series, linked.events, linked.finished)
+    area = float(np.prod(detections.shape) if looked.field is None else np.count_nonzero(looked.field))
+    return TrackedFrame(
+        item, everything, sizes_of_all, ids, observed, linked.shift_px, series, linked.events, linked.finished, looked.drift_quality, area
+    )

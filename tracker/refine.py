@@ -24,7 +24,7 @@ _END_SIGHTS = 5
 """Sights whose mean stands for the end of a track: less noise than the last one."""
 _CUT_SD = 6.0
 """Steps longer than this many standard deviations are looked at again."""
-_ESTABLISHED = 4
+_ESTABLISHED = 3
 """Sights that a track must have on either side of a jump."""
 LOG_COLUMNS = ("width", "height", "area_px", "major_px", "minor_px", "size_nm", "area_nm2", "line_length_nm")
 
@@ -39,6 +39,8 @@ class RefineConfig:
         Refine the tables when a run of a file has ended; the causal ones are kept beside them.
     min_sights : int
         A track that was seen fewer times is taken for a false find and left out.
+    min_seen_share : float
+        So is one that was seen in a smaller share of the frames of its life, 0..1.
     max_gap_s : float or None
         Longest gap that is closed, s; None: `max_gap_frames` median frame intervals.
     max_gap_frames : float
@@ -68,6 +70,7 @@ class RefineConfig:
 
     enabled: bool = True
     min_sights: int = 3
+    min_seen_share: float = 0.25
     max_gap_s: float | None = None
     max_gap_frames: float = 20.0
     max_distance_diameters: float = 0.7
@@ -88,6 +91,8 @@ class RefineConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"refine.{name} {value}: expected zero or a positive number")
+        if not 0 <= self.min_seen_share <= 1:
+            raise SettingsError(f"refine.min_seen_share {self.min_seen_share}: expected a share from 0 to 1")
         if not self.max_size_ratio > 1:
             raise SettingsError(f"refine.max_size_ratio {self.max_size_ratio}: expected a ratio above 1")
 
@@ -99,7 +104,8 @@ class Refined:
     Parameters
     ----------
     tracks : DataFrame
-        Rows of ``tracks.csv``, sorted by frame and track, `observed` 0 where a gap was filled; with `x_sd_px`, `y_sd_px`, `size_sd_nm`.
+        Rows of ``tracks.csv``, sorted by frame and track, `observed` 0 where a gap was filled; beside its columns those of the sights as they were:
+        `raw_x_px`, `raw_y_px` in specimen coordinates and `raw_size_nm`, NaN where filled.
     facts : dict
         `gaps_closed`, `steps_cut`, `tracks_dropped`, `rows_dropped`, `rows_filled`, and the noise of a position, `noise_px`.
     """
@@ -108,7 +114,7 @@ class Refined:
     facts: dict[str, float]
 
 
-def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, nm_per_px: float = math.nan) -> Refined:
+def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, nm_per_px: float = math.nan, keep_ids: bool = False) -> Refined:
     """Improve the tracks of a finished run.
 
     Parameters
@@ -121,12 +127,14 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
         What to do.
     nm_per_px : float
         Scale, nm; NaN where unknown.
+    keep_ids : bool
+        Take the tracks as they are: smooth and fill them only.
 
     Returns
     -------
     Refined
     """
-    looked = frames[frames["status"] == "processed"].sort_values("frame")
+    looked = looked_at(frames)
     seen = tracks[(tracks["observed"] == 1) & tracks["frame"].isin(looked["frame"])]
     seen = seen.sort_values(["track_id", "frame"], kind="stable").reset_index(drop=True)
     if not len(seen):
@@ -135,15 +143,20 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
     shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
     points = seen[["x_px", "y_px"]].to_numpy(np.float64) - shift[place]
     points = np.where(np.isfinite(points), points, seen[["x1_px", "y1_px"]].to_numpy(np.float64) - shift[place])
+    if keep_ids:
+        chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
+        return _finish(seen, points, chain, place, looked, shift, config, {"noise_px": float(step_noise(chain, points).max())})
     joiner = _Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
     chain = joiner.join()
     n_sights = np.bincount(chain)
-    kept = n_sights[chain] >= config.min_sights
+    span = 1 + _extreme(np.maximum, chain, place) - _extreme(np.minimum, chain, place)
+    good = (n_sights >= config.min_sights) & (n_sights >= config.min_seen_share * span)
+    kept = good[chain]
     if config.glide_nm or config.glide_diameters:
         chain = joiner.across_jumps(chain, kept)
     facts: dict[str, float] = {
         **joiner.facts,
-        "tracks_dropped": int(np.count_nonzero((n_sights > 0) & (n_sights < config.min_sights))),
+        "tracks_dropped": int(np.count_nonzero(~good)),
         "rows_dropped": int(np.count_nonzero(~kept)),
     }
     order = np.flatnonzero(kept)
@@ -152,9 +165,23 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
     chain, place, points = chain[order], place[order], points[order]
     seen = seen.iloc[order].reset_index(drop=True)
     seen["track_id"] = _names(chain, seen["track_id"].to_numpy(np.int64))
-    table = _filled(seen, points, chain, place, looked, shift, config)
-    facts["rows_filled"] = int(np.count_nonzero(table["observed"] == 0))
-    return Refined(table, facts)
+    return _finish(seen, points, chain, place, looked, shift, config, facts)
+
+
+def _extreme(choose: np.ufunc, chain: Ints, place: Ints) -> Ints:
+    """Least or greatest place of each chain."""
+    answer = np.full(int(chain.max()) + 1, place[0])
+    answer[chain] = place
+    choose.at(answer, chain, place)
+    return answer
+
+
+def looked_at(frames: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``frames.csv`` in which specimen was looked at, in order."""
+    seen = frames["status"] == "processed"
+    if "field_px" in frames:
+        seen &= frames["field_px"] != 0
+    return frames[seen].sort_values("frame")
 
 
 class _Joiner:
@@ -301,6 +328,21 @@ def _names(chain: Ints, track_id: Ints) -> Ints:
     return np.asarray(names[chain])
 
 
+def _finish(
+    seen: pd.DataFrame,
+    points: Floats,
+    chain: Ints,
+    place: Ints,
+    looked: pd.DataFrame,
+    shift: Floats,
+    config: RefineConfig,
+    facts: dict[str, float],
+) -> Refined:
+    table = _filled(seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"]), points, chain, place, looked, shift, config)
+    facts["rows_filled"] = int(np.count_nonzero(table["observed"] == 0))
+    return Refined(table, facts)
+
+
 def _filled(
     seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked: pd.DataFrame, shift: Floats, config: RefineConfig
 ) -> pd.DataFrame:
@@ -320,7 +362,11 @@ def _filled(
     table = seen.iloc[sight].reset_index(drop=True)
     table["frame"], table["t_s"] = looked["frame"].to_numpy()[frame], t_s[frame]
     table["observed"] = observed.astype(np.int8)
-    table["score"] = np.where(observed, table["score"], np.nan)
+    for name in ("score", "raw_x_px", "raw_y_px", "raw_size_nm"):
+        table[name] = np.where(observed, table[name], np.nan)
+    if "causal_id" in table:
+        table["causal_id"] = np.where(observed, table["causal_id"], -1)
+    table["on_edge"] = table["on_edge"].astype(np.int8)
     centre = xy + shift[frame]
     half = np.column_stack([size["width"], size["height"]]) / 2 if "width" in size else np.ones((len(table), 2))
     # outlines lie as they were seen about their centre: a box is not always centred on its mask

@@ -19,12 +19,14 @@ from insitrack.io.annotate import AnnotatedMovieSink, PictureSink
 from insitrack.io.errors import OutputError
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.manifest import RunManifest
+from insitrack.io.registered import RegisteredMovieSink
 from insitrack.io.report import write_report
 from insitrack.io.sinks import Sink, TableSink
 from insitrack.io.sources import open_source
 from insitrack.segment.base import Segmenter, load_segmenter
 from insitrack.tracker import pipeline
 from insitrack.tracker.config import RunConfig, build_settings
+from insitrack.tracker.hindsight import CAUSAL, look_back
 from insitrack.tracker.link import Linker
 from insitrack.tracker.materials import load_material
 from insitrack.tracker.motion import DriftEstimator
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
-OUTPUTS = (*tables.TABLES, MOVIE, REPORT, MANIFEST)
+REGISTERED = "registered.mp4"
+OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, REGISTERED, REPORT, MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,16 @@ class Run:
     def frames(self) -> pd.DataFrame:
         """One row per source frame."""
         return tables.FRAMES.read(self.folder / tables.FRAMES.file)
+
+    @cached_property
+    def kinetics(self) -> pd.DataFrame:
+        """One row per quantity and class; only where the tables were refined."""
+        return tables.KINETICS.read(self.folder / tables.KINETICS.file)
+
+    @property
+    def causal(self) -> Run:
+        """The same run as it was known frame by frame, without hindsight."""
+        return Run(self.folder / CAUSAL) if (self.folder / CAUSAL / tables.TRACKS.file).exists() else self
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -207,13 +220,8 @@ class _Job:
         material = None if config.specimen.material is None else load_material(config.specimen.material)
         self.segmenter: Segmenter = load_segmenter(config.model, config.segment)
         self.calibration = _calibration(source, config)
-        self.meter = SeriesMeter(
-            config.series,
-            self.calibration,
-            class_names=self.segmenter.class_names,
-            material=material,
-            dose_rate_dpa_per_s=config.specimen.dose_rate_dpa_per_s,
-        )
+        self.material = material
+        self.meter = self._make_meter()
         self.manifest = RunManifest(
             command=command,
             source=source.describe(),
@@ -229,6 +237,8 @@ class _Job:
         self._make_folder()
         pictures = PictureSink(nm_per_px=self.calibration.nm_per_px)
         sinks: list[Sink] = [TableSink(self.folder), pictures]
+        if self.config.output.registered:
+            sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
         if self.config.output.video:
             sinks.append(AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px))
         self.manifest.write(self.folder / MANIFEST)
@@ -250,10 +260,32 @@ class _Job:
             with contextlib.suppress(OutputError):  # the first error tells more
                 self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
             raise
+        refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
-        self._close("interrupted" if stop is not None and stop.is_set() else "done", _results(tally))
+        self._close("interrupted" if stop is not None and stop.is_set() else "done", {**_results(tally), "refined": refined})
         write_report(self.folder, pictures.pictures(), self.manifest)
         return Run(self.folder)
+
+    def _make_meter(self) -> SeriesMeter:
+        return SeriesMeter(
+            self.config.series,
+            self.calibration,
+            class_names=self.segmenter.class_names,
+            material=self.material,
+            dose_rate_dpa_per_s=self.config.specimen.dose_rate_dpa_per_s,
+        )
+
+    def _look_back(self) -> dict[str, float]:
+        """Refine the tables if that is wanted; `run.json` says which kind they are."""
+        if not self.config.refine.enabled:
+            return {}
+        meter = self._make_meter()
+        facts = look_back(self.folder, self.config.refine, meter)
+        if facts:
+            self.manifest.tables, self.meter = "refined", meter
+        else:
+            self.meter.notes.append(f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not refined; raise it")
+        return facts
 
     def _make_folder(self) -> None:
         try:
@@ -261,6 +293,7 @@ class _Job:
             for name in OUTPUTS:  # of an earlier run, also one that died; anything else in the folder is the user's
                 (self.folder / name).unlink(missing_ok=True)
                 (self.folder / f"{name}.part").unlink(missing_ok=True)
+                (self.folder / CAUSAL / name).unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder") from error
 

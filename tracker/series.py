@@ -179,6 +179,7 @@ class SeriesMeter:
         modulus_rel = material.shear_modulus_sd_gpa / material.shear_modulus_gpa if material else 0.0
         # shared by all classes; density goes with the scale to the power -2 and size with +1, hence stress with -1/2
         self._common_rel = Z_95 * math.hypot(modulus_rel, self._thickness_rel / 2, self._scale_rel / 2)
+        self.notes: list[str] = []
         self._seen = np.zeros(len(class_names), bool)
         self._overlap = np.zeros(len(class_names))
         self._unsized = np.zeros(len(class_names), np.int64)
@@ -228,10 +229,25 @@ class SeriesMeter:
         """
         if detections.class_names != self.class_names:
             raise ValueError(f"frame {frame_index}: expected the classes {self.class_names}, got {detections.class_names}")
-        place, k = detections.labels - 1, len(self.class_names)
+        field_nm2 = _field_px(detections.shape, self.calibration.field if field is None else field) * self._nm_per_px**2
+        return self.rows_of(frame_index, t_s, detections.labels, measures, observed, births, deaths, field_nm2=field_nm2)
+
+    def rows_of(
+        self,
+        frame_index: int,
+        t_s: float,
+        labels: Ints,
+        measures: Measures,
+        observed: Bools,
+        births: Mapping[str, int] | None = None,
+        deaths: Mapping[str, int] | None = None,
+        *,
+        field_nm2: float,
+    ) -> tuple[SeriesRow, ...]:
+        """Rows of one frame of which only the table is left; `labels` are 1..K, `field_nm2` the specimen in view, nm^2; else as `rows`."""
+        place, k = labels - 1, len(self.class_names)
         n = _with_total(np.bincount(place, minlength=k))
         sizes = self._sizes(place, measures)
-        field_nm2 = _field_px(detections.shape, self.calibration.field if field is None else field) * self._nm_per_px**2
         counted = np.array([poisson_interval(count) for count in n.tolist()]).T
         per_m2 = self._density(n, counted, field_nm2 * 1e-18, 2 * self._scale_rel)
         per_m3 = self._density(n, counted, field_nm2 * self._thickness_nm * 1e-27, math.hypot(self._thickness_rel, 2 * self._scale_rel))
@@ -258,7 +274,7 @@ class SeriesMeter:
     @property
     def warnings(self) -> list[str]:
         """What is unknown or biased in the rows so far, one line each, with the option that mends it."""
-        lines = self._calibration_warnings()
+        lines = [*self._calibration_warnings(), *self.notes]
         percent = self._overlap * 100
         for name, loss in zip(self.class_names, percent.tolist(), strict=True):
             if loss > self.config.overlap_warning * 100:

@@ -234,6 +234,7 @@ def summaries(tracks: Tracks, right_censored: Bools, class_names: tuple[str, ...
             size_nm=float(size[i]),
             growth_nm_per_s=float(growth[i]),
             net_displacement_nm=float(path[i]),
+            class_probability=float(track["evidence"].max() / max(float(track["evidence"].sum()), 1e-12)),
         )
         for i, track in enumerate(tracks)
     )
