@@ -30,8 +30,8 @@ BORDER_PX = 12.0
 
 
 def published(table: BoxTable, side: int) -> dict[str, float]:
-    """What a user publishes from tracks: median life time, s, median growth, nm/s, nucleation rate, 1/(m^2 s); the same code for all."""
-    lifetimes, died, entered, births, slopes = [], [], [], 0, []
+    """Work out what a user publishes from tracks: median life time, s, median growth, nm/s, nucleation rate, 1/(m^2 s); the same code for all."""
+    lifetimes, died, births, slopes = [], [], 0, []
     order = np.lexsort((table.frame, table.track_id))
     frame, boxes = table.frame[order], table.boxes[order]
     for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(table.track_id[order])) + 1):

@@ -1,4 +1,4 @@
-"""This tracker on the detections of a scene, with its defaults, as ``track link`` runs it."""
+"""Our own tracker on the detections of a scene, with its defaults, as ``track link`` runs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def detections(scene: ts.Scene) -> DetectionTable:
 
 
 def causal(scene: ts.Scene) -> BoxTable:
-    """Confirmed tracks as they are known at each frame, nothing looked up later."""
+    """Give confirmed tracks as they are known at each frame, nothing looked up later."""
     linker, table = Linker(LinkConfig()), detections(scene)
     frames, ids, boxes = [], [], []
     for found, measures in table.frames():
@@ -36,7 +36,7 @@ def causal(scene: ts.Scene) -> BoxTable:
 
 
 def refined(scene: ts.Scene) -> BoxTable:
-    """The same with hindsight: what stands in the tables of a finished run."""
+    """Give the same with hindsight: what stands in the tables of a finished run."""
     linker, table = Linker(LinkConfig()), detections(scene)
     parts, shifts = [], []
     for found, measures in table.frames():
@@ -53,7 +53,9 @@ def refined(scene: ts.Scene) -> BoxTable:
             )
         )  # fmt: skip
     shift = np.array(shifts)
-    frames = pd.DataFrame({"frame": np.arange(ts.FRAMES), "t_s": table.times, "status": "processed", "shift_x_px": shift[:, 0], "shift_y_px": shift[:, 1]})
+    frames = pd.DataFrame(
+        {"frame": np.arange(ts.FRAMES), "t_s": table.times, "status": "processed", "shift_x_px": shift[:, 0], "shift_y_px": shift[:, 1]}
+    )
     rows = refine(pd.concat(parts, ignore_index=True), frames, RefineConfig(), nm_per_px=ts.NM_PER_PX).tracks
     return BoxTable(rows["frame"].to_numpy(np.int64), rows["track_id"].to_numpy(np.int64), rows[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(float))
 

@@ -1,7 +1,7 @@
 """Other trackers on the detections of a scene: each returns boxes with ids, as its own users would have them.
 
-ByteTrack and BoT-SORT (ultralytics; the second looks at the picture to follow the camera), SORT (roboflow trackers), trackpy, laptrack. For each a grid
-of settings from which `tracking.py` picks the best for every scene, on seeds that are not reported.
+ByteTrack and BoT-SORT (ultralytics; the second looks at the picture to follow the camera), SORT (roboflow trackers), trackpy, laptrack. For each a
+grid of settings from which `tracking.py` picks the best for every scene, on seeds that are not reported.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def laptrack(scene: ts.Scene, setting: Setting) -> BoxTable:
     from laptrack import LapTrack
 
     tracker = LapTrack(
-        cutoff=setting["reach"] ** 2, gap_closing_cutoff=setting["gap_reach"] ** 2, gap_closing_max_frame_count=setting["gap"], splitting_cutoff=False,
+        cutoff=setting["reach"] ** 2, gap_closing_cutoff=setting["gap_reach"] ** 2, gap_closing_max_frame_count=setting["gap"],
+        splitting_cutoff=False,
         merging_cutoff=False,
     )  # fmt: skip
     with warnings.catch_warnings():
@@ -125,7 +126,7 @@ PEERS: dict[str, tuple[Callable[[ts.Scene, Setting], BoxTable], list[Setting]]] 
     ),
     "SORT": (
         sort,
-        _grid(lost_track_buffer=[30, 120], minimum_consecutive_frames=[1, 2, 3], minimum_iou_threshold=[0.02, 0.1, 0.3], track_activation_threshold=[0.25]),
+        _grid(lost_track_buffer=[30, 120], minimum_consecutive_frames=[1, 2, 3], minimum_iou_threshold=[0.02, 0.1, 0.3]),
     ),
     "trackpy": (trackpy, _grid(reach=[5, 9, 14], memory=[3, 10], predict=["none", "velocity", "drift"], stubs=[1, 3])),
     "laptrack": (laptrack, _grid(reach=[6, 12], gap_reach=[6, 12], gap=[3, 10], stubs=[1, 3])),

@@ -90,9 +90,7 @@ class DetectionTable:
         edge = (boxes[:, :2] <= 0).any(axis=1) | (boxes[:, 2] >= width) | (boxes[:, 3] >= height)
         area = np.pi / 4 * size**2
         angle = np.where(sides[:, 1] > sides[:, 0], 90.0, 0.0)
-        measures = Measures(
-            self.x_px[rows], self.y_px[rows], area, long * scale, short * scale, angle, edge, size * nm, area * nm**2
-        )
+        measures = Measures(self.x_px[rows], self.y_px[rows], area, long * scale, short * scale, angle, edge, size * nm, area * nm**2)
         return found, measures
 
 
@@ -145,9 +143,9 @@ def read_detections(
     Parameters
     ----------
     path : Path
-        Columns ``frame x_px y_px size_px`` and optionally ``t_s defect_class score x1_px y1_px x2_px y2_px track_id`` (a ``tracks.csv`` will do), or spots
-        as TrackMate exports them (three lines of explanation below the header; diameter 2 RADIUS), or ``frame x y`` and optionally ``size`` of trackpy,
-        whose size is a radius of gyration: that of a disc of diameter 2.83 times as large.
+        Columns ``frame x_px y_px size_px`` and optionally ``t_s defect_class score x1_px y1_px x2_px y2_px track_id`` (a ``tracks.csv`` will do), or
+        spots as TrackMate exports them (three lines of explanation below the header; diameter 2 RADIUS), or ``frame x y`` and optionally ``size`` of
+        trackpy, whose size is a radius of gyration: that of a disc of diameter 2.83 times as large.
     nm_per_px : float, optional
         Width of a pixel, nm; needed where positions are lengths.
     frame_interval_s : float, optional
@@ -174,7 +172,9 @@ def read_detections(
     names = {key: next((name for name in options if name in raw), None) for key, options in _PLACES.items()}
     for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
         if names[key] is None:
-            raise TableError(f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features")
+            raise TableError(
+                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features"
+            )
     units = _units(raw) if skipped else {}
     numbers = _Numbers(path, raw.iloc[skipped:].reset_index(drop=True), 2 + skipped)
     if "observed" in raw:
@@ -209,7 +209,8 @@ def read_detections(
         shape = (int(np.ceil(boxes[:, 3].max(initial=16))) + 1, int(np.ceil(boxes[:, 2].max(initial=16))) + 1)
         warnings.append(f"size of the frames unknown: {shape[1]}x{shape[0]} px holds every detection; densities rest on it; give --size WxH")
     table = DetectionTable(
-        frame=frame[order], t_s=t_s[order], x_px=x[order], y_px=y[order], size_px=size[order], boxes=boxes[order], label=label[order], score=score[order],
+        frame=frame[order], t_s=t_s[order], x_px=x[order], y_px=y[order], size_px=size[order], boxes=boxes[order], label=label[order],
+        score=score[order],
         shape=shape, times=times, nm_per_px=nm_per_px, class_names=class_names, warnings=(*warnings, *assumed),
     )  # fmt: skip
     return table, track[order]
@@ -294,17 +295,19 @@ def _times(
     if interval_s is not None or name is None:
         assumed = [] if interval_s is not None else ["time unknown: frames are taken to be 1 s apart; give --frame-interval-s"]
         step = 1.0 if interval_s is None else interval_s
-        return frame * step, np.arange(n_frames) * step, assumed
+        return np.asarray(frame * step, np.float64), np.asarray(np.arange(n_frames) * step, np.float64), assumed
     t_s = numbers.column(name) * _TIME_S.get(units.get(name, "s"), 1.0)
     known, at = np.unique(frame, return_index=True)
     if (np.diff(t_s[at]) <= 0).any():
         i = int(at[1:][np.argmax(np.diff(t_s[at]) <= 0)])
-        raise TableError(f"{path}: line {numbers.first_line + i}, column {name!r}: {t_s[i]:g} s in frame {frame[i]}; expected times that rise with the frame")
+        raise TableError(
+            f"{path}: line {numbers.first_line + i}, column {name!r}: {t_s[i]:g} s in frame {frame[i]}; expected times that rise with the frame"
+        )
     times = np.interp(np.arange(n_frames), known, t_s[at]) if len(known) else np.zeros(0)
     if len(known) > 1 and known[0] > 0:
         step = float((t_s[at][-1] - t_s[at][0]) / (known[-1] - known[0]))
         times[: known[0]] = t_s[at][0] - step * (known[0] - np.arange(known[0]))
-    return t_s, times, []
+    return np.asarray(t_s, np.float64), np.asarray(times, np.float64), []
 
 
 def _labels(path: Path, numbers: _Numbers, name: str | None, class_names: tuple[str, ...]) -> Ints:
@@ -315,4 +318,4 @@ def _labels(path: Path, numbers: _Numbers, name: str | None, class_names: tuple[
     if codes.isna().any():
         i = int(np.argmax(codes.isna().to_numpy()))
         raise TableError(f"{path}: line {numbers.first_line + i}, column {name!r}: {text.iloc[i]!r}; expected one of {', '.join(class_names)}")
-    return codes.to_numpy(np.int64)
+    return np.asarray(codes, np.int64)

@@ -83,10 +83,8 @@ def _trackmate(tracks: pd.DataFrame) -> str:
     radius = (rows["x2_px"] - rows["x1_px"] + rows["y2_px"] - rows["y1_px"]) / 4
     for i, (frame, t_s, label, x, y, score) in enumerate(rows[["frame", "t_s", "defect_class", "x_px", "y_px", "score"]].itertuples(index=False)):
         values = {"QUALITY": 0.0 if math.isnan(score) else score, "POSITION_X": x, "POSITION_Y": y, "POSITION_Z": 0.0, "POSITION_T": t_s}
-        attributes = {name: f"{value:.4f}" for name, value in values.items()}
-        ElementTree.SubElement(
-            frames[frame], "Spot", ID=str(i), name=str(label), **attributes, FRAME=str(frame), RADIUS=f"{radius.iloc[i]:.4f}", VISIBILITY="1"
-        )
+        attributes = {"ID": str(i), "name": str(label), **{name: f"{value:.4f}" for name, value in values.items()}}
+        ElementTree.SubElement(frames[frame], "Spot", {**attributes, "FRAME": str(frame), "RADIUS": f"{radius.iloc[i]:.4f}", "VISIBILITY": "1"})
     _tracks_of(model, rows["track_id"].to_numpy(np.int64))
     ElementTree.SubElement(root, "GUIState", state="TrackScheme")
     ElementTree.indent(root)
@@ -164,7 +162,10 @@ def _table_of(
         raise TableError(f"{path}: holds no spots; expected at least one")
     try:
         rows = np.array(
-            [[float(spot.get(name, "nan")) for name in ("FRAME", "POSITION_T", "POSITION_X", "POSITION_Y", "RADIUS", "QUALITY")] for spot in spots.values()]
+            [
+                [float(spot.get(name, "nan")) for name in ("FRAME", "POSITION_T", "POSITION_X", "POSITION_Y", "RADIUS", "QUALITY")]
+                for spot in spots.values()
+            ]
         )
     except ValueError as error:
         raise TableError(f"{path}: a spot holds no number ({error}); expected a file that TrackMate wrote") from error

@@ -14,7 +14,6 @@ from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS, Table
 
-
 TABLE_PART = ".part"
 """Ending of a table that is being written anew beside the one that it will replace."""
 

@@ -77,7 +77,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_p
     out = tmp_path / "run"
     options = ["--thickness-nm", "100", "--dose-rate", "1e-3", "--material", "fecral", "--out", str(out)]
     assert main(["synth:loops?seed=3&frames=6&size=320&n=30", *options]) == 0
-    assert {path.name for path in out.iterdir()} == {*TABLES, "annotated.mp4", "report.html", "run.json"}
+    assert {path.name for path in out.iterdir()} == {*TABLES, "kinetics.csv", "causal", "annotated.mp4", "report.html", "run.json"}
     series = SERIES.read(out / "series.csv")
     everything = series[series["defect_class"] == "all"]
     assert len(everything) == 6

@@ -22,6 +22,7 @@ from insitrack.tracker.link import LinkConfig, Linked, Linker
 SHAPE = (400, 600)
 NM = 0.5
 DT = 1 / 7
+SHORT = LinkConfig(patience_frames=3.0, shown_share=1.0)
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def test_a_track_seen_too_rarely_does_not_coast_but_is_found_again() -> None:
 
 
 def test_a_track_missed_for_longer_than_patience_dies_at_its_last_sight() -> None:
-    linked = run([[Dot(50, 50)]] * 4 + [[]] * 5)
+    linked = run([[Dot(50, 50)]] * 4 + [[]] * 5, SHORT)
     assert [len(answer.coasting.track_ids) for answer in linked] == [0, 0, 0, 0, 1, 1, 1, 0, 0]
     (death,) = linked[7].events
     assert (death.kind, death.frame, death.t_s, death.track_id) == ("death", 3, pytest.approx(3 * DT), 1)
@@ -185,7 +186,7 @@ def test_a_track_missed_for_longer_than_patience_dies_at_its_last_sight() -> Non
 
 def test_patience_in_seconds_holds_at_any_frame_rate() -> None:
     for dt in (0.1, 0.5, 1.0):
-        linker = Linker(LinkConfig(patience_s=2.0))
+        linker = Linker(LinkConfig(patience_s=2.0, shown_share=1.0))
         times = np.arange(0, 6 + dt / 2, dt)
         alive = [len(linker.update(*frame(i, [Dot(50, 50)] if t < 2.01 else [], t_s=float(t))).coasting.track_ids) for i, t in enumerate(times)]
         assert times[np.flatnonzero(alive)[-1]] == pytest.approx(4.0, abs=dt / 2)
@@ -218,7 +219,7 @@ def test_the_class_of_a_track_is_the_one_with_the_largest_sum_of_scores() -> Non
 
 def test_a_merge_names_the_track_that_swallowed_the_other() -> None:
     apart = [Dot(100, 100, 12.0), Dot(116, 100, 20.0)]
-    linked = run([apart] * 3 + [[Dot(110, 100, 34.0)]] * 6)
+    linked = run([apart] * 3 + [[Dot(110, 100, 34.0)]] * 6, SHORT)
     ids = dict(zip(("small", "large"), linked[0].track_ids.tolist(), strict=True))
     assert linked[-1].track_ids.tolist() == [ids["large"]]
     (event,) = [event for answer in linked for event in answer.events if event.kind == "merge"]
@@ -233,13 +234,13 @@ def test_a_split_names_the_track_that_the_new_one_came_out_of() -> None:
 
 
 def test_a_second_detection_inside_a_defect_is_no_merge_when_it_goes() -> None:
-    linked = run([[Dot(100, 100, 30.0), Dot(104, 100, 9.0)]] * 3 + [[Dot(100, 100, 30.0)]] * 6)
+    linked = run([[Dot(100, 100, 30.0), Dot(104, 100, 9.0)]] * 3 + [[Dot(100, 100, 30.0)]] * 6, SHORT)
     assert {event.kind for answer in linked for event in answer.events} == {"birth", "death"}
 
 
 def test_tracks_at_the_border_are_censored_and_leave_with_the_drift() -> None:
     movie = [[], *[[Dot(12.0 - 4 * i, 100, on_edge=i == 2)] for i in range(3)], *[[]] * 6]
-    linked = run(movie, shifts=[(-4.0 * i, 0.0) for i in range(10)])
+    linked = run(movie, SHORT, shifts=[(-4.0 * i, 0.0) for i in range(10)])
     assert all(len(answer.coasting.track_ids) == 0 for answer in linked[5:])
     (summary,) = [summary for answer in linked for summary in answer.finished]
     assert (summary.left_censored, summary.right_censored) == (False, True)

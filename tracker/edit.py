@@ -117,16 +117,22 @@ def apply_edits(rows: pd.DataFrame, edits: list[Edit], name: str = "edits") -> t
             other = (rows["track_id"] == edit.other_id).to_numpy()
             both = np.intersect1d(rows.loc[here, "frame"], rows.loc[other, "frame"])
             if not other.any() or edit.other_id == edit.track_id:
-                raise TableError(f"{name}: line {edit.line}: no track {edit.other_id} to merge; expected an id of tracks.csv other than {edit.track_id}")
+                raise TableError(
+                    f"{name}: line {edit.line}: no track {edit.other_id} to merge; expected an id of tracks.csv other than {edit.track_id}"
+                )
             if len(both):
-                raise TableError(f"{name}: line {edit.line}: tracks {edit.track_id} and {edit.other_id} are both seen in frame {both[0]}; split one first")
+                raise TableError(
+                    f"{name}: line {edit.line}: tracks {edit.track_id} and {edit.other_id} are both seen in frame {both[0]}; split one first"
+                )
             rows.loc[other, "track_id"] = edit.track_id
             changed = other
         elif edit.action == "split":
             changed = here & (rows["frame"] >= edit.frame).to_numpy()
             if not changed.any() or changed.sum() == here.sum():
                 low, high = rows.loc[here, "frame"].min(), rows.loc[here, "frame"].max()
-                raise TableError(f"{name}: line {edit.line}: frame {edit.frame} does not cut track {edit.track_id}; expected one from {low + 1} to {high}")
+                raise TableError(
+                    f"{name}: line {edit.line}: frame {edit.frame} does not cut track {edit.track_id}; expected one from {low + 1} to {high}"
+                )
             outcome["new_id"] = int(rows["track_id"].max()) + 1
             rows.loc[changed, "track_id"] = outcome["new_id"]
         elif edit.action == "delete":
@@ -162,8 +168,8 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     from insitrack.io.manifest import file_sha256
     from insitrack.io.report import write_report
     from insitrack.tracker.hindsight import CAUSAL, write_tables
-    from insitrack.tracker.refine import refine
     from insitrack.tracker.rebuild import config_of, meter_of
+    from insitrack.tracker.refine import refine
 
     planned = read_edits(edits)
     if not (run / "run.json").is_file():

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from insitrack.io.detection_table import DetectionTable
     from insitrack.io.detections import Ints
-    from insitrack.io.manifest import RunManifest
     from insitrack.tracker.config import RunConfig
     from insitrack.tracker.run import Run
     from insitrack.tracker.series import SeriesMeter
@@ -263,7 +262,7 @@ def _frames(table: DetectionTable) -> pd.DataFrame:
 
 
 def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
-    """Detections with ids in the columns of ``tracks.csv``."""
+    """Put detections with ids into the columns of ``tracks.csv``."""
     import numpy as np
     import pandas as pd
 

@@ -175,8 +175,8 @@ def _thinned(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
 def kinetics_rows(told: Lives, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -> list[dict[str, object]]:
     """Rows of ``kinetics.csv``: life times, growth, rates and diffusion, by class and for all.
 
-    Life times count from births that were seen: the age of what was there in the first frame, or came in at the border, is not known. The mean life time
-    takes those in too, for the time that they were watched, which is right if death does not depend on age.
+    Life times count from births that were seen: the age of what was there in the first frame, or came in at the border, is not known. The mean life
+    time takes those in too, for the time that they were watched, which is right if death does not depend on age.
     """
     answer = []
     present = sorted({one.defect_class for one in told.summaries})
@@ -201,7 +201,9 @@ def _of_class(
         curve = kinetics.kaplan_meier([age for age, _ in born], [died for _, died in born])
         yield row("lifetime_median_s", curve.median(), "Kaplan-Meier from births that were seen; interval after Brookmeyer and Crowley")
         ages = [one.lifetime_s + interval for one in some]
-        yield row("lifetime_mean_s", kinetics.mean_lifetime(ages, [not one.right_censored for one in some]), "time watched over deaths; exact interval")
+        yield row(
+            "lifetime_mean_s", kinetics.mean_lifetime(ages, [not one.right_censored for one in some]), "time watched over deaths; exact interval"
+        )
     slopes = np.array([one.growth_nm_per_s for one in some if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)])
     if len(slopes):
         spread = np.quantile(slopes, [0.25, 0.5, 0.75])

@@ -60,9 +60,12 @@ def drift_of_points(before: Floats, now: Floats, expected: tuple[float, float]) 
         return expected, 0.0
     difference = np.repeat(now, sizes, axis=0) - before[np.concatenate([np.array(near, np.int64) for near in pairs])]
     bins = np.arange(-_REACH_PX, _REACH_PX + 2, 2.0)
-    counts, _, _ = np.histogram2d(*(difference - np.array(expected)).T, bins=[bins, bins])
-    padded = np.pad(counts, 1)
-    smooth = sum(padded[i : i + counts.shape[0], j : j + counts.shape[1]] for i in range(3) for j in range(3))
+    x, y = (difference - np.array(expected)).T
+    counts, _, _ = np.histogram2d(x, y, bins=(bins, bins))
+    padded, smooth = np.pad(counts, 1), np.zeros_like(counts)
+    for i in range(3):
+        for j in range(3):
+            smooth += padded[i : i + counts.shape[0], j : j + counts.shape[1]]
     row, column = np.unravel_index(int(np.argmax(smooth)), smooth.shape)
     start = np.array(expected) + np.array([bins[row] + 1, bins[column] + 1])
     other, other_share = _settle(tree, before, now, start)

@@ -12,7 +12,7 @@ from insitrack.tracker.series import SeriesMeter
 
 
 def config_of(manifest: dict[str, Any]) -> RunConfig:
-    """Settings of a run; those that are unknown stay out.
+    """Read the settings of a run; those that are unknown stay out.
 
     Raises
     ------

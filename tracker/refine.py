@@ -54,7 +54,8 @@ class RefineConfig:
     glide_diameters : float
         The same in diameters, where the scale is unknown.
     glide_directions_deg : tuple of float
-        Directions of glide on the picture, degrees from x towards y (projected <110>); a jump must run along one of them within 15 degrees. Empty: any.
+        Directions of glide on the picture, degrees from x towards y (projected <110>); a jump must run along one of them within 15 degrees.
+        Empty: any.
     max_size_ratio : float
         Most that the diameter may differ between the two sides, as a ratio.
     smooth : bool
@@ -138,7 +139,7 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
     seen = tracks[(tracks["observed"] == 1) & tracks["frame"].isin(looked["frame"])]
     seen = seen.sort_values(["track_id", "frame"], kind="stable").reset_index(drop=True)
     if not len(seen):
-        return Refined(tracks.iloc[:0].assign(x_sd_px=0.0, y_sd_px=0.0, size_sd_nm=0.0), {"noise_px": math.nan})
+        return Refined(_nothing(seen), {"noise_px": math.nan})
     place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
     shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
     points = seen[["x_px", "y_px"]].to_numpy(np.float64) - shift[place]
@@ -160,12 +161,19 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
         "rows_dropped": int(np.count_nonzero(~kept)),
     }
     order = np.flatnonzero(kept)
+    if not len(order):
+        return Refined(_nothing(seen), {**facts, "rows_filled": 0})
     order = order[np.lexsort((place[order], chain[order]))]
     # the id of a chain is that of the causal track that gives it the most sights
     chain, place, points = chain[order], place[order], points[order]
     seen = seen.iloc[order].reset_index(drop=True)
     seen["track_id"] = _names(chain, seen["track_id"].to_numpy(np.int64))
     return _finish(seen, points, chain, place, looked, shift, config, facts)
+
+
+def _nothing(seen: pd.DataFrame) -> pd.DataFrame:
+    """Make the table of no track at all."""
+    return seen.iloc[:0].assign(raw_x_px=0.0, raw_y_px=0.0, raw_size_nm=0.0)
 
 
 def _extreme(choose: np.ufunc, chain: Ints, place: Ints) -> Ints:
@@ -212,7 +220,7 @@ class _Joiner:
         gate = np.maximum(self.config.min_gate_px, self.config.max_distance_diameters * ends.diameter)
         joined = self._pair(ends, np.ones(len(ends.first), bool), gate, self.max_gap_s, 0.0)
         self.facts["gaps_closed"] = int(np.count_nonzero(joined >= 0)) - int(np.count_nonzero(cut))
-        return _chains(joined)[piece]
+        return np.asarray(_chains(joined)[piece], np.int64)
 
     def across_jumps(self, chain: Ints, kept: Bools) -> Ints:
         """Join established chains across a jump: one ends, the other begins just then, of the same size, along a direction of glide."""
@@ -302,7 +310,7 @@ class _Ends:
 
 
 def _chains(joined: Ints) -> Ints:
-    """Number of the chain of each piece, given the piece that follows each; a piece always follows an earlier one in time."""
+    """Find the number of the chain of each piece, given the piece that follows each; a piece always follows an earlier one in time."""
     head = np.arange(len(joined))
     follower = np.flatnonzero(joined >= 0)
     before = np.full(len(joined), -1, np.int64)
@@ -338,14 +346,14 @@ def _finish(
     config: RefineConfig,
     facts: dict[str, float],
 ) -> Refined:
-    table = _filled(seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"]), points, chain, place, looked, shift, config)
+    table = _filled(
+        seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"]), points, chain, place, looked, shift, config
+    )
     facts["rows_filled"] = int(np.count_nonzero(table["observed"] == 0))
     return Refined(table, facts)
 
 
-def _filled(
-    seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked: pd.DataFrame, shift: Floats, config: RefineConfig
-) -> pd.DataFrame:
+def _filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked: pd.DataFrame, shift: Floats, config: RefineConfig) -> pd.DataFrame:
     """Take the noise out and make a row for every frame between the first and the last sight."""
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
     sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]})

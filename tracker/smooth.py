@@ -103,16 +103,16 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
 
 
 def step_noise(track: Ints, values: Floats) -> Floats:
-    """Standard deviation of one sight, from the steps between neighbours, robust against jumps; shape (C,)."""
+    """Estimate the standard deviation of one sight, from the steps between neighbours, robust against jumps; shape (C,)."""
     same = track[1:] == track[:-1]
     steps = np.abs(np.diff(values, axis=0)[same])
     if len(steps) < 5:
-        return np.maximum(values.std(axis=0) * 1e-3, 1e-9)
+        return np.asarray(np.maximum(values.std(axis=0) * 1e-3, 1e-9))
     return np.asarray(np.maximum(np.median(steps, axis=0) / 0.6745 / np.sqrt(2), 1e-9))
 
 
 def _pieces(track: Ints, values: Floats) -> Ints:
-    """Number the stretches between jumps; values in standard deviations of one sight."""
+    """Give a number to the stretches between jumps; values in standard deviations of one sight."""
     n = len(track)
     before, after = values.copy(), values.copy()
     n_before, n_after = np.ones(n), np.ones(n)

@@ -122,8 +122,13 @@ def score_tracks(truth: BoxTable, found: BoxTable) -> TrackScores:
     hota, deta, assa, loca = _hota(frames, n_true, n_found)
     clear = _clear(frames, n_true)
     total = max(1, len(truth))
+    if not len(truth):
+        hota = deta = assa = loca = np.nan
     return TrackScores(
-        *(value if len(truth) else np.nan for value in (hota, deta, assa, loca)),
+        hota,
+        deta,
+        assa,
+        loca,
         (total - clear.misses - clear.false_positives - clear.id_switches) / total if len(truth) else np.nan,
         _idf1(frames, n_true, n_found) if len(truth) else np.nan,
         clear.id_switches,

@@ -1,0 +1,96 @@
+"""The page of the tracking scoreboard: tables and a picture from tracking.json, into tracking.md and docs/tracking.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tracking_scenes as ts
+
+HERE = Path(__file__).parent
+PEERS = ("ByteTrack", "BoT-SORT", "SORT", "trackpy", "laptrack")
+OURS = ("insitrack, refined", "insitrack, causal")
+BEGIN, END = "<!-- scoreboard -->", "<!-- end of the scoreboard -->"
+
+
+def mean(rows: list[dict[str, float]], name: str) -> float:
+    return float(np.nanmean([row[name] for row in rows]))
+
+
+def bias(rows: list[dict[str, float]], name: str) -> float:
+    """Relative error of the mean over the seeds, percent."""
+    true, found = mean(rows, f"true_{name}"), mean(rows, f"found_{name}")
+    return 100 * (found / true - 1) if true else float("nan")
+
+
+def line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def grid(results: dict[str, Any], labels: list[str], value: Any, pattern: str) -> list[str]:
+    """One line per contestant, one column per scene, and the mean of all."""
+    out = [line(["", *ts.SCENES, "mean"]), line(["---"] * (len(ts.SCENES) + 2))]
+    for label in labels:
+        values = [value(results[name][label]) for name in ts.SCENES]
+        out.append(line([label, *(pattern.format(v) for v in values), f"**{pattern.format(float(np.nanmean(values)))}**"]))
+    return out
+
+
+def body(results: dict[str, Any], n_seeds: int) -> list[str]:
+    labels = [*OURS, "perfect identities, raw boxes", *(f"{peer}, tuned" for peer in PEERS), *(f"{peer}, default" for peer in PEERS)]
+    tuned = [f"{peer}, tuned" for peer in PEERS]
+    hota = {label: [mean(results[name][label], "hota") for name in ts.SCENES] for label in labels}
+    best = max(tuned, key=lambda label: np.mean(hota[label]))
+    ahead = [100 * (hota[OURS[0]][i] - max(hota[label][i] for label in tuned)) for i in range(len(ts.SCENES))]
+    live = [100 * (hota[OURS[1]][i] - max(hota[label][i] for label in tuned)) for i in range(len(ts.SCENES))]
+    switches = {label: float(np.mean([mean(results[name][label], "id_switches") for name in ts.SCENES])) for label in labels}
+    fewest = min(tuned, key=lambda label: switches[label])
+    processor = next((row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if row.startswith("model name")), "")
+    out = [
+        f"{n_seeds} seeds a scene, two others to tune on; every peer is tuned for every scene separately, ours runs with its defaults. "
+        f"{processor or platform.processor()}, {os.cpu_count()} cores.",
+        "",
+        f"Refined tables lie {np.mean(ahead):.1f} points of HOTA above the best tuned peer of each scene on average (least {min(ahead):.1f}, {ts.SCENES[int(np.argmin(ahead))]}), causal "
+        f"tracks {np.mean(live):.1f} (least {min(live):.1f}, {ts.SCENES[int(np.argmin(live))]}). The best peer over all scenes is {best}. Changes of identity a movie: refined "
+        f"{switches[OURS[0]]:.1f}, causal {switches[OURS[1]]:.1f}, fewest of a tuned peer {switches[fewest]:.1f} ({fewest}).",
+    ]
+    for title, value, pattern in (
+        ("HOTA", lambda rows: mean(rows, "hota"), "{:.3f}"),
+        ("Association (AssA)", lambda rows: mean(rows, "assa"), "{:.3f}"),
+        ("MOTA", lambda rows: mean(rows, "mota"), "{:.3f}"),
+        ("IDF1", lambda rows: mean(rows, "idf1"), "{:.3f}"),
+        ("Changes of identity a movie", lambda rows: mean(rows, "id_switches"), "{:.1f}"),
+        ("Fragmentations a movie", lambda rows: mean(rows, "fragmentations"), "{:.1f}"),
+        ("Mostly tracked", lambda rows: mean(rows, "mostly_tracked"), "{:.2f}"),
+        ("Bias of the median life time, percent", lambda rows: bias(rows, "lifetime_s"), "{:+.0f}"),
+        ("Bias of the median growth rate, percent", lambda rows: bias(rows, "growth_nm_per_s"), "{:+.0f}"),
+        ("Bias of the nucleation rate, percent", lambda rows: bias(rows, "nucleation"), "{:+.0f}"),
+        ("Time, ms a frame", lambda rows: mean(rows, "ms_per_frame"), "{:.1f}"),
+    ):
+        out += ["", f"### {title}", "", *grid(results, labels, value, pattern)]
+    return out
+
+
+def write(results: dict[str, Any], n_seeds: int) -> None:
+    """Write both pages."""
+    text = body(results, n_seeds)
+    head = [
+        "# Scoreboard of trackers",
+        "",
+        "`python benchmarks/tracking.py` (after `python benchmarks/tracking.py tune`). What it means: docs/tracking.md.",
+        "",
+    ]
+    (HERE / "tracking.md").write_text("\n".join([*head, *text]) + "\n", encoding="utf-8")
+    page = HERE.parent / "docs" / "tracking.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n" + "\n".join(text) + f"\n\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    found = json.loads((HERE / "tracking.json").read_text(encoding="utf-8"))
+    write(found, len(next(iter(next(iter(found.values())).values()))))
