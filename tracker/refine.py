@@ -18,12 +18,15 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.results import Bools, Floats
 from insitrack.tracker.assign import assign, gated_pairs
 from insitrack.tracker.smooth import Smoothed, smooth, step_noise
+from insitrack.tracker.track_scores import box_iou
 
 _MISS_COST, _SIZE_WEIGHT, _GAP_WEIGHT, _CLASS_COST = 1.3, 0.5, 0.3, 0.2
 _END_SIGHTS = 5
 """Sights whose mean stands for the end of a track: less noise than the last one."""
 _CUT_SD = 6.0
 """Steps longer than this many standard deviations are looked at again."""
+_SAME_PLACE_IOU = 0.5
+"""Boxes that overlap by more hold one defect, if one of the two was not seen."""
 _ESTABLISHED = 3
 """Sights that a track must have on either side of a jump."""
 LOG_COLUMNS = ("width", "height", "area_px", "major_px", "minor_px", "size_nm", "area_nm2", "line_length_nm")
@@ -71,7 +74,7 @@ class RefineConfig:
 
     enabled: bool = True
     min_sights: int = 3
-    min_seen_share: float = 0.25
+    min_seen_share: float = 0.4
     max_gap_s: float | None = None
     max_gap_frames: float = 20.0
     max_distance_diameters: float = 0.7
@@ -389,7 +392,26 @@ def _filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked
     table["x_sd_px"], table["y_sd_px"] = xy_sd.T
     table["size_sd_nm"] = log_sd[:, known.index("size_nm")] * table["size_nm"] if "size_nm" in known else np.nan
     table["defect_class"] = _classes(seen, chain)[chain[sight]]
-    return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
+    table = table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
+    return table[~_taken(table)].reset_index(drop=True)
+
+
+def _taken(table: pd.DataFrame) -> Bools:
+    """Tell which filled rows lie where another track was seen, or is filled in and was seen more often: one place holds one defect."""
+    box = table[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
+    observed, frame = table["observed"].to_numpy() == 1, table["frame"].to_numpy(np.int64)
+    sights = table.groupby("track_id")["observed"].transform("sum").to_numpy(np.float64)
+    rank = np.where(observed, np.inf, sights)
+    drop = np.zeros(len(table), bool)
+    edges = np.flatnonzero(np.diff(frame, prepend=-1, append=-1))
+    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        filled = start + np.flatnonzero(~observed[start:end])
+        if len(filled):
+            here = np.arange(start, end)
+            shared = box_iou(box[filled], box[here]) > _SAME_PLACE_IOU
+            stronger = (rank[here] > rank[filled][:, None]) | ((rank[here] == rank[filled][:, None]) & (here < filled[:, None]))
+            drop[filled] = (shared & stronger).any(axis=1)
+    return drop
 
 
 def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothed:

@@ -1,0 +1,94 @@
+"""Drift of the stage against the truth: synthetic movies of unseen seeds, and real frames of which people measured the drift by hand.
+
+``python benchmarks/drift.py [--ti FOLDER]`` with the folder of consecutive frames of in-situ annealed titanium (Hirst et al. 2024). Writes drift.json, .md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from insitrack.io.frames import Frame
+from insitrack.io.sources import open_source
+from insitrack.io.synth import SynthSource
+from insitrack.segment.preprocess import FieldConfig, FieldFinder
+from insitrack.tracker.motion import DriftConfig, DriftEstimator
+
+KINDS = ("loops", "two_beam", "dense", "voids")
+SEEDS = range(500, 505)
+PEOPLE = {"1733-1739_full": (8.5, 10.3)}
+
+
+def follow(source: object) -> tuple[np.ndarray, np.ndarray, float]:
+    """Shift and quality of every frame, and the time that the registration takes, ms a frame."""
+    estimator, finder = DriftEstimator(DriftConfig()), FieldFinder(FieldConfig())
+    shifts, qualities, seconds = [], [], 0.0
+    for item in source:
+        if not isinstance(item, Frame):
+            continue
+        field = finder.update(item.image)
+        start = time.perf_counter()
+        found = estimator.update(item, field)
+        seconds += time.perf_counter() - start
+        shifts.append(found.shift_px)
+        qualities.append(found.quality)
+    return np.array(shifts), np.array(qualities), 1e3 * seconds / max(1, len(shifts))
+
+
+def synthetic() -> dict[str, dict[str, float]]:
+    answer = {}
+    for kind in KINDS:
+        for jumps in (0, 1):
+            errors, times, known = [], [], []
+            for seed in SEEDS:
+                movie = SynthSource(f"synth:{kind}?seed={seed}&frames=60&size=512&fps=7&drift=2&jumps={jumps}&faults=0")
+                found, quality, ms = follow(movie)
+                true = np.array([movie.stage.shift_px(i / movie.fps) for i in range(len(found))])
+                true -= true[0]
+                errors.append(found - found[0] - true)
+                known.append(quality > 0)
+                times.append(ms)
+            error, good = np.concatenate(errors), np.concatenate(known)
+            name = f"{kind}, {'jumps' if jumps else 'no jumps'}"
+            answer[name] = {
+                "rms_px": float(np.sqrt((error**2).mean())), "rms_where_known_px": float(np.sqrt((error[good] ** 2).mean())),
+                "median_px": float(np.median(np.abs(error))), "worst_px": float(np.abs(error).max()), "known": float(good.mean()),
+                "ms_per_frame": float(np.mean(times)),
+            }  # fmt: skip
+            print(name, answer[name], flush=True)
+    return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="drift against the truth")
+    parser.add_argument("--ti", type=Path)
+    given = parser.parse_args()
+    facts: dict[str, object] = {"synthetic": synthetic()}
+    if given.ti:
+        real = {}
+        for folder in sorted(given.ti.iterdir()):
+            if folder.is_dir():
+                shifts, quality, ms = follow(open_source(str(folder), frame_interval_s=1.0))
+                real[folder.name] = {"shift_px": shifts.round(2).tolist(), "quality": quality.round(3).tolist(), "people": PEOPLE.get(folder.name), "ms": ms}
+                print(folder.name, real[folder.name])
+        facts["real"] = real
+    here = Path(__file__)
+    here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    lines = ["# Drift of the stage", "", "`python benchmarks/drift.py --ti FOLDER`. Five synthetic movies of 60 frames a line, 512x512.", ""]
+    lines += ["| synthetic | rms, px | rms where known | median | worst | known | ms a frame |", "|---|---|---|---|---|---|---|"]
+    for name, one in facts["synthetic"].items():
+        lines.append(f"| {name} | " + " | ".join(f"{value:.3g}" for value in one.values()) + " |")
+    for name, one in facts.get("real", {}).items():
+        x, y = one["shift_px"][-1]
+        told = f"; people: |x| {one['people'][0]}, |y| {one['people'][1]}" if one["people"] else ""
+        lines.append(f"\nReal frames {name}: last frame against the first x {x:+.1f}, y {y:+.1f} px, {math.hypot(x, y):.1f} px in all{told}.")
+    here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
