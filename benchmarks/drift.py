@@ -74,7 +74,12 @@ def main() -> None:
         for folder in sorted(given.ti.iterdir()):
             if folder.is_dir():
                 shifts, quality, ms = follow(open_source(str(folder), frame_interval_s=1.0))
-                real[folder.name] = {"shift_px": shifts.round(2).tolist(), "quality": quality.round(3).tolist(), "people": PEOPLE.get(folder.name), "ms": ms}
+                real[folder.name] = {
+                    "shift_px": shifts.round(2).tolist(),
+                    "quality": quality.round(3).tolist(),
+                    "people": PEOPLE.get(folder.name),
+                    "ms": ms,
+                }
                 print(folder.name, real[folder.name])
         facts["real"] = real
     here = Path(__file__)

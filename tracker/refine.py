@@ -149,7 +149,7 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
     points = np.where(np.isfinite(points), points, seen[["x1_px", "y1_px"]].to_numpy(np.float64) - shift[place])
     if keep_ids:
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
-        return _finish(seen, points, chain, place, looked, shift, config, {"noise_px": float(step_noise(chain, points).max())})
+        return _finish(seen, points, chain, place, looked, shift, config, {"noise_px": float(step_noise(chain, points).max())}, join=False)
     joiner = _Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
     chain = joiner.join()
     n_sights = np.bincount(chain)
@@ -171,7 +171,7 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
     chain, place, points = chain[order], place[order], points[order]
     seen = seen.iloc[order].reset_index(drop=True)
     seen["track_id"] = _names(chain, seen["track_id"].to_numpy(np.int64))
-    return _finish(seen, points, chain, place, looked, shift, config, facts)
+    return _finish(seen, points, chain, place, looked, shift, config, facts, join=True)
 
 
 def _nothing(seen: pd.DataFrame) -> pd.DataFrame:
@@ -348,6 +348,8 @@ def _finish(
     shift: Floats,
     config: RefineConfig,
     facts: dict[str, float],
+    *,
+    join: bool,
 ) -> Refined:
     table = _filled(
         seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"]), points, chain, place, looked, shift, config
@@ -392,26 +394,55 @@ def _filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked
     table["x_sd_px"], table["y_sd_px"] = xy_sd.T
     table["size_sd_nm"] = log_sd[:, known.index("size_nm")] * table["size_nm"] if "size_nm" in known else np.nan
     table["defect_class"] = _classes(seen, chain)[chain[sight]]
-    table = table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
-    return table[~_taken(table)].reset_index(drop=True)
+    return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
+
+
+def _same_place(table: pd.DataFrame) -> tuple[Ints, Ints]:
+    """Pairs of rows of one frame that lie at one place, the first of them filled in; `table` is sorted by frame."""
+    box = table[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
+    observed, frame = table["observed"].to_numpy() == 1, table["frame"].to_numpy(np.int64)
+    edges = np.flatnonzero(np.diff(frame, prepend=-1, append=-1))
+    one, other = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        filled = start + np.flatnonzero(~observed[start:end])
+        if len(filled):
+            a, b = np.nonzero(box_iou(box[filled], box[start:end]) > _SAME_PLACE_IOU)
+            apart = filled[a] != start + b
+            one.append(filled[a][apart])
+            other.append(start + b[apart])
+    return np.concatenate(one), np.concatenate(other)
 
 
 def _taken(table: pd.DataFrame) -> Bools:
     """Tell which filled rows lie where another track was seen, or is filled in and was seen more often: one place holds one defect."""
-    box = table[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
-    observed, frame = table["observed"].to_numpy() == 1, table["frame"].to_numpy(np.int64)
+    filled, other = _same_place(table)
     sights = table.groupby("track_id")["observed"].transform("sum").to_numpy(np.float64)
-    rank = np.where(observed, np.inf, sights)
+    rank = np.where(table["observed"].to_numpy() == 1, np.inf, sights)
+    weaker = (rank[other] > rank[filled]) | ((rank[other] == rank[filled]) & (other < filled))
     drop = np.zeros(len(table), bool)
-    edges = np.flatnonzero(np.diff(frame, prepend=-1, append=-1))
-    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        filled = start + np.flatnonzero(~observed[start:end])
-        if len(filled):
-            here = np.arange(start, end)
-            shared = box_iou(box[filled], box[here]) > _SAME_PLACE_IOU
-            stronger = (rank[here] > rank[filled][:, None]) | ((rank[here] == rank[filled][:, None]) & (here < filled[:, None]))
-            drop[filled] = (shared & stronger).any(axis=1)
+    drop[filled[weaker]] = True
     return drop
+
+
+def _one_in_turns(table: pd.DataFrame) -> dict[int, int]:
+    """Tracks that are one defect seen in turns: at one place in most frames that they share, never both seen. Id to the id that it belongs to."""
+    filled, other = _same_place(table)
+    ids = table["track_id"].to_numpy(np.int64)
+    pair = np.sort(np.column_stack([ids[filled], ids[other]]), axis=1)
+    frame = table["frame"].to_numpy(np.int64)[filled]
+    pairs = np.unique(np.column_stack([pair, frame]), axis=0)[:, :2]  # two filled rows at one place stand there twice
+    names, counts = np.unique(pairs, axis=0, return_counts=True)
+    rows = {name: part for name, part in table.groupby("track_id")[["frame", "observed"]]}
+    answer: dict[int, int] = {}
+    for (a, b), count in zip(names.tolist(), counts.tolist(), strict=True):
+        first, second = rows[a], rows[b]
+        shared = np.intersect1d(first["frame"], second["frame"])
+        both = np.intersect1d(first.loc[first["observed"] == 1, "frame"], second.loc[second["observed"] == 1, "frame"])
+        if len(both) or count < 0.5 * len(shared) or a in answer or b in answer or a in answer.values() or b in answer.values():
+            continue
+        keep, lose = (a, b) if first["observed"].sum() >= second["observed"].sum() else (b, a)
+        answer[lose] = keep
+    return answer
 
 
 def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothed:
