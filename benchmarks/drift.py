@@ -1,6 +1,7 @@
 """Drift of the stage against the truth: synthetic movies of unseen seeds, and real frames of which people measured the drift by hand.
 
-``python benchmarks/drift.py [--ti FOLDER]`` with the folder of consecutive frames of in-situ annealed titanium (Hirst et al. 2024). Writes drift.json, .md.
+``python benchmarks/drift.py [--ti FOLDER]`` with the folder of consecutive frames of in-situ annealed titanium
+(Hirst et al. 2024). Writes drift.json, .md.
 """
 
 from __future__ import annotations

@@ -54,9 +54,11 @@ def body(results: dict[str, Any], n_seeds: int) -> list[str]:
         f"{n_seeds} seeds a scene, two others to tune on; every peer is tuned for every scene separately, ours runs with its defaults. "
         f"{processor or platform.processor()}, {os.cpu_count()} cores.",
         "",
-        f"Refined tables lie {np.mean(ahead):.1f} points of HOTA above the best tuned peer of each scene on average (least {min(ahead):.1f}, {ts.SCENES[int(np.argmin(ahead))]}), causal "
-        f"tracks {np.mean(live):.1f} (least {min(live):.1f}, {ts.SCENES[int(np.argmin(live))]}). The best peer over all scenes is {best}. Changes of identity a movie: refined "
-        f"{switches[OURS[0]]:.1f}, causal {switches[OURS[1]]:.1f}, fewest of a tuned peer {switches[fewest]:.1f} ({fewest}).",
+        f"Refined tables lie {np.mean(ahead):.1f} points of HOTA above the best tuned peer of each scene on average "
+        f"(least {min(ahead):.1f}, {ts.SCENES[int(np.argmin(ahead))]}), causal tracks "
+        f"{np.mean(live):.1f} (least {min(live):.1f}, {ts.SCENES[int(np.argmin(live))]}). The best peer over all scenes is {best}. "
+        f"Changes of identity a movie: refined {switches[OURS[0]]:.1f}, causal {switches[OURS[1]]:.1f}, "
+        f"fewest of a tuned peer {switches[fewest]:.1f} ({fewest}).",
     ]
     for title, value, pattern in (
         ("HOTA", lambda rows: mean(rows, "hota"), "{:.3f}"),

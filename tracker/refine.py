@@ -432,7 +432,7 @@ def _one_in_turns(table: pd.DataFrame) -> dict[int, int]:
     frame = table["frame"].to_numpy(np.int64)[filled]
     pairs = np.unique(np.column_stack([pair, frame]), axis=0)[:, :2]  # two filled rows at one place stand there twice
     names, counts = np.unique(pairs, axis=0, return_counts=True)
-    rows = {name: part for name, part in table.groupby("track_id")[["frame", "observed"]]}
+    rows = dict(iter(table.groupby("track_id")[["frame", "observed"]]))
     answer: dict[int, int] = {}
     for (a, b), count in zip(names.tolist(), counts.tolist(), strict=True):
         first, second = rows[a], rows[b]
