@@ -321,3 +321,48 @@ def test_rows_that_do_not_fit_and_time_that_runs_backwards_are_refused() -> None
 def test_impossible_settings_are_refused_by_name(changes: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(changes))):
         LinkConfig(**changes)
+
+
+def test_scaling_time_and_speed_together_changes_no_id() -> None:
+    movie = noisy_movie(5, 20)
+    answers = []
+    for factor in (1.0, 60.0):
+        linker = Linker(LinkConfig(widening_nm_per_s=2.0 / factor))
+        answers.append([linker.update(*frame(i, dots, t_s=factor * i * DT)).track_ids.tolist() for i, dots in enumerate(movie)])
+    assert answers[0] == answers[1]
+
+
+def test_patience_of_a_class_is_its_own() -> None:
+    movie = [[Dot(50, 50, label=1), Dot(150, 50, label=2)]] * 4 + [[]] * 12
+    linked = run(movie, LinkConfig(patience_frames=3.0, shown_share=1.0, patience_by_class={"black_dot": 2.0}))
+    assert [len(answer.coasting.track_ids) for answer in linked[4:]] == [2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+    with pytest.raises(SettingsError, match=r"link\.patience_by_class\.void -1"):
+        LinkConfig(patience_by_class={"void": -1})
+
+
+def test_without_pictures_the_defects_tell_the_drift() -> None:
+    drift = (4.0, -2.5)
+    movie = noisy_movie(6, 20, drift=drift)
+    linker = Linker()
+    linked = [linker.update(*frame(i, dots), None) for i, dots in enumerate(movie)]
+    assert linked[-1].shift_px == pytest.approx((19 * 4.0, 19 * -2.5), abs=1.0)
+    sights = sum(dot.truth >= 0 for dots in movie for dot in dots)
+    assert switches(movie, linked) <= 0.005 * sights
+
+
+def test_live_boxes_have_less_noise_than_single_sights() -> None:
+    movie = noisy_movie(7, 25)
+    linked = run(movie)
+    truth = {dot.truth: dot for dot in field_of_dots(50, 7)}
+    seen = {
+        name: dot for dots, answer in zip(movie[-1:], linked[-1:], strict=True) for dot, name in zip(dots, answer.track_ids.tolist(), strict=True)
+    }
+    live = linked[-1].live
+    assert live is not None
+    rough, fine = [], []
+    for name, box in zip(live.track_ids.tolist(), live.boxes, strict=True):
+        if name in seen and seen[name].truth >= 0:
+            at = truth[seen[name].truth]
+            rough.append(np.hypot(seen[name].x - at.x, seen[name].y - at.y))
+            fine.append(np.hypot((box[0] + box[2]) / 2 - at.x, (box[1] + box[3]) / 2 - at.y))
+    assert np.sqrt(np.mean(np.square(fine))) < 0.6 * np.sqrt(np.mean(np.square(rough)))

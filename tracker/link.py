@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,6 +49,8 @@ class LinkConfig:
         How long a defect may be missed before its track ends, s; None: `patience_frames` median frame intervals.
     patience_frames : float
         The same in frame intervals, used where `patience_s` is None.
+    patience_by_class : mapping of str to float
+        Factors of the patience for single classes: small dots blink, large loops do not. Empty: the same for all.
     shown_share : float
         For this share of the patience a confirmed defect that is missed counts as there; afterwards it is only remembered, 0..1.
     birth_score : float
@@ -72,6 +75,7 @@ class LinkConfig:
     confirm_hits: int = 3
     patience_s: float | None = None
     patience_frames: float = 10.0
+    patience_by_class: Mapping[str, float] = field(default_factory=dict)
     shown_share: float = 0.35
     birth_score: float = 0.0
 
@@ -84,6 +88,9 @@ class LinkConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"link.{name} {value}: expected zero or a positive number")
+        for name, factor in self.patience_by_class.items():
+            if not (isinstance(factor, (int, float)) and math.isfinite(factor) and factor >= 0):
+                raise SettingsError(f"link.patience_by_class.{name} {factor}: expected zero or a positive factor")
         if not self.max_size_ratio > 1:
             raise SettingsError(f"link.max_size_ratio {self.max_size_ratio}: expected a ratio above 1")
         if self.confirm_hits < 1:
@@ -240,7 +247,7 @@ class Linker:
         track_ids, track_labels = np.zeros(len(seen), np.int64), detections.labels.copy()
         for name, values in (("id", track_ids), ("label", track_labels)):
             values[seen.row[at]], values[seen.row[newborn]] = tracks[name][which], born[name]
-        over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s())
+        over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s() * self._factor(tracks))
         ended, events = tracks[over], _events(seen, tracks["id"][returned], born, origins, tracks[over])
         self._remember(np.concatenate([tracks[~over], born]), now, shift_px)
         return Linked(
@@ -322,7 +329,13 @@ class Linker:
 
     def _there(self, tracks: Tracks) -> Bools:
         """Tell which tracks were seen lately enough to count as there."""
-        return np.asarray(self._t_s - tracks["last_t_s"] <= self._config.shown_share * self._patience_s())
+        return np.asarray(self._t_s - tracks["last_t_s"] <= self._config.shown_share * self._patience_s() * self._factor(tracks))
+
+    def _factor(self, tracks: Tracks) -> Floats | float:
+        """Patience of each track's class, as a factor."""
+        if not self._config.patience_by_class:
+            return 1.0
+        return np.array([self._config.patience_by_class.get(name, 1.0) for name in self._class_names])[tracks["label"] - 1]
 
     def _learn(self, error_px: Floats, n: Ints) -> None:
         """Learn how far sights lie from where they were expected: the noise of a position, and what motion adds."""
