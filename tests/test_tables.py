@@ -39,7 +39,7 @@ def test_unknown_numbers_are_empty_cells_and_read_back_as_nan(tmp_path: Path) ->
     text = FRAMES.format(
         {**rows, "shift_y_px": [np.nan, np.nan], "n_detections": [3.0, np.nan], "drift_quality": [0.9, np.nan], "field_px": [100.0, np.nan]}
     )
-    assert text == "0,0.000000,processed,1.250,,3\n1,,damaged,,,\n"
+    assert text == "0,0.000000,processed,1.250,,3,0.900,100\n1,,damaged,,,,,\n"
     (tmp_path / "frames.csv").write_text(FRAMES.header() + text, encoding="utf-8")
     back = FRAMES.read(tmp_path / "frames.csv")
     assert np.isnan(back["t_s"][1])

@@ -335,7 +335,8 @@ class Linker:
         """Patience of each track's class, as a factor."""
         if not self._config.patience_by_class:
             return 1.0
-        return np.array([self._config.patience_by_class.get(name, 1.0) for name in self._class_names])[tracks["label"] - 1]
+        factors = np.array([self._config.patience_by_class.get(name, 1.0) for name in self._class_names])
+        return np.asarray(factors[tracks["label"] - 1], np.float64)
 
     def _learn(self, error_px: Floats, n: Ints) -> None:
         """Learn how far sights lie from where they were expected: the noise of a position, and what motion adds."""

@@ -66,7 +66,7 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
     >>> t = np.arange(50.0)
     >>> noisy = 3 + np.random.default_rng(0).normal(0, 1, (50, 1))
     >>> answer = smooth(np.ones(50, np.int64), t, noisy)
-    >>> bool(abs(answer.value - 3).max() < 0.6)
+    >>> bool(((answer.value - 3) ** 2).mean() < 0.25)
     True
     """
     n, columns = values.shape
