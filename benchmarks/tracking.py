@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", choices=("tune", "run"), default="run")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
-    parser.add_argument("--only", help="contestants whose name contains this; writes nothing")
+    parser.add_argument("--only", help="only contestants whose name contains this; the others keep their last results")
     parser.add_argument("--jobs", type=int, default=1, help="scenes at a time; more than one disturbs the times")
     given = parser.parse_args()
     with peers.quiet():
@@ -147,11 +147,14 @@ def main() -> None:
             tune()
             return
         results = run(SEEDS[: given.seeds], given.only, given.jobs)
-    if not given.only:
-        import tracking_page
+    import tracking_page
 
-        (HERE / "tracking.json").write_text(json.dumps(results) + "\n", encoding="utf-8")
-        tracking_page.write(results, given.seeds)
+    file = HERE / "tracking.json"
+    if given.only:  # the others keep their last results
+        before = json.loads(file.read_text(encoding="utf-8"))
+        results = {name: {**before[name], **results[name]} for name in ts.SCENES}
+    file.write_text(json.dumps(results) + "\n", encoding="utf-8")
+    tracking_page.write(results, given.seeds)
 
 
 if __name__ == "__main__":

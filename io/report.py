@@ -24,7 +24,7 @@ from insitrack.io.plots import (
     size_histogram,
     time_unit,
 )
-from insitrack.io.tables import TABLES
+from insitrack.io.tables import KINETICS, TABLES
 
 REPORT = "report.html"
 
@@ -78,6 +78,7 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
         '<div class="two">' + "".join(plots) + "</div>",
         "<h2>Tracks</h2>" if histograms else "",
         '<div class="two">' + "".join(histograms) + "</div>",
+        *_kinetics(folder, facts),
         "<h2>First and last frame</h2>",
         _first_and_last(curves),
         "<h2>Files</h2>",
@@ -215,15 +216,44 @@ def _with_interval(value: float, low: float, high: float) -> str:
     return f"{value:.3g}" + (f'<br><span class="interval">{low:.3g} to {high:.3g}</span>' if known else "")
 
 
+_KIND_NOTES = {
+    "refined": (
+        "The tables were refined with hindsight: gaps closed, finds of one or two frames left out, noise taken out, misses filled in. "
+        "What was known frame by frame is in causal/; the annotated movie and the pictures show that."
+    ),
+    "edited": "Tracks were put right by hand; run.json lists every edit.",
+}
+
+
+def _kinetics(folder: Path, facts: Mapping[str, Any]) -> list[str]:
+    """Table of life times, growth and rates, where the run has one, and what kind of tables these are."""
+    kind = _KIND_NOTES.get(str(facts.get("tables")), "")
+    told = [f'<p class="note">{kind}</p>'] if kind else []
+    if not (folder / KINETICS.file).is_file():
+        return told
+    rows = []
+    for one in KINETICS.read(folder / KINETICS.file).to_dict("records"):
+        value, lo, hi = (f"{one[key]:.3g}" if np.isfinite(one[key]) else "" for key in ("value", "lo", "hi"))
+        band = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
+        rows.append(
+            f'<tr><td><code>{safe(one["quantity"])}</code></td><td class="name">{safe(one["defect_class"])}</td><td class="number">{value}</td>'
+            f'<td class="number">{band}</td><td class="number">{one["n"]}</td><td style="padding-left:1em">{safe(one["method"])}</td></tr>'
+        )
+    if not rows:
+        return told
+    head = "<tr><th>Quantity</th><th>Class</th><th>Value</th><th>Interval</th><th>n</th><th>How</th></tr>"
+    return [*told, "<h2>Kinetics</h2>", f'<div class="wide"><table class="values">{head}{"".join(rows)}</table></div>']
+
+
 def _files(folder: Path) -> str:
     """Links to what the run wrote, and what its columns mean."""
     rows = [f'<tr><td><a href="{name}">{name}</a></td><td>{words}</td></tr>' for name, words in _OTHER_FILES if (folder / name).is_file()]
-    for table in TABLES.values():
+    for table in (*TABLES.values(), KINETICS):
         if (folder / table.file).is_file():
             rows.append(f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per {safe(table.one_row_per).replace("`", "")}</td></tr>')
     columns = "".join(
         f"<tr><td>{table.file}</td><td><code>{column.name}</code></td><td>{safe(column.unit)}</td><td>{safe(column.meaning)}</td></tr>"
-        for table in TABLES.values()
+        for table in (*TABLES.values(), KINETICS)
         for column in table.columns
     )
     head = "<tr><th>Table</th><th>Column</th><th>Unit</th><th>Meaning</th></tr>"

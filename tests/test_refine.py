@@ -144,3 +144,11 @@ def test_a_value_out_of_range_is_refused() -> None:
         RefineConfig(min_sights=0)
     with pytest.raises(SettingsError, match=r"refine\.max_gap_frames -1"):
         RefineConfig(max_gap_frames=-1)
+
+
+def test_a_defect_that_is_often_missed_was_there_in_the_first_frames_and_one_that_never_is_was_not() -> None:
+    rows = [*crowd(), *[sight(t, 95, 300.0) for t in range(2, N - 1, 2)], *[sight(t, 96, 340.0) for t in range(2, N)]]
+    table = refine(pd.DataFrame(rows), frames(), RefineConfig()).tracks
+    life = table.groupby("track_id")["frame"].agg(["min", "max"])
+    assert life.loc[95].tolist() == [0, N - 1]
+    assert life.loc[96].tolist() == [2, N - 1]

@@ -25,6 +25,8 @@ _END_SIGHTS = 5
 """Sights whose mean stands for the end of a track: less noise than the last one."""
 _CUT_SD = 6.0
 """Steps longer than this many standard deviations are looked at again."""
+_UNLIKELY = 0.05
+"""A run of misses that is less likely, at the rate at which a defect is missed, is not taken for one."""
 _SAME_PLACE_IOU = 0.5
 """Boxes that overlap by more hold one defect, if one of the two was not seen."""
 _ESTABLISHED = 3
@@ -367,7 +369,7 @@ def _filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked
     t_s = looked["t_s"].to_numpy(np.float64)
     logs = np.log(sizes[known].to_numpy(np.float64)) if known else np.zeros((len(seen), 0))
     where, large = _smoothed(chain, t_s[place], points, config.smooth), _smoothed(chain, t_s[place], logs, config.smooth)
-    sight, frame = _rows(chain, place)
+    sight, frame = _rows(chain, place, len(looked))
     observed = place[sight] == frame
     xy, xy_sd = _between(where, sight, frame, chain, place, t_s)
     log, log_sd = _between(large, sight, frame, chain, place, t_s)
@@ -452,21 +454,30 @@ def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothe
     return Smoothed(values, np.zeros_like(values), np.asarray(sd), np.arange(len(values)))
 
 
-def _rows(chain: Ints, place: Ints) -> tuple[Ints, Ints]:
-    """Sight from which each row is made (the last one up to its frame), and its frame, for every frame of every life."""
+def _rows(chain: Ints, place: Ints, n_frames: int) -> tuple[Ints, Ints]:
+    """Sight from which each row is made (the last one up to its frame), and its frame, for every frame of every life.
+
+    A defect that is missed often may be missed in the first frames of the movie, or in the last: where that is not unlikely it was there.
+    """
     n = len(chain)
     goes_on = np.append(chain[1:] == chain[:-1], False)
-    until = np.where(goes_on, np.append(place[1:], 0), place + 1)
-    length = until - place
+    begins = np.append(True, ~goes_on[:-1])
+    sights = np.bincount(chain)[chain]
+    span = (1 + _extreme(np.maximum, chain, place) - _extreme(np.minimum, chain, place))[chain]
+    missed = np.where(span > sights, 1 - sights / span, 0.0)
+    since = np.where(begins & (missed**place >= _UNLIKELY), 0, place)
+    after = np.where(missed ** (n_frames - 1 - place) >= _UNLIKELY, n_frames, place + 1)
+    until = np.where(goes_on, np.append(place[1:], 0), after)
+    length = until - since
     sight = np.repeat(np.arange(n), length)
-    return sight, place[sight] + np.arange(len(sight)) - np.repeat(np.cumsum(length) - length, length)
+    return sight, since[sight] + np.arange(len(sight)) - np.repeat(np.cumsum(length) - length, length)
 
 
 def _between(part: Smoothed, sight: Ints, frame: Ints, chain: Ints, place: Ints, t_s: Floats) -> tuple[Floats, Floats]:
     """Values and their standard deviations at every row: at the sights as smoothed, in gaps between the lines of both sides."""
     after = np.minimum(sight + 1, len(chain) - 1)
-    gap = frame > place[sight]
-    after = np.where(gap & (chain[after] == chain[sight]), after, sight)
+    gap = (frame > place[sight]) & (chain[after] == chain[sight])
+    after = np.where(gap, after, sight)
     since, ahead = t_s[frame] - t_s[place[sight]], t_s[place[after]] - t_s[frame]
     span = np.maximum(since + ahead, 1e-12)
     share = np.where(gap, since / span, 0.0)
