@@ -18,9 +18,9 @@ from insitrack.io.synth import SynthSource
 from insitrack.tracker.track_scores import BoxTable, score_tracks
 
 MOVIES = {
-    "easy": "synth:loops?seed={seed}&frames=40&size=512&fps=4&n=25&start=0.8&noise=1&overlay=0&jumps=0&faults=0",
     "loops": "synth:loops?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0",
     "two_beam": "synth:two_beam?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0",
+    "voids": "synth:voids?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0",
 }
 SEEDS = range(61_000, 61_004)
 BOX = ["x1_px", "y1_px", "x2_px", "y2_px"]
@@ -60,7 +60,7 @@ def main() -> None:
         for kind, some in rows.items():
             total = {key: float(np.sum([one[key] for one in some])) for key in ("id_switches", "misses", "false_positives", "true")}
             pooled = 1 - (total["id_switches"] + total["misses"] + total["false_positives"]) / total["true"]
-            means = {key: float(np.mean([one[key] for one in some])) for key in ("hota", "idf1", "deta", "assa")}
+            means = {key: float(np.nanmean([one[key] for one in some])) for key in ("hota", "idf1", "deta", "assa")}
             results[f"{name}, {kind}"] = {"mota": pooled, **means, **total}
             print(f"{name}, {kind}", results[f"{name}, {kind}"], flush=True)
     here = Path(__file__)

@@ -96,7 +96,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_p
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     (out / "annotated.mp4.part").write_bytes(b"left by a run that died")
     assert main([SYNTH, *options, "--overwrite", "--no-video"]) == 0
-    assert {path.name for path in out.iterdir()} == {*TABLES, "report.html", "run.json", "notes.txt"}
+    assert {path.name for path in out.iterdir()} == {*TABLES, "kinetics.csv", "causal", "report.html", "run.json", "notes.txt"}
     assert "open" in capsys.readouterr().out
 
 
