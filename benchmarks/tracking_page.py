@@ -18,7 +18,8 @@ BEGIN, END = "<!-- scoreboard -->", "<!-- end of the scoreboard -->"
 
 
 def mean(rows: list[dict[str, float]], name: str) -> float:
-    return float(np.nanmean([row[name] for row in rows]))
+    values = [row[name] for row in rows if not np.isnan(row[name])]
+    return float(np.mean(values)) if values else float("nan")
 
 
 def bias(rows: list[dict[str, float]], name: str) -> float:

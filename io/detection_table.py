@@ -186,17 +186,7 @@ def read_detections(
     x, y = (numbers.column(str(names[key])) * scale for key in ("x", "y"))
     box_names = ("x1_px", "y1_px", "x2_px", "y2_px")
     boxes = np.column_stack([numbers.column(name) for name in box_names]) if all(name in raw for name in box_names) else None
-    warnings = []
-    if names["size"] is not None:
-        factor = {"TrackMate": 2 * scale, "trackpy": 2 * np.sqrt(2.0)}.get(kind, 1.0)
-        size = numbers.column(str(names["size"]), least=0) * factor
-    elif boxes is not None:
-        size = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).clip(1.0))
-    elif kind == "trackpy":
-        size = np.full(len(x), 10.0)
-        warnings.append("no column of sizes: every defect is taken to be 10 px wide")
-    else:
-        raise TableError(f"{path}: line 1 lacks the column 'size_px'; expected a diameter in px, or boxes x1_px y1_px x2_px y2_px")
+    size, warnings = _sizes(path, numbers, names["size"], kind, scale, boxes)
     size = np.maximum(size, 1.0)
     if boxes is None:
         boxes = np.column_stack([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
@@ -286,6 +276,18 @@ class _Numbers:
             wanted += f" of at least {least:g}" if least is not None else ""
             raise TableError(f"{self.path}: line {self.first_line + i}, column {name!r}: {text.iloc[i]!r}; expected {wanted}")
         return np.asarray(values)
+
+
+def _sizes(path: Path, numbers: _Numbers, name: str | None, kind: str, scale: float, boxes: Floats | None) -> tuple[Floats, list[str]]:
+    """Diameters, px, from the column of sizes, or from the boxes; and what had to be assumed."""
+    if name is not None:
+        factor = {"TrackMate": 2 * scale, "trackpy": 2 * np.sqrt(2.0)}.get(kind, 1.0)
+        return np.asarray(numbers.column(name, least=0) * factor), []
+    if boxes is not None:
+        return np.asarray(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).clip(1.0))), []
+    if kind == "trackpy":
+        return np.full(len(numbers.rows), 10.0), ["no column of sizes: every defect is taken to be 10 px wide"]
+    raise TableError(f"{path}: line 1 lacks the column 'size_px'; expected a diameter in px, or boxes x1_px y1_px x2_px y2_px")
 
 
 def _times(

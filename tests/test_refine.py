@@ -152,3 +152,13 @@ def test_a_defect_that_is_often_missed_was_there_in_the_first_frames_and_one_tha
     life = table.groupby("track_id")["frame"].agg(["min", "max"])
     assert life.loc[95].tolist() == [0, N - 1]
     assert life.loc[96].tolist() == [2, N - 1]
+
+
+def test_two_tracks_at_one_place_that_are_never_seen_together_are_one_and_touching_neighbours_stay_two() -> None:
+    rows = [*crowd(), *[sight(t, 97 + t % 2, 300.0 + 0.5 * (t % 2)) for t in range(N)]]
+    rows += [sight(t, name, x) for t in range(N) for name, x in ((110, 360.0), (111, 364.0)) if (t + name) % 5]
+    refined = refine(pd.DataFrame(rows), frames(), RefineConfig())
+    at = refined.tracks["x_px"]
+    assert len(set(refined.tracks.loc[(at > 290) & (at < 310), "track_id"])) == 1
+    assert len(set(refined.tracks.loc[at > 350, "track_id"])) == 2
+    assert refined.facts["joined_in_turns"] == 1
