@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from insitrack.io.detections import Ints
-from insitrack.io.results import Bools, Floats
+from insitrack.io.results import Floats
 from insitrack.tracker.smooth import Smoothed, smooth, step_noise
 from insitrack.tracker.track_scores import box_iou
 
