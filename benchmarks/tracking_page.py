@@ -23,8 +23,9 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
 
 
 def bias(rows: list[dict[str, float]], name: str) -> float:
-    """Relative error of the mean over the seeds, percent."""
-    true, found = mean(rows, f"true_{name}"), mean(rows, f"found_{name}")
+    """Relative error over the seeds in which both are known, percent."""
+    known = [(row[f"true_{name}"], row[f"found_{name}"]) for row in rows if np.isfinite(row[f"true_{name}"] + row[f"found_{name}"])]
+    true, found = (sum(values) for values in zip(*known, strict=True)) if known else (0.0, 0.0)
     return 100 * (found / true - 1) if true else float("nan")
 
 
@@ -37,7 +38,9 @@ def grid(results: dict[str, Any], labels: list[str], value: Any, pattern: str) -
     out = [line(["", *ts.SCENES, "mean"]), line(["---"] * (len(ts.SCENES) + 2))]
     for label in labels:
         values = [value(results[name][label]) for name in ts.SCENES]
-        out.append(line([label, *(pattern.format(v) for v in values), f"**{pattern.format(float(np.nanmean(values)))}**"]))
+        known = [v for v in values if not np.isnan(v)]
+        average = f"**{pattern.format(float(np.mean(known)))}**" if known else ""
+        out.append(line([label, *("" if np.isnan(v) else pattern.format(v) for v in values), average]))
     return out
 
 

@@ -65,11 +65,11 @@ class Scene:
 
 def make(name: str, seed: int) -> Scene:
     """Draw a scene."""
-    rng = np.random.default_rng([SCENES.index(name), seed])
+    rng = np.random.default_rng([(*SCENES, "mortal").index(name), seed])
     side = 640 if name == "dense" else 512
     shift = _drift(rng) if name == "drifting" else np.zeros((FRAMES, 2))
     reach = np.abs(shift).max(axis=0) if name == "drifting" else np.zeros(2)
-    n = {"dense": 600, "coalescing": 90}.get(name, 70)
+    n = {"dense": 600, "coalescing": 90, "mortal": 150}.get(name, 70)
     area = (side + 2 * reach).prod() / side**2
     defects = [_defect(rng, name, side, reach) for _ in range(round(n * area * 1.25))]
     if name == "coalescing":
@@ -91,7 +91,9 @@ def _drift(rng: np.random.Generator) -> Floats:
 def _defect(rng: np.random.Generator, name: str, side: int, reach: Floats) -> Defect:
     first = 0 if rng.random() < 0.6 else int(rng.integers(1, FRAMES - 5))
     last = FRAMES - 1
-    if rng.random() < 0.33:
+    if name == "mortal":  # not in the scoreboard: life times that the movie is long enough to tell
+        last = min(last, first + 2 + int(rng.exponential(25)))
+    elif rng.random() < 0.33:
         last = min(last, first + 4 + int(rng.exponential(35)))
     ages = np.arange(last - first + 1)
     place = rng.uniform(-reach, side + reach)
