@@ -1,6 +1,7 @@
 """Life times from tracks with 10 % missed and 5 % false detections, against the truth: ``python benchmarks/lifetimes.py``.
 
-Writes lifetimes.json and lifetimes.md. Twenty scenes in which every defect dies, half of them within 4 to 5 s, in a movie of 25 s; the same estimator for truth and tracks.
+Writes lifetimes.json and lifetimes.md. Twenty scenes in which every defect dies, half of them within 4 to 5 s, in a movie of 25 s; the same estimator
+for truth and tracks.
 """
 
 from __future__ import annotations

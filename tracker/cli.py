@@ -223,7 +223,7 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
     for warning in manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     done = "stopped" if manifest["status"] == "interrupted" else "done"
-    counts = f"{results['processed']} frames, {results['tracks']} tracks, {results['frames_per_s']:.1f} frames/s"
+    counts = f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks, {results['frames_per_s']:.1f} frames/s"
     print(f"{done}: {counts}; open {run.folder / 'report.html'}")
     return 0
 

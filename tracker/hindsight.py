@@ -58,7 +58,7 @@ def look_back(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[st
         write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL)
     except OSError as error:
         raise OutputError(f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete") from error
-    return refined.facts
+    return {**refined.facts, "tracks": int(refined.tracks["track_id"].nunique())}
 
 
 def write_tables(folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, keep: Path | None = None) -> None:
