@@ -169,12 +169,7 @@ def read_detections(
     """
     raw, skipped = _read(path)
     kind = "TrackMate" if "POSITION_X" in raw else "insitrack" if "x_px" in raw else "trackpy"
-    names = {key: next((name for name in options if name in raw), None) for key, options in _PLACES.items()}
-    for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
-        if names[key] is None:
-            raise TableError(
-                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features"
-            )
+    names = _names(path, raw)
     units = _units(raw) if skipped else {}
     numbers = _Numbers(path, raw.iloc[skipped:].reset_index(drop=True), 2 + skipped)
     if "observed" in raw:
@@ -204,6 +199,28 @@ def read_detections(
         shape=shape, times=times, nm_per_px=nm_per_px, class_names=class_names, warnings=(*warnings, *assumed),
     )  # fmt: skip
     return table, track[order]
+
+
+def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
+    """Name of the column that holds each thing, None where there is none."""
+    names = {key: next((name for name in options if name in raw), None) for key, options in _PLACES.items()}
+    for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
+        if names[key] is None:
+            raise TableError(
+                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features"
+            )
+    return names
+
+
+def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
+    """Name of the column that holds each thing, None where there is none."""
+    names = {key: next((name for name in options if name in raw), None) for key, options in _PLACES.items()}
+    for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
+        if names[key] is None:
+            raise TableError(
+                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features"
+            )
+    return names
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, int]:

@@ -16,7 +16,7 @@ from insitrack.io.detections import Detections, Ints, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Bools, Event, Floats, Measures, TrackSummary
 from insitrack.tracker import track_filter
-from insitrack.tracker.assign import assign, gated_pairs
+from insitrack.tracker.assign import assign, gated_pairs, paired_iou
 from insitrack.tracker.encounters import engulfing
 from insitrack.tracker.point_drift import drift_of_points
 from insitrack.tracker.track_state import Observations, Sights, Tracks, begin, observe, summaries, track_type
@@ -313,7 +313,7 @@ class Linker:
         cost = (
             (pairs.distance / gate[i]) ** 2
             + _SIZE_WEIGHT * change**2
-            + _IOU_WEIGHT * (1.0 - _box_iou(box[i], seen.box[j]))
+            + _IOU_WEIGHT * (1.0 - paired_iou(box[i], seen.box[j]))
             + config.class_cost * (tracks["label"][i] != seen.label[j])
             + _SCORE_WEIGHT * (1.0 - seen.score[j])
         )
@@ -401,13 +401,6 @@ class Linker:
         """Tracks of each class, by name."""
         labels, counts = np.unique(tracks["label"], return_counts=True)
         return {self._class_names[label - 1]: int(count) for label, count in zip(labels.tolist(), counts.tolist(), strict=True)}
-
-
-def _box_iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of boxes, row by row."""
-    shared = np.maximum(0.0, np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).prod(axis=1)
-    total = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
-    return np.asarray(shared / np.maximum(total, 1e-9))
 
 
 def _events(seen: Observations, returned: Ints, born: Tracks, origins: Ints, ended: Tracks) -> tuple[Event, ...]:

@@ -28,6 +28,7 @@ MIN_FOR_SPREAD = 5
 """Measured defects from which on the hardening takes the spread of their sizes from the frame itself."""
 
 _Interval = tuple[Floats, Floats, Floats]
+_Counts = Mapping[str, int] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,16 +234,7 @@ class SeriesMeter:
         return self.rows_of(frame_index, t_s, detections.labels, measures, observed, births, deaths, field_nm2=field_nm2)
 
     def rows_of(
-        self,
-        frame_index: int,
-        t_s: float,
-        labels: Ints,
-        measures: Measures,
-        observed: Bools,
-        births: Mapping[str, int] | None = None,
-        deaths: Mapping[str, int] | None = None,
-        *,
-        field_nm2: float,
+        self, frame_index: int, t_s: float, labels: Ints, measures: Measures, observed: Bools, births: _Counts, deaths: _Counts, *, field_nm2: float
     ) -> tuple[SeriesRow, ...]:
         """Rows of one frame of which only the table is left; `labels` are 1..K, `field_nm2` the specimen in view, nm^2; else as `rows`."""
         place, k = labels - 1, len(self.class_names)
