@@ -212,17 +212,6 @@ def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
     return names
 
 
-def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
-    """Name of the column that holds each thing, None where there is none."""
-    names = {key: next((name for name in options if name in raw), None) for key, options in _PLACES.items()}
-    for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
-        if names[key] is None:
-            raise TableError(
-                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features"
-            )
-    return names
-
-
 def _read(path: Path) -> tuple[pd.DataFrame, int]:
     """Read every cell as text, and tell how many lines of explanation stand below the header."""
     import pandas as pd
