@@ -28,7 +28,8 @@ def causal(scene: ts.Scene) -> BoxTable:
     linker, table = Linker(LinkConfig()), detections(scene)
     frames, ids, boxes = [], [], []
     for found, measures in table.frames():
-        live = linker.update(found, measures, None).live
+        linker.update(found, measures, None)
+        live = linker.live()
         frames.append(np.full(len(live.track_ids), found.frame_index))
         ids.append(live.track_ids)
         boxes.append(live.boxes)

@@ -352,13 +352,13 @@ def test_without_pictures_the_defects_tell_the_drift() -> None:
 
 def test_live_boxes_have_less_noise_than_single_sights() -> None:
     movie = noisy_movie(7, 25)
-    linked = run(movie)
+    linker = Linker()
+    linked = [linker.update(*frame(i, dots)) for i, dots in enumerate(movie)]
     truth = {dot.truth: dot for dot in field_of_dots(50, 7)}
     seen = {
         name: dot for dots, answer in zip(movie[-1:], linked[-1:], strict=True) for dot, name in zip(dots, answer.track_ids.tolist(), strict=True)
     }
-    live = linked[-1].live
-    assert live is not None
+    live = linker.live()
     rough, fine = [], []
     for name, box in zip(live.track_ids.tolist(), live.boxes, strict=True):
         if name in seen and seen[name].truth >= 0:

@@ -144,8 +144,6 @@ class Linked:
         Confirmed tracks that are alive in a gap.
     shift_px : tuple of float
         How far the specimen has moved on the picture since the first frame: as given, or as told by the defects themselves.
-    live : LiveTracks or None
-        Every confirmed track, with the noise taken out.
     events : tuple of Event
         What became known with this frame. Every track begins with one `birth` or `split` and ends with one `death` or `merge`.
     finished : tuple of TrackSummary
@@ -158,7 +156,6 @@ class Linked:
     track_labels: Ints
     coasting: Coasting
     shift_px: tuple[float, float] = (0.0, 0.0)
-    live: LiveTracks | None = None
     events: tuple[Event, ...] = ()
     finished: tuple[TrackSummary, ...] = ()
     births_by_class: dict[str, int] = field(default_factory=dict)
@@ -255,12 +252,19 @@ class Linker:
             track_labels,
             self._coasting(),
             shift_px,
-            self._live(),
             events,
             self._summaries(ended, ended["on_edge"] | self._outside(ended) | (ended["absorber"] >= 0)),
             self._count(born),
             self._count(ended),
         )
+
+    def live(self) -> LiveTracks:
+        """Show every confirmed track as it is known after the last frame, without the noise."""
+        tracks = self._tracks[(self._tracks["n"] >= self._config.confirm_hits) & self._there(self._tracks)]
+        tracks = tracks[~self._outside(tracks)]
+        place = np.where(tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks))
+        middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
+        return LiveTracks(tracks["id"].copy(), np.concatenate([middle - half, middle + half], axis=1))
 
     def finish(self) -> tuple[TrackSummary, ...]:
         """End the run: sum up the tracks that are still alive, whose end was not seen; the linker is then empty."""
@@ -344,14 +348,6 @@ class Linker:
         if len(settled) >= 3:
             self._errors.append(float(np.median(settled)) / 0.6745)
             self._noise_px = float(np.median(self._errors))
-
-    def _live(self) -> LiveTracks:
-        """Show every confirmed track without the noise."""
-        tracks = self._tracks[(self._tracks["n"] >= self._config.confirm_hits) & self._there(self._tracks)]
-        tracks = tracks[~self._outside(tracks)]
-        place = np.where(tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks))
-        middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
-        return LiveTracks(tracks["id"].copy(), np.concatenate([middle - half, middle + half], axis=1))
 
     def _encounters(self, seen: Observations, masks: Masks, which: Ints, at: Ints, newborn: Ints) -> Ints:
         """Note which track covers each one lost now, and return the track that each newborn one came out of, -1 for none."""
