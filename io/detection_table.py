@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
 from insitrack.io.errors import TableError
 from insitrack.io.results import NAN, Floats, Measures
+from insitrack.io.tables import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,14 +215,7 @@ def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
 
 def _read(path: Path) -> tuple[pd.DataFrame, int]:
     """Read every cell as text, and tell how many lines of explanation stand below the header."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise TableError(f"{path}: no such table; expected a CSV file of detections")
-    try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: not a table ({str(error).strip()}); expected CSV with one header line") from error
+    raw = read_text(path, "a CSV file of detections")
     skipped = 0
     if "POSITION_X" in raw:
         while skipped < min(3, len(raw)) and not _is_number(raw["POSITION_X"].iloc[skipped]):

@@ -143,6 +143,24 @@ class Table:
             raise TableError(f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists") from error
 
 
+def read_text(path: Path, expected: str) -> pd.DataFrame:
+    """Read a table made elsewhere, every cell as text.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, or it is no table; `expected` says what should be there.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise TableError(f"{path}: no such table; expected {expected}")
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: not a table ({str(error).strip()}); expected CSV with one header line") from error
+
+
 def _printable(column: Column, values: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[str, Iterable[Any]]:
     """Pattern and cells of one column; the pattern falls back to text where some cells are empty."""
     if column.kind != "float":

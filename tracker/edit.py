@@ -11,6 +11,7 @@ import numpy as np
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
+from insitrack.io.tables import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,14 +55,7 @@ def read_edits(path: Path) -> list[Edit]:
     TableError
         Naming the line, the column, the value and what was expected.
     """
-    import pandas as pd
-
-    if not path.is_file():
-        raise TableError(f"{path}: no such table; expected CSV with the columns action, track_id, other_id, frame, defect_class")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: not a table ({str(error).strip()}); expected CSV with one header line") from error
+    table = read_text(path, "CSV with the columns action, track_id, other_id, frame, defect_class")
     for name in ("action", "track_id"):
         if name not in table:
             raise TableError(f"{path}: line 1 lacks the column {name!r}; expected action, track_id, other_id, frame, defect_class")
