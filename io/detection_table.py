@@ -91,7 +91,12 @@ class DetectionTable:
         edge = (boxes[:, :2] <= 0).any(axis=1) | (boxes[:, 2] >= width) | (boxes[:, 3] >= height)
         area = np.pi / 4 * size**2
         angle = np.where(sides[:, 1] > sides[:, 0], 90.0, 0.0)
-        measures = Measures(self.x_px[rows], self.y_px[rows], area, long * scale, short * scale, angle, edge, size * nm, area * nm**2)
+        excluded = (boxes[:, 0] <= 0) | (boxes[:, 3] >= height)
+        long, short = long * scale, short * scale
+        measures = Measures(
+            *(self.x_px[rows], self.y_px[rows], area, long, short, angle, edge, size * nm, area * nm**2),
+            **{"on_exclusion_edge": excluded, "feret_px": long, "r_min_px": short / 2, "r_max_px": long / 2},
+        )
         return found, measures
 
 

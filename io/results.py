@@ -39,6 +39,11 @@ class Measures:
         Area, nm^2; NaN where the scale is unknown.
     line_length_nm : ndarray of float64, shape (N,)
         Length of a line dislocation along its middle, nm; NaN for every other class and where the scale is unknown. Left out: all NaN.
+    on_exclusion_edge : ndarray of bool, shape (N,)
+        True where the mask touches the left or the lower border: those are not counted by the rule of Gundersen. Left out: all False.
+    feret_px, r_min_px, r_max_px, heywood : ndarray of float64, shape (N,)
+        Longest caliper extent, distance of the nearest and farthest corner of the convex hull from the mean of its corners, px, and the
+        hull's circularity: what other definitions of size and shape need. Left out: all NaN.
     """
 
     x_px: Floats
@@ -51,10 +56,17 @@ class Measures:
     size_nm: Floats
     area_nm2: Floats
     line_length_nm: Floats = field(default_factory=lambda: np.zeros(0))
+    on_exclusion_edge: Bools = field(default_factory=lambda: np.zeros(0, bool))
+    feret_px: Floats = field(default_factory=lambda: np.zeros(0))
+    r_min_px: Floats = field(default_factory=lambda: np.zeros(0))
+    r_max_px: Floats = field(default_factory=lambda: np.zeros(0))
+    heywood: Floats = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        if len(self.line_length_nm) != len(self.x_px):
-            object.__setattr__(self, "line_length_nm", np.full(len(self.x_px), NAN))
+        n = len(self.x_px)
+        for name in ("line_length_nm", "on_exclusion_edge", "feret_px", "r_min_px", "r_max_px", "heywood"):
+            if len(getattr(self, name)) != n:
+                object.__setattr__(self, name, np.zeros(n, bool) if name == "on_exclusion_edge" else np.full(n, NAN))
 
     def __len__(self) -> int:
         return len(self.x_px)
@@ -106,6 +118,18 @@ class SeriesRow:
     line_density_per_m2: float = NAN
     line_density_per_m2_lo: float = NAN
     line_density_per_m2_hi: float = NAN
+    n_counted: float = NAN
+    volume_fraction: float = NAN
+    volume_fraction_lo: float = NAN
+    volume_fraction_hi: float = NAN
+    swelling_percent: float = NAN
+    swelling_percent_lo: float = NAN
+    swelling_percent_hi: float = NAN
+    hardening_mixed_mpa: float = NAN
+    hardening_mixed_mpa_lo: float = NAN
+    hardening_mixed_mpa_hi: float = NAN
+    temperature_c: float = NAN
+    beam_current_a: float = NAN
 
 
 @dataclass(frozen=True, slots=True)

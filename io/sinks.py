@@ -119,6 +119,7 @@ def _track_rows(tracked: TrackedFrame) -> str:
 
 def _frame_row(tracked: TrackedFrame) -> str:
     processed = isinstance(tracked.frame, Frame)
+    height, width = tracked.frame.shape if isinstance(tracked.frame, Frame) else (np.nan, np.nan)
     return FRAMES.format(
         {
             "frame": [tracked.frame.index],
@@ -129,5 +130,7 @@ def _frame_row(tracked: TrackedFrame) -> str:
             "n_detections": [float(np.count_nonzero(tracked.observed)) if processed else np.nan],
             "drift_quality": [tracked.drift_quality],
             "field_px": [tracked.field_px],
+            "width_px": [float(width)],
+            "height_px": [float(height)],
         }
     )

@@ -95,7 +95,8 @@ def _truth_rows(movie: SynthSource, truth: Truth) -> str:
         "area_nm2": area * movie.nm_per_px**2,
         "observed": truth.visible.astype(int),
         "causal_id": truth.track_ids,
-        **dict.fromkeys(("x_sd_px", "y_sd_px", "size_sd_nm"), np.full(len(found), np.nan)),
+        "on_exclusion_edge": ((boxes[:, 0] <= 0) | (boxes[:, 3] >= height)).astype(int),
+        **dict.fromkeys(("x_sd_px", "y_sd_px", "size_sd_nm", "feret_px", "r_min_px", "r_max_px", "heywood"), np.full(len(found), np.nan)),
         "line_length_nm": np.where(np.array(found.names()) == "dislocation", truth.size_nm, np.nan),
     }
     return TRACKS.format(columns)

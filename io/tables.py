@@ -200,6 +200,11 @@ TRACKS = Table(
         _float("x_sd_px", "px", "standard deviation of x_px, where the noise was taken out with hindsight; else empty", "%.3f"),
         _float("y_sd_px", "px", "the same of y_px", "%.3f"),
         _float("size_sd_nm", "nm", "the same of size_nm", "%.4f"),
+        _flag("on_exclusion_edge", "1 where the mask touches the left or lower border of the field: not counted by the rule of Gundersen"),
+        _float("feret_px", "px", "longest caliper extent of the mask", "%.2f"),
+        _float("r_min_px", "px", "nearest corner of the convex hull, from the mean of its corners", "%.2f"),
+        _float("r_max_px", "px", "farthest corner, likewise", "%.2f"),
+        _float("heywood", "", "circularity of the convex hull, perimeter over that of the circle of equal area; 1 for a circle", "%.3f"),
     ),
 )
 
@@ -221,6 +226,12 @@ _SERIES_MEANING = {
     "hardening_linear_mpa": ("MPa", "hardening, contributions of the classes added", "%.4f"),
     "hardening_quadrature_mpa": ("MPa", "hardening, root of the sum of squared contributions", "%.4f"),
     "line_length_nm": ("nm", "length of all line dislocations in view; empty for other classes", "%.4f"),
+    "n_counted": ("", "defects that count towards the densities, by the border rule", "%g"),
+    "volume_fraction": ("", "volume of these defects over that of the foil; voids and precipitates only", "%.6g"),
+    "swelling_percent": ("%", "swelling by voids, by the denominator that series.swelling_denominator names", "%.6g"),
+    "hardening_mixed_mpa": ("MPa", "hardening by the rule of series.superposition; empty where that is none", "%.4f"),
+    "temperature_c": ("degree C", "temperature, from the log", "%.2f"),
+    "beam_current_a": ("A", "beam current, from the log", "%.4g"),
     "line_density_per_m2": ("m^-2", "line length per volume, with the factor 4/pi unless series.line_four_over_pi is false", "%.6g"),
 }
 
@@ -276,6 +287,8 @@ FRAMES = Table(
         _float("n_detections", "", "defects that the segmenter saw; empty where the frame was not processed", "%g"),
         _float("drift_quality", "", "correlation with the reference picture, 0..1; 0 where the shift is not known and the last one was kept", "%.3f"),
         _float("field_px", "px^2", "specimen in view; 0 where the picture shows none", "%.0f"),
+        _float("width_px", "px", "width of the frame", "%.0f"),
+        _float("height_px", "px", "height of the frame", "%.0f"),
     ),
 )
 

@@ -101,7 +101,7 @@ def test_strength_outside_its_range_is_refused(alpha):
     with pytest.raises(ValueError, match="above 0 and up to 1"):
         dispersed_barrier(1e22, 10.0, IRON, alpha=alpha)
     with pytest.raises(ValueError, match="above 0 and up to 1"):
-        Barrier(alpha=alpha)
+        Barrier(constant=alpha)
 
 
 def test_negative_density_or_size_is_refused():
@@ -116,6 +116,6 @@ def test_impossible_constants_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Material(**{"shear_modulus_gpa": 82.0, "burgers_nm": 0.248, **wrong})
     with pytest.raises(ValueError, match="expected"):
-        Barrier(alpha=0.2, alpha_sd=-1.0)
+        Barrier(constant=0.2, constant_sd=-1.0)
     with pytest.raises(ValueError, match="expected"):
-        Barrier(alpha=0.2, burgers_nm=0.0)
+        Barrier(constant=0.2, burgers_nm=0.0)

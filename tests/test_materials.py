@@ -33,10 +33,10 @@ def test_every_constant_of_a_preset_has_a_unit_a_source_and_known_evidence(name)
         assert origin["unit"]
         assert origin["source"]
         assert origin["evidence"] in EVIDENCE
-    for barrier in record["alpha"].values():
+    for barrier in record["barriers"].values():
         assert barrier["source"]
         assert barrier["evidence"] in EVIDENCE
-        assert barrier["alpha_sd"] > 0
+        assert barrier["constant_sd"] > 0
     assert record["alpha_set"] in ("generic", "fm_secondhand")
     assert record["caution"]
     assert json.loads(json.dumps(record)) == record
@@ -61,12 +61,29 @@ def test_presets_hold_the_documented_numbers():
     fecral, iron, steel = (load_material(name) for name in ("fecral", "pure_iron", "fm_steel"))
     assert (fecral.shear_modulus_gpa, round(fecral.burgers_nm, 4)) == (78.0, 0.2494)
     assert (iron.shear_modulus_gpa, round(iron.burgers_nm, 4), iron.taylor_factor) == (82.0, 0.2482, 3.06)
-    assert {name: barrier.alpha for name, barrier in fecral.barriers.items()} == {"black_dot": 0.2, "loop_111": 0.3, "loop_100": 0.3, "loop": 0.3}
-    assert {name: barrier.alpha for name, barrier in steel.barriers.items()} == {"loop_111": 0.17, "loop_100": 0.54, "void": 0.5}
+    loops = {"black_dot": 0.2, "loop_111": 0.3, "loop_100": 0.3, "loop": 0.3}
+    assert {name: barrier.constant for name, barrier in fecral.barriers.items()} == {**loops, "dislocation": 0.3, "void": 1.52}
+    assert {name for name, barrier in fecral.barriers.items() if barrier.model == "bks"} == {"void"}
+    assert {name: barrier.constant for name, barrier in steel.barriers.items()} == {"loop_111": 0.17, "loop_100": 0.54, "void": 0.5}
+    assert {barrier.model for barrier in steel.barriers.values()} == {"dbh"}
 
 
-def test_generic_strengths_give_no_strength_for_voids_and_precipitates():
-    assert not {"void", "precipitate"} & load_material("fecral").barriers.keys()
+@pytest.mark.parametrize("name", material_names())
+def test_no_preset_has_a_strength_for_precipitates(name):
+    assert "precipitate" not in load_material(name).barriers
+
+
+def test_the_table_of_a_constant_is_its_model_and_a_class_has_one(material_file):
+    fkh = 'fkh.black_dot = { value = 0.125, unit = "1", source = "as published" }\n'
+    bks = 'bks.precipitate = { value = 0.7, sd = 0.1, unit = "1", source = "hard particles" }\n'
+    material = load_material(material_file('bks_spacing = "section"\n' + CONSTANTS + fkh + bks))
+    assert {name: barrier.model for name, barrier in material.barriers.items()} == {"black_dot": "fkh", "precipitate": "bks"}
+    assert (material.bks_spacing, material.alpha_set) == ("section", "user")
+    twice = CONSTANTS + fkh + 'alpha.black_dot = { value = 0.2, unit = "1", source = "s" }'
+    with pytest.raises(SettingsError, match="black_dot has constants of two models"):
+        load_material(material_file(twice))
+    with pytest.raises(SettingsError, match="unknown key 'dislocation'"):
+        load_material(material_file(CONSTANTS + 'bks.dislocation = { value = 0.7, unit = "1", source = "s" }'))
 
 
 def test_a_file_without_strengths_has_no_default_strength(material_file):
@@ -80,7 +97,7 @@ def test_a_file_without_strengths_has_no_default_strength(material_file):
 def test_a_user_file_gives_strengths_with_their_citation(material_file):
     material = load_material(material_file('name = "A"\n' + CONSTANTS + 'alpha.void = { value = 0.6, sd = 0.1, unit = "1", source = "our fit" }'))
     assert (material.name, material.alpha_set) == ("A", "user")
-    assert (material.barriers["void"].alpha, material.barriers["void"].source, material.barriers["void"].evidence) == (0.6, "our fit", "user")
+    assert (material.barriers["void"].constant, material.barriers["void"].source, material.barriers["void"].evidence) == (0.6, "our fit", "user")
 
 
 def test_obstacle_burgers_vector_is_given_to_loops_100_only(material_file):
@@ -116,7 +133,7 @@ ALPHA = 'alpha.void = { value = 0.5, unit = "1", source = "s" }'
         ("", "shear_modulus missing"),
         (CONSTANTS + "colour = 1", "unknown key 'colour'; known are name, alpha_set"),
         (CONSTANTS + ALPHA.replace("void", "cavity"), "unknown key 'cavity'; known are black_dot"),
-        (CONSTANTS + ALPHA.replace("void", "dislocation"), "unknown key 'dislocation'"),
+        (CONSTANTS + ALPHA.replace("void", "vacancy"), "unknown key 'vacancy'"),
         (CONSTANTS + ALPHA.replace("source", "cite"), "unknown key 'cite'; known are value"),
         (CONSTANTS + ALPHA.replace("0.5", "1.5"), "above 0 and up to 1"),
         (CONSTANTS + ALPHA.replace("0.5", "0"), "above 0 and up to 1"),

@@ -73,7 +73,7 @@ class GridSegmenter:
 
 def run_on(items: list[Frame | MissingFrame], segmenter: GridSegmenter, folder: Path) -> pipeline.Tally:
     source = ListSource(items)
-    meter = SeriesMeter(SeriesConfig(), source.calibration, class_names=segmenter.class_names, material=None, dose_rate_dpa_per_s=None)
+    meter = SeriesMeter(SeriesConfig(), source.calibration, class_names=segmenter.class_names)
     return pipeline.run(
         source,
         segmenter,
@@ -150,7 +150,7 @@ def test_an_error_in_a_sink_ends_the_run(tmp_path: Path) -> None:
 
     source = ListSource([grey(i) for i in range(50)])
     segmenter = GridSegmenter(2, 3, 20)
-    meter = SeriesMeter(SeriesConfig(), source.calibration, class_names=segmenter.class_names, material=None, dose_rate_dpa_per_s=None)
+    meter = SeriesMeter(SeriesConfig(), source.calibration, class_names=segmenter.class_names)
     with pytest.raises(OSError, match="no space left"):
         pipeline.run(
             source,

@@ -13,9 +13,11 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.results import Measures, SeriesRow
+from insitrack.tracker.density import mean_half_width, overlap_loss, poisson_interval
+from insitrack.tracker.dose import Exposure
 from insitrack.tracker.hardening import Barrier, Material
 from insitrack.tracker.materials import load_material
-from insitrack.tracker.series import SeriesConfig, SeriesMeter, mean_half_width, overlap_loss, poisson_interval
+from insitrack.tracker.series import SeriesConfig, SeriesMeter
 
 TEST_SET = {"black_dot": 0.20, "loop_111": 0.30, "loop_100": 0.30}
 SHEN_NM = {"black_dot": 8.2, "loop_111": 22.4, "loop_100": 20.3}
@@ -25,7 +27,7 @@ NUMBERS = [field.name for field in dataclasses.fields(SeriesRow) if field.name n
 
 
 def iron(alpha_rel_sd=0.0, alphas=TEST_SET) -> Material:
-    barriers = {name: Barrier(alpha=alpha, alpha_sd=alpha * alpha_rel_sd, source="test") for name, alpha in alphas.items()}
+    barriers = {name: Barrier(constant=alpha, constant_sd=alpha * alpha_rel_sd, source="test") for name, alpha in alphas.items()}
     return Material(shear_modulus_gpa=82.0, burgers_nm=0.248, barriers=barriers, name="test iron")
 
 
@@ -155,7 +157,7 @@ def test_an_empty_frame_has_zero_density_with_an_upper_bound_and_zero_hardening(
 
 
 def test_a_missing_frame_has_a_row_of_unknowns_for_every_class_and_never_a_zero():
-    rows = SeriesMeter(SeriesConfig(), FOIL, iron(), 1e-3).missing(MissingFrame(7, 2.0, "gap"))
+    rows = SeriesMeter(SeriesConfig(), FOIL, iron(), Exposure(1e-3)).missing(MissingFrame(7, 2.0, "gap"))
     assert [row.defect_class for row in rows] == [*DEFECT_CLASSES, "all"]
     for row in rows:
         assert (row.frame, row.t_s, row.dose_dpa) == (7, 2.0, 0.002)
@@ -242,10 +244,10 @@ def test_unknown_thickness_leaves_areal_density_and_size_filled():
 
 def test_a_class_without_strength_is_left_out_of_the_total_and_named():
     meter = SeriesMeter(SeriesConfig(), FOIL, load_material("fecral"))
-    rows = rows_of(meter, {"black_dot": [8.0] * 6, "void": [4.0] * 6})
-    assert math.isnan(rows["void"].hardening_linear_mpa)
+    rows = rows_of(meter, {"black_dot": [8.0] * 6, "precipitate": [4.0] * 6})
+    assert math.isnan(rows["precipitate"].hardening_linear_mpa)
     assert rows["all"].hardening_linear_mpa == pytest.approx(rows["black_dot"].hardening_linear_mpa)
-    assert any("no barrier strength for void" in line and "lower bound" in line for line in meter.warnings)
+    assert any("no barrier strength for precipitate" in line and "lower bound" in line for line in meter.warnings)
     assert any("generic, +-50 %" in line for line in meter.warnings)
 
 
@@ -270,7 +272,7 @@ def test_line_dislocations_count_but_enter_neither_hardening_nor_the_mean_size_o
 
 
 def test_obstacle_burgers_vector_reaches_the_rows():
-    own = {"loop_100": Barrier(alpha=0.3, burgers_nm=0.287)}
+    own = {"loop_100": Barrier(constant=0.3, burgers_nm=0.287)}
     meter = SeriesMeter(SeriesConfig(), FOIL, Material(shear_modulus_gpa=82.0, burgers_nm=0.248, barriers=own))
     assert rows_of(meter, shen({"loop_100": 132}))["loop_100"].hardening_linear_mpa == pytest.approx(111.8, abs=0.05)
 
@@ -290,9 +292,9 @@ def test_crowded_defects_give_an_overlap_warning_and_sparse_ones_do_not():
 
 
 def test_dose_is_rate_times_time_and_impossible_settings_are_refused():
-    assert rows_of(SeriesMeter(SeriesConfig(), FOIL, None, 1e-3), {})["all"].dose_dpa == 0.002
+    assert rows_of(SeriesMeter(SeriesConfig(), FOIL, None, Exposure(1e-3)), {})["all"].dose_dpa == 0.002
     with pytest.raises(SettingsError, match="dpa/s"):
-        SeriesMeter(SeriesConfig(), FOIL, None, -1.0)
+        Exposure(-1.0)
     with pytest.raises(SettingsError, match=r"series\.thickness_sd_relative"):
         SeriesConfig(thickness_sd_relative=math.nan)
 

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration
 from insitrack.tracker.measure import MeasureConfig, measure
-from insitrack.tracker.shape import corner_radii, heywood
+from insitrack.tracker.shape import hull_shape as shape_of_runs
+from insitrack.tracker.shape import runs_of
+
+
+def hull_shape(masks):
+    return shape_of_runs(runs_of(masks), len(masks))
 
 
 def ellipses(major: float, minor: float, n: int = 250) -> Masks:
@@ -38,10 +43,10 @@ def test_sizes_and_roundness_are_those_of_the_published_definition(
     major: float, minor: float, loop_px: float, dot_px: float, roundness: float
 ) -> None:
     masks = ellipses(major, minor)
-    r_min, r_max = corner_radii(masks)
+    r_min, r_max, _ = hull_shape(masks)
     assert (2 * r_max).mean() == pytest.approx(loop_px, rel=0.015)
     assert (2 * np.sqrt(r_min * r_max)).mean() == pytest.approx(dot_px, rel=0.02)
-    assert heywood(masks).mean() == pytest.approx(roundness, rel=0.01)
+    assert hull_shape(masks)[2].mean() == pytest.approx(roundness, rel=0.01)
 
 
 @settings(max_examples=25, deadline=None)
@@ -51,9 +56,9 @@ def test_turning_and_moving_changes_neither(seed: int, turns: int, shift: int) -
     mask[4, 3] = True
     one = Masks.from_crops([mask], [(0, 0)])
     other = Masks.from_crops([np.rot90(mask, turns).copy()], [(shift, -shift)])
-    assert heywood(one) == pytest.approx(heywood(other), nan_ok=True)
-    assert heywood(one)[0] >= 1 - 1e-9 or np.isnan(heywood(one)[0])
-    for a, b in zip(corner_radii(one), corner_radii(other), strict=True):
+    assert hull_shape(one)[2] == pytest.approx(hull_shape(other)[2], nan_ok=True)
+    assert hull_shape(one)[2][0] >= 1 - 1e-9 or np.isnan(hull_shape(one)[2][0])
+    for a, b in zip(hull_shape(one)[:2], hull_shape(other)[:2], strict=True):
         assert a == pytest.approx(b)
 
 
@@ -66,14 +71,14 @@ def test_the_definition_depends_on_the_class_and_a_ring_is_as_large_as_a_disc() 
     found = Detections(0, 0.0, (30, 30), masks.boxes(), labels, np.ones(3, np.float32), masks, DEFECT_CLASSES)
     config = MeasureConfig(size_definition={"loop_111": "jacobs", "black_dot": "jacobs"})
     loop, open_loop, dot = measure(found, Calibration(nm_per_px=0.5), config).size_nm
-    r_min, r_max = corner_radii(masks)
+    r_min, r_max, _ = hull_shape(masks)
     assert loop == open_loop == pytest.approx(r_max[0])  # 2 r_max px of 0.5 nm
     assert dot == pytest.approx(np.sqrt(r_min[0] * r_max[0]))
 
 
 def test_masks_without_extent_have_no_roundness() -> None:
     masks = Masks.from_crops([np.zeros((2, 2), bool), np.ones((1, 1), bool), np.ones((1, 5), bool)], [(0, 0)] * 3)
-    assert np.isnan(heywood(masks)).all()
-    assert np.isnan(corner_radii(masks)[0]).tolist() == [True, False, False]
-    assert corner_radii(masks)[1][1:].tolist() == [0, 2]
-    assert len(heywood(Masks.empty())) == 0
+    assert np.isnan(hull_shape(masks)[2]).all()
+    assert np.isnan(hull_shape(masks)[0]).tolist() == [True, False, False]
+    assert hull_shape(masks)[1][1:].tolist() == [0, 2]
+    assert len(hull_shape(Masks.empty())[2]) == 0

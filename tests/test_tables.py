@@ -37,9 +37,10 @@ def test_every_column_says_what_it_means_and_columns_with_a_unit_in_the_name_nam
 def test_unknown_numbers_are_empty_cells_and_read_back_as_nan(tmp_path: Path) -> None:
     rows = {"frame": [0, 1], "t_s": [0.0, np.nan], "status": ["processed", "damaged"], "shift_x_px": [1.25, np.nan]}
     text = FRAMES.format(
-        {**rows, "shift_y_px": [np.nan, np.nan], "n_detections": [3.0, np.nan], "drift_quality": [0.9, np.nan], "field_px": [100.0, np.nan]}
+        {**rows, "shift_y_px": [np.nan, np.nan], "n_detections": [3.0, np.nan], "drift_quality": [0.9, np.nan]}
+        | {"field_px": [100.0, np.nan], "width_px": [12.0, np.nan], "height_px": [10.0, np.nan]}
     )
-    assert text == "0,0.000000,processed,1.250,,3,0.900,100\n1,,damaged,,,,,\n"
+    assert text == "0,0.000000,processed,1.250,,3,0.900,100,12,10\n1,,damaged,,,,,,,\n"
     (tmp_path / "frames.csv").write_text(FRAMES.header() + text, encoding="utf-8")
     back = FRAMES.read(tmp_path / "frames.csv")
     assert np.isnan(back["t_s"][1])

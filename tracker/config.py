@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from insitrack.io.errors import SettingsError
 from insitrack.segment.base import SegmentConfig
@@ -20,7 +20,7 @@ from insitrack.tracker.link import LinkConfig
 from insitrack.tracker.measure import MeasureConfig
 from insitrack.tracker.motion import DriftConfig
 from insitrack.tracker.refine import RefineConfig
-from insitrack.tracker.series import SeriesConfig
+from insitrack.tracker.series_config import SeriesConfig
 
 Settings = TypeVar("Settings")
 
@@ -75,15 +75,40 @@ class SpecimenConfig:
         Dose rate, dpa/s; None leaves the dose empty.
     material : str or None
         Name of a shipped material, or path of a TOML file; None leaves hardening empty.
+    dose_standard : {"as_supplied", "nrt", "arc"}
+        What the dose rate counts, for the record: published ones differ by a factor of two.
+    beam_off_s : sequence of (float, float)
+        Times between which the beam is off, s: the dose stands still there.
+    log : str or None
+        CSV of the stage or of the ion source, time against dose, dose rate, current, temperature; goes before `dose_rate_dpa_per_s`.
+    log_start : str or None
+        Date and time of the first frame, for a log with dates and times.
+    nominal_current_a : float or None
+        Beam current at `dose_rate_dpa_per_s`, A: the rate then follows the logged current.
     """
 
     thickness_nm: float | None = None
     thickness_sd_nm: float | None = None
     dose_rate_dpa_per_s: float | None = None
     material: str | None = None
+    dose_standard: Literal["as_supplied", "nrt", "arc"] = "as_supplied"
+    beam_off_s: tuple[tuple[float, float], ...] = ()
+    log: str | None = None
+    log_start: str | None = None
+    nominal_current_a: float | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("thickness_nm", "a positive number of nm"), ("dose_rate_dpa_per_s", "a positive number of dpa/s")):
+        pairs = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in self.beam_off_s)
+        if any(len(pair) != 2 or not all(isinstance(end, (int, float)) for end in pair) for pair in pairs):
+            raise SettingsError(f"specimen.beam_off_s = {list(self.beam_off_s)}: expected pairs of times in s, such as [[100.0, 160.0]]")
+        object.__setattr__(self, "beam_off_s", pairs)
+        if self.log is not None and pairs:
+            raise SettingsError("specimen.beam_off_s and specimen.log: give one; the log says when the beam was off")
+        for name, least in (
+            ("thickness_nm", "a positive number of nm"),
+            ("dose_rate_dpa_per_s", "a positive number of dpa/s"),
+            ("nominal_current_a", "a positive number of A"),
+        ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise SettingsError(f"specimen.{name} = {value}: expected {least}; leave it out if it is unknown")

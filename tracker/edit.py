@@ -162,7 +162,7 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     from insitrack.io.manifest import file_sha256
     from insitrack.io.report import write_report
     from insitrack.tracker.hindsight import CAUSAL, write_tables
-    from insitrack.tracker.rebuild import config_of, meter_of
+    from insitrack.tracker.meters import config_of, meter_of
     from insitrack.tracker.refine import refine
 
     planned = read_edits(edits)

@@ -1,7 +1,8 @@
 r"""Hardening by crystal defects: what each class adds to the yield strength, and how classes add up.
 
 Only the physics: arrays in, arrays out. Every barrier strength carries its own source; nothing here has a default strength,
-because published strengths for the same defect differ by a factor of two and more.
+because published strengths for the same defect differ by a factor of two and more. What is computed from the defects that a
+microscope shows is a lower bound: smaller ones and coherent precipitates are not seen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 BurgersSource = Literal["glide", "obstacle"]
+Spacing = Literal["diameter", "section"]
+LineIncrement = Literal["roots", "difference"]
+
+
+BarrierModel = Literal["dbh", "fkh", "bks"]
+"""Dispersed barriers; weak obstacles after Friedel, Kroupa and Hirsch; strong ones after Bacon, Kocks and Scattergood."""
+
+VOID_CONSTANT, OROWAN_CONSTANT = 1.52, 0.7
+"""Delta of Bacon, Kocks and Scattergood for voids and for impenetrable particles."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,14 +34,18 @@ class Barrier:
 
     Parameters
     ----------
-    alpha : float
-        Obstacle strength, dimensionless, 0 < alpha <= 1.
-    alpha_sd : float
+    constant : float
+        The model's own constant, dimensionless: of `dbh` the obstacle strength alpha, 0 < alpha <= 1 (of line dislocations the
+        coefficient of Taylor's law); of `fkh` the prefactor, 1/8 as published; of `bks` Delta, 1.52 for voids and 0.7 for
+        impenetrable particles.
+    constant_sd : float
         Its standard deviation.
+    model : {"dbh", "fkh", "bks"}
+        Which law.
     burgers_nm : float or None
         Burgers vector to use for this class in place of the gliding dislocation's, nm; None is the physical choice.
     source, evidence : str
-        Where the strength comes from, and how well that was checked (the tags are listed in ``docs/physics.md``).
+        Where the constant comes from, and how well that was checked (the tags are listed in ``docs/physics.md``).
 
     Raises
     ------
@@ -39,19 +53,38 @@ class Barrier:
         If a number is out of its range.
     """
 
-    alpha: float
-    alpha_sd: float = 0.0
+    constant: float
+    constant_sd: float = 0.0
+    model: BarrierModel = "dbh"
     burgers_nm: float | None = None
     source: str = ""
     evidence: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha {self.alpha}: expected an obstacle strength above 0 and up to 1")
-        if not (math.isfinite(self.alpha_sd) and self.alpha_sd >= 0):
-            raise ValueError(f"alpha sd {self.alpha_sd}: expected zero or a positive number")
+        if self.model == "dbh" and not 0 < self.constant <= 1:
+            raise ValueError(f"alpha {self.constant}: expected an obstacle strength above 0 and up to 1")
+        if not (math.isfinite(self.constant) and self.constant > 0):
+            raise ValueError(f"constant of {self.model} {self.constant}: expected a positive number")
+        if not (math.isfinite(self.constant_sd) and self.constant_sd >= 0):
+            raise ValueError(f"sd of the constant of {self.model} {self.constant_sd}: expected zero or a positive number")
         if self.burgers_nm is not None and not (math.isfinite(self.burgers_nm) and self.burgers_nm > 0):
             raise ValueError(f"Burgers vector {self.burgers_nm}: expected a positive number of nm")
+
+    def stress(self, density_per_m3: ArrayLike, size_nm: ArrayLike, material: Material, *, constant: float | None = None) -> Floats:
+        """Increase of the yield strength by this barrier, MPa; `constant` in place of its own tells how much hangs on it.
+
+        Examples
+        --------
+        >>> iron = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
+        >>> float(Barrier(constant=1.52, model="bks").stress(1e22, 10.0, iron).round(1))
+        523.8
+        """
+        value = self.constant if constant is None else constant
+        if self.model == "dbh":
+            return dispersed_barrier(density_per_m3, size_nm, material, alpha=value, burgers_nm=self.burgers_nm)
+        if self.model == "fkh":
+            return friedel_kroupa_hirsch(density_per_m3, size_nm, material, prefactor=value, burgers_nm=self.burgers_nm)
+        return bacon_kocks_scattergood(density_per_m3, size_nm, material, delta=value, burgers_nm=self.burgers_nm)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +112,9 @@ class Material:
         What a reader of the result must know about the set; empty if nothing.
     b_source : {"glide", "obstacle"}
         Whose Burgers vector is used.
+    bks_spacing : {"diameter", "section"}
+        What is taken off the distance of the centres to get the free spacing of `bks`: the diameter, or sqrt(2/3) of it, that of the
+        mean section by the glide plane.
     origins : mapping
         For each constant its value, unit, source and evidence, for the manifest.
 
@@ -102,6 +138,7 @@ class Material:
     alpha_set: str = "none"
     caution: str = ""
     b_source: BurgersSource = "glide"
+    bks_spacing: Spacing = "diameter"
     origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -123,7 +160,8 @@ class Material:
             "taylor_factor": self.taylor_factor,
             "alpha_set": self.alpha_set,
             "caution": self.caution,
-            "alpha": {name: asdict(barrier) for name, barrier in self.barriers.items()},
+            "barriers": {name: asdict(barrier) for name, barrier in self.barriers.items()},
+            "bks_spacing": self.bks_spacing,
             "origins": {name: dict(origin) for name, origin in self.origins.items()},
         }
 
@@ -171,16 +209,188 @@ def dispersed_barrier(
     >>> dispersed_barrier(np.array([1e22]), np.array([10.0]), iron, alpha=0.2).round(1)
     array([124.5])
     """
-    density, size, strength = (np.asarray(values, np.float64) for values in (density_per_m3, size_nm, alpha))
+    density, size = _obstacles(density_per_m3, size_nm)
+    strength = np.asarray(alpha, np.float64)
     if not ((strength > 0) & (strength <= 1)).all():
         raise ValueError(f"alpha {alpha}: expected an obstacle strength above 0 and up to 1")
+    # GPa nm sqrt(m^-3 nm) = 1e3 MPa * 1e-9 m * sqrt(1e-9) m^-1
+    factor = material.taylor_factor * strength * _line_energy(material, burgers_nm)
+    return np.asarray(factor * np.sqrt(density * size * 1e-9), np.float64)
+
+
+def _obstacles(density_per_m3: ArrayLike, size_nm: ArrayLike) -> tuple[Floats, Floats]:
+    """Check densities and sizes; where there is no obstacle its size is nothing instead of unknown."""
+    density, size = np.asarray(density_per_m3, np.float64), np.asarray(size_nm, np.float64)
     if (density < 0).any() or (size < 0).any():
         raise ValueError(f"expected densities and sizes of zero or more, got {np.nanmin(density)} m^-3 and {np.nanmin(size)} nm")
+    return density, np.where(density == 0, 0.0, size)
+
+
+def _line_energy(material: Material, burgers_nm: float | Floats | None) -> Floats:
+    """Shear modulus times Burgers vector, MPa m."""
     b_nm = np.asarray(material.burgers_nm if burgers_nm is None else burgers_nm, np.float64)
-    # GPa nm sqrt(m^-3 nm) = 1e3 MPa * 1e-9 m * sqrt(1e-9) m^-1
-    factor = material.taylor_factor * strength * (material.shear_modulus_gpa * 1e3) * (b_nm * 1e-9)
-    spacing = np.sqrt(density * np.where(density == 0, 0.0, size) * 1e-9)
-    return np.asarray(factor * spacing, np.float64)
+    return np.asarray(material.shear_modulus_gpa * 1e3 * (b_nm * 1e-9), np.float64)
+
+
+def friedel_kroupa_hirsch(
+    density_per_m3: ArrayLike, size_nm: ArrayLike, material: Material, *, prefactor: float = 0.125, burgers_nm: float | None = None
+) -> Floats:
+    r"""Yield-strength increase from weak obstacles, below about 5 nm.
+
+    .. math:: \Delta\sigma = \tfrac{1}{8} M \mu b d N^{2/3}
+
+    Goes with d, not with its root: unlike the dispersed barrier it weighs a size distribution by its mean.
+
+    Parameters
+    ----------
+    density_per_m3 : ndarray of float64, shape (T,)
+        Obstacles per volume N, m^-3.
+    size_nm : ndarray of float64, shape (T,)
+        Mean obstacle diameter d, nm.
+    material : Material
+        Shear modulus, Burgers vector and Taylor factor.
+    prefactor : float
+        1/8 as published.
+    burgers_nm : float, optional
+        Burgers vector in place of the gliding dislocation's, nm.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        Strength increase, MPa. NaN in, NaN out; zero where there is no obstacle.
+
+    Raises
+    ------
+    ValueError
+        If a density or size is negative.
+
+    References
+    ----------
+    Friedel, Kroupa and Hirsch; which of this model and the dispersed barrier holds depends on the strength of the obstacles: Zinkle and
+    Matsukawa, J. Nucl. Mater. 329-333 (2004) 88.
+
+    Examples
+    --------
+    >>> iron = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
+    >>> float(friedel_kroupa_hirsch(1e23, 2.0, iron).round(2))
+    33.52
+    """
+    density, size = _obstacles(density_per_m3, size_nm)
+    factor = prefactor * material.taylor_factor * _line_energy(material, burgers_nm)
+    return np.asarray(factor * (size * 1e-9) * np.cbrt(density) ** 2, np.float64)
+
+
+def bacon_kocks_scattergood(
+    density_per_m3: ArrayLike,
+    size_nm: ArrayLike,
+    material: Material,
+    *,
+    delta: float = VOID_CONSTANT,
+    burgers_nm: float | None = None,
+    array: Literal["random", "row"] = "random",
+) -> Floats:
+    r"""Yield-strength increase from strong obstacles between which the arms of a bowed dislocation attract each other.
+
+    .. math:: \tau_{row} = \frac{\mu b}{2 \pi L} \left[\ln(\bar D / b) + \Delta\right], \quad
+       \tau = \frac{\mu b}{2 \pi L} \left[\ln(L / b)\right]^{-1/2} \left[\ln(\bar D / b) + \Delta\right]^{3/2}, \quad
+       \bar D = D L / (D + L), \quad \Delta\sigma = M \tau
+
+    for a periodic row and for a random array, with the free spacing :math:`L = 1/\sqrt{N D} - D`.
+
+    Parameters
+    ----------
+    density_per_m3 : ndarray of float64, shape (T,)
+        Obstacles per volume N, m^-3.
+    size_nm : ndarray of float64, shape (T,)
+        Mean obstacle diameter D, nm.
+    material : Material
+        Shear modulus, Burgers vector, Taylor factor, and which free spacing (`Material.bks_spacing`).
+    delta : float
+        1.52 for voids, 0.7 for impenetrable particles.
+    burgers_nm : float, optional
+        Burgers vector in place of the gliding dislocation's, nm; it is the inner cut-off radius too.
+    array : {"random", "row"}
+        How the obstacles lie.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        Strength increase, MPa. NaN in, NaN out; zero where there is no obstacle; NaN where they lie so dense that no free spacing
+        above b is left, for which the model says nothing.
+
+    Raises
+    ------
+    ValueError
+        If a density or size is negative.
+
+    References
+    ----------
+    Bacon, Kocks, Scattergood, Philos. Mag. 28 (1973) 1241, doi 10.1080/14786437308227997.
+
+    Examples
+    --------
+    >>> iron = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
+    >>> float(bacon_kocks_scattergood(1e22, 10.0, iron, delta=0.7).round(1))
+    403.0
+    """
+    density, size = _obstacles(density_per_m3, size_nm)
+    b = np.float64(material.burgers_nm if burgers_nm is None else burgers_nm)
+    share = 1.0 if material.bks_spacing == "diameter" else math.sqrt(2 / 3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spacing = 1e9 / np.sqrt(density * size * 1e-9) - share * size  # nm
+        spacing = np.where(spacing > b, spacing, np.nan)
+        mean = size * spacing / (size + spacing)
+        bracket = np.maximum(np.log(mean / b) + delta, 0.0)
+        shear = _line_energy(material, burgers_nm) / (2 * np.pi * spacing * 1e-9)
+        stress = shear * bracket if array == "row" else shear * bracket**1.5 / np.sqrt(np.log(spacing / b))
+    return np.asarray(np.where((density == 0) | (size == 0), np.where(np.isnan(density), np.nan, 0.0), material.taylor_factor * stress), np.float64)
+
+
+def taylor(
+    line_density_per_m2: ArrayLike, material: Material, *, alpha: float, unirradiated_per_m2: float = 0.0, rule: LineIncrement = "roots"
+) -> Floats:
+    r"""Yield-strength increase from line dislocations, over that of the unirradiated material.
+
+    .. math:: \Delta\sigma = M \alpha \mu b \left[\sqrt{\rho} - \sqrt{\rho_0}\right]
+
+    Parameters
+    ----------
+    line_density_per_m2 : ndarray of float64, shape (T,)
+        Line length per volume, m^-2.
+    material : Material
+        Shear modulus, Burgers vector and Taylor factor.
+    alpha : float
+        Coefficient, 0.2 to 0.4.
+    unirradiated_per_m2 : float
+        Density before the experiment, m^-2. Loops that have joined the network belong here and no longer among the barriers.
+    rule : {"roots", "difference"}
+        Difference of the roots, or root of the difference; the literature uses both.
+
+    Returns
+    -------
+    ndarray of float64, shape (T,)
+        Strength increase, MPa; below zero where lines were lost, with `difference` zero there. NaN in, NaN out.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` lies outside (0, 1], or a density is negative.
+
+    Examples
+    --------
+    >>> iron = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
+    >>> float(taylor(1e14, iron, alpha=0.3).round(1)), float(taylor(2e14, iron, alpha=0.3, unirradiated_per_m2=1e13).round(1))
+    (186.7, 205.0)
+    """
+    rho = np.asarray(line_density_per_m2, np.float64)
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha {alpha}: expected a coefficient above 0 and up to 1")
+    if (rho < 0).any() or not unirradiated_per_m2 >= 0:
+        raise ValueError(f"expected line densities of zero or more, got {np.nanmin(rho, initial=np.inf)} and {unirradiated_per_m2} m^-2")
+    factor = material.taylor_factor * alpha * _line_energy(material, None)
+    if rule == "difference":
+        return np.asarray(factor * np.sqrt(np.maximum(rho - unirradiated_per_m2, 0.0)), np.float64)
+    return np.asarray(factor * (np.sqrt(rho) - math.sqrt(unirradiated_per_m2)), np.float64)
 
 
 def linear(contributions: ArrayLike) -> Floats:
@@ -224,3 +434,89 @@ def quadrature(contributions: ArrayLike) -> Floats:
         obstacles pooled.
     """
     return np.asarray(np.sqrt(np.sum(np.square(np.asarray(contributions, np.float64)), axis=0)), np.float64)
+
+
+def weighted(contributions: ArrayLike, share: float | Floats) -> Floats:
+    r"""Total between both usual rules, :math:`(1 - S) S_Q + S S_L`.
+
+    Parameters
+    ----------
+    contributions : array of float64, shape (K, ...)
+        One row per class, MPa.
+    share : float or ndarray of float64, shape (...)
+        S, 0..1: 0 gives `quadrature`, 1 gives `linear`.
+
+    Raises
+    ------
+    ValueError
+        If `share` lies outside 0..1.
+
+    References
+    ----------
+    Odette, Lucas, Radiat. Eff. Defects Solids 144 (1998) 189, doi 10.1080/10420159808229676.
+
+    Examples
+    --------
+    >>> float(weighted([3.0, 4.0], 0.5))
+    6.0
+    """
+    if not ((np.asarray(share) >= 0) & (np.asarray(share) <= 1)).all():
+        raise ValueError(f"share {share}: expected a number from 0 (quadrature) to 1 (linear)")
+    return np.asarray((1 - share) * quadrature(contributions) + share * linear(contributions), np.float64)
+
+
+def power_sum(contributions: ArrayLike, exponent: float) -> Floats:
+    r"""Total by the general rule :math:`(\sum s_i^k)^{1/k}`, 1 (linear) <= k <= 2 (quadrature).
+
+    Raises
+    ------
+    ValueError
+        If `exponent` lies outside 1..2.
+
+    References
+    ----------
+    Kocks, Argon, Ashby, Prog. Mater. Sci. 19 (1975) 1.
+
+    Examples
+    --------
+    >>> float(power_sum([3.0, 4.0], 1.0)), float(power_sum([3.0, 4.0], 2.0).round(6))
+    (7.0, 5.0)
+    """
+    if not 1 <= exponent <= 2:
+        raise ValueError(f"exponent {exponent}: expected a number from 1 (linear) to 2 (quadrature)")
+    values = np.asarray(contributions, np.float64)
+    largest = np.max(values, axis=0, initial=0.0)
+    safe = np.where(largest > 0, largest, 1.0)
+    return np.asarray(largest * np.sum((values / safe) ** exponent, axis=0) ** (1 / exponent), np.float64)
+
+
+def odette_lucas_share(strong_alpha: float, weak_alpha: float) -> float:
+    r"""Weight of the linear sum for a strong and a weak obstacle, :math:`S = \alpha_s - 5 \alpha_w + 3.3 \alpha_s \alpha_w`, cut to 0..1.
+
+    The fit goes negative for two similar obstacles; there quadrature holds.
+
+    References
+    ----------
+    Odette, Lucas 1998, doi 10.1080/10420159808229676.
+
+    Examples
+    --------
+    >>> round(odette_lucas_share(0.8, 0.05), 3), round(odette_lucas_share(0.8, 0.2), 3), odette_lucas_share(0.3, 0.2)
+    (0.682, 0.328, 0.0)
+    """
+    return min(1.0, max(0.0, strong_alpha - 5 * weak_alpha + 3.3 * strong_alpha * weak_alpha))
+
+
+def makin_minter(dose: ArrayLike, saturation_mpa: float, rate: float) -> Floats:
+    r"""Hardening that saturates with dose, :math:`A [1 - \exp(-B \phi)]^{1/2}`.
+
+    References
+    ----------
+    Makin, Minter, Acta Metall. 8 (1960) 691; follows from a saturating density at constant size.
+
+    Examples
+    --------
+    >>> float(makin_minter(3.0, 100.0, 1.0).round(2))
+    97.48
+    """
+    return np.asarray(saturation_mpa * np.sqrt(-np.expm1(-rate * np.asarray(dose, np.float64))), np.float64)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insitrack.io import tables
+from insitrack.io.detections import Ints
 from insitrack.io.errors import OutputError
-from insitrack.io.frames import MissingFrame
-from insitrack.io.results import Measures
 from insitrack.io.sinks import TABLE_PART
 from insitrack.tracker.lives import kinetics_rows, lives
 from insitrack.tracker.refine import RefineConfig, looked_at, refine
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 CAUSAL = "causal"
 REWRITTEN = ("tracks.csv", "series.csv", "summary.csv", "events.csv")
+_AT_ONCE = 2000
+Counts = Mapping[str, int]
 
 
 def look_back(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[str, float]:
@@ -69,7 +72,7 @@ def write_tables(folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: 
     shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place] if len(looked) else np.zeros((0, 2))
     rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
     told = lives(rows, looked, nm_per_px=nm_per_px)
-    texts = {
+    texts: dict[tables.Table, Iterable[str]] = {
         tables.TRACKS: [tables.TRACKS.format({name: rows[name].to_numpy() for name in tables.TRACKS.names}) if len(rows) else ""],
         tables.SERIES: _series(rows, frames, meter, told.births, told.deaths),
         tables.SUMMARY: [tables.SUMMARY.format_records(told.summaries)],
@@ -90,27 +93,60 @@ def _columns(table: tables.Table, records: list[dict[str, object]]) -> str:
     return table.format({name: [one[name] for one in records] for name in table.names}) if records else ""
 
 
-def _series(rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: dict, deaths: dict) -> list[str]:  # type: ignore[type-arg]
-    """Text of ``series.csv``, frame by frame."""
-    codes = {name: i for i, name in enumerate(meter.class_names, 1)}
-    label = rows["defect_class"].map(codes).to_numpy(np.int64)
-    observed = rows["observed"].to_numpy() == 1
-    columns = {name: rows[name].to_numpy(bool if name == "on_edge" else np.float64) for name in Measures.__slots__}
-    number = rows["frame"].to_numpy(np.int64)
-    nm_per_px = meter.calibration.nm_per_px or math.nan
-    texts = []
-    for frame, t_s, status, area in frames[["frame", "t_s", "status", "field_px"]].itertuples(index=False):
-        if status == "skipped":
-            continue
-        if status != "processed" or area == 0:
-            texts.append(tables.SERIES.format_records(meter.missing(MissingFrame(int(frame), t_s, "gap"))))
-            continue
-        here = slice(*np.searchsorted(number, [frame, frame + 1]).tolist())
-        measures = Measures(*(columns[name][here] for name in Measures.__slots__))
-        changes = (births.get(int(frame)), deaths.get(int(frame)))
-        texts.append(
-            tables.SERIES.format_records(
-                meter.rows_of(int(frame), t_s, label[here], measures, observed[here], *changes, field_nm2=(area or math.nan) * nm_per_px**2)
-            )
+def _series(
+    rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Mapping[int, Counts], deaths: Mapping[int, Counts]
+) -> Iterator[str]:
+    """Text of ``series.csv``, some frames at a time."""
+    frames = frames[(frames["status"] != "skipped").to_numpy()]
+    number = frames["frame"].to_numpy(np.int64)
+    edges = np.searchsorted(rows["frame"].to_numpy(np.int64), number)
+    for start in range(0, len(number), _AT_ONCE):
+        part = frames.iloc[start : start + _AT_ONCE]
+        last = edges[start + _AT_ONCE] if start + _AT_ONCE < len(number) else len(rows)
+        changes = (
+            np.array([[counts.get(int(frame), {}).get(name, 0) for name in meter.class_names] for frame in part["frame"]], np.int64)
+            for counts in (births, deaths)
         )
-    return texts
+        yield tables.SERIES.format(series_columns(rows.iloc[edges[start] : last], part, meter, *changes))
+
+
+def series_columns(rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Ints, deaths: Ints) -> dict[str, NDArray[Any]]:
+    """Columns of ``series.csv`` for some frames, from the rows of ``tracks.csv`` and ``frames.csv``.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of these frames, sorted by frame.
+    frames : DataFrame
+        T frames that were not skipped; those that were not processed get rows of unknowns.
+    meter : SeriesMeter
+        Makes the numbers.
+    births, deaths : ndarray of int64, shape (T, K)
+        Tracks that began and that were given up, by class.
+    """
+    codes = {name: i for i, name in enumerate(meter.class_names, 1)}
+    flags = {name: rows[name].to_numpy() == 1 for name in ("on_edge", "on_exclusion_edge", "observed")}
+    t_s, frame_px = frames["t_s"].to_numpy(np.float64), frames[["width_px", "height_px"]].to_numpy(np.float64)
+    sights = meter.sights(
+        *(np.searchsorted(frames["frame"].to_numpy(), rows["frame"].to_numpy()), rows["defect_class"].map(codes).to_numpy(np.int64)),
+        *(rows[name].to_numpy(np.float64) for name in ("size_nm", "line_length_nm")),
+        *flags.values(),
+        *(rows[list(names)].to_numpy(np.float64) for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))),
+        frame_px=frame_px,
+    )
+    area = frames["field_px"].to_numpy(np.float64)
+    field_nm2 = np.where(area > 0, area, math.nan) * (meter.calibration.nm_per_px or math.nan) ** 2
+    values = meter.table(t_s, field_nm2, sights, births, deaths, frame_px=frame_px)
+    lost = ((frames["status"] != "processed") | (frames["field_px"] == 0)).to_numpy()
+    names = (*meter.class_names, "all")
+    dose = meter.exposure.dose_dpa(t_s)
+    columns: dict[str, NDArray[Any]] = {
+        "frame": np.repeat(frames["frame"].to_numpy(), len(names)),
+        "t_s": np.repeat(t_s, len(names)),
+        "dose_dpa": np.repeat(dose, len(names)),
+        "defect_class": np.tile(np.array(names, object), len(t_s)),
+    }
+    for name, value in values.items():
+        value[lost] = math.nan
+        columns[name] = value.reshape(-1)
+    return columns

@@ -164,11 +164,9 @@ def link(
 
 def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[str, object]]:
     from insitrack.io.frames import Calibration
-    from insitrack.tracker.materials import load_material
-    from insitrack.tracker.series import SeriesMeter
+    from insitrack.tracker.meters import meter_for
 
     specimen = config.specimen
-    material = None if specimen.material is None else load_material(specimen.material)
     calibration = Calibration(
         nm_per_px=table.nm_per_px,
         nm_per_px_sd=config.source.nm_per_px_sd,
@@ -176,8 +174,8 @@ def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[
         thickness_sd_nm=specimen.thickness_sd_nm or 0.0,
         origin="settings" if table.nm_per_px else "unknown",
     )
-    meter = SeriesMeter(config.series, calibration, material, specimen.dose_rate_dpa_per_s, class_names=table.class_names)
-    return meter, {} if material is None else material.provenance()
+    meter = meter_for(config, calibration, table.class_names)
+    return meter, {} if meter.material is None else meter.material.provenance()
 
 
 def _by_insitrack(table: DetectionTable, folder: Path, config: RunConfig, meter: SeriesMeter) -> dict[str, float]:
@@ -257,6 +255,7 @@ def _frames(table: DetectionTable) -> pd.DataFrame:
         {
             "frame": np.arange(n), "t_s": table.times, "status": "processed", "shift_x_px": 0.0, "shift_y_px": 0.0,
             "n_detections": np.bincount(table.frame, minlength=n).astype(float), "drift_quality": math.nan, "field_px": float(np.prod(table.shape)),
+            "width_px": float(table.shape[1]), "height_px": float(table.shape[0]),
         }
     )  # fmt: skip
 
@@ -273,7 +272,8 @@ def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
         {
             "frame": table.frame, "t_s": table.t_s, "track_id": ids, "defect_class": names, "seen_class": names, "score": table.score,
             **{name: table.boxes[:, k] for k, name in enumerate(("x1_px", "y1_px", "x2_px", "y2_px"))}, **columns,
-            "on_edge": columns["on_edge"].astype(np.int8), "observed": 1, "causal_id": ids, "x_sd_px": math.nan, "y_sd_px": math.nan,
-            "size_sd_nm": math.nan, "raw_x_px": table.x_px, "raw_y_px": table.y_px, "raw_size_nm": columns["size_nm"],
+            **{name: columns[name].astype(np.int8) for name in ("on_edge", "on_exclusion_edge")}, "observed": 1, "causal_id": ids,
+            "x_sd_px": math.nan, "y_sd_px": math.nan, "size_sd_nm": math.nan,
+            "raw_x_px": table.x_px, "raw_y_px": table.y_px, "raw_size_nm": columns["size_nm"],
         }
     )  # fmt: skip

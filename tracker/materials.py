@@ -10,6 +10,10 @@ A material file is TOML. ``lattice_parameter`` (or ``burgers_vector``), ``shear_
     lattice_parameter = { value = 0.2870, unit = "nm", source = "our XRD" }
     shear_modulus = { value = 80.0, sd = 2.0, unit = "GPa", source = "our resonance test", temperature_c = 20.0 }
     alpha.black_dot = { value = 0.15, sd = 0.03, unit = "1", source = "our fit, report 12" }
+    bks.void = { value = 1.52, unit = "1", source = "Bacon, Kocks and Scattergood 1973" }
+
+Each class stands in one table only, and the table is its model: ``alpha`` for dispersed barriers (for ``dislocation`` the coefficient
+of Taylor's law), ``fkh`` for weak obstacles (the prefactor), ``bks`` for voids and hard particles (Delta).
 """
 
 from __future__ import annotations
@@ -23,9 +27,15 @@ from typing import Any, cast
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.hardening import Barrier, BurgersSource, Material
+from insitrack.tracker.hardening import Barrier, BarrierModel, BurgersSource, Material, Spacing
 
-TOP_KEYS = ("name", "alpha_set", "caution", "b_source", "lattice_parameter", "burgers_vector", "shear_modulus", "taylor_factor", "alpha")
+MODELS: dict[str, BarrierModel] = {"alpha": "dbh", "fkh": "fkh", "bks": "bks"}
+"""Table of a material file to the model whose constants it holds."""
+
+TOP_KEYS = (
+    *("name", "alpha_set", "caution", "b_source", "bks_spacing", "lattice_parameter", "burgers_vector", "shear_modulus", "taylor_factor"),
+    *MODELS,
+)
 CONSTANT_KEYS = ("value", "sd", "unit", "source", "evidence", "temperature_c")
 EVIDENCE = {
     "S": "verbatim from a paper at hand",
@@ -41,7 +51,7 @@ EVIDENCE = {
 """What each evidence tag means."""
 
 LINE_CLASSES = ("dislocation",)
-"""Classes that are lines, not dispersed obstacles; they have no barrier strength."""
+"""Classes that are lines, not dispersed obstacles: their ``alpha`` is the coefficient of Taylor's law."""
 
 TAYLOR_FACTOR = {
     "value": 3.06,
@@ -118,6 +128,9 @@ def parse_material(table: Mapping[str, Any], *, label: str) -> Material:
     b_source = table.get("b_source", "glide")
     if b_source not in ("glide", "obstacle"):
         raise SettingsError(f"{label}: b_source {b_source!r}: expected 'glide' (the moving dislocation's Burgers vector) or 'obstacle'")
+    spacing = table.get("bks_spacing", "diameter")
+    if spacing not in ("diameter", "section"):
+        raise SettingsError(f"{label}: bks_spacing {spacing!r}: expected 'diameter' or 'section' (what is taken off the distance of the centres)")
     shear = _constant(table, "shear_modulus", "GPa", label)
     origins = {"shear_modulus": shear}
     lattice_nm = _lattice_nm(table, label, origins)
@@ -130,9 +143,10 @@ def parse_material(table: Mapping[str, Any], *, label: str) -> Material:
             burgers_nm=lattice_nm * math.sqrt(3) / 2,
             taylor_factor=taylor["value"],
             barriers=_barriers(table, label, lattice_nm if b_source == "obstacle" else None),
-            alpha_set=str(table.get("alpha_set", "user" if table.get("alpha") else "none")),
+            alpha_set=str(table.get("alpha_set", "user" if any(table.get(name) for name in MODELS) else "none")),
             caution=str(table.get("caution", "")),
             b_source=cast(BurgersSource, b_source),
+            bks_spacing=cast(Spacing, spacing),
             origins=origins,
         )
     except ValueError as error:
@@ -150,21 +164,30 @@ def _lattice_nm(table: Mapping[str, Any], label: str, origins: dict[str, dict[st
 
 
 def _barriers(table: Mapping[str, Any], label: str, lattice_nm: float | None) -> dict[str, Barrier]:
-    """Strength of each class; with `lattice_nm` the a0<100> loops take their own Burgers vector a0."""
-    alphas = table.get("alpha", {})
-    if not isinstance(alphas, dict):
-        raise SettingsError(f"{label}: alpha {alphas!r}: expected one table per class, such as alpha.black_dot = {{ value = ..., source = ... }}")
-    _refuse_unknown(alphas, BARRIER_CLASSES, f"{label}: alpha")
-    barriers = {}
-    for name in alphas:
-        entry = _constant(alphas, name, "1", f"{label}: alpha")
-        barriers[name] = Barrier(
-            alpha=entry["value"],
-            alpha_sd=entry["sd"],
-            burgers_nm=lattice_nm if name == "loop_100" else None,
-            source=entry["source"],
-            evidence=entry["evidence"],
-        )
+    """Model and constant of each class; with `lattice_nm` the a0<100> loops take their own Burgers vector a0."""
+    barriers: dict[str, Barrier] = {}
+    for key, model in MODELS.items():
+        constants = table.get(key, {})
+        if not isinstance(constants, dict):
+            raise SettingsError(
+                f"{label}: {key} {constants!r}: expected one table per class, such as {key}.black_dot = {{ value = ..., source = ... }}"
+            )
+        _refuse_unknown(constants, DEFECT_CLASSES if model == "dbh" else BARRIER_CLASSES, f"{label}: {key}")
+        for name in constants:
+            if name in barriers:
+                raise SettingsError(f"{label}: {name} has constants of two models ({key} and another); a class has one model: leave one out")
+            entry = _constant(constants, name, "1", f"{label}: {key}")
+            try:
+                barriers[name] = Barrier(
+                    constant=entry["value"],
+                    constant_sd=entry["sd"],
+                    model=model,
+                    burgers_nm=lattice_nm if name == "loop_100" else None,
+                    source=entry["source"],
+                    evidence=entry["evidence"],
+                )
+            except ValueError as error:
+                raise SettingsError(f"{label}: {key}.{name}: {error}") from error
     return barriers
 
 

@@ -14,15 +14,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration
 from insitrack.io.results import Bools, Floats, Measures
+from insitrack.segment.line_length import LengthMethod
 from insitrack.segment.lines import line_length_px
 from insitrack.tracker.materials import LINE_CLASSES
-from insitrack.tracker.shape import corner_radii
+from insitrack.tracker.shape import Runs, hull_shape, runs_of
 
-SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs"]
+SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs", "jacobs_cavity"]
+SizePreset = Literal["field", "jacobs", "shen"]
 
 DEFAULT_SIZES: dict[str, SizeDefinition] = {
     "black_dot": "ecd",
@@ -34,6 +36,16 @@ DEFAULT_SIZES: dict[str, SizeDefinition] = {
     "loop": "feret_max",
 }
 """A tilted circular loop projects to an ellipse whose longest extent is the loop's true diameter; dots and voids are round."""
+
+PRESETS: dict[str, dict[str, SizeDefinition]] = {
+    "field": DEFAULT_SIZES,
+    "jacobs": {**dict.fromkeys(DEFAULT_SIZES, "jacobs"), "void": "jacobs_cavity"},
+    "shen": {**DEFAULT_SIZES, "black_dot": "ellipse_geo", "loop_111": "ellipse_major", "loop_100": "ellipse_major", "loop": "ellipse_major"},
+}
+"""Usual practice of the field; Jacobs et al. 2022 and, for cavities, 2023; Shen et al. 2021."""
+
+LOOPS = ("loop_111", "loop_100", "loop")
+"""Classes whose outline is a ring, which has an outer edge and a mid-line."""
 
 JACOBS_LOOPS = ("loop_111", "loop_100", "loop", "dislocation")
 """Classes of which `jacobs` takes the largest radius alone; of all others it takes the geometric mean of the smallest and largest."""
@@ -60,13 +72,24 @@ class MeasureConfig:
     ----------
     size_definition : mapping of str to str
         For each class `feret_max` (longest caliper extent), `ecd` (diameter of the circle of equal area), `ellipse_major` (major
-        axis of the ellipse of equal second moments), `ellipse_geo` (geometric mean of both axes) or `jacobs` (from the corners of the
-        convex hull, as Jacobs et al. 2022 publish it, see `insitrack.tracker.shape`). Classes left out keep their default.
+        axis of the ellipse of equal second moments), `ellipse_geo` (geometric mean of both axes), `jacobs` (from the corners of the
+        convex hull, as Jacobs et al. 2022 publish it, see `insitrack.tracker.shape`) or `jacobs_cavity` (2 sqrt(r_min r_max) whatever
+        the class). Classes left out follow `sizes_of`.
+    sizes_of : {"field", "jacobs", "shen"}
+        Whose definitions hold for the classes that `size_definition` leaves out: the field's practice, Jacobs et al. 2022 (doi
+        10.1016/j.xcrp.2022.100876) or Shen et al. 2021 (doi 10.1016/j.commatsci.2021.110576).
+    loop_edge : {"outer", "midline"}
+        Where a loop ends: at the outer edge of its image, as outlines are drawn, or on the middle of the ring, which is where the
+        dislocation lies.
+    loop_image_width_nm : float or None
+        Width of the ring's image, nm, some nanometres (a third to a fifth of the extinction distance); `midline` takes it off.
+    line_length : {"vossepoel_smeulders", "kulpa", "freeman"}
+        Estimator of the length of line dislocations, see `insitrack.segment.line_length`.
 
     Raises
     ------
     SettingsError
-        If a class or a definition is unknown.
+        If a class or a definition is unknown, or the width that `midline` needs is missing or negative.
 
     Examples
     --------
@@ -76,6 +99,10 @@ class MeasureConfig:
     """
 
     size_definition: Mapping[str, SizeDefinition] = field(default_factory=dict)
+    sizes_of: SizePreset = "field"
+    loop_edge: Literal["outer", "midline"] = "outer"
+    loop_image_width_nm: float | None = None
+    line_length: LengthMethod = "vossepoel_smeulders"
 
     def __post_init__(self) -> None:
         for name, definition in self.size_definition.items():
@@ -83,17 +110,18 @@ class MeasureConfig:
                 raise SettingsError(f"size_definition of {name!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}")
             if definition not in get_args(SizeDefinition):
                 raise SettingsError(f"size_definition of {name} {definition!r}: expected one of {', '.join(get_args(SizeDefinition))}")
-        object.__setattr__(self, "size_definition", {**DEFAULT_SIZES, **self.size_definition})
+        if self.sizes_of not in PRESETS:
+            raise SettingsError(f"measure.sizes_of {self.sizes_of!r}: expected one of {', '.join(PRESETS)}")
+        width = self.loop_image_width_nm
+        if width is not None and not width > 0:
+            raise SettingsError(f"measure.loop_image_width_nm {width}: expected a positive number of nm; leave it out if it is unknown")
+        if self.loop_edge == "midline" and width is None:
+            raise SettingsError("measure.loop_edge 'midline': needs measure.loop_image_width_nm, the width of the ring's image in nm")
+        object.__setattr__(self, "size_definition", {**PRESETS[self.sizes_of], **self.size_definition})
 
-
-@dataclass(frozen=True, slots=True)
-class _Runs:
-    """Unbroken runs of pixels along the rows of all masks, in order; x and y count from the first pixel of the crop."""
-
-    owner: Ints
-    y: Ints
-    left: Ints
-    right: Ints
+    def edge_nm(self, name: str) -> float:
+        """Return what is taken off the size of a class to come from the outer edge to the mid-line of a ring, nm."""
+        return (self.loop_image_width_nm or 0.0) if self.loop_edge == "midline" and name in LOOPS else 0.0
 
 
 def measure(detections: Detections, calibration: Calibration, config: MeasureConfig) -> Measures:
@@ -126,6 +154,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
 
     Examples
     --------
+    >>> from insitrack.io.detections import Masks
     >>> mask = np.zeros((1, 20, 30), bool)
     >>> mask[0, 5:9, 10:22] = True
     >>> found = Detections(0, 0.0, (20, 30), np.array([[10, 5, 22, 9]], np.float32), np.array([3]), np.ones(1, np.float32), Masks.from_dense(mask))
@@ -140,7 +169,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
         none = np.zeros(0)
         return Measures(none, none, none, none, none, none, np.zeros(0, bool), none, none)
     masks = detections.masks
-    runs = _runs(masks)
+    runs = runs_of(masks)
     area, x, y, xx, yy, xy = _moments(runs, n)
     filled = area > 0
     corners = masks.corners.astype(np.float64)
@@ -148,41 +177,39 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     x_px = np.where(filled, corners[:, 1] + x + 0.5, (boxes[:, 0] + boxes[:, 2]) / 2)
     y_px = np.where(filled, corners[:, 0] + y + 0.5, (boxes[:, 1] + boxes[:, 3]) / 2)
     major, minor, angle = _ellipse(xx, yy, xy)
-    size_px = _sizes_px(detections, config, runs, area, major, minor)
+    feret = np.full(n, np.nan)
+    if filled.any():
+        feret[filled] = _feret_max(runs, filled)
+    r_min, r_max, round_ = hull_shape(runs, n)
+    size_px = sizes_px(class_of(detections), config, area, major, minor, feret, r_min, r_max)
     nm = calibration.nm_per_px if calibration.nm_per_px is not None else np.nan
+    edge_nm = np.array([config.edge_nm(name) for name in detections.class_names])[detections.labels - 1]
+    on_edge, excluded = _on_edge(runs, detections, calibration.field)
     return Measures(
-        x_px,
-        y_px,
-        area,
-        major,
-        minor,
-        angle,
-        _on_edge(runs, detections, calibration.field),
-        size_px * nm,
-        area * nm**2,
-        _line_lengths_px(detections) * nm,
+        x_px=x_px,
+        y_px=y_px,
+        area_px=area,
+        major_px=major,
+        minor_px=minor,
+        angle_deg=angle,
+        on_edge=on_edge,
+        size_nm=np.maximum(size_px * nm - edge_nm, 0.0),
+        area_nm2=area * nm**2,
+        line_length_nm=_line_lengths_px(detections, config.line_length) * nm,
+        on_exclusion_edge=excluded,
+        feret_px=feret,
+        r_min_px=r_min,
+        r_max_px=r_max,
+        heywood=round_,
     )
 
 
-def _runs(masks: Masks) -> _Runs:
-    """Cut all crops into runs: between two changes of value, or at the start of a row, lies one run or none."""
-    heights, widths = masks.sizes[:, 0].astype(np.int64), np.repeat(masks.sizes[:, 1].astype(np.int64), masks.sizes[:, 0])
-    owner = np.repeat(np.arange(len(masks)), heights)
-    y = np.arange(len(owner)) - np.repeat(np.cumsum(heights) - heights, heights)
-    first = np.cumsum(widths) - widths
-    pixels = masks.pixels
-    row_start = np.zeros(len(pixels), bool)
-    row_start[first[widths > 0]] = True
-    cut = row_start.copy()
-    cut[1:] |= pixels[1:] != pixels[:-1]
-    starts = np.flatnonzero(cut)
-    filled = pixels[starts]
-    ends = np.append(starts[1:], len(pixels))[filled]
-    row = np.flatnonzero(widths > 0)[np.cumsum(row_start[starts])[filled] - 1]
-    return _Runs(owner[row], y[row], starts[filled] - first[row], ends - 1 - first[row])
+def class_of(detections: Detections) -> NDArray[np.str_]:
+    """Class name of each detection."""
+    return np.array(detections.class_names, np.str_)[detections.labels - 1]
 
 
-def _moments(runs: _Runs, n: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+def _moments(runs: Runs, n: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
     """Area, mean x and y, and the central second moments xx, yy, xy; NaN for an empty mask."""
 
     def total(values: Floats) -> Floats:
@@ -207,31 +234,45 @@ def _ellipse(xx: Floats, yy: Floats, xy: Floats) -> tuple[Floats, Floats, Floats
     return 4 * np.sqrt(mean + spread), 4 * np.sqrt(np.maximum(mean - spread, 0)), angle
 
 
-def _sizes_px(detections: Detections, config: MeasureConfig, runs: _Runs, area: Floats, major: Floats, minor: Floats) -> Floats:
-    """Size of each row by the definition of its class, px; NaN for an empty mask."""
-    definitions = np.array([config.size_definition.get(name, OTHER_CLASS) for name in detections.class_names])[detections.labels - 1]
-    size = np.where(area > 0, np.sqrt(4 * area / np.pi), np.nan)
-    np.copyto(size, major, where=definitions == "ellipse_major")
-    np.copyto(size, np.sqrt(major * minor), where=definitions == "ellipse_geo")
-    wanted = (definitions == "feret_max") & (area > 0)
-    if wanted.any():
-        size[wanted] = _feret_max(runs, wanted)
-    published = np.flatnonzero((definitions == "jacobs") & (area > 0))
-    if published.size:
-        r_min, r_max = corner_radii(detections.masks.take(published))
-        long = np.isin(np.array(detections.class_names)[detections.labels[published] - 1], JACOBS_LOOPS)
-        size[published] = np.where(long, 2 * r_max, 2 * np.sqrt(r_min * r_max))
+def sizes_px(
+    names: NDArray[np.str_], config: MeasureConfig, area: Floats, major: Floats, minor: Floats, feret: Floats, r_min: Floats, r_max: Floats
+) -> Floats:
+    """Size of each row by the definition of its class, px, from what a mask or a row of ``tracks.csv`` tells; NaN for an empty mask.
+
+    Parameters
+    ----------
+    names : ndarray of str, shape (N,)
+        Class names.
+    config : MeasureConfig
+        Definitions.
+    area, major, minor, feret, r_min, r_max : ndarray of float64, shape (N,)
+        Columns of `Measures`, px^2 and px.
+    """
+    known, code = np.unique(names, return_inverse=True)
+    definitions = np.array([config.size_definition.get(str(name), OTHER_CLASS) for name in known])
+    wanted = definitions[code] if len(known) else np.zeros(0, np.str_)
+    size = np.where(area > 0, np.sqrt(4 * np.maximum(area, 0) / np.pi), np.nan)
+    between = 2 * np.sqrt(r_min * r_max)
+    choices = {
+        "feret_max": feret,
+        "ellipse_major": major,
+        "ellipse_geo": np.sqrt(major * minor),
+        "jacobs": np.where(np.isin(names, JACOBS_LOOPS), 2 * r_max, between),
+        "jacobs_cavity": between,
+    }
+    for definition, values in choices.items():
+        np.copyto(size, values, where=wanted == definition)
     return size
 
 
-def _line_lengths_px(detections: Detections) -> Floats:
+def _line_lengths_px(detections: Detections, method: LengthMethod) -> Floats:
     """Length of each detection along its middle, px; NaN where the detector knows no lines.
 
     Of particles too: a sight of a line may have been taken for one, and the track then says that it is a line.
     """
     if not set(detections.class_names) & set(LINE_CLASSES):
         return np.full(len(detections), np.nan)
-    return np.array([line_length_px(detections.masks.crop(row)) for row in range(len(detections))], np.float64)
+    return np.array([line_length_px(detections.masks.crop(row), method) for row in range(len(detections))], np.float64)
 
 
 def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
@@ -240,7 +281,7 @@ def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
     return replace(measures, line_length_nm=np.where(lines, measures.line_length_nm, np.nan))
 
 
-def _feret_max(runs: _Runs, wanted: Bools) -> Floats:
+def _feret_max(runs: Runs, wanted: Bools) -> Floats:
     """Longest caliper extent of the wanted masks, px, in row order.
 
     In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first, so that half the work is enough.
@@ -260,7 +301,7 @@ def _feret_max(runs: _Runs, wanted: Bools) -> Floats:
     return np.asarray(extent.max(axis=0) + FERET_PIXEL_PX, np.float64)
 
 
-def _convex(runs: _Runs, ends: Ints) -> Bools:
+def _convex(runs: Runs, ends: Ints) -> Bools:
     """Tell which run ends a caliper can touch: not one that lies on or behind the line between those of the rows above and below."""
     keep = np.ones(len(ends), bool)
     between = (runs.owner[:-2] == runs.owner[2:]) & (runs.y[2:] - runs.y[1:-1] == 1) & (runs.y[1:-1] - runs.y[:-2] == 1)
@@ -268,11 +309,14 @@ def _convex(runs: _Runs, ends: Ints) -> Bools:
     return keep
 
 
-def _on_edge(runs: _Runs, detections: Detections, field: BoolImage | None) -> Bools:
-    """Tell which masks touch the border: their tight box, one pixel wider, leaves the frame or holds a pixel outside the valid field."""
-    touching = np.zeros(len(detections), bool)
+def _on_edge(runs: Runs, detections: Detections, field: BoolImage | None) -> tuple[Bools, Bools]:
+    """Tell which masks touch the border, and which of them its left or lower side.
+
+    Their tight box, one pixel wider, leaves the frame or holds a pixel outside the valid field.
+    """
+    touching, excluded = np.zeros(len(detections), bool), np.zeros(len(detections), bool)
     if not len(runs.owner):
-        return touching
+        return touching, excluded
     starts = np.flatnonzero(np.diff(runs.owner, prepend=-1))
     rows = runs.owner[starts]
     ends = np.append(starts[1:], len(runs.owner)) - 1
@@ -281,9 +325,15 @@ def _on_edge(runs: _Runs, detections: Detections, field: BoolImage | None) -> Bo
     x0, x1 = x + np.minimum.reduceat(runs.left, starts) - 1, x + np.maximum.reduceat(runs.right, starts) + 2
     height, width = detections.shape
     outside = (y0 < 0) | (x0 < 0) | (y1 > height) | (x1 > width)
+    out = (x0 < 0) | (y1 > height)
     if field is not None:
-        count = cv2.integral((~field).view(np.uint8))  # invalid pixels above and to the left of every pixel corner
-        (top, bottom), (left, right) = np.clip([y0, y1], 0, height), np.clip([x0, x1], 0, width)
-        outside |= count[bottom, right] - count[top, right] - count[bottom, left] + count[top, left] > 0
-    touching[rows] = outside
-    return touching
+        invalid = cv2.integral((~field).view(np.uint8))  # invalid pixels above and to the left of every pixel corner
+
+        def holds(top: Ints, bottom: Ints, left: Ints, right: Ints) -> Bools:
+            (top, bottom), (left, right) = np.clip([top, bottom], 0, height), np.clip([left, right], 0, width)
+            return np.asarray(invalid[bottom, right] - invalid[top, right] - invalid[bottom, left] + invalid[top, left] > 0)
+
+        outside |= holds(y0, y1, x0, x1)
+        out |= holds(y0 + 1, y1 - 1, x0, x0 + 1) | holds(y1 - 1, y1, x0 + 1, x1 - 1)
+    touching[rows], excluded[rows] = outside, out
+    return touching, excluded

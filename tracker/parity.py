@@ -19,10 +19,9 @@ from insitrack.io.frames import BoolImage, Calibration
 from insitrack.io.results import Bools, Floats
 from insitrack.segment.evaluate import Compared
 from insitrack.segment.matching import Method, pairs
-from insitrack.tracker.hardening import Material, dispersed_barrier, linear, quadrature
+from insitrack.tracker.hardening import Material, linear, quadrature
 from insitrack.tracker.materials import LINE_CLASSES
 from insitrack.tracker.measure import MeasureConfig, measure
-from insitrack.tracker.shape import heywood
 
 NAN = float("nan")
 Unit = Literal["nm", "px"]
@@ -60,7 +59,7 @@ def measured(detections: Detections, field: BoolImage | None, config: MeasureCon
     measures = measure(detections, Calibration(nm_per_px=1.0, field=field), config)
     sized = np.isfinite(measures.size_nm) & (border_too | ~measures.on_edge)
     classes = np.array(detections.names(), np.str_)
-    return Side(classes, measures.x_px, measures.y_px, measures.size_nm, heywood(detections.masks), measures.area_px, sized)
+    return Side(classes, measures.x_px, measures.y_px, measures.size_nm, measures.heywood, measures.area_px, sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +214,8 @@ def _of_pairs(pictures: Sequence[Picture], defect_class: str | None, unit: Unit)
 def hardening(pictures: Sequence[Picture], material: Material | None) -> dict[str, float]:
     """Hardening that follows from what is true and from what was found, MPa, pictures pooled.
 
-    The dispersed barrier model with the mean size and the volume density of each class, as in `track`: classes without a barrier
-    strength and line dislocations have no part.
+    By the model and constant that the material gives each class, from its mean size and volume density, as in `track`; classes without
+    one and line dislocations have no part. Every defect counts, also those cut by the border, as published.
 
     Returns
     -------
@@ -242,7 +241,7 @@ def _totals(pictures: Sequence[Picture], side: str, material: Material, volume_m
         if name in material.barriers and name not in LINE_CLASSES:
             barrier = material.barriers[name]
             n_known += n
-            stresses.append(dispersed_barrier(n / volume_m3, _mean(size), material, alpha=barrier.alpha, burgers_nm=barrier.burgers_nm))
+            stresses.append(barrier.stress(n / volume_m3, _mean(size), material))
     if n_all and not n_known:
         return NAN, NAN
     return float(linear(np.array(stresses))), float(quadrature(np.array(stresses)))

@@ -28,7 +28,7 @@ from insitrack.tracker import pipeline
 from insitrack.tracker.config import RunConfig, build_settings
 from insitrack.tracker.hindsight import CAUSAL, look_back
 from insitrack.tracker.link import Linker
-from insitrack.tracker.materials import load_material
+from insitrack.tracker.meters import meter_for
 from insitrack.tracker.motion import DriftEstimator
 from insitrack.tracker.series import SeriesMeter
 
@@ -217,11 +217,10 @@ class _Job:
 
     def __init__(self, source: Source, config: RunConfig, folder: Path, command: list[str]) -> None:
         self.source, self.config, self.folder = source, config, folder
-        material = None if config.specimen.material is None else load_material(config.specimen.material)
         self.segmenter: Segmenter = load_segmenter(config.model, config.segment)
         self.calibration = _calibration(source, config)
-        self.material = material
         self.meter = self._make_meter()
+        material = self.meter.material
         self.manifest = RunManifest(
             command=command,
             source=source.describe(),
@@ -267,13 +266,7 @@ class _Job:
         return Run(self.folder)
 
     def _make_meter(self) -> SeriesMeter:
-        return SeriesMeter(
-            self.config.series,
-            self.calibration,
-            class_names=self.segmenter.class_names,
-            material=self.material,
-            dose_rate_dpa_per_s=self.config.specimen.dose_rate_dpa_per_s,
-        )
+        return meter_for(self.config, self.calibration, self.segmenter.class_names)
 
     def _look_back(self) -> dict[str, float]:
         """Refine the tables if that is wanted; `run.json` says which kind they are."""

@@ -1,4 +1,4 @@
-"""From the measures of one frame to its rows of the series: numbers, densities, sizes and hardening, with 95 % intervals.
+"""From the measures of frames to their rows of the series: numbers, densities, sizes, swelling and hardening, with 95 % intervals.
 
 The formulas and their sources are collected in ``docs/physics.md``.
 """
@@ -6,147 +6,117 @@ The formulas and their sources are collected in ``docs/physics.md``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from scipy.special import gammaincinv, stdtrit
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration, MissingFrame
 from insitrack.io.results import NAN, Bools, Floats, Measures, SeriesRow
 from insitrack.segment.line_length import line_density_per_m2
-from insitrack.tracker.hardening import Material, dispersed_barrier, linear, quadrature
+from insitrack.tracker.density import (
+    Z_95,
+    counted,
+    detector_factor,
+    foil_depth_nm,
+    mean_half_width,
+    overlap_loss,
+    poisson_interval,
+    visibility_factor,
+    volume_fraction_to_swelling,
+    whole_weight,
+)
+from insitrack.tracker.dose import Exposure
+from insitrack.tracker.hardening import Material
+from insitrack.tracker.hardening_series import MIN_FOR_SPREAD, HardeningMeter, Population
 from insitrack.tracker.materials import LINE_CLASSES, material_names
+from insitrack.tracker.series_config import SeriesConfig
 
-Z_95 = 1.959964
-"""Half width of the 95 % interval in standard deviations."""
+VOLUME_CLASSES = ("void", "precipitate")
+"""Classes whose volume means something."""
 
-MIN_FOR_SPREAD = 5
-"""Measured defects from which on the hardening takes the spread of their sizes from the frame itself."""
+SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
+"""Columns of the series that hold numbers of one class, in order."""
 
-_Interval = tuple[Floats, Floats, Floats]
 _Counts = Mapping[str, int] | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeriesConfig:
-    """Errors that are assumed where none is given, and when to warn.
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """Defects of some frames, row by row: what the series needs of them.
 
     Parameters
     ----------
-    thickness_sd_relative : float
-        Relative standard deviation of the foil thickness where the user gave none. 0.10 is optimistic for the EELS log-ratio
-        method, whose absolute accuracy is +-20 % (Malis, Cheng and Egerton 1988, doi 10.1002/jemt.1060080206).
-    size_sd_relative : float
-        Relative spread of sizes within a class of which fewer than five defects were measured; enters the hardening interval only.
-    overlap_warning : float
-        Fraction of defects lost behind others above which a warning is given.
-    line_four_over_pi : bool
-        Multiply the line density by 4/pi, for lines of all directions in space; without it for lines in the plane of the foil.
-
-    Raises
-    ------
-    SettingsError
-        If a value is negative or not finite.
+    frame : ndarray of int64, shape (N,)
+        Place of the frame among those asked for, 0..T-1.
+    place : ndarray of int64, shape (N,)
+        Place of the class, 0..K-1.
+    size_nm, line_length_nm : ndarray of float64, shape (N,)
+        Size, and length of a line, nm; NaN where unknown.
+    whole, counted, observed : ndarray of bool, shape (N,)
+        Lies wholly in view; counts towards the density; was seen by the segmenter.
+    weight : ndarray of float64, shape (N,)
+        Weight of its size, see `insitrack.tracker.density.whole_weight`.
     """
 
-    thickness_sd_relative: float = 0.10
-    size_sd_relative: float = 0.40
-    overlap_warning: float = 0.10
-    line_four_over_pi: bool = True
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise SettingsError(f"series.{name} {value}: expected zero or a positive number")
-
-
-@lru_cache(maxsize=8192)
-def poisson_interval(n: int) -> tuple[float, float]:
-    """Exact 95 % interval of the expected count, given that `n` were counted (Garwood 1936).
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in poisson_interval(0)], [round(end, 3) for end in poisson_interval(10)]
-    ([0.0, 3.689], [4.795, 18.39])
-    """
-    low = float(gammaincinv(n, 0.025)) if n else 0.0
-    return low, float(gammaincinv(n + 1, 0.975))
-
-
-@lru_cache(maxsize=8192)
-def mean_half_width(n: int) -> float:
-    """Half width of the 95 % interval of the mean of `n` values, in their standard deviations; NaN below two (Student's t).
-
-    Examples
-    --------
-    >>> round(mean_half_width(10), 4)
-    0.7154
-    """
-    return float(stdtrit(n - 1, 0.975)) / math.sqrt(n) if n > 1 else NAN
-
-
-def overlap_loss(density_per_m2: float | Floats, size_nm: float | Floats) -> Floats:
-    r"""Fraction of defects whose centre lies within one diameter of another one, :math:`1 - \exp(-\pi N_A d^2)`.
-
-    Examples
-    --------
-    >>> float(overlap_loss(3.41e14, 8.2).round(3))
-    0.069
-    """
-    return np.asarray(-np.expm1(-np.pi * np.asarray(density_per_m2) * (np.asarray(size_nm) * 1e-9) ** 2), np.float64)
+    frame: Ints
+    place: Ints
+    size_nm: Floats
+    line_length_nm: Floats
+    whole: Bools
+    counted: Bools
+    observed: Bools
+    weight: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """Sizes of each class, and of all together in the last place, nm."""
+    """Sizes in each frame of each class, and of all together in the last place, nm; shape (T, K + 1). `n` is the effective number."""
 
-    n: Ints
+    n: Floats
     mean: Floats
     sd: Floats
 
 
 class SeriesMeter:
-    """Turns the measured defects of each frame into rows of the series: one per class, and ``all``.
+    """Turns the measured defects of frames into rows of the series: one per class, and ``all``.
 
     Every row of every frame has the same classes, so that a class without defects is seen to be absent (n = 0) and not forgotten.
-    The dose is the dose rate times the time of the frame: it starts with the source, at t_s = 0.
 
     Parameters
     ----------
     config : SeriesConfig
-        Assumed errors.
+        Rules and assumed errors.
     calibration : Calibration
         Scale, thickness and valid field.
     material : Material or None
         Constants of the hardening model; without it hardening stays empty.
-    dose_rate_dpa_per_s : float or None
-        Dose rate, dpa/s; without it the dose stays empty.
+    exposure : Exposure or None
+        Dose, temperature and beam current against time; without it they stay empty.
     class_names : tuple of str
         Classes that the segmenter can produce.
 
     Raises
     ------
     SettingsError
-        If the dose rate is negative or not finite.
+        If the correction for the surfaces leaves nothing of the foil.
 
     Notes
     -----
-    Defects at the border count, but their size does not: only a part of them is in view. ``all`` counts every defect; its size
-    leaves out line dislocations, which have a length: its sum over what is in view, and the line density, stand in their row and in
-    ``all``. Hardening sums dispersed obstacles only: line dislocations are left out, and so are classes without a barrier strength,
-    so that the total is a lower bound; `warnings` names them. Where nothing of what is there has a strength, the total is empty.
+    `n` counts every defect that is there; densities count those of `n_counted`, by the border rule. Sizes are of what lies wholly in
+    view. ``all`` counts every defect; its size leaves out line dislocations, which have a length: its sum over what is in view, and the
+    line density, stand in their row and in ``all``. Classes without a strength, and lines where their density before the experiment is
+    not known, are left out of the hardening, so that the total is a lower bound; `warnings` names them. Where nothing of what is
+    there has a strength, the total is empty.
 
     Examples
     --------
     >>> from insitrack.tracker.measure import MeasureConfig, measure
     >>> calibration = Calibration(nm_per_px=0.5, thickness_nm=100.0)
     >>> nothing = Detections.empty(0, 2.0, (100, 200), ("void",))
-    >>> meter = SeriesMeter(SeriesConfig(), calibration, None, 1e-3, class_names=("void",))
+    >>> meter = SeriesMeter(SeriesConfig(), calibration, None, Exposure(1e-3), class_names=("void",))
     >>> void, total = meter.rows(0, 2.0, nothing, measure(nothing, calibration, MeasureConfig()), np.zeros(0, bool))
     >>> void.n, round(void.n_hi, 3), void.density_per_m3, void.dose_dpa, void.field_nm2
     (0.0, 3.689, 0.0, 0.002, 5000.0)
@@ -157,33 +127,40 @@ class SeriesMeter:
         config: SeriesConfig,
         calibration: Calibration,
         material: Material | None = None,
-        dose_rate_dpa_per_s: float | None = None,
+        exposure: Exposure | None = None,
         *,
         class_names: tuple[str, ...] = DEFECT_CLASSES,
     ) -> None:
-        if dose_rate_dpa_per_s is not None and not (math.isfinite(dose_rate_dpa_per_s) and dose_rate_dpa_per_s >= 0):
-            raise SettingsError(f"--dose-rate {dose_rate_dpa_per_s}: expected zero or a positive number of dpa/s")
         self.config, self.calibration, self.material, self.class_names = config, calibration, material, class_names
-        self.dose_rate_dpa_per_s = NAN if dose_rate_dpa_per_s is None else dose_rate_dpa_per_s
+        self.exposure = exposure or Exposure()
         self._dispersed = np.array([name not in LINE_CLASSES for name in class_names], bool)
-        barriers = material.barriers if material is not None else {}
-        self._known = np.array([i for i, name in enumerate(class_names) if name in barriers and name not in LINE_CLASSES], np.int64)
-        chosen = [barriers[class_names[i]] for i in self._known]
-        self._alpha = np.array([barrier.alpha for barrier in chosen])
-        self._alpha_rel = np.array([barrier.alpha_sd / barrier.alpha for barrier in chosen])
-        self._burgers_nm = np.array([barrier.burgers_nm or (material.burgers_nm if material else NAN) for barrier in chosen])
+        self._bulky = np.array([name in VOLUME_CLASSES for name in class_names], bool)
         nm_per_px, thickness_nm = calibration.nm_per_px, calibration.thickness_nm
         self._nm_per_px = NAN if nm_per_px is None else nm_per_px
         self._thickness_nm = NAN if thickness_nm is None else thickness_nm
         self._scale_rel = calibration.nm_per_px_sd / self._nm_per_px
-        self._thickness_rel = calibration.thickness_sd_nm / self._thickness_nm if calibration.thickness_sd_nm else config.thickness_sd_relative
-        modulus_rel = material.shear_modulus_sd_gpa / material.shear_modulus_gpa if material else 0.0
-        # shared by all classes; density goes with the scale to the power -2 and size with +1, hence stress with -1/2
-        self._common_rel = Z_95 * math.hypot(modulus_rel, self._thickness_rel / 2, self._scale_rel / 2)
+        self._thickness_sd_nm = calibration.thickness_sd_nm or config.thickness_sd_relative * self._thickness_nm
+        if not math.isnan(self._thickness_nm) and not self._depth(0.0) > 0:
+            taken = "series.smallest_cap_nm" if config.foil == "abercrombie" else "series.denuded_zone_nm"
+            raise SettingsError(f"{taken}: twice that is not less than the foil thickness of {self._thickness_nm:g} nm; nothing of the foil is left")
+        scores = [
+            (
+                config.detector_precision.get(name, config.detector_precision.get("all")),
+                config.detector_recall.get(name, config.detector_recall.get("all")),
+            )
+            for name in class_names
+        ]
+        detector = [detector_factor(p, r, config.detector_labels) if p is not None and r is not None else (1.0, 0.0) for p, r in scores]
+        visible = [config.visibility_by_class.get(name, visibility_factor(config.imaging, name)) for name in class_names]
+        self._factor = np.array([share * factor for share, (factor, _) in zip(visible, detector, strict=True)])
+        self._detector_rel = np.array([sd for _, sd in detector])
+        self._hardening = HardeningMeter(config, material, class_names, scale_rel=self._scale_rel, detector_rel=self._detector_rel)
         self.notes: list[str] = []
         self._seen = np.zeros(len(class_names), bool)
         self._overlap = np.zeros(len(class_names))
         self._unsized = np.zeros(len(class_names), np.int64)
+        self._largest_nm = np.zeros(len(class_names))
+        self._too_dense = np.zeros(len(class_names), np.int64)
 
     def rows(
         self,
@@ -192,8 +169,8 @@ class SeriesMeter:
         detections: Detections,
         measures: Measures,
         observed: Bools,
-        births: Mapping[str, int] | None = None,
-        deaths: Mapping[str, int] | None = None,
+        births: _Counts = None,
+        deaths: _Counts = None,
         *,
         field: BoolImage | None = None,
     ) -> tuple[SeriesRow, ...]:
@@ -231,37 +208,111 @@ class SeriesMeter:
         if detections.class_names != self.class_names:
             raise ValueError(f"frame {frame_index}: expected the classes {self.class_names}, got {detections.class_names}")
         field_nm2 = _field_px(detections.shape, self.calibration.field if field is None else field) * self._nm_per_px**2
-        return self.rows_of(frame_index, t_s, detections.labels, measures, observed, births, deaths, field_nm2=field_nm2)
+        boxes, frame_px = detections.boxes.astype(np.float64), np.array([detections.shape[::-1]], np.float64)
+        sights = self.sights(
+            *(np.zeros(len(detections), np.int64), detections.labels, measures.size_nm, measures.line_length_nm, measures.on_edge),
+            *(measures.on_exclusion_edge, observed, boxes, np.column_stack([measures.x_px, measures.y_px])),
+            frame_px=frame_px,
+        )
+        changes = (self._by_class(births)[None], self._by_class(deaths)[None])
+        values = self.table(np.array([t_s]), np.array([field_nm2]), sights, *changes, frame_px=frame_px)
+        return self._as_rows(frame_index, t_s, values)
 
-    def rows_of(
-        self, frame_index: int, t_s: float, labels: Ints, measures: Measures, observed: Bools, births: _Counts, deaths: _Counts, *, field_nm2: float
-    ) -> tuple[SeriesRow, ...]:
-        """Rows of one frame of which only the table is left; `labels` are 1..K, `field_nm2` the specimen in view, nm^2; else as `rows`."""
-        place, k = labels - 1, len(self.class_names)
-        n = _with_total(np.bincount(place, minlength=k))
-        sizes = self._sizes(place, measures)
-        counted = np.array([poisson_interval(count) for count in n.tolist()]).T
-        per_m2 = self._density(n, counted, field_nm2 * 1e-18, 2 * self._scale_rel)
-        per_m3 = self._density(n, counted, field_nm2 * self._thickness_nm * 1e-27, math.hypot(self._thickness_rel, 2 * self._scale_rel))
-        self._remember(n[:k], per_m2[0][:k], sizes.mean[:k])
-        straight, squared = self._hardening(n[:k], counted[:, :k], per_m3[0][:k], sizes)
-        half = np.array([mean_half_width(count) for count in sizes.n.tolist()]) * sizes.sd
-        half = np.hypot(half, Z_95 * self._scale_rel * sizes.mean)
-        columns: list[Floats | Ints] = [
-            *(n, counted[0], counted[1], _with_total(np.bincount(place[observed], minlength=k))),
-            *(self._by_class(births), self._by_class(deaths), np.full(k + 1, field_nm2)),
+    def sights(
+        self,
+        frame: Ints,
+        labels: Ints,
+        size_nm: Floats,
+        line_length_nm: Floats,
+        on_edge: Bools,
+        on_exclusion_edge: Bools,
+        observed: Bools,
+        boxes: Floats,
+        centres: Floats,
+        *,
+        frame_px: Floats,
+    ) -> Sights:
+        """Put rows of measures, or of ``tracks.csv``, into the form that `table` takes.
+
+        Parameters
+        ----------
+        frame, labels, size_nm, line_length_nm, on_edge, on_exclusion_edge, observed : ndarray, shape (N,)
+            Place of the frame among those asked for; class 1..K; and columns of `Measures`.
+        boxes : ndarray of float64, shape (N, 4)
+            x1 y1 x2 y2, px.
+        centres : ndarray of float64, shape (N, 2)
+            x y, px.
+        frame_px : ndarray of float64, shape (T, 2)
+            Width and height of the frames, px; where they are not known (NaN) sizes are not weighted.
+        """
+        whole, size_px = ~on_edge & np.isfinite(size_nm), frame_px[frame]
+        weight = whole_weight(boxes[:, 2:] - boxes[:, :2], size_px)
+        guard = self.config.border_guard_px or 0.0
+        near = np.asarray(((centres < guard) | (centres > size_px - guard)).any(axis=1))
+        counts = counted(self.config.border, on_edge, on_exclusion_edge, near)
+        return Sights(frame, labels - 1, size_nm, line_length_nm, whole, counts, observed, weight)
+
+    def table(self, t_s: Floats, field_nm2: Floats, sights: Sights, births: Ints, deaths: Ints, *, frame_px: Floats) -> dict[str, Floats]:
+        """Every column of the series of some frames.
+
+        Parameters
+        ----------
+        t_s, field_nm2 : ndarray of float64, shape (T,)
+            Time, s, and specimen in view, nm^2, NaN where unknown.
+        sights : Sights
+            Defects of these frames.
+        births, deaths : ndarray of int64, shape (T, K)
+            Tracks that began and that were given up, by class.
+        frame_px : ndarray of float64, shape (T, 2)
+            Width and height of the frames, px; NaN where not known.
+
+        Returns
+        -------
+        dict of str to ndarray of float64, shape (T, K + 1)
+            By the names of `SeriesRow`, in their order, from `n` on; the last place is ``all``.
+        """
+        t, k = len(t_s), len(self.class_names)
+        n = _with_total(_count(sights, np.ones(len(sights.frame), bool), t, k))
+        n_counted = _count(sights, sights.counted, t, k)
+        sizes = self._sizes(sights, t)
+        area_m2 = field_nm2 * self._guard_share(frame_px) * 1e-18
+        inverse_depth, volume = self._depths(sights, sizes, t)
+        per_m2 = self._density(n_counted, area_m2, np.ones((t, k)), np.zeros((t, k)))
+        thickness_rel = self._thickness_sd_nm * inverse_depth
+        per_m3 = self._density(n_counted, area_m2, inverse_depth * 1e9, thickness_rel)
+        self._remember(n[:, :k], per_m2[0][:, :k], sizes)
+        lines = self._line_density(n, sights, field_nm2, t)
+        low, high = poisson_interval(n_counted)
+        line = np.where(self._dispersed, per_m3[0][:, :k], lines[1][:, :k])
+        thickness_rel = np.where(self._dispersed, thickness_rel, self._thickness_sd_nm / self._thickness_nm)
+        population = Population(
+            n[:, :k], n_counted.astype(np.float64), low, high, line, thickness_rel, sizes.n[:, :k], sizes.mean[:, :k], sizes.sd[:, :k]
+        )
+        straight, squared, third = self._hardening.columns(population)
+        known = self._hardening.known
+        told = np.isfinite(line[:, known]) & np.isfinite(sizes.mean[:, known])
+        self._too_dense[known] += (told & np.isnan(straight[0][:, known])).sum(axis=0)
+        half = np.hypot(mean_half_width(sizes.n) * sizes.sd, Z_95 * self._scale_rel * sizes.mean)
+        n_lo, n_hi = poisson_interval(n)
+        columns = [
+            *(n, n_lo, n_hi, _with_total(_count(sights, sights.observed, t, k))),
+            *(_with_total(births), _with_total(deaths), np.repeat(field_nm2[:, None], k + 1, axis=1)),
             *per_m2,
             *per_m3,
             *(sizes.mean, sizes.sd, np.maximum(sizes.mean - half, 0), sizes.mean + half),
             *straight,
             *squared,
-            *self._line_density(n, counted, place, measures, field_nm2),
+            *lines,
+            _with_total(n_counted),
+            *self._swelling(n_counted, area_m2, volume, inverse_depth),
+            *third,
+            *(np.repeat(values[:, None], k + 1, axis=1) for values in (self.exposure.temperature_c(t_s), self.exposure.beam_current_a(t_s))),
         ]
-        return self._table(frame_index, t_s, columns)
+        return {name: np.asarray(values, np.float64) for name, values in zip(SERIES_COLUMNS, columns, strict=True)}
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""
-        return self._table(frame.index, frame.t_s, [np.full(len(self.class_names) + 1, NAN)] * 27)
+        return self._as_rows(frame.index, frame.t_s, {name: np.full((1, len(self.class_names) + 1), NAN) for name in SERIES_COLUMNS})
 
     @property
     def warnings(self) -> list[str]:
@@ -285,8 +336,17 @@ class SeriesMeter:
         elif not calibration.thickness_sd_nm:
             share = self.config.thickness_sd_relative
             lines.append(f"error of the foil thickness unknown: {share:.0%} assumed (EELS: 20%); set series.thickness_sd_relative")
-        if math.isnan(self.dose_rate_dpa_per_s):
-            lines.append("dose rate unknown: the dose stays empty; give --dose-rate")
+        if not self.exposure.known:
+            lines.append("dose rate unknown: the dose stays empty; give --dose-rate or --log")
+        if self.config.visibility_by_class and not self.config.visibility_reason:
+            lines.append("series.visibility_by_class multiplies densities without saying why; set series.visibility_reason, it goes into run.json")
+        if self.config.detector_precision and not self.config.detector_labels:
+            lines.append("error of the detector's correction unknown: left out of the intervals; set series.detector_labels")
+        lines += [
+            f"{self.class_names[i]}: the largest measures {self._largest_nm[i]:.0f} nm, the foil is only {calibration.thickness_nm:g} nm thick; "
+            "its volume fraction means little: check the scale and the thickness"
+            for i in np.flatnonzero(self._bulky & (self._largest_nm > self._thickness_nm))
+        ]
         return lines
 
     def _hardening_warnings(self) -> list[str]:
@@ -296,7 +356,7 @@ class SeriesMeter:
         if self.material.caution:
             lines.append(f"{name}: barrier strengths are {self.material.caution}; give your own with --material FILE.toml")
         known = np.zeros(len(self.class_names), bool)
-        known[self._known] = True
+        known[self._hardening.known] = True
         left_out = [self.class_names[i] for i in np.flatnonzero(self._seen & self._dispersed & ~known)]
         if left_out:
             lines.append(
@@ -304,91 +364,151 @@ class SeriesMeter:
                 f"add alpha.{left_out[0]} to a TOML file of your own and give it with --material"
             )
         lines += [
-            f"{self.class_names[i]}: hardening by lines is not included, so total hardening is a lower bound"
-            for i in np.flatnonzero(self._seen & ~self._dispersed)
+            f"{self.class_names[i]}: hardening by lines is not included, so total hardening is a lower bound; it needs "
+            f"series.unirradiated_line_density_per_m2 (0 if there were none) and alpha.{self.class_names[i]} of the material"
+            for i in np.flatnonzero(self._seen & ~self._dispersed & ~known)
         ]
         lines += [
             f"{self.class_names[i]}: no size in {self._unsized[i]} frames because every one touches the border; hardening stays empty there"
             for i in np.flatnonzero((self._unsized > 0) & known)
         ]
+        lines += [
+            f"{self.class_names[i]}: so dense in {self._too_dense[i]} frames that no free spacing is left between them; hardening stays empty there"
+            for i in np.flatnonzero(self._too_dense > 0)
+        ]
         return lines
 
-    def _remember(self, n: Ints, per_m2: Floats, size_nm: Floats) -> None:
+    def _remember(self, n: Ints, per_m2: Floats, sizes: _Sizes) -> None:
         """Keep what the warnings need."""
-        self._seen |= n > 0
+        k = len(self.class_names)
+        self._seen |= (n > 0).any(axis=0)
         if math.isnan(self._nm_per_px):
             return
-        self._unsized += (n > 0) & np.isnan(size_nm)
-        self._overlap = np.fmax(self._overlap, np.where(self._dispersed, overlap_loss(per_m2, size_nm), 0.0))
+        size_nm = sizes.mean[:, :k]
+        self._unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
+        lost = np.where(self._dispersed, overlap_loss(per_m2, size_nm), 0.0)
+        self._overlap = np.fmax(self._overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
 
-    def _by_class(self, counts: Mapping[str, int] | None) -> Ints:
-        return _with_total(np.array([(counts or {}).get(name, 0) for name in self.class_names], np.int64))
+    def _by_class(self, counts: _Counts) -> Ints:
+        return np.array([(counts or {}).get(name, 0) for name in self.class_names], np.int64)
 
-    def _sizes(self, place: Ints, measures: Measures) -> _Sizes:
-        """Mean and standard deviation of the sizes of what lies wholly in view."""
-        whole = np.flatnonzero(~measures.on_edge & np.isfinite(measures.size_nm))
-        size, owner, k = measures.size_nm[whole], place[whole], len(self.class_names)
-        pooled = size[self._dispersed[owner]]
-        n = np.append(np.bincount(owner, minlength=k), len(pooled))
-        some, spread = np.where(n > 0, n, np.nan), np.where(n > 1, n - 1, np.nan)
-        mean = np.append(np.bincount(owner, weights=size, minlength=k), pooled.sum()) / some
-        deviations = np.bincount(owner, weights=(size - mean[owner]) ** 2, minlength=k)
-        return _Sizes(n, mean, np.sqrt(np.append(deviations, ((pooled - mean[k]) ** 2).sum()) / spread))
+    def _guard_share(self, frame_px: Floats) -> Floats:
+        """Share of each field that the border rule counts in."""
+        guard = self.config.border_guard_px
+        if self.config.border != "centroid" or guard is None:
+            return np.ones(len(frame_px))
+        share = np.maximum(1 - 2 * guard / frame_px, 0.0).prod(axis=1)
+        return np.asarray(np.where(share > 0, share, NAN), np.float64)
 
-    def _density(self, n: Ints, counted: Floats, extent: float, common_rel: float) -> _Interval:
-        """Defects per area or volume `extent`, m^2 or m^3, with Poisson and common relative error (eq. 13) added in squares."""
-        common = Z_95 * common_rel * n
-        low, high = n - np.hypot(n - counted[0], common), n + np.hypot(counted[1] - n, common)
-        return n / extent, np.maximum(low, 0) / extent, high / extent
+    def _depth(self, size_nm: float | Floats) -> Floats:
+        zone = self.config.denuded_zone_nm or 0.0
+        return foil_depth_nm(self.config.foil, self._thickness_nm, size_nm, smallest_cap_nm=self.config.smallest_cap_nm, denuded_zone_nm=zone)
 
-    def _line_density(self, n: Ints, counted: Floats, place: Ints, measures: Measures, field_nm2: float) -> tuple[Floats, Floats, Floats, Floats]:
+    def _sizes(self, sights: Sights, t: int) -> _Sizes:
+        """Mean and standard deviation of the sizes of what lies wholly in view, each with its weight."""
+        k = len(self.class_names)
+        mean, n, sd = _moments(sights.size_nm, sights, sights.whole, t, k)
+        pooled = sights.whole & self._dispersed[sights.place]
+        everything = replace(sights, place=np.zeros_like(sights.place))
+        all_mean, all_n, all_sd = _moments(sights.size_nm, everything, pooled, t, 1)
+        for i in np.flatnonzero(self._bulky):
+            mine = sights.size_nm[sights.whole & (sights.place == i)]
+            self._largest_nm[i] = max(self._largest_nm[i], mine.max(initial=0.0))
+        return _Sizes(np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd]))
+
+    def _depths(self, sights: Sights, sizes: _Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+        """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2; all defect by defect."""
+        k = len(self.class_names)
+        if self.config.foil == "abercrombie":
+            inverse, _, _ = _moments(1 / self._depth(sights.size_nm), sights, sights.whole, t, k)
+            inverse = np.where(np.isnan(inverse), 1 / self._depth(0.0), inverse)
+        else:
+            inverse = np.full((t, k), 1 / self._depth(0.0))
+        if not self._bulky.any():
+            nothing = np.full((t, k), NAN)
+            return inverse, (nothing, nothing, nothing)
+        volume = np.pi / 6 * sights.size_nm**3 / self._depth(sights.size_nm)
+        return inverse, _moments(volume, sights, sights.whole & self._bulky[sights.place], t, k)
+
+    def _density(self, n: Ints, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
+        """Defects per area or volume with its ends (eq. 13): counts and detector class by class, thickness and scale shared by all."""
+        area, scale_rel = area_m2[:, None], 2 * self._scale_rel
+        share = self._factor * per_depth
+        value = share * n / area
+        low, high = poisson_interval(n)
+        own = Z_95 * self._detector_rel * n
+        common = Z_95 * np.hypot(thickness_rel, scale_rel) * n
+        ends = [
+            np.maximum(n - np.sqrt((n - low) ** 2 + own**2 + common**2), 0) * share / area,
+            (n + np.sqrt((high - n) ** 2 + own**2 + common**2)) * share / area,
+        ]
+        weight = share * n
+        total, squares = weight.sum(axis=1), (share * weight).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effective = np.where(total > 0, total**2 / np.where(squares > 0, squares, 1), 0.0)
+            each = np.where(effective > 0, total / np.where(effective > 0, effective, 1), share.max(axis=1, initial=0.0))
+        if (self._factor == self._factor[:1]).all() and self.config.foil != "abercrombie":
+            effective = n.sum(axis=1).astype(np.float64)  # exactly, whatever rounding says
+        low, high = poisson_interval(effective)
+        own_all = Z_95 * np.sqrt(((self._detector_rel * weight) ** 2).sum(axis=1))
+        common_all = Z_95 * np.hypot((thickness_rel * weight).sum(axis=1), scale_rel * total)
+        below = np.sqrt(((effective - low) * each) ** 2 + own_all**2 + common_all**2)
+        above = np.sqrt(((high - effective) * each) ** 2 + own_all**2 + common_all**2)
+        joined = (total / area_m2, np.maximum(total - below, 0) / area_m2, (total + above) / area_m2)
+        return tuple(np.column_stack([one, both]) for one, both in zip((value, *ends), joined, strict=True))  # type: ignore[return-value]
+
+    def _line_density(self, n: Ints, sights: Sights, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Length of line in view, nm, and its density with interval (number of lines, thickness, scale); NaN for classes that are no lines."""
         k = len(self.class_names)
-        lines = np.append(~self._dispersed, (~self._dispersed).any())
-        count, (fewest, most) = np.where(lines, n, 0), counted
-        count[k] = count[:k].sum()
-        fewest, most = np.append(fewest[:k], poisson_interval(int(count[k]))[0]), np.append(most[:k], poisson_interval(int(count[k]))[1])
-        mine = ~self._dispersed[place]
-        length = np.asarray(np.bincount(place[mine], weights=measures.line_length_nm[mine], minlength=k), np.float64)
-        known = lines & np.isfinite(self._nm_per_px)
-        length = np.asarray(np.where(known, np.append(length, length.sum()), NAN), np.float64)
-        density = line_density_per_m2(length, field_nm2, self._thickness_nm, four_over_pi=self.config.line_four_over_pi)
-        common, some = Z_95 * math.hypot(self._thickness_rel, self._scale_rel), np.maximum(count, 1)
+        if self._dispersed.all():
+            nothing = np.full((t, k + 1), NAN)
+            return nothing, nothing, nothing, nothing
+        lines = np.append(~self._dispersed, True)
+        count = np.where(self._dispersed, 0, n[:, :k])
+        count = np.column_stack([count, count.sum(axis=1)])
+        fewest, most = poisson_interval(count)
+        mine = ~self._dispersed[sights.place]
+        length = _sum(sights, np.where(mine, sights.line_length_nm, 0.0), t, k)
+        known = lines & math.isfinite(self._nm_per_px)
+        length = np.where(known, np.column_stack([length, length.sum(axis=1)]), NAN)
+        true = length[:, :k] * self._factor
+        true = np.column_stack([true, np.where(self._dispersed, 0.0, true).sum(axis=1)])
+        density = line_density_per_m2(true, field_nm2[:, None], self._thickness_nm, four_over_pi=self.config.line_four_over_pi)
+        common, some = Z_95 * math.hypot(self._thickness_sd_nm / self._thickness_nm, self._scale_rel), np.maximum(count, 1)
         low = density * np.maximum(1 - np.hypot((count - fewest) / some, common), 0)
         high = density * (1 + np.hypot((most - count) / some, common))
         high[count == 0] = NAN  # how long an unseen line would be is not known
         return length, density, low, high
 
-    def _hardening(self, n: Ints, counted: Floats, per_m3: Floats, sizes: _Sizes) -> tuple[_Interval, _Interval]:
-        """Contribution of each class, then the linear total and the total in quadrature, MPa, each with its interval."""
-        known, k = self._known, len(self.class_names)
-        if self.material is None:
-            unknown: _Interval = (np.full(k + 1, NAN), np.full(k + 1, NAN), np.full(k + 1, NAN))
-            return unknown, unknown
-        share, total, root = np.full((3, k), NAN), np.full(3, NAN), np.full(3, NAN)
-        stress = dispersed_barrier(per_m3[known], sizes.mean[known], self.material, alpha=self._alpha, burgers_nm=self._burgers_nm)
-        below, above = self._independent_rel(n[known], counted[:, known], sizes.n[known], sizes.mean[known], sizes.sd[known])
-        common = self._common_rel
-        share[:, known] = _bounds(stress, np.hypot(below, common), np.hypot(above, common))
-        share[2, known[n[known] == 0]] = NAN  # how large an unseen defect would be is not known
-        if n[known].any() or (len(known) and not n.any()):
-            total = _total(linear(stress), stress, stress, below, above, common)
-            root = _total(quadrature(stress), stress, stress**2, below, above, common)
-        straight, squared = (np.column_stack([share, ends]) for ends in (total, root))
-        return (straight[0], straight[1], straight[2]), (squared[0], squared[1], squared[2])
-
-    def _independent_rel(self, n: Ints, counted: Floats, n_sized: Ints, mean: Floats, sd: Floats) -> tuple[Floats, Floats]:
-        """Relative half widths of each class alone, downwards and upwards: count, strength and mean size (eq. 14)."""
+    def _swelling(self, n: Ints, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats) -> list[Floats]:
+        """Volume fraction with its ends, then swelling, %, with its ends: from the volume of every single defect (eq. 18)."""
+        t, k = n.shape
+        mean, n_sized, sd = volume  # volume over depth, nm^2
+        mean = np.where((n == 0) & self._bulky, 0.0, mean)
+        value = np.where(self._bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
+        low, high = poisson_interval(n)
         some = np.maximum(n, 1)
-        fewer, more = 1 - np.sqrt(counted[0] / some), np.sqrt(counted[1] / some) - 1
-        spread = np.where(n_sized >= MIN_FOR_SPREAD, sd / mean, self.config.size_sd_relative)
-        rest = Z_95 * np.hypot(self._alpha_rel, spread / np.sqrt(np.maximum(n_sized, 1)) / 2)
-        return np.where(n > 0, np.hypot(fewer, rest), 0.0), np.where(n > 0, np.hypot(more, rest), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = np.where(n_sized >= MIN_FOR_SPREAD, sd / mean, 3 * self.config.size_sd_relative) / np.sqrt(np.maximum(n_sized, 1))
+        thickness = self._thickness_sd_nm * inverse_depth
+        rest = Z_95 * np.sqrt(spread**2 + self._detector_rel**2 + thickness**2 + self._scale_rel**2)
+        below, above = value * np.hypot(1 - low / some, rest), value * np.hypot(high / some - 1, rest)
+        none = n == 0  # how large an unseen one would be is not known
+        ends = [np.where(none, value, np.maximum(value - below, 0)), np.where(none, NAN, value + above)]
+        voids = [i for i, name in enumerate(self.class_names) if name == "void"]
+        columns, swelling = [], []
+        for one in (value, *ends):
+            columns.append(np.column_stack([one, np.full(t, NAN)]))
+            percent = np.full((t, k + 1), NAN)
+            for i in voids:
+                percent[:, i] = percent[:, k] = volume_fraction_to_swelling(one[:, i], self.config.swelling_denominator)
+            swelling.append(percent)
+        return [*columns, *swelling]
 
-    def _table(self, frame: int, t_s: float, columns: Sequence[Floats | Ints]) -> tuple[SeriesRow, ...]:
-        """Turn columns, in the order of `SeriesRow` from `n` on, into rows."""
-        dose = self.dose_rate_dpa_per_s * t_s
-        values = np.array(columns, np.float64).T.tolist()
+    def _as_rows(self, frame: int, t_s: float, columns: Mapping[str, Floats]) -> tuple[SeriesRow, ...]:
+        """Turn the columns of one frame into rows."""
+        dose = float(self.exposure.dose_dpa(t_s))
+        values = np.stack([columns[name][0] for name in SERIES_COLUMNS], axis=1).tolist()
         return tuple(SeriesRow(frame, t_s, dose, name, *row) for name, row in zip((*self.class_names, "all"), values, strict=True))
 
 
@@ -399,19 +519,31 @@ def _field_px(shape: tuple[int, int], field: BoolImage | None) -> float:
     return float(shape[0] * shape[1] if field is None else np.count_nonzero(field)) or NAN
 
 
+def _sum(sights: Sights, values: Floats, t: int, k: int) -> Floats:
+    """Sum over the defects of each frame and class, shape (T, K)."""
+    return np.asarray(np.bincount(sights.frame * k + (sights.place if k > 1 else 0), weights=values, minlength=t * k).reshape(t, k), np.float64)
+
+
+def _count(sights: Sights, which: Bools, t: int, k: int) -> Ints:
+    """Count the chosen defects of each frame and class, shape (T, K)."""
+    return np.bincount((sights.frame * k + sights.place)[which], minlength=t * k).reshape(t, k).astype(np.int64)
+
+
+def _moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tuple[Floats, Floats, Floats]:
+    """Weighted mean, effective number and standard deviation of the chosen defects of each frame and class, shape (T, K)."""
+    weight = np.where(which, sights.weight, 0.0)
+    value = np.where(which, values, 0.0)
+    total, squares = _sum(sights, weight, t, k), _sum(sights, weight**2, t, k)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = _sum(sights, weight * value, t, k) / np.where(total > 0, total, np.nan)
+        n = np.where(total > 0, total**2 / squares, 0.0)
+    deviation = value - np.where(which, np.nan_to_num(mean)[sights.frame, sights.place if k > 1 else 0], 0.0)
+    spread = _sum(sights, weight * deviation**2, t, k)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Bessel's correction for weights that are no counts
+        sd = np.sqrt(spread / np.where(n > 1 + 1e-9, total * (1 - 1 / np.maximum(n, 1)), np.nan))
+    return mean, n, sd
+
+
 def _with_total(counts: Ints) -> Ints:
-    return np.append(counts, counts.sum())
-
-
-def _bounds(value: Floats, below: Floats, above: Floats) -> Floats:
-    """Value and its ends, shape (3, ...), from relative half widths; nothing hardens by less than zero."""
-    return np.stack([value, np.maximum(value * (1 - below), 0.0), value * (1 + above)])
-
-
-def _total(value: Floats, stress: Floats, weight: Floats, below: Floats, above: Floats, common: float) -> Floats:
-    """Total with its ends, shape (3,): the classes' own errors add in squares by `weight`, the common one acts on the whole."""
-    scale = weight.sum()
-    if not scale > 0:
-        return np.array([value, value, NAN])
-    own = [math.hypot(*(weight * rel / scale)) for rel in (below, above)]
-    return _bounds(value, np.asarray(math.hypot(own[0], common)), np.asarray(math.hypot(own[1], common)))
+    return np.column_stack([counts, counts.sum(axis=1)])

@@ -1,27 +1,59 @@
-"""Size and roundness of masks as Jacobs et al. 2022 publish them: from the corners of the convex hull."""
+"""Masks as runs of pixels, and their size and circularity as Jacobs et al. 2022 publish them: from the corners of the convex hull."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from insitrack.io.detections import Masks
+from insitrack.io.detections import Ints, Masks
 from insitrack.io.results import Floats
 
 
-def hull_corners(masks: Masks, i: int) -> Floats:
-    """Corners of the convex hull of the pixel centres of mask `i`, float64 (K, 2), x and y, px from the first pixel of its crop."""
-    pixels = cv2.findNonZero(masks.crop(i).view(np.uint8))
-    return np.zeros((0, 2)) if pixels is None else cv2.convexHull(pixels)[:, 0].astype(np.float64)
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Unbroken runs of pixels along the rows of all masks, in order; x and y count from the first pixel of the crop."""
+
+    owner: Ints
+    y: Ints
+    left: Ints
+    right: Ints
 
 
-def corner_radii(masks: Masks) -> tuple[Floats, Floats]:
-    """Distance of the nearest and of the farthest hull corner from the mean of all corners.
+def runs_of(masks: Masks) -> Runs:
+    """Cut all crops into runs: between two changes of value, or at the start of a row, lies one run or none."""
+    heights, widths = masks.sizes[:, 0].astype(np.int64), np.repeat(masks.sizes[:, 1].astype(np.int64), masks.sizes[:, 0])
+    owner = np.repeat(np.arange(len(masks)), heights)
+    y = np.arange(len(owner)) - np.repeat(np.cumsum(heights) - heights, heights)
+    first = np.cumsum(widths) - widths
+    pixels = masks.pixels
+    row_start = np.zeros(len(pixels), bool)
+    row_start[first[widths > 0]] = True
+    cut = row_start.copy()
+    cut[1:] |= pixels[1:] != pixels[:-1]
+    starts = np.flatnonzero(cut)
+    filled = pixels[starts]
+    ends = np.append(starts[1:], len(pixels))[filled]
+    row = np.flatnonzero(widths > 0)[np.cumsum(row_start[starts])[filled] - 1]
+    return Runs(owner[row], y[row], starts[filled] - first[row], ends - 1 - first[row])
+
+
+def hull_shape(runs: Runs, n: int) -> tuple[Floats, Floats, Floats]:
+    r"""Nearest and farthest hull corner from the mean of all corners, and Heywood's circularity of the hull.
+
+    Parameters
+    ----------
+    runs : Runs
+        All masks, cut into runs: a corner is the end of one.
+    n : int
+        Number of masks.
 
     Returns
     -------
-    r_min, r_max : ndarray of float64, shape (N,)
-        px; NaN for an empty mask.
+    r_min, r_max, heywood : ndarray of float64, shape (N,)
+        px, px and dimensionless: :math:`P / (2 \sqrt{\pi A})`, 1 for a circle, larger for what is long. NaN for an empty mask, and the
+        circularity where the hull has no area.
 
     Notes
     -----
@@ -35,40 +67,20 @@ def corner_radii(masks: Masks) -> tuple[Floats, Floats]:
 
     Examples
     --------
-    >>> [float(radius[0]) for radius in corner_radii(Masks.from_crops([np.ones((7, 9), bool)], [(0, 0)]))]
-    [5.0, 5.0]
+    >>> [float(values[0].round(4)) for values in hull_shape(runs_of(Masks.from_crops([np.ones((7, 9), bool)], [(0, 0)])), 1)]
+    [5.0, 5.0, 1.1401]
     """
-    out = np.full((2, len(masks)), np.nan)
-    for i in range(len(masks)):
-        corners = hull_corners(masks, i)
-        if len(corners):
-            radius = np.hypot(*(corners - corners.mean(axis=0)).T)
-            out[:, i] = radius.min(), radius.max()
-    return out[0], out[1]
-
-
-def heywood(masks: Masks) -> Floats:
-    r"""Heywood circularity factor of the convex hulls, :math:`P / (2 \sqrt{\pi A})`: 1 for a circle, larger for what is long.
-
-    Returns
-    -------
-    ndarray of float64, shape (N,)
-        NaN where the hull has no area.
-
-    References
-    ----------
-    Definition and use of the hull as in Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876.
-
-    Examples
-    --------
-    >>> float(heywood(Masks.from_crops([np.ones((11, 11), bool)], [(0, 0)]))[0].round(4))
-    1.1284
-    """
-    out = np.full(len(masks), np.nan)
-    for i in range(len(masks)):
-        corners = hull_corners(masks, i)
-        x, y = corners.T
-        area = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
-        if area > 0:
-            out[i] = np.hypot(x - np.roll(x, -1), y - np.roll(y, -1)).sum() / (2 * np.sqrt(np.pi * area))
-    return out
+    r_min, r_max, perimeter, area = (np.full(n, np.nan) for _ in range(4))
+    order = np.argsort(np.concatenate([runs.owner, runs.owner]), kind="stable")
+    ends = np.column_stack([np.concatenate([runs.left, runs.right]), np.concatenate([runs.y, runs.y])])[order].astype(np.int32)
+    rows, starts = np.unique(runs.owner, return_index=True)
+    hulls = [cv2.convexHull(points) for points in np.split(ends, 2 * starts[1:])] if len(rows) else []
+    if hulls:
+        perimeter[rows], area[rows] = [cv2.arcLength(hull, True) for hull in hulls], [cv2.contourArea(hull) for hull in hulls]
+        size = np.array([len(hull) for hull in hulls])
+        starts = np.cumsum(size) - size
+        corners = np.concatenate(hulls)[:, 0].astype(np.float64)
+        offset = corners - np.repeat(np.add.reduceat(corners, starts, axis=0) / size[:, None], size, axis=0)
+        radius = np.hypot(*offset.T)
+        r_min[rows], r_max[rows] = np.minimum.reduceat(radius, starts), np.maximum.reduceat(radius, starts)
+    return r_min, r_max, perimeter / (2 * np.sqrt(np.pi * np.where(area > 0, area, np.nan)))
