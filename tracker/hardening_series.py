@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from insitrack.io.detections import Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import NAN, Bools, Floats
 from insitrack.tracker.density import Z_95
@@ -29,7 +28,7 @@ class Population:
 
     Parameters
     ----------
-    n : ndarray of int64
+    n : ndarray of float64
         Defects that are there.
     n_counted, n_lo, n_hi : ndarray of float64
         Defects that count towards the density, and the interval of that.
@@ -41,7 +40,7 @@ class Population:
         Measured defects, their mean size and spread, nm.
     """
 
-    n: Ints
+    n: Floats
     n_counted: Floats
     n_lo: Floats
     n_hi: Floats
@@ -112,7 +111,7 @@ class HardeningMeter:
         share = np.full((3, t, k), NAN)
         common = Z_95 * np.sqrt(sum(part**2 for part in shared))
         share[:, :, known] = stress, np.maximum(stress - np.hypot(below, common), 0), stress + np.hypot(above, common)
-        share[2][:, known] = np.where(seen.n[:, known] == 0, NAN, share[2][:, known])  # how large an unseen defect would be is not known
+        share[2][:, known] = np.where(seen.n_counted[:, known] == 0, NAN, share[2][:, known])  # how large an unseen defect would be is not known
         there = (seen.n[:, known] > 0).any(axis=1) | ((seen.n == 0).all(axis=1) & (len(known) > 0))
         totals = []
         for value, weights in self._totals(stress, seen):
@@ -146,7 +145,8 @@ class HardeningMeter:
         """Half widths that belong to each class alone, downwards and upwards, MPa: count, detector, constant and mean size (eq. 14)."""
         below, above = [], []
         for i, barrier, answer in zip(self.known.tolist(), self._barriers, answers, strict=True):
-            some, n_sized = np.maximum(seen.n_counted[:, i], 1), seen.n_sized[:, i]
+            n, n_sized = seen.n_counted[:, i], seen.n_sized[:, i]
+            some = np.where(n > 0, n, 1.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 power = np.where(answer.stress > 0, answer.by_density / answer.stress, 0.5)
             fewer = answer.stress * (1 - (seen.n_lo[:, i] / some) ** power)
@@ -157,7 +157,7 @@ class HardeningMeter:
                 + (answer.by_size * spread) ** 2 / np.maximum(n_sized, 1)
                 + (answer.by_density * self._detector_rel[i]) ** 2
             )
-            there = seen.n[:, i] > 0
+            there = n > 0
             below.append(np.where(there, np.hypot(fewer, rest), 0.0))
             above.append(np.where(there, np.hypot(more, rest), 0.0))
         t = len(seen.n)

@@ -40,12 +40,14 @@ VOLUME_CLASSES = ("void", "precipitate")
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
 
-_Counts = Mapping[str, int] | None
+_Changes = Mapping[str, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Sights:
     """Defects of some frames, row by row: what the series needs of them.
+
+    A stretch of time is a frame too: then a row is a track, and its shares say in what part of the stretch it was there.
 
     Parameters
     ----------
@@ -55,10 +57,12 @@ class Sights:
         Place of the class, 0..K-1.
     size_nm, line_length_nm : ndarray of float64, shape (N,)
         Size, and length of a line, nm; NaN where unknown.
-    whole, counted, observed : ndarray of bool, shape (N,)
-        Lies wholly in view; counts towards the density; was seen by the segmenter.
+    whole : ndarray of bool, shape (N,)
+        Lies wholly in view, so that its size counts.
     weight : ndarray of float64, shape (N,)
         Weight of its size, see `insitrack.tracker.density.whole_weight`.
+    share, counted, observed : ndarray of float64, shape (N,)
+        For what part of the frame it is there, counts towards the density, was seen by the segmenter: 0 or 1 for a single frame.
     """
 
     frame: Ints
@@ -66,9 +70,30 @@ class Sights:
     size_nm: Floats
     line_length_nm: Floats
     whole: Bools
-    counted: Bools
-    observed: Bools
     weight: Floats
+    share: Floats
+    counted: Floats
+    observed: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """How many there are, shape (T, K + 1) with all together in the last place, and the sum of their squared shares.
+
+    Independent defects, each there for a part of the time only, scatter about their mean number like as many as
+    (sum of shares)^2 / (sum of squared shares) that are there all the time.
+    """
+
+    n: Floats
+    squares: Floats
+
+    def interval(self) -> tuple[Floats, Floats]:
+        """Exact 95 % Poisson interval of each number."""
+        there = self.n > 0
+        effective = np.where(there, self.n**2 / np.where(there, self.squares, 1.0), 0.0)
+        low, high = poisson_interval(effective)
+        each = np.where(there, self.n / np.where(there, effective, 1.0), 1.0)
+        return low * each, high * each
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +194,8 @@ class SeriesMeter:
         detections: Detections,
         measures: Measures,
         observed: Bools,
-        births: _Counts = None,
-        deaths: _Counts = None,
+        births: _Changes = None,
+        deaths: _Changes = None,
         *,
         field: BoolImage | None = None,
     ) -> tuple[SeriesRow, ...]:
@@ -249,8 +274,8 @@ class SeriesMeter:
         weight = whole_weight(boxes[:, 2:] - boxes[:, :2], size_px)
         guard = self.config.border_guard_px or 0.0
         near = np.asarray(((centres < guard) | (centres > size_px - guard)).any(axis=1))
-        counts = counted(self.config.border, on_edge, on_exclusion_edge, near)
-        return Sights(frame, labels - 1, size_nm, line_length_nm, whole, counts, observed, weight)
+        counts = counted(self.config.border, on_edge, on_exclusion_edge, near).astype(np.float64)
+        return Sights(frame, labels - 1, size_nm, line_length_nm, whole, weight, np.ones(len(frame)), counts, observed.astype(np.float64))
 
     def table(self, t_s: Floats, field_nm2: Floats, sights: Sights, births: Ints, deaths: Ints, *, frame_px: Floats) -> dict[str, Floats]:
         """Every column of the series of some frames.
@@ -272,30 +297,28 @@ class SeriesMeter:
             By the names of `SeriesRow`, in their order, from `n` on; the last place is ``all``.
         """
         t, k = len(t_s), len(self.class_names)
-        n = _with_total(_count(sights, np.ones(len(sights.frame), bool), t, k))
-        n_counted = _count(sights, sights.counted, t, k)
+        there, counts = _counts(sights, sights.share, t, k), _counts(sights, sights.counted, t, k)
         sizes = self._sizes(sights, t)
         area_m2 = field_nm2 * self._guard_share(frame_px) * 1e-18
         inverse_depth, volume = self._depths(sights, sizes, t)
-        per_m2 = self._density(n_counted, area_m2, np.ones((t, k)), np.zeros((t, k)))
+        per_m2 = self._density(counts, area_m2, np.ones((t, k)), np.zeros((t, k)))
         thickness_rel = self._thickness_sd_nm * inverse_depth
-        per_m3 = self._density(n_counted, area_m2, inverse_depth * 1e9, thickness_rel)
-        self._remember(n[:, :k], per_m2[0][:, :k], sizes)
-        lines = self._line_density(n, sights, field_nm2, t)
-        low, high = poisson_interval(n_counted)
-        line = np.where(self._dispersed, per_m3[0][:, :k], lines[1][:, :k])
+        per_m3 = self._density(counts, area_m2, inverse_depth * 1e9, thickness_rel)
+        self._remember(there.n[:, :k], per_m2[0][:, :k], sizes)
+        lines = self._line_density(there, sights, field_nm2, t)
+        density = np.where(self._dispersed, per_m3[0][:, :k], lines[1][:, :k])
         thickness_rel = np.where(self._dispersed, thickness_rel, self._thickness_sd_nm / self._thickness_nm)
+        low, high = counts.interval()
         population = Population(
-            n[:, :k], n_counted.astype(np.float64), low, high, line, thickness_rel, sizes.n[:, :k], sizes.mean[:, :k], sizes.sd[:, :k]
+            *(there.n[:, :k], counts.n[:, :k], low[:, :k], high[:, :k], density, thickness_rel, sizes.n[:, :k], sizes.mean[:, :k], sizes.sd[:, :k])
         )
         straight, squared, third = self._hardening.columns(population)
         known = self._hardening.known
-        told = np.isfinite(line[:, known]) & np.isfinite(sizes.mean[:, known])
+        told = np.isfinite(density[:, known]) & np.isfinite(sizes.mean[:, known])
         self._too_dense[known] += (told & np.isnan(straight[0][:, known])).sum(axis=0)
         half = np.hypot(mean_half_width(sizes.n) * sizes.sd, Z_95 * self._scale_rel * sizes.mean)
-        n_lo, n_hi = poisson_interval(n)
         columns = [
-            *(n, n_lo, n_hi, _with_total(_count(sights, sights.observed, t, k))),
+            *(there.n, *there.interval(), _counts(sights, sights.observed, t, k).n),
             *(_with_total(births), _with_total(deaths), np.repeat(field_nm2[:, None], k + 1, axis=1)),
             *per_m2,
             *per_m3,
@@ -303,8 +326,8 @@ class SeriesMeter:
             *straight,
             *squared,
             *lines,
-            _with_total(n_counted),
-            *self._swelling(n_counted, area_m2, volume, inverse_depth),
+            counts.n,
+            *self._swelling(counts, area_m2, volume, inverse_depth),
             *third,
             *(np.repeat(values[:, None], k + 1, axis=1) for values in (self.exposure.temperature_c(t_s), self.exposure.beam_current_a(t_s))),
         ]
@@ -378,7 +401,7 @@ class SeriesMeter:
         ]
         return lines
 
-    def _remember(self, n: Ints, per_m2: Floats, sizes: _Sizes) -> None:
+    def _remember(self, n: Floats, per_m2: Floats, sizes: _Sizes) -> None:
         """Keep what the warnings need."""
         k = len(self.class_names)
         self._seen |= (n > 0).any(axis=0)
@@ -389,7 +412,7 @@ class SeriesMeter:
         lost = np.where(self._dispersed, overlap_loss(per_m2, size_nm), 0.0)
         self._overlap = np.fmax(self._overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
 
-    def _by_class(self, counts: _Counts) -> Ints:
+    def _by_class(self, counts: _Changes) -> Ints:
         return np.array([(counts or {}).get(name, 0) for name in self.class_names], np.int64)
 
     def _guard_share(self, frame_px: Floats) -> Floats:
@@ -430,64 +453,58 @@ class SeriesMeter:
         volume = np.pi / 6 * sights.size_nm**3 / self._depth(sights.size_nm)
         return inverse, _moments(volume, sights, sights.whole & self._bulky[sights.place], t, k)
 
-    def _density(self, n: Ints, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
+    def _density(self, counts: _Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
         """Defects per area or volume with its ends (eq. 13): counts and detector class by class, thickness and scale shared by all."""
-        area, scale_rel = area_m2[:, None], 2 * self._scale_rel
-        share = self._factor * per_depth
-        value = share * n / area
-        low, high = poisson_interval(n)
-        own = Z_95 * self._detector_rel * n
-        common = Z_95 * np.hypot(thickness_rel, scale_rel) * n
-        ends = [
-            np.maximum(n - np.sqrt((n - low) ** 2 + own**2 + common**2), 0) * share / area,
-            (n + np.sqrt((high - n) ** 2 + own**2 + common**2)) * share / area,
-        ]
-        weight = share * n
-        total, squares = weight.sum(axis=1), (share * weight).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            effective = np.where(total > 0, total**2 / np.where(squares > 0, squares, 1), 0.0)
-            each = np.where(effective > 0, total / np.where(effective > 0, effective, 1), share.max(axis=1, initial=0.0))
-        if (self._factor == self._factor[:1]).all() and self.config.foil != "abercrombie":
-            effective = n.sum(axis=1).astype(np.float64)  # exactly, whatever rounding says
-        low, high = poisson_interval(effective)
-        own_all = Z_95 * np.sqrt(((self._detector_rel * weight) ** 2).sum(axis=1))
-        common_all = Z_95 * np.hypot((thickness_rel * weight).sum(axis=1), scale_rel * total)
-        below = np.sqrt(((effective - low) * each) ** 2 + own_all**2 + common_all**2)
-        above = np.sqrt(((high - effective) * each) ** 2 + own_all**2 + common_all**2)
-        joined = (total / area_m2, np.maximum(total - below, 0) / area_m2, (total + above) / area_m2)
-        return tuple(np.column_stack([one, both]) for one, both in zip((value, *ends), joined, strict=True))  # type: ignore[return-value]
+        k = per_depth.shape[1]
+        n, squares = counts.n[:, :k], counts.squares[:, :k]
+        factor = self._factor * per_depth
+        weight = factor * n
+        total, mixed = weight.sum(axis=1), (factor**2 * squares).sum(axis=1)
+        if (factor == factor[:, :1]).all():  # exactly, whatever rounding says
+            total, mixed = factor[:, 0] * counts.n[:, k], factor[:, 0] ** 2 * counts.squares[:, k]
+        both = _Counts(np.column_stack([weight, total]), np.column_stack([factor**2 * squares, mixed]))
+        low, high = both.interval()
+        none = both.n == 0
+        high[none] *= np.column_stack([factor, factor.max(axis=1, initial=0.0)])[none]
+        own = Z_95 * self._detector_rel * weight
+        own = np.column_stack([own, np.sqrt((own**2).sum(axis=1))])
+        thickness = thickness_rel * weight
+        common = Z_95 * np.hypot(np.column_stack([thickness, thickness.sum(axis=1)]), 2 * self._scale_rel * both.n)
+        area = area_m2[:, None]
+        below, above = (np.sqrt((end - both.n) ** 2 + own**2 + common**2) for end in (low, high))
+        return both.n / area, np.maximum(both.n - below, 0) / area, (both.n + above) / area
 
-    def _line_density(self, n: Ints, sights: Sights, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
+    def _line_density(self, there: _Counts, sights: Sights, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Length of line in view, nm, and its density with interval (number of lines, thickness, scale); NaN for classes that are no lines."""
         k = len(self.class_names)
         if self._dispersed.all():
             nothing = np.full((t, k + 1), NAN)
             return nothing, nothing, nothing, nothing
         lines = np.append(~self._dispersed, True)
-        count = np.where(self._dispersed, 0, n[:, :k])
-        count = np.column_stack([count, count.sum(axis=1)])
-        fewest, most = poisson_interval(count)
+        number, squares = (np.where(self._dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares))
+        count = np.column_stack([number, number.sum(axis=1)])
+        fewest, most = _Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval()
         mine = ~self._dispersed[sights.place]
-        length = _sum(sights, np.where(mine, sights.line_length_nm, 0.0), t, k)
+        length = _sum(sights, np.where(mine, sights.line_length_nm, 0.0) * sights.share, t, k)
         known = lines & math.isfinite(self._nm_per_px)
         length = np.where(known, np.column_stack([length, length.sum(axis=1)]), NAN)
         true = length[:, :k] * self._factor
         true = np.column_stack([true, np.where(self._dispersed, 0.0, true).sum(axis=1)])
         density = line_density_per_m2(true, field_nm2[:, None], self._thickness_nm, four_over_pi=self.config.line_four_over_pi)
-        common, some = Z_95 * math.hypot(self._thickness_sd_nm / self._thickness_nm, self._scale_rel), np.maximum(count, 1)
+        common, some = Z_95 * math.hypot(self._thickness_sd_nm / self._thickness_nm, self._scale_rel), np.where(count > 0, count, 1.0)
         low = density * np.maximum(1 - np.hypot((count - fewest) / some, common), 0)
         high = density * (1 + np.hypot((most - count) / some, common))
         high[count == 0] = NAN  # how long an unseen line would be is not known
         return length, density, low, high
 
-    def _swelling(self, n: Ints, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats) -> list[Floats]:
+    def _swelling(self, counts: _Counts, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats) -> list[Floats]:
         """Volume fraction with its ends, then swelling, %, with its ends: from the volume of every single defect (eq. 18)."""
-        t, k = n.shape
+        t, k = inverse_depth.shape
         mean, n_sized, sd = volume  # volume over depth, nm^2
+        n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval())
         mean = np.where((n == 0) & self._bulky, 0.0, mean)
         value = np.where(self._bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
-        low, high = poisson_interval(n)
-        some = np.maximum(n, 1)
+        some = np.where(n > 0, n, 1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             spread = np.where(n_sized >= MIN_FOR_SPREAD, sd / mean, 3 * self.config.size_sd_relative) / np.sqrt(np.maximum(n_sized, 1))
         thickness = self._thickness_sd_nm * inverse_depth
@@ -524,9 +541,9 @@ def _sum(sights: Sights, values: Floats, t: int, k: int) -> Floats:
     return np.asarray(np.bincount(sights.frame * k + (sights.place if k > 1 else 0), weights=values, minlength=t * k).reshape(t, k), np.float64)
 
 
-def _count(sights: Sights, which: Bools, t: int, k: int) -> Ints:
-    """Count the chosen defects of each frame and class, shape (T, K)."""
-    return np.bincount((sights.frame * k + sights.place)[which], minlength=t * k).reshape(t, k).astype(np.int64)
+def _counts(sights: Sights, shares: Floats, t: int, k: int) -> _Counts:
+    """Count the defects of each frame and class, each with its share."""
+    return _Counts(_with_total(_sum(sights, shares, t, k)), _with_total(_sum(sights, shares**2, t, k)))
 
 
 def _moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tuple[Floats, Floats, Floats]:
@@ -545,5 +562,5 @@ def _moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tu
     return mean, n, sd
 
 
-def _with_total(counts: Ints) -> Ints:
-    return np.column_stack([counts, counts.sum(axis=1)])
+def _with_total(counts: Floats | Ints) -> Floats:
+    return np.column_stack([counts, counts.sum(axis=1)]).astype(np.float64)
