@@ -17,6 +17,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
   track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
+  track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
   track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled pictures
@@ -45,6 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from insitrack.tracker import link_command
 
             return link_command.run(link_command.make_parser(_Parser).parse_args(given[1:]), given)
+        if given and given[0] == "series":
+            from insitrack.tracker import series_command
+
+            return series_command.run(series_command.make_parser(_Parser).parse_args(given[1:]), given)
         if given and given[0] == "edit":
             return _edit(_edit_parser().parse_args(given[1:]))
         if given and given[0] == "export":
@@ -91,6 +96,8 @@ def _track_parser() -> argparse.ArgumentParser:
     add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
     add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
     add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
+    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
+    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
     add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
     add("--conf", type=float, metavar="0..1", help="least confidence of a detection")
     add("--only", type=split_names, metavar="CLASS,...", help="look for these classes only, for example loop_111,loop_100,black_dot")
@@ -208,6 +215,8 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
             "specimen.thickness_nm": options.thickness_nm,
             "specimen.dose_rate_dpa_per_s": options.dose_rate,
             "specimen.material": options.material,
+            "specimen.log": options.log,
+            "specimen.log_start": options.log_start,
             "segment.confidence": options.conf,
             "segment.classes": options.only,
             "model": options.model,

@@ -189,6 +189,37 @@ def load_config(path: Path | None = None, assignments: Sequence[str] = (), optio
             raise SettingsError(f"--config {path}: cannot be read ({error.strerror}); expected a TOML file") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"--config {path}: not TOML ({error}); see configs/default.toml for the form") from error
+    _assign(tree, assignments, options)
+    return build_settings(RunConfig, tree)
+
+
+def changed(config: RunConfig, assignments: Sequence[str], options: Mapping[str, Any] | None, allowed: Sequence[str]) -> RunConfig:
+    """Put assignments and options over a configuration, as `load_config` does, where they are allowed.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is not among `allowed`, which names sections and settings.
+    """
+    tree = known_settings(config.plain())
+    places = [(assignment.partition("=")[0].strip(), assignment) for assignment in assignments]
+    for key, assignment in places:
+        if not any(key == name or key.startswith(f"{name}.") for name in allowed):
+            raise SettingsError(f"--set {assignment}: {key} took part in finding the defects; from tables only {', '.join(allowed)} can be changed")
+    _assign(tree, assignments, options)
+    if any(key == "measure.sizes_of" for key, _ in places):  # whose definitions these are is asked for anew
+        tree["measure"]["size_definition"] = {}
+        _assign(tree, [text for key, text in places if key.startswith("measure.size_definition")], None)
+    return build_settings(RunConfig, tree)
+
+
+def known_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is None: those settings have no value."""
+    return {key: known_settings(value) if isinstance(value, dict) else value for key, value in tree.items() if value is not None}
+
+
+def _assign(tree: dict[str, Any], assignments: Sequence[str], options: Mapping[str, Any] | None) -> None:
+    """Place `key=value` texts, then options that are not None."""
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
@@ -197,7 +228,6 @@ def load_config(path: Path | None = None, assignments: Sequence[str] = (), optio
     for key, value in (options or {}).items():
         if value is not None:
             _place(tree, key, value)
-    return build_settings(RunConfig, tree)
 
 
 def _parse_value(text: str) -> Any:

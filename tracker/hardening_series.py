@@ -117,9 +117,12 @@ class HardeningMeter:
         for value, weights in self._totals(stress, seen):
             ends = _total(value, weights, below, above, shared)
             totals.append(np.where(there, ends, NAN))
-        return tuple(
+        straight, squared, third = (
             (np.column_stack([share[0], total[0]]), np.column_stack([share[1], total[1]]), np.column_stack([share[2], total[2]])) for total in totals
-        )  # type: ignore[return-value]
+        )
+        if self.config.superposition == "none":
+            third = (np.full((t, k + 1), NAN), np.full((t, k + 1), NAN), np.full((t, k + 1), NAN))
+        return straight, squared, third
 
     def _response(self, barrier: Barrier, name: str, seen: Population, i: int) -> _Response:
         density, size = seen.density[:, i], seen.size_nm[:, i]

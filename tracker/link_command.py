@@ -48,6 +48,8 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
     add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
     add("--material", metavar="NAME", help="material constants, for hardening")
+    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
+    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
     add("--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
     return parser
@@ -69,6 +71,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             "specimen.thickness_nm": options.thickness_nm,
             "specimen.dose_rate_dpa_per_s": options.dose_rate,
             "specimen.material": options.material,
+            "specimen.log": options.log,
+            "specimen.log_start": options.log_start,
         },
     )
     path = Path(options.detections)
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         raise SettingsError(f"--out {folder}: {path.name} lies there; choose another folder")
     source = config.source
     read = read_trackmate if path.suffix == ".xml" else read_detections
-    table, ids = read(path, nm_per_px=source.nm_per_px, frame_interval_s=source.frame_interval_s, shape=_shape(options.size))
+    table, ids = read(path, nm_per_px=source.nm_per_px, frame_interval_s=source.frame_interval_s, shape=shape_of(options.size))
     done = link(table, folder, config, linker=options.linker, given_ids=ids, command=["track", *given], name=str(path))
     for line in done.manifest["warnings"]:
         import sys
@@ -88,7 +92,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     return 0
 
 
-def _shape(text: str | None) -> tuple[int, int] | None:
+def shape_of(text: str | None) -> tuple[int, int] | None:
+    """Height and width of ``WxH``."""
     if text is None:
         return None
     width, times, height = text.partition("x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -189,39 +189,65 @@ def kinetics_rows(told: Lives, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_p
 def _of_class(
     label: str, some: list[TrackSummary], events: Iterable[Event], rows: pd.DataFrame, looked: pd.DataFrame, nm_per_px: float
 ) -> Iterator[dict[str, object]]:
-    def row(quantity: str, estimate: kinetics.Estimate, method: str) -> dict[str, object]:
-        values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
-        return {"quantity": quantity, "defect_class": label, **values, "method": method}
-
     times = looked["t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(times))) if len(times) > 1 else NAN
+    names = {one.track_id for one in some}
+    merges = sum(event.kind == "merge" and event.track_id in names for event in events)
+    area = float(looked["field_px"].mean()) * nm_per_px**2 if "field_px" in looked else NAN
+    duration = float(times[-1] - times[0]) if len(times) > 1 else NAN
+    yield from rate_rows(label, some, interval_s=interval, area_nm2=area, duration_s=duration, n_merges=merges)
+    if math.isfinite(nm_per_px) and math.isfinite(interval):
+        yield from _wandering(label, rows[rows["track_id"].isin(names)], interval, nm_per_px)
+
+
+def kinetics_row(label: str, quantity: str, estimate: kinetics.Estimate, method: str) -> dict[str, object]:
+    """Make a row of ``kinetics.csv``."""
+    values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
+    return {"quantity": quantity, "defect_class": label, **values, "method": method}
+
+
+def rate_rows(
+    label: str, some: Sequence[TrackSummary], *, interval_s: float, area_nm2: float, duration_s: float, n_merges: int | None = None
+) -> Iterator[dict[str, object]]:
+    """Rows of ``kinetics.csv`` that follow from the lives of tracks: life times, growth, nucleation, coalescence.
+
+    Parameters
+    ----------
+    label : str
+        Class of these tracks, or ``all``.
+    some : sequence of TrackSummary
+        The tracks.
+    interval_s : float
+        Usual time between frames, s.
+    area_nm2, duration_s : float
+        Specimen in view, nm^2, and for how long it was watched, s.
+    n_merges : int, optional
+        Mergers that were seen; None: nobody looked.
+    """
     # seen k times in a row means alive for about k intervals, not k - 1
-    born = [(one.lifetime_s + interval, not one.right_censored) for one in some if not one.left_censored and math.isfinite(interval)]
+    born = [(one.lifetime_s + interval_s, not one.right_censored) for one in some if not one.left_censored and math.isfinite(interval_s)]
     if born:
         curve = kinetics.kaplan_meier([age for age, _ in born], [died for _, died in born])
-        yield row("lifetime_median_s", curve.median(), "Kaplan-Meier from births that were seen; interval after Brookmeyer and Crowley")
-        ages = [one.lifetime_s + interval for one in some]
-        yield row(
-            "lifetime_mean_s", kinetics.mean_lifetime(ages, [not one.right_censored for one in some]), "time watched over deaths; exact interval"
-        )
+        how = "Kaplan-Meier from births that were seen; interval after Brookmeyer and Crowley"
+        yield kinetics_row(label, "lifetime_median_s", curve.median(), how)
+        mean = kinetics.mean_lifetime([one.lifetime_s + interval_s for one in some], [not one.right_censored for one in some])
+        yield kinetics_row(label, "lifetime_mean_s", mean, "time watched over deaths; exact interval")
     slopes = np.array([one.growth_nm_per_s for one in some if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)])
     if len(slopes):
         spread = np.quantile(slopes, [0.25, 0.5, 0.75])
         estimate = kinetics.Estimate(float(spread[1]), float(spread[0]), float(spread[2]), len(slopes))
-        yield row("growth_nm_per_s", estimate, "median over tracks of the Theil-Sen slope; lo and hi are quartiles; long-lived tracks weigh more")
-    names = {one.track_id for one in some}
-    area = float(looked["field_px"].mean()) * nm_per_px**2 if "field_px" in looked else NAN
-    duration = float(times[-1] - times[0]) if len(times) > 1 else NAN
-    if math.isfinite(area) and duration > 0:
+        how = "median over tracks of the Theil-Sen slope; lo and hi are quartiles; long-lived tracks weigh more"
+        yield kinetics_row(label, "growth_nm_per_s", estimate, how)
+    if math.isfinite(area_nm2) and duration_s > 0:
         inside = sum(not one.left_censored for one in some)
-        yield row("nucleation_per_m2_s", kinetics.event_rate(inside, area, duration), "births inside the field over area and time; exact interval")
-        merges = sum(event.kind == "merge" and event.track_id in names for event in events)
-        yield row("coalescence_per_m2_s", kinetics.event_rate(merges, area, duration), "merges over area and time; exact interval")
-    if math.isfinite(nm_per_px) and math.isfinite(interval):
-        yield from _wandering(row, rows[rows["track_id"].isin(names)], interval, nm_per_px)
+        how = "births inside the field over area and time; exact interval"
+        yield kinetics_row(label, "nucleation_per_m2_s", kinetics.event_rate(inside, area_nm2, duration_s), how)
+        if n_merges is not None:
+            rate = kinetics.event_rate(n_merges, area_nm2, duration_s)
+            yield kinetics_row(label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval")
 
 
-def _wandering(row: object, rows: pd.DataFrame, interval_s: float, nm_per_px: float) -> Iterator[dict[str, object]]:
+def _wandering(label: str, rows: pd.DataFrame, interval_s: float, nm_per_px: float) -> Iterator[dict[str, object]]:
     """Diffusion from the steps between neighbouring frames, positions as they were measured."""
     seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)].sort_values(["track_id", "frame"], kind="stable")
     track, t = seen["track_id"].to_numpy(), seen["t_s"].to_numpy(np.float64)
@@ -234,5 +260,4 @@ def _wandering(row: object, rows: pd.DataFrame, interval_s: float, nm_per_px: fl
     found = kinetics.diffusion(steps[good], interval_s, following[good])
     kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
     method = f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy {found.p_isotropic:.2g}"
-    assert callable(row)
-    yield row("diffusion_nm2_per_s", kinetics.Estimate(found.d_nm2_per_s, NAN, NAN, found.n), method)
+    yield kinetics_row(label, "diffusion_nm2_per_s", kinetics.Estimate(found.d_nm2_per_s, NAN, NAN, found.n), method)

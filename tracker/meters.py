@@ -8,7 +8,7 @@ from typing import Any
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.frames import Calibration
-from insitrack.tracker.config import RunConfig, SpecimenConfig, build_settings
+from insitrack.tracker.config import RunConfig, SpecimenConfig, build_settings, known_settings
 from insitrack.tracker.dose import Exposure, read_log
 from insitrack.tracker.materials import load_material
 from insitrack.tracker.series import SeriesMeter
@@ -22,12 +22,7 @@ def config_of(manifest: dict[str, Any]) -> RunConfig:
     SettingsError
         If the manifest holds a setting that this version does not know.
     """
-    return build_settings(RunConfig, _known(manifest["settings"]))
-
-
-def _known(tree: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is null: those settings have no value."""
-    return {key: _known(value) if isinstance(value, dict) else value for key, value in tree.items() if value is not None}
+    return build_settings(RunConfig, known_settings(manifest["settings"]))
 
 
 def meter_for(config: RunConfig, calibration: Calibration, class_names: tuple[str, ...]) -> SeriesMeter:

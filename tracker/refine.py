@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from insitrack.io.detections import Ints
+from insitrack.io.detections import DEFECT_CLASSES, Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Bools, Floats
 from insitrack.tracker.assign import assign, gated_pairs
@@ -55,6 +55,8 @@ class RefineConfig:
     glide_directions_deg : tuple of float
         Directions of glide on the picture, degrees from x towards y (projected <110>); a jump must run along one of them within 15 degrees.
         Empty: any.
+    sessile : tuple of str
+        Classes that do not glide. a0<100> loops have been seen to move by a change of habit plane, so that they are not among them unasked.
     max_size_ratio : float
         Most that the diameter may differ between the two sides, as a ratio.
     smooth : bool
@@ -78,6 +80,7 @@ class RefineConfig:
     glide_nm: float = 20.0
     glide_diameters: float = 2.5
     glide_directions_deg: tuple[float, ...] = ()
+    sessile: tuple[str, ...] = ()
     max_size_ratio: float = 1.6
     smooth: bool = True
     max_rows: int = 10_000_000
@@ -93,6 +96,9 @@ class RefineConfig:
                 raise SettingsError(f"refine.{name} {value}: expected zero or a positive number")
         if not 0 <= self.min_seen_share <= 1:
             raise SettingsError(f"refine.min_seen_share {self.min_seen_share}: expected a share from 0 to 1")
+        unknown = [name for name in self.sessile if name not in DEFECT_CLASSES]
+        if unknown:
+            raise SettingsError(f"refine.sessile {unknown[0]!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}")
         if not self.max_size_ratio > 1:
             raise SettingsError(f"refine.max_size_ratio {self.max_size_ratio}: expected a ratio above 1")
 
@@ -222,7 +228,7 @@ class _Joiner:
         if math.isfinite(self.nm_per_px):
             reach = np.full(len(reach), self.config.glide_nm / self.nm_per_px)
         reach = np.maximum(reach, 1e-6)
-        able = (ends.n >= _ESTABLISHED) & kept[order][ends.first]
+        able = (ends.n >= _ESTABLISHED) & kept[order][ends.first] & ~np.isin(self.label[order][ends.first], self.config.sessile)
         joined = self._pair(ends, able, reach, 4.5 * self.interval_s, 0.3, 1.25)
         self.facts["jumps_joined"] = int(np.count_nonzero(joined >= 0))
         answer = np.empty_like(chain)

@@ -165,7 +165,7 @@ class SeriesMeter:
         self._thickness_nm = NAN if thickness_nm is None else thickness_nm
         self._scale_rel = calibration.nm_per_px_sd / self._nm_per_px
         self._thickness_sd_nm = calibration.thickness_sd_nm or config.thickness_sd_relative * self._thickness_nm
-        if not math.isnan(self._thickness_nm) and not self._depth(0.0) > 0:
+        if not math.isnan(self._thickness_nm) and not self.depth_nm(0.0) > 0:
             taken = "series.smallest_cap_nm" if config.foil == "abercrombie" else "series.denuded_zone_nm"
             raise SettingsError(f"{taken}: twice that is not less than the foil thickness of {self._thickness_nm:g} nm; nothing of the foil is left")
         scores = [
@@ -423,7 +423,8 @@ class SeriesMeter:
         share = np.maximum(1 - 2 * guard / frame_px, 0.0).prod(axis=1)
         return np.asarray(np.where(share > 0, share, NAN), np.float64)
 
-    def _depth(self, size_nm: float | Floats) -> Floats:
+    def depth_nm(self, size_nm: float | Floats) -> Floats:
+        """Depth of the volume in which defects of a size are seen, nm."""
         zone = self.config.denuded_zone_nm or 0.0
         return foil_depth_nm(self.config.foil, self._thickness_nm, size_nm, smallest_cap_nm=self.config.smallest_cap_nm, denuded_zone_nm=zone)
 
@@ -443,14 +444,14 @@ class SeriesMeter:
         """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2; all defect by defect."""
         k = len(self.class_names)
         if self.config.foil == "abercrombie":
-            inverse, _, _ = _moments(1 / self._depth(sights.size_nm), sights, sights.whole, t, k)
-            inverse = np.where(np.isnan(inverse), 1 / self._depth(0.0), inverse)
+            inverse, _, _ = _moments(1 / self.depth_nm(sights.size_nm), sights, sights.whole, t, k)
+            inverse = np.where(np.isnan(inverse), 1 / self.depth_nm(0.0), inverse)
         else:
-            inverse = np.full((t, k), 1 / self._depth(0.0))
+            inverse = np.full((t, k), 1 / self.depth_nm(0.0))
         if not self._bulky.any():
             nothing = np.full((t, k), NAN)
             return inverse, (nothing, nothing, nothing)
-        volume = np.pi / 6 * sights.size_nm**3 / self._depth(sights.size_nm)
+        volume = np.pi / 6 * sights.size_nm**3 / self.depth_nm(sights.size_nm)
         return inverse, _moments(volume, sights, sights.whole & self._bulky[sights.place], t, k)
 
     def _density(self, counts: _Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
