@@ -51,6 +51,10 @@ class RunManifest:
         Every resolved setting.
     material : dict
         Constants of the hardening model, each with its source.
+    choices : list of dict
+        How the run decided what the literature disagrees on: `topic`, `setting`, `value`, `effect`.
+    methods : str
+        Paragraph of methods with its citations.
     status : str
         `running`, `done`, `interrupted` or `failed`.
     warnings : list of str
@@ -65,6 +69,8 @@ class RunManifest:
     calibration: dict[str, Any]
     settings: dict[str, Any]
     material: dict[str, Any] = field(default_factory=dict)
+    choices: list[dict[str, Any]] = field(default_factory=list)
+    methods: str = ""
     status: str = "running"
     started: str = ""
     finished: str = ""

@@ -24,6 +24,12 @@ h2 { font-size: 18px; margin: 34px 0 8px; border-bottom: 1px solid #ddd; padding
 h3 { font-size: 15px; margin: 0 0 2px; }
 .facts { color: #555; margin: 0 0 14px; }
 .facts span + span::before { content: " · "; color: #aaa; }
+.methods { background: #f6f7f9; padding: 10px 14px; border-radius: 4px; user-select: all; }
+.choices td { padding-top: 1px; padding-bottom: 1px; vertical-align: top; }
+.choices td:first-child { padding-right: 9px; text-align: right; }
+.choices td:nth-child(2) { white-space: nowrap; padding-right: 14px; }
+.choices td:last-child { white-space: nowrap; }
+.choices { font-size: 13px; line-height: 1.35; }
 .warnings { background: #fff8e6; border-left: 4px solid #e69f00; font-size: 13.5px; margin: 12px 0; padding: 6px 12px 6px 10px; }
 .warnings ul { margin: 0; padding-left: 18px; }
 .failed { border-color: #d55e00; background: #fdefe7; }

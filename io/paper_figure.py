@@ -94,7 +94,9 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
         for axis in bottom:
             axis.set_xlabel(_axis(table, against)[1])
         for axis in np.ravel(axes):
-            axis.set_ylim(bottom=0)
+            tops = [float(np.nanmax(line.get_ydata())) for line in axis.lines if np.isfinite(line.get_ydata()).any()]
+            top = axis.get_ylim()[1]
+            axis.set_ylim(0, min(top, 4 * max(tops)) if tops and max(tops) > 0 else top)  # a band may be wider than the panel
         paths = [folder / "figure.pdf", folder / "figure.png"]
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "insitrack"})
         figure.savefig(paths[1], dpi=300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+from scipy.stats import CensoredData, chi2, ecdf
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.palette import class_colours, hex_colour
@@ -249,51 +252,89 @@ def _round_step(rough: float) -> float:
 
 def load_tracks(folder: Path) -> pd.DataFrame:
     """Read class, size and lifetime of every track."""
-    return SUMMARY.read(folder / SUMMARY.file, ["defect_class", "lifetime_s", "left_censored", "right_censored", "size_nm"])
+    return SUMMARY.read(folder / SUMMARY.file, ["defect_class", "t_first_s", "lifetime_s", "left_censored", "right_censored", "size_nm"])
 
 
 def size_histogram(tracks: pd.DataFrame) -> go.Figure:
-    """Plot how many tracks have which mean size, by class."""
+    """Plot how many tracks have which mean size: a panel per class, with its number of tracks and the 95 % Poisson interval of every bar."""
     sizes = tracks["size_nm"].to_numpy()
-    colours = class_colours(_in_order(set(tracks["defect_class"])))
-    groups = [(name, sizes[(tracks["defect_class"] == name).to_numpy()], hex_colour(colour)) for name, colour in colours.items()]
-    return _histogram(groups, "Mean size of the track (nm)")
-
-
-def lifetime_histogram(tracks: pd.DataFrame) -> go.Figure:
-    """Plot how many tracks lived how long, apart those of which the beginning or the end was not seen."""
-    lifetimes = tracks["lifetime_s"].to_numpy()
-    cut = (tracks["left_censored"].to_numpy() != 0) | (tracks["right_censored"].to_numpy() != 0)
-    unit_s, unit = time_unit(lifetimes)
-    groups = [
-        ("birth and death seen", lifetimes[~cut] / unit_s, "#4c5f7a"),
-        ("cut off by the movie or the border", lifetimes[cut] / unit_s, "#c3cad5"),
-    ]
-    return _histogram(groups, f"Lifetime ({unit})")
-
-
-def _histogram(groups: list[tuple[str, Floats, str]], title: str) -> go.Figure:
-    """Stack the groups over common bins; only the counts go into the page, so that it stays small."""
-    everything = np.concatenate([values[np.isfinite(values)] for _, values, _ in groups])
-    n_bins = float(np.clip(np.sqrt(len(everything)) * 1.5, 8, 30))
-    step = _round_step(float(np.ptp(everything)) / n_bins or 1.0)
-    edges = np.arange(math.floor(everything.min() / step), math.floor(everything.max() / step) + 2) * step
-    figure = go.Figure()
-    for words, values, colour in groups:
-        counts, _ = np.histogram(values[np.isfinite(values)], bins=edges)
-        if counts.any():
-            figure.add_bar(
-                x=short(edges[:-1]),
-                y=counts,
-                offset=0,
-                width=step,
-                name=spoken(words),
-                marker={"color": colour, "line": {"width": 0.5, "color": "white"}},
-                hovertemplate="%{y} tracks",
-            )
-    lay_out(figure, title, "Tracks")
-    figure.update_layout(barmode="stack", bargap=0, hovermode="x unified", legend_traceorder="normal")
+    known = tracks[np.isfinite(sizes)]
+    counts = known["defect_class"].value_counts()
+    names = [name for name in _in_order(set(counts.index)) if counts[name] >= 1]
+    step = _round_step(float(np.quantile(known["size_nm"], 0.98)) / 16 or 1.0)
+    edges = np.arange(0, math.floor(known["size_nm"].max() / step) + 2) * step
+    titles = [f"{spoken(name)}, {counts[name]} track{'' if counts[name] == 1 else 's'}" for name in names]
+    figure = make_subplots(rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=min(0.1, 0.3 / len(names)), subplot_titles=titles)
+    colours = class_colours(names)
+    for row, name in enumerate(names, 1):
+        n, _ = np.histogram(known.loc[known["defect_class"] == name, "size_nm"], bins=edges)
+        low, high = chi2.ppf(0.025, 2 * n) / 2, chi2.ppf(0.975, 2 * n + 2) / 2
+        figure.add_bar(
+            row=row,
+            col=1,
+            x=short(edges[:-1] + step / 2),
+            y=n,
+            width=step,
+            marker={"color": hex_colour(colours[name]), "line": {"width": 0.5, "color": "white"}},
+            error_y={
+                "type": "data",
+                "array": short(np.where(n > 0, high - n, np.nan)),
+                "arrayminus": short(np.where(n > 0, n - np.nan_to_num(low), np.nan)),
+                "thickness": 0.9,
+                "width": 2,
+                "color": "#444",
+            },
+            hovertemplate="%{y} tracks",
+            showlegend=False,
+        )
+    lay_out(figure, "", "")
+    figure.update_yaxes(title_text="Tracks", rangemode="tozero", showline=True, linecolor="#888", ticks="outside", gridcolor="#eee", nticks=5)
+    figure.update_xaxes(showline=True, linecolor="#888", ticks="outside", gridcolor="#eee")
+    figure.update_xaxes(title_text="Mean size of the track (nm)", row=len(names), col=1)
+    figure.update_annotations(font_size=13)
+    figure.update_layout(height=max(372, 60 + 150 * len(names)), bargap=0, margin={"t": 28, "b": 50}, showlegend=False)
     return figure
+
+
+def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
+    """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier), with band; None if there are none."""
+    born = tracks[(tracks["left_censored"] == 0).to_numpy()]
+    names = [name for name in _in_order(set(born["defect_class"])) if (born["defect_class"] == name).sum() >= 5]
+    if not names:
+        return None
+    unit_s, unit = time_unit(born["lifetime_s"].to_numpy(np.float64))
+    colours, figure = class_colours(names), go.Figure()
+    for name in names:
+        part = born[born["defect_class"] == name]
+        ages, share, low, high = _survival(part["lifetime_s"].to_numpy(np.float64), part["right_censored"].to_numpy() == 0)
+        x, colour = np.repeat(ages / unit_s, 2)[1:], hex_colour(colours[name])
+        steps = [np.repeat(values, 2)[:-1] for values in (share, low, high)]
+        _band(figure, x, steps[1], steps[2], colour, name)
+        line = {"color": colour, "width": 1.8}
+        words = f"{spoken(name)}, {len(part)} births"
+        figure.add_scatter(x=short(x), y=short(steps[0]), name=words, legendgroup=name, mode="lines", line=line, hovertemplate="%{y:.2f}")
+    lay_out(figure, f"Life time ({unit})", "Share that lives longer")
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
+def _survival(ages: Floats, died: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Kaplan-Meier curve from age 0 on, with its band on the log-log scale (scipy)."""
+    found = ecdf(CensoredData(uncensored=ages[died], right=ages[~died])).sf
+    t, share = found.quantiles, found.probabilities
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        band = found.confidence_interval(0.95, method="log-log")
+    low, high = (np.where(np.isfinite(end.probabilities), end.probabilities, share) for end in (band.low, band.high))
+    last = float(ages.max())
+    out = [np.concatenate([[1.0], values, values[-1:]]) for values in (share, low, high)]
+    return np.concatenate([[0.0], t, [last]]), out[0], out[1], out[2]
+
+
+def quantity_figure(curves: Curves, column: str, title: str) -> go.Figure:
+    """Plot a quantity of the classes that have it against time, each with its 95 % interval."""
+    named = [name for name in curves.classes if name != "all" and np.isfinite(curves.get(name, column)).any()]
+    return _against_time(curves, title, ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in named))
 
 
 def lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:

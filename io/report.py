@@ -17,9 +17,10 @@ from insitrack.io.plots import (
     Curves,
     density_figure,
     hardening_figure,
-    lifetime_histogram,
+    lifetime_figure,
     load_curves,
     load_tracks,
+    quantity_figure,
     size_figure,
     size_histogram,
     time_unit,
@@ -64,7 +65,9 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
     plots = _time_plots(curves, facts)
     histograms = []
     if len(tracks):
-        histograms = [_size_histogram(tracks, facts), plot("lifetimes", "Lifetimes of the tracks", lifetime_histogram(tracks))]
+        lives = lifetime_figure(tracks)
+        told = note("Life times", "No class has five births in view, so there is nothing to plot.")
+        histograms = [_size_histogram(tracks, facts), plot("lifetimes", "Life times", lives) if lives is not None else told]
     return [
         head(f"{name} - insitrack"),
         f"<h1>{safe(name)}</h1>",
@@ -79,6 +82,7 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
         "<h2>Tracks</h2>" if histograms else "",
         '<div class="two">' + "".join(histograms) + "</div>",
         *_kinetics(folder, facts),
+        *_choices(facts),
         "<h2>First and last frame</h2>",
         _first_and_last(curves),
         "<h2>Files</h2>",
@@ -143,10 +147,20 @@ def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[str]:
     else:
         plots.append(note("Mean size", f"Empty: {_lacking(facts, ('nm_per_px',))}."))
     if curves.known("hardening_linear_mpa"):
-        plots.append(plot("hardening", "Hardening by the defects seen", hardening_figure(curves)))
+        plots.append(plot("hardening", "Hardening by the defects seen: a lower bound", hardening_figure(curves)))
     else:
         plots.append(note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}."))
+    for column, key, heading, title in _WHERE_KNOWN:
+        if curves.known(column) and any(np.nanmax(curves.get(name, column), initial=0.0) > 0 for name in curves.classes):
+            plots.append(plot(key, heading, quantity_figure(curves, column, title)))
     return plots
+
+
+_WHERE_KNOWN = (
+    ("line_density_per_m2", "lines", "Line dislocations", "Line density (m<sup>-2</sup>)"),
+    ("swelling_percent", "swelling", "Swelling by voids", "Swelling (%)"),
+    ("volume_fraction", "fraction", "Volume fraction of voids and precipitates", "Volume fraction"),
+)
 
 
 def _lacking(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
@@ -243,6 +257,22 @@ def _kinetics(folder: Path, facts: Mapping[str, Any]) -> list[str]:
         return told
     head = "<tr><th>Quantity</th><th>Class</th><th>Value</th><th>Interval</th><th>n</th><th>How</th></tr>"
     return [*told, "<h2>Kinetics</h2>", f'<div class="wide"><table class="values">{head}{"".join(rows)}</table></div>']
+
+
+def _choices(facts: Mapping[str, Any]) -> list[str]:
+    """Methods ready to paste, and every choice on which the literature disagrees, on one screen."""
+    parts = []
+    if facts.get("methods"):
+        parts += ["<h2>Methods, ready to paste</h2>", f'<p class="methods">{safe(facts["methods"])}</p>']
+    if facts.get("choices"):
+        rows = "".join(
+            f'<tr><td class="number">{one["number"]}</td><td>{safe(one["topic"])}</td><td>{safe(one["value"])}</td>'
+            f"<td><code>{safe(one['setting'])}</code></td><td>{safe(one['effect'])}</td></tr>"
+            for one in facts["choices"]
+        )
+        head = "<tr><th></th><th>What</th><th>Here</th><th>Setting</th><th>Size of the effect</th></tr>"
+        parts += ["<h2>Choices behind the numbers</h2>", f'<div class="wide"><table class="choices">{head}{rows}</table></div>']
+    return parts
 
 
 def _files(folder: Path) -> str:

@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.tracker.hardening import Barrier, Material, dispersed_barrier, linear, quadrature
+from insitrack.tracker.hardening import (
+    Barrier,
+    Material,
+    bacon_kocks_scattergood,
+    dispersed_barrier,
+    friedel_kroupa_hirsch,
+    linear,
+    makin_minter,
+    power_sum,
+    quadrature,
+    taylor,
+    weighted,
+)
 
 IRON = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
 SHEN_PER_M3 = np.array([3.41e14, 1.77e14, 1.32e14]) / 100e-9  # areal densities of Shen et al. 2021 in a foil of 100 nm
@@ -119,3 +131,101 @@ def test_impossible_constants_are_refused_by_name(wrong):
         Barrier(constant=0.2, constant_sd=-1.0)
     with pytest.raises(ValueError, match="expected"):
         Barrier(constant=0.2, burgers_nm=0.0)
+
+
+# --- other models, worked numbers of the reference in four digits
+
+
+def test_friedel_kroupa_hirsch_has_the_worked_value():
+    assert friedel_kroupa_hirsch(1e23, 2.0, IRON) == pytest.approx(33.52, abs=5e-3)
+    assert dispersed_barrier(1e23, 2.0, IRON, alpha=0.2) == pytest.approx(176.0, abs=5e-2)
+
+
+@pytest.mark.parametrize(
+    ("density", "size", "delta", "row", "random", "stress", "alpha"),
+    [
+        (1e22, 10.0, 0.7, 154.3, 131.7, 403.0, 0.6476),
+        (1e22, 10.0, 1.52, 183.8, 171.2, 523.8, 0.8418),
+        (1e23, 3.0, 1.52, 234.1, 200.6, 613.7, 0.5694),
+    ],
+)
+def test_bacon_kocks_scattergood_has_the_worked_values(density, size, delta, row, random, stress, alpha):
+    m = IRON.taylor_factor
+    assert bacon_kocks_scattergood(density, size, IRON, delta=delta, array="row") / m == pytest.approx(row, rel=5e-4)
+    found = bacon_kocks_scattergood(density, size, IRON, delta=delta)
+    assert found / m == pytest.approx(random, rel=5e-4)
+    assert found == pytest.approx(stress, rel=2e-4)
+    assert found / dispersed_barrier(density, size, IRON, alpha=1.0) == pytest.approx(alpha, rel=2e-4)
+
+
+def test_taylor_has_the_worked_values_in_both_forms():
+    assert taylor(1e14, IRON, alpha=0.3) == pytest.approx(186.7, abs=5e-2)
+    assert taylor(2e14, IRON, alpha=0.3, unirradiated_per_m2=1e13) == pytest.approx(205.0, abs=5e-2)
+    whole = taylor(1.9e14, IRON, alpha=0.3)
+    assert taylor(2e14, IRON, alpha=0.3, unirradiated_per_m2=1e13, rule="difference") == pytest.approx(whole)
+    assert taylor(0.0, IRON, alpha=0.3, unirradiated_per_m2=1e13) < 0
+
+
+@pytest.mark.parametrize(("b_loop_100", "at_quarter", "at_half"), [(0.248, 194.3, 222.9), (0.287, 205.1, 235.1)])
+def test_weighted_superposition_has_the_worked_values(b_loop_100, at_quarter, at_half):
+    b = np.array([0.248, 0.248, b_loop_100])
+    contributions = dispersed_barrier(SHEN_PER_M3, SHEN_NM, IRON, alpha=np.array([0.2, 0.3, 0.3]), burgers_nm=b)
+    assert weighted(contributions, 0.25) == pytest.approx(at_quarter, abs=6e-2)
+    assert weighted(contributions, 0.5) == pytest.approx(at_half, abs=6e-2)
+
+
+def test_thinner_and_thicker_foils_give_the_worked_totals():
+    for t_nm, total in ((90, 219.9), (110, 198.9)):
+        found = linear(dispersed_barrier(SHEN_PER_M3 * 100 / t_nm, SHEN_NM, IRON, alpha=0.2))
+        assert found == pytest.approx(total, abs=5e-2)
+
+
+@given(stresses, st.floats(0, 1))
+@settings(max_examples=50)
+def test_every_rule_lies_between_quadrature_and_linear(contributions, share):
+    low, high = quadrature(contributions), linear(contributions)
+    for total in (weighted(contributions, share), power_sum(contributions, 1 + share)):
+        assert low * (1 - 1e-9) <= total <= high * (1 + 1e-9)
+
+
+@given(st.floats(1e20, 1e22), st.floats(1.0, 20.0), st.floats(1.1, 3.0))
+@settings(max_examples=30)
+def test_every_model_goes_with_modulus_and_taylor_factor(density, size, factor):
+    stiffer = Material(shear_modulus_gpa=82.0 * factor, burgers_nm=0.248, taylor_factor=3.06 * factor)
+    for barrier in (Barrier(constant=0.2), Barrier(constant=0.125, model="fkh"), Barrier(constant=1.52, model="bks")):
+        one = barrier.stress(density, size, IRON)
+        assert barrier.stress(density, size, stiffer) == pytest.approx(factor**2 * one)
+        assert barrier.stress(4 * density, size, IRON) > one
+        assert barrier.stress(0.0, np.nan, IRON) == 0
+
+
+def test_voids_without_free_spacing_are_unknown_not_infinite():
+    assert np.isnan(bacon_kocks_scattergood(1e26, 10.0, IRON))
+    assert np.isnan(bacon_kocks_scattergood(np.nan, 10.0, IRON))
+
+
+def test_other_free_spacing_makes_voids_weaker():
+    section = Material(shear_modulus_gpa=82.0, burgers_nm=0.248, bks_spacing="section")
+    assert bacon_kocks_scattergood(1e22, 10.0, section) < bacon_kocks_scattergood(1e22, 10.0, IRON)
+
+
+def test_saturating_hardening_is_that_of_a_saturating_density_at_constant_size():
+    dose = np.array([0.0, 0.5, 3.0])
+    density = 1e22 * -np.expm1(-dose / 1.5)
+    full = float(dispersed_barrier(1e22, 10.0, IRON, alpha=0.3))
+    assert makin_minter(dose, full, 1 / 1.5) == pytest.approx(dispersed_barrier(density, 10.0, IRON, alpha=0.3))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: weighted([1.0, 2.0], 1.5),
+        lambda: power_sum([1.0, 2.0], 3.0),
+        lambda: taylor(1e14, IRON, alpha=0.0),
+        lambda: taylor(-1e14, IRON, alpha=0.3),
+        lambda: Barrier(constant=0.0, model="bks"),
+    ],
+)
+def test_impossible_rules_and_constants_are_refused_with_what_was_expected(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        wrong()

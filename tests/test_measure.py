@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration
-from insitrack.tracker.measure import MeasureConfig, measure
+from insitrack.tracker.measure import MeasureConfig, measure, sizes_px
 
 LABEL = {name: i + 1 for i, name in enumerate(DEFECT_CLASSES)}
 UNIT = Calibration(nm_per_px=1.0)
@@ -179,3 +179,79 @@ def test_unknown_class_or_definition_is_refused_with_the_known_ones():
         MeasureConfig(size_definition={"loop111": "ecd"})
     with pytest.raises(SettingsError, match="expected one of feret_max, ecd"):
         MeasureConfig(size_definition={"loop_111": "radius"})
+
+
+@pytest.mark.parametrize(
+    ("major", "minor", "r_max", "between", "feret", "ecd", "round_"),
+    [
+        (6.0, 6.0, 6.00, 5.46, 5.66, 6.01, 1.043),
+        (10.0, 10.0, 11.11, 9.37, 9.71, 10.00, 1.023),
+        (40.0, 40.0, 42.94, 39.58, 39.89, 40.00, 1.005),
+        (40.0, 23.1, 41.39, 30.15, 39.50, 30.39, 1.064),
+        (80.0, 46.2, 82.69, 60.61, 79.61, 60.77, 1.060),
+        (40.0, 8.0, 40.98, 18.90, 39.02, 17.88, 1.522),
+    ],
+)
+def test_every_definition_has_the_published_bias_of_digitising(major, minor, r_max, between, feret, ecd, round_):
+    random = np.random.default_rng(0)
+    crops, side = [], int(major) + 6
+    y, x = np.mgrid[:side, :side] + 0.5
+    for _ in range(300):
+        dx, dy = x - side / 2 - random.uniform(-0.5, 0.5), y - side / 2 - random.uniform(-0.5, 0.5)
+        angle = random.uniform(0, np.pi)
+        along, across = dx * np.cos(angle) + dy * np.sin(angle), -dx * np.sin(angle) + dy * np.cos(angle)
+        crops.append((2 * along / major) ** 2 + (2 * across / minor) ** 2 <= 1)
+    masks = Masks.from_crops(crops, [(100, 100)] * 300)
+    shape = (300, 300)
+
+    def sizes(name, definition):
+        found = Detections(0, 0.0, shape, masks.boxes(), np.ones(300, np.int64), np.ones(300, np.float32), masks, (name,))
+        return measure(found, Calibration(nm_per_px=1.0), MeasureConfig(size_definition={name: definition}))
+
+    assert sizes("loop_111", "jacobs").size_nm.mean() == pytest.approx(r_max, rel=0.012)
+    assert sizes("black_dot", "jacobs").size_nm.mean() == pytest.approx(between, rel=0.012)
+    assert sizes("void", "jacobs_cavity").size_nm.mean() == pytest.approx(between, rel=0.012)
+    assert sizes("void", "ecd").size_nm.mean() == pytest.approx(ecd, rel=0.01)
+    measured = sizes("loop_111", "feret_max")
+    assert measured.size_nm.mean() - 0.5 == pytest.approx(feret, abs=0.08)  # this definition adds half a pixel to the extent of the centres
+    assert measured.heywood.mean() == pytest.approx(round_, abs=0.006)
+    if minor == major:
+        assert abs(measured.size_nm.mean() / major - 1) < 0.03
+
+
+def test_a_loop_measured_to_the_middle_of_its_ring_is_one_image_width_smaller():
+    loop, void = (sized(name, MeasureConfig(loop_edge="midline", loop_image_width_nm=4.0)) for name in ("loop_111", "void"))
+    assert loop == pytest.approx(sized("loop_111", MeasureConfig()) - 4.0)
+    assert void == pytest.approx(sized("void", MeasureConfig()))
+    with pytest.raises(SettingsError, match=r"needs measure\.loop_image_width_nm"):
+        MeasureConfig(loop_edge="midline")
+    with pytest.raises(SettingsError, match="expected a positive number of nm"):
+        MeasureConfig(loop_image_width_nm=0.0)
+
+
+def sized(name, config):
+    mask = np.zeros((1, 60, 60), bool)
+    mask[0, 20:40, 15:45] = True
+    masks = Masks.from_dense(mask)
+    found = Detections(0, 0.0, (60, 60), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, (name,))
+    return float(measure(found, Calibration(nm_per_px=0.5), config).size_nm[0])
+
+
+def test_sizes_of_a_paper_are_taken_for_every_class_that_is_not_set_itself():
+    config = MeasureConfig(sizes_of="shen", size_definition={"loop_100": "ecd"})
+    assert [config.size_definition[name] for name in ("loop_111", "loop_100", "black_dot", "void")] == ["ellipse_major", "ecd", "ellipse_geo", "ecd"]
+    assert MeasureConfig(sizes_of="jacobs").size_definition["void"] == "jacobs_cavity"
+    with pytest.raises(SettingsError, match="expected one of field, jacobs, shen"):
+        MeasureConfig(sizes_of="nobody")
+
+
+def test_what_a_row_of_the_table_tells_gives_the_size_by_every_definition():
+    mask = np.zeros((1, 60, 60), bool)
+    mask[0, 20:40, 15:45] = True
+    masks = Masks.from_dense(mask)
+    found = Detections(0, 0.0, (60, 60), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, ("loop_111",))
+    for definition in ("feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs", "jacobs_cavity"):
+        config = MeasureConfig(size_definition={"loop_111": definition})
+        one = measure(found, Calibration(nm_per_px=0.5), config)
+        again = sizes_px(np.array(["loop_111"]), config, one.area_px, one.major_px, one.minor_px, one.feret_px, one.r_min_px, one.r_max_px)
+        assert again * 0.5 == pytest.approx(one.size_nm)

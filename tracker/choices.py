@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from insitrack.io.frames import Calibration
@@ -48,14 +48,14 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
     visible = _pairs(series.visibility_by_class)
     sizes = ", ".join(f"{name} {definition}" for name, definition in measure.size_definition.items())
     values = (
-        ("superposition of classes", "series.superposition", f"linear and quadrature{third}", "280 or 166 MPa in the worked example"),
+        ("superposition of classes", "series.superposition", f"linear and quadrature{third}", "280 or 166 MPa"),
         ("barrier strengths", "specimen.material", "none" if material is None else f"{material.name}: {material.alpha_set}", "a factor of 2"),
-        ("model of each class", "material file: alpha, fkh, bks", models, "a factor of 5 for 2 nm clusters, 1.5 for voids"),
-        ("Burgers vector", "material file: b_source", "none" if material is None else material.b_source, "16 % on a0<100> loops"),
-        ("shear modulus", "material file: shear_modulus", _modulus(material), "13 % either way among FeCrAl alloys"),
+        ("model of each class", "material file: alpha, fkh, bks", models, "a factor of 1.5 to 5"),
+        ("Burgers vector", "material file: b_source", "none" if material is None else material.b_source, "16 % on a0<100>"),
+        ("shear modulus", "material file: shear_modulus", _modulus(material), "13 % either way"),
         ("Taylor factor", "material file: taylor_factor", "none" if material is None else f"{material.taylor_factor:g}", "in proportion"),
         ("increment by lines", "series.line_increment", _lines(series), "-"),
-        ("surfaces of the foil", "series.foil", _foil(series), "7 to 18 % on the volume density"),
+        ("surfaces of the foil", "series.foil", _foil(series), "7 to 18 %"),
         ("error of the thickness", "series.thickness_sd_relative", spread, "5 or 10 % on the stress"),
         (
             "defects at the border",
@@ -118,6 +118,11 @@ def _gap(config: RunConfig) -> str:
 def _glide(config: RunConfig) -> str:
     words = f"jumps up to {config.refine.glide_nm:g} nm" if config.refine.glide_nm else "none"
     return words + (f"; sessile: {', '.join(config.refine.sessile)}" if config.refine.sessile else ", loops of every kind")
+
+
+def told(config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]) -> dict[str, Any]:
+    """`choices` and `methods` of a manifest."""
+    return {"choices": [asdict(one) for one in choices(config, material)], "methods": methods(config, material, calibration, model)}
 
 
 _SOURCES = {

@@ -160,7 +160,7 @@ def mean_half_width(n: ArrayLike) -> Floats:
     0.7154
     """
     count = np.asarray(n, np.float64)
-    known = np.where(count > 1, count, np.nan)
+    known = np.where(count >= 2, count, np.nan)
     return np.asarray(stdtrit(known - 1, 0.975) / np.sqrt(known), np.float64)
 
 

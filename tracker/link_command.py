@@ -138,6 +138,7 @@ def link(
     """
     from insitrack.io.manifest import RunManifest, fingerprint
     from insitrack.io.report import write_report
+    from insitrack.tracker.choices import told
     from insitrack.tracker.run import MANIFEST, Run
 
     if not len(table.times):
@@ -150,6 +151,7 @@ def link(
         calibration={"nm_per_px": table.nm_per_px, "thickness_nm": meter.calibration.thickness_nm, "origin": meter.calibration.origin},
         settings=config.plain(),
         material=material,
+        **told(config, meter.material, meter.calibration, {"classes": table.class_names}),
     )
     folder.mkdir(parents=True, exist_ok=True)
     if linker == "insitrack":

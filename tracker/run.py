@@ -25,6 +25,7 @@ from insitrack.io.sinks import Sink, TableSink
 from insitrack.io.sources import open_source
 from insitrack.segment.base import Segmenter, load_segmenter
 from insitrack.tracker import pipeline
+from insitrack.tracker.choices import told
 from insitrack.tracker.config import RunConfig, build_settings
 from insitrack.tracker.hindsight import CAUSAL, look_back
 from insitrack.tracker.link import Linker
@@ -229,6 +230,7 @@ class _Job:
             settings=config.plain(),
             material={} if material is None else material.provenance(),
             started=_now(),
+            **told(config, material, self.calibration, self.segmenter.describe()),
         )
 
     def execute(self, progress: Callable[[pipeline.Tally, int | None], None] | None, stop: threading.Event | None) -> Run:

@@ -507,10 +507,12 @@ class SeriesMeter:
         value = np.where(self._bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
         some = np.where(n > 0, n, 1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            spread = np.where(n_sized >= MIN_FOR_SPREAD, sd / mean, 3 * self.config.size_sd_relative) / np.sqrt(np.maximum(n_sized, 1))
+            spread = np.where(n_sized >= MIN_FOR_SPREAD, sd / mean * mean_half_width(n_sized), Z_95 * 3 * self.config.size_sd_relative)
         thickness = self._thickness_sd_nm * inverse_depth
-        rest = Z_95 * np.sqrt(spread**2 + self._detector_rel**2 + thickness**2 + self._scale_rel**2)
-        below, above = value * np.hypot(1 - low / some, rest), value * np.hypot(high / some - 1, rest)
+        rest = np.sqrt(spread**2 + Z_95**2 * (self._detector_rel**2 + thickness**2 + self._scale_rel**2))
+        # volumes are so skewed that their mean scatters as the logarithm of a normal variable, not as the variable
+        below = value * -np.expm1(-np.hypot(np.log(some / np.where(low > 0, low, some * 1e-9)), rest))
+        above = value * np.expm1(np.hypot(np.log(high / some), rest))
         none = n == 0  # how large an unseen one would be is not known
         ends = [np.where(none, value, np.maximum(value - below, 0)), np.where(none, NAN, value + above)]
         voids = [i for i, name in enumerate(self.class_names) if name == "void"]

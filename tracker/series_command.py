@@ -210,7 +210,7 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
     import json
 
     from insitrack.io.manifest import fingerprint, installed_versions
-    from insitrack.tracker.choices import choices, methods
+    from insitrack.tracker.choices import told
 
     def known(one: TableRun) -> dict[str, object]:
         return {f.name: getattr(one.calibration, f.name) for f in dataclasses.fields(one.calibration) if f.name != "field"}
@@ -224,8 +224,7 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
                 "source": one.manifest.get("source", {}),
                 "calibration": known(one),
                 "settings": one.config.plain(),
-                "choices": [dataclasses.asdict(choice) for choice in choices(one.config, one.meter().material)],
-                "methods": methods(one.config, one.meter().material, one.calibration, one.manifest.get("model", {})),
+                **told(one.config, one.meter().material, one.calibration, one.manifest.get("model") or {"classes": one.class_names}),
                 "material": {} if (material := one.meter().material) is None else material.provenance(),
                 "warnings": result.warnings,
                 "rows": result.n_rows,
