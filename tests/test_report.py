@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.manifest import RunManifest
 from insitrack.io.palette import CLASS_COLOURS, hex_colour
-from insitrack.io.plots import density_figure, hardening_figure, lifetime_histogram, load_curves, size_figure, size_histogram
+from insitrack.io.plots import density_figure, hardening_figure, lifetime_figure, load_curves, size_figure, size_histogram
 from insitrack.io.report import write_report
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables import EVENTS, FRAMES, SERIES, SUMMARY, TRACKS
@@ -146,8 +146,31 @@ def test_every_track_is_in_one_bin_of_each_histogram(values: list[float]) -> Non
     tracks = pd.DataFrame(
         {"defect_class": ["void", "loop"] * n, "lifetime_s": values * 2, "left_censored": [0, 1] * n, "right_censored": 0, "size_nm": values * 2}
     )
-    for figure in (size_histogram(tracks), lifetime_histogram(tracks)):
-        assert sum(int(np.sum(bar.y)) for bar in figure.data) == 2 * n
+    figure = size_histogram(tracks)
+    assert sum(int(np.sum(bar.y)) for bar in figure.data) == 2 * n
+    assert all(np.isfinite(np.asarray(bar.error_y.array, float)[np.asarray(bar.y) > 0]).all() for bar in figure.data)
+    assert [words.text for words in figure.layout.annotations] == [f"{name}, {n} track{'s' * (n > 1)}" for name in ("void", "loop")]
+
+
+def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> None:
+    ages = [2.0, 3.0, 3.0, 5.0, 8.0]
+    tracks = pd.DataFrame({"defect_class": "void", "lifetime_s": ages, "left_censored": 0, "right_censored": [0, 0, 1, 0, 1], "size_nm": 5.0})
+    figure = lifetime_figure(tracks)
+    assert figure is not None
+    curve = next(part for part in figure.data if part.name)
+    assert sorted({round(float(value), 3) for value in curve.y}, reverse=True) == [1.0, 0.8, 0.6, 0.3]
+    assert any(part.fill == "toself" for part in figure.data)
+    assert lifetime_figure(tracks.assign(left_censored=1)) is None
+
+
+def test_the_page_shows_methods_and_every_choice(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    choice = {"number": 10, "topic": "defects at the border", "setting": "series.border", "value": "gundersen", "effect": "11 %"}
+    facts = manifest(choices=[choice], methods="Defects were counted (Gundersen 1977).")
+    text = write_report(folder, {}, facts).read_text(encoding="utf-8")
+    assert "Methods, ready to paste" in text
+    assert "Defects were counted (Gundersen 1977)." in text
+    assert "<code>series.border</code>" in text
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_stays_small(tmp_path: Path) -> None:
