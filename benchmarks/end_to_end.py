@@ -26,7 +26,8 @@ from insitrack.segment.matching import pairs
 from insitrack.tracker.config import load_config
 from insitrack.tracker.link_command import link
 from insitrack.tracker.materials import load_material
-from insitrack.tracker.series import SeriesConfig, SeriesMeter
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
 
 SCENE = "synth:{kind}?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0"
 KINDS = ("loops", "two_beam", "voids")

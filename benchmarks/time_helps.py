@@ -25,7 +25,8 @@ from insitrack.tracker.link import LinkConfig, Linker
 from insitrack.tracker.measure import MeasureConfig
 from insitrack.tracker.motion import DriftEstimator
 from insitrack.tracker.pipeline import run
-from insitrack.tracker.series import SeriesConfig, SeriesMeter
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
 
 MOVIES = {"two_beam": 4, "loops": 4, "diffuse": 2, "dense": 1, "mixed": 1}
 FRAMES = 24

@@ -18,7 +18,8 @@ from insitrack.tracker.density import (
     whole_weight,
 )
 from insitrack.tracker.measure import MeasureConfig, measure
-from insitrack.tracker.series import SeriesConfig, SeriesMeter
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
 
 SIDE = 500.0
 

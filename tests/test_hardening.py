@@ -5,19 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.tracker.hardening import (
-    Barrier,
-    Material,
-    bacon_kocks_scattergood,
-    dispersed_barrier,
-    friedel_kroupa_hirsch,
-    linear,
-    makin_minter,
-    power_sum,
-    quadrature,
-    taylor,
-    weighted,
-)
+from insitrack.tracker.hardening import Barrier, Material, bacon_kocks_scattergood, dispersed_barrier, friedel_kroupa_hirsch, taylor
+from insitrack.tracker.superposition import linear, makin_minter, power_sum, quadrature, weighted
 
 IRON = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
 SHEN_PER_M3 = np.array([3.41e14, 1.77e14, 1.32e14]) / 100e-9  # areal densities of Shen et al. 2021 in a foil of 100 nm

@@ -10,7 +10,8 @@ from insitrack.io.detections import Detections, Masks
 from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.results import Measures, SeriesRow
 from insitrack.tracker.measure import MeasureConfig, lengths_of_lines, measure
-from insitrack.tracker.series import SeriesConfig, SeriesMeter
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
 
 CLASSES = ("dislocation", "void")
 

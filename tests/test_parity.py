@@ -12,7 +12,8 @@ from insitrack.segment.pixels import COMPARISON_COLOURS, comparison_map, covered
 from insitrack.tracker.materials import load_material
 from insitrack.tracker.measure import MeasureConfig, measure
 from insitrack.tracker.parity import Picture, error_summary, hardening, look_at, properties, unit_of
-from insitrack.tracker.series import SeriesConfig, SeriesMeter
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
 
 SHAPE = (100, 200)
 Square = tuple[int, int, int, str]

@@ -21,7 +21,8 @@ from insitrack.tracker import pipeline
 from insitrack.tracker.link import LinkConfig, Linker
 from insitrack.tracker.measure import MeasureConfig
 from insitrack.tracker.motion import DriftConfig, DriftEstimator
-from insitrack.tracker.series import SeriesConfig, SeriesMeter
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
 
 
 @dataclasses.dataclass

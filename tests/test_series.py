@@ -18,7 +18,9 @@ from insitrack.tracker.density import mean_half_width, overlap_loss, poisson_int
 from insitrack.tracker.dose import Exposure
 from insitrack.tracker.hardening import Barrier, Material, dispersed_barrier, taylor
 from insitrack.tracker.materials import load_material
-from insitrack.tracker.series import SeriesConfig, SeriesMeter, Sights
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.series_config import SeriesConfig
+from insitrack.tracker.sights import Sights
 
 TEST_SET = {"black_dot": 0.20, "loop_111": 0.30, "loop_100": 0.30}
 SHEN_NM = {"black_dot": 8.2, "loop_111": 22.4, "loop_100": 20.3}

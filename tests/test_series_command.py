@@ -112,7 +112,8 @@ def test_a_stretch_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, 
 def test_frames_of_one_movie_are_not_independent():
     """A hundred frames of the same defects tell no more than one; of ever new ones a hundred times as much."""
     from insitrack.io.frames import Calibration
-    from insitrack.tracker.series import SeriesConfig, SeriesMeter
+    from insitrack.tracker.series import SeriesMeter
+    from insitrack.tracker.series_config import SeriesConfig
     from insitrack.tracker.stretches import Pool
 
     meter = SeriesMeter(SeriesConfig(), Calibration(nm_per_px=1.0, thickness_nm=100.0, thickness_sd_nm=1e-9), class_names=("void",))

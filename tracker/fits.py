@@ -13,8 +13,8 @@ from insitrack.io.results import NAN, Floats, TrackSummary
 from insitrack.tracker import kinetics
 from insitrack.tracker.density import poisson_interval
 from insitrack.tracker.lives import kinetics_row, rate_rows
+from insitrack.tracker.materials import VOLUME_CLASSES
 from insitrack.tracker.recompute import Recomputed, TableRun
-from insitrack.tracker.series import VOLUME_CLASSES
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
 _GROWTH_TRACKS = 5000

@@ -11,9 +11,10 @@ import numpy as np
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import NAN, Bools, Floats
 from insitrack.tracker.density import Z_95
-from insitrack.tracker.hardening import Barrier, Material, linear, odette_lucas_share, power_sum, quadrature, taylor, weighted
+from insitrack.tracker.hardening import Barrier, Material, taylor
 from insitrack.tracker.materials import LINE_CLASSES
 from insitrack.tracker.series_config import SeriesConfig
+from insitrack.tracker.superposition import linear, odette_lucas_share, power_sum, quadrature, weighted
 
 MIN_FOR_SPREAD = 5
 """Measured defects from which on the hardening takes the spread of their sizes from the frame itself."""

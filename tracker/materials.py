@@ -61,6 +61,9 @@ TAYLOR_FACTOR = {
 }
 """Taken where a material file gives none."""
 
+VOLUME_CLASSES = ("void", "precipitate")
+"""Classes whose volume means something."""
+
 BARRIER_CLASSES = tuple(name for name in DEFECT_CLASSES if name not in LINE_CLASSES)
 
 

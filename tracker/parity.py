@@ -19,9 +19,10 @@ from insitrack.io.frames import BoolImage, Calibration
 from insitrack.io.results import Bools, Floats
 from insitrack.segment.evaluate import Compared
 from insitrack.segment.matching import Method, pairs
-from insitrack.tracker.hardening import Material, linear, quadrature
+from insitrack.tracker.hardening import Material
 from insitrack.tracker.materials import LINE_CLASSES
 from insitrack.tracker.measure import MeasureConfig, measure
+from insitrack.tracker.superposition import linear, quadrature
 
 NAN = float("nan")
 Unit = Literal["nm", "px"]

@@ -279,7 +279,9 @@ class _Job:
         if facts:
             self.manifest.tables, self.meter = "refined", meter
         else:
-            self.meter.notes.append(f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not refined; raise it")
+            self.meter.noticed.notes.append(
+                f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not refined; raise it"
+            )
         return facts
 
     def _make_folder(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from insitrack.tracker.density import (
     foil_depth_nm,
     mean_half_width,
     overlap_loss,
-    poisson_interval,
     visibility_factor,
     volume_fraction_to_swelling,
     whole_weight,
@@ -31,78 +30,15 @@ from insitrack.tracker.density import (
 from insitrack.tracker.dose import Exposure
 from insitrack.tracker.hardening import Material
 from insitrack.tracker.hardening_series import MIN_FOR_SPREAD, HardeningMeter, Population
-from insitrack.tracker.materials import LINE_CLASSES, material_names
+from insitrack.tracker.materials import LINE_CLASSES, VOLUME_CLASSES
 from insitrack.tracker.series_config import SeriesConfig
-
-VOLUME_CLASSES = ("void", "precipitate")
-"""Classes whose volume means something."""
+from insitrack.tracker.series_warnings import Noticed, series_warnings
+from insitrack.tracker.sights import Counts, Sights, Sizes, counts_of, moments, summed, with_total
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
 
 _Changes = Mapping[str, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sights:
-    """Defects of some frames, row by row: what the series needs of them.
-
-    A stretch of time is a frame too: then a row is a track, and its shares say in what part of the stretch it was there.
-
-    Parameters
-    ----------
-    frame : ndarray of int64, shape (N,)
-        Place of the frame among those asked for, 0..T-1.
-    place : ndarray of int64, shape (N,)
-        Place of the class, 0..K-1.
-    size_nm, line_length_nm : ndarray of float64, shape (N,)
-        Size, and length of a line, nm; NaN where unknown.
-    whole : ndarray of bool, shape (N,)
-        Lies wholly in view, so that its size counts.
-    weight : ndarray of float64, shape (N,)
-        Weight of its size, see `insitrack.tracker.density.whole_weight`.
-    share, counted, observed : ndarray of float64, shape (N,)
-        For what part of the frame it is there, counts towards the density, was seen by the segmenter: 0 or 1 for a single frame.
-    """
-
-    frame: Ints
-    place: Ints
-    size_nm: Floats
-    line_length_nm: Floats
-    whole: Bools
-    weight: Floats
-    share: Floats
-    counted: Floats
-    observed: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    """How many there are, shape (T, K + 1) with all together in the last place, and the sum of their squared shares.
-
-    Independent defects, each there for a part of the time only, scatter about their mean number like as many as
-    (sum of shares)^2 / (sum of squared shares) that are there all the time.
-    """
-
-    n: Floats
-    squares: Floats
-
-    def interval(self) -> tuple[Floats, Floats]:
-        """Exact 95 % Poisson interval of each number."""
-        there = self.n > 0
-        effective = np.where(there, self.n**2 / np.where(there, self.squares, 1.0), 0.0)
-        low, high = poisson_interval(effective)
-        each = np.where(there, self.n / np.where(there, effective, 1.0), 1.0)
-        return low * each, high * each
-
-
-@dataclass(frozen=True, slots=True)
-class _Sizes:
-    """Sizes in each frame of each class, and of all together in the last place, nm; shape (T, K + 1). `n` is the effective number."""
-
-    n: Floats
-    mean: Floats
-    sd: Floats
 
 
 class SeriesMeter:
@@ -180,12 +116,9 @@ class SeriesMeter:
         self._factor = np.array([share * factor for share, (factor, _) in zip(visible, detector, strict=True)])
         self._detector_rel = np.array([sd for _, sd in detector])
         self._hardening = HardeningMeter(config, material, class_names, scale_rel=self._scale_rel, detector_rel=self._detector_rel)
-        self.notes: list[str] = []
-        self._seen = np.zeros(len(class_names), bool)
-        self._overlap = np.zeros(len(class_names))
-        self._unsized = np.zeros(len(class_names), np.int64)
-        self._largest_nm = np.zeros(len(class_names))
-        self._too_dense = np.zeros(len(class_names), np.int64)
+        hardens = np.zeros(len(class_names), bool)
+        hardens[self._hardening.known] = True
+        self.noticed = Noticed(class_names, hardens)
 
     def rows(
         self,
@@ -297,7 +230,7 @@ class SeriesMeter:
             By the names of `SeriesRow`, in their order, from `n` on; the last place is ``all``.
         """
         t, k = len(t_s), len(self.class_names)
-        there, counts = _counts(sights, sights.share, t, k), _counts(sights, sights.counted, t, k)
+        there, counts = counts_of(sights, sights.share, t, k), counts_of(sights, sights.counted, t, k)
         sizes = self._sizes(sights, t)
         area_m2 = field_nm2 * self._guard_share(frame_px) * 1e-18
         inverse_depth, volume = self._depths(sights, sizes, t)
@@ -315,11 +248,11 @@ class SeriesMeter:
         straight, squared, third = self._hardening.columns(population)
         known = self._hardening.known
         told = np.isfinite(density[:, known]) & np.isfinite(sizes.mean[:, known])
-        self._too_dense[known] += (told & np.isnan(straight[0][:, known])).sum(axis=0)
+        self.noticed.too_dense[known] += (told & np.isnan(straight[0][:, known])).sum(axis=0)
         half = np.hypot(mean_half_width(sizes.n) * sizes.sd, Z_95 * self._scale_rel * sizes.mean)
         columns = [
-            *(there.n, *there.interval(), _counts(sights, sights.observed, t, k).n),
-            *(_with_total(births), _with_total(deaths), np.repeat(field_nm2[:, None], k + 1, axis=1)),
+            *(there.n, *there.interval(), counts_of(sights, sights.observed, t, k).n),
+            *(with_total(births), with_total(deaths), np.repeat(field_nm2[:, None], k + 1, axis=1)),
             *per_m2,
             *per_m3,
             *(sizes.mean, sizes.sd, np.maximum(sizes.mean - half, 0), sizes.mean + half),
@@ -340,77 +273,18 @@ class SeriesMeter:
     @property
     def warnings(self) -> list[str]:
         """What is unknown or biased in the rows so far, one line each, with the option that mends it."""
-        lines = [*self._calibration_warnings(), *self.notes]
-        percent = self._overlap * 100
-        for name, loss in zip(self.class_names, percent.tolist(), strict=True):
-            if loss > self.config.overlap_warning * 100:
-                lines.append(
-                    f"{name}: up to {loss:.0f} % lie within a diameter of another one, so they are under-counted; "
-                    "use a thinner or less damaged area, or correct for it (the limit is series.overlap_warning)"
-                )
-        return lines + self._hardening_warnings()
+        return series_warnings(self.config, self.calibration, self.material, self.noticed, dose_known=self.exposure.known)
 
-    def _calibration_warnings(self) -> list[str]:
-        lines, calibration = [], self.calibration
-        if calibration.nm_per_px is None:
-            lines.append("scale unknown: sizes, densities and hardening stay empty; give --nm-per-px")
-        if calibration.thickness_nm is None:
-            lines.append("foil thickness unknown: volume densities and hardening stay empty; give --thickness-nm")
-        elif not calibration.thickness_sd_nm:
-            share = self.config.thickness_sd_relative
-            lines.append(f"error of the foil thickness unknown: {share:.0%} assumed (EELS: 20%); set series.thickness_sd_relative")
-        if not self.exposure.known:
-            lines.append("dose rate unknown: the dose stays empty; give --dose-rate or --log")
-        if self.config.visibility_by_class and not self.config.visibility_reason:
-            lines.append("series.visibility_by_class multiplies densities without saying why; set series.visibility_reason, it goes into run.json")
-        if self.config.detector_precision and not self.config.detector_labels:
-            lines.append("error of the detector's correction unknown: left out of the intervals; set series.detector_labels")
-        lines += [
-            f"{self.class_names[i]}: the largest measures {self._largest_nm[i]:.0f} nm, the foil is only {calibration.thickness_nm:g} nm thick; "
-            "its volume fraction means little: check the scale and the thickness"
-            for i in np.flatnonzero(self._bulky & (self._largest_nm > self._thickness_nm))
-        ]
-        return lines
-
-    def _hardening_warnings(self) -> list[str]:
-        if self.material is None:
-            return [f"material unknown: hardening stays empty; give --material with {', '.join(material_names())} or a TOML file of your own"]
-        lines, name = [], self.material.name
-        if self.material.caution:
-            lines.append(f"{name}: barrier strengths are {self.material.caution}; give your own with --material FILE.toml")
-        known = np.zeros(len(self.class_names), bool)
-        known[self._hardening.known] = True
-        left_out = [self.class_names[i] for i in np.flatnonzero(self._seen & self._dispersed & ~known)]
-        if left_out:
-            lines.append(
-                f"{name}: no barrier strength for {', '.join(left_out)}, so total hardening is a lower bound; "
-                f"add alpha.{left_out[0]} to a TOML file of your own and give it with --material"
-            )
-        lines += [
-            f"{self.class_names[i]}: hardening by lines is not included, so total hardening is a lower bound; it needs "
-            f"series.unirradiated_line_density_per_m2 (0 if there were none) and alpha.{self.class_names[i]} of the material"
-            for i in np.flatnonzero(self._seen & ~self._dispersed & ~known)
-        ]
-        lines += [
-            f"{self.class_names[i]}: no size in {self._unsized[i]} frames because every one touches the border; hardening stays empty there"
-            for i in np.flatnonzero((self._unsized > 0) & known)
-        ]
-        lines += [
-            f"{self.class_names[i]}: so dense in {self._too_dense[i]} frames that no free spacing is left between them; hardening stays empty there"
-            for i in np.flatnonzero(self._too_dense > 0)
-        ]
-        return lines
-
-    def _remember(self, n: Floats, per_m2: Floats, sizes: _Sizes) -> None:
+    def _remember(self, n: Floats, per_m2: Floats, sizes: Sizes) -> None:
         """Keep what the warnings need."""
         k = len(self.class_names)
-        self._seen |= (n > 0).any(axis=0)
+        self.noticed.seen |= (n > 0).any(axis=0)
         if math.isnan(self._nm_per_px):
             return
         size_nm = sizes.mean[:, :k]
-        self._unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
+        self.noticed.unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
         lost = np.where(self._dispersed, overlap_loss(per_m2, size_nm), 0.0)
-        self._overlap = np.fmax(self._overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
+        self.noticed.overlap = np.fmax(self.noticed.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
 
     def _by_class(self, counts: _Changes) -> Ints:
         return np.array([(counts or {}).get(name, 0) for name in self.class_names], np.int64)
@@ -428,23 +302,23 @@ class SeriesMeter:
         zone = self.config.denuded_zone_nm or 0.0
         return foil_depth_nm(self.config.foil, self._thickness_nm, size_nm, smallest_cap_nm=self.config.smallest_cap_nm, denuded_zone_nm=zone)
 
-    def _sizes(self, sights: Sights, t: int) -> _Sizes:
+    def _sizes(self, sights: Sights, t: int) -> Sizes:
         """Mean and standard deviation of the sizes of what lies wholly in view, each with its weight."""
         k = len(self.class_names)
-        mean, n, sd = _moments(sights.size_nm, sights, sights.whole, t, k)
+        mean, n, sd = moments(sights.size_nm, sights, sights.whole, t, k)
         pooled = sights.whole & self._dispersed[sights.place]
         everything = replace(sights, place=np.zeros_like(sights.place))
-        all_mean, all_n, all_sd = _moments(sights.size_nm, everything, pooled, t, 1)
+        all_mean, all_n, all_sd = moments(sights.size_nm, everything, pooled, t, 1)
         for i in np.flatnonzero(self._bulky):
             mine = sights.size_nm[sights.whole & (sights.place == i)]
-            self._largest_nm[i] = max(self._largest_nm[i], mine.max(initial=0.0))
-        return _Sizes(np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd]))
+            self.noticed.largest_nm[i] = max(self.noticed.largest_nm[i], mine.max(initial=0.0))
+        return Sizes(np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd]))
 
-    def _depths(self, sights: Sights, sizes: _Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+    def _depths(self, sights: Sights, sizes: Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
         """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2; all defect by defect."""
         k = len(self.class_names)
         if self.config.foil == "abercrombie":
-            inverse, _, _ = _moments(1 / self.depth_nm(sights.size_nm), sights, sights.whole, t, k)
+            inverse, _, _ = moments(1 / self.depth_nm(sights.size_nm), sights, sights.whole, t, k)
             inverse = np.where(np.isnan(inverse), 1 / self.depth_nm(0.0), inverse)
         else:
             inverse = np.full((t, k), 1 / self.depth_nm(0.0))
@@ -452,9 +326,9 @@ class SeriesMeter:
             nothing = np.full((t, k), NAN)
             return inverse, (nothing, nothing, nothing)
         volume = np.pi / 6 * sights.size_nm**3 / self.depth_nm(sights.size_nm)
-        return inverse, _moments(volume, sights, sights.whole & self._bulky[sights.place], t, k)
+        return inverse, moments(volume, sights, sights.whole & self._bulky[sights.place], t, k)
 
-    def _density(self, counts: _Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
+    def _density(self, counts: Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
         """Defects per area or volume with its ends (eq. 13): counts and detector class by class, thickness and scale shared by all."""
         k = per_depth.shape[1]
         n, squares = counts.n[:, :k], counts.squares[:, :k]
@@ -463,7 +337,7 @@ class SeriesMeter:
         total, mixed = weight.sum(axis=1), (factor**2 * squares).sum(axis=1)
         if (factor == factor[:, :1]).all():  # exactly, whatever rounding says
             total, mixed = factor[:, 0] * counts.n[:, k], factor[:, 0] ** 2 * counts.squares[:, k]
-        both = _Counts(np.column_stack([weight, total]), np.column_stack([factor**2 * squares, mixed]))
+        both = Counts(np.column_stack([weight, total]), np.column_stack([factor**2 * squares, mixed]))
         low, high = both.interval()
         none = both.n == 0
         high[none] *= np.column_stack([factor, factor.max(axis=1, initial=0.0)])[none]
@@ -475,7 +349,7 @@ class SeriesMeter:
         below, above = (np.sqrt((end - both.n) ** 2 + own**2 + common**2) for end in (low, high))
         return both.n / area, np.maximum(both.n - below, 0) / area, (both.n + above) / area
 
-    def _line_density(self, there: _Counts, sights: Sights, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
+    def _line_density(self, there: Counts, sights: Sights, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Length of line in view, nm, and its density with interval (number of lines, thickness, scale); NaN for classes that are no lines."""
         k = len(self.class_names)
         if self._dispersed.all():
@@ -484,9 +358,9 @@ class SeriesMeter:
         lines = np.append(~self._dispersed, True)
         number, squares = (np.where(self._dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares))
         count = np.column_stack([number, number.sum(axis=1)])
-        fewest, most = _Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval()
+        fewest, most = Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval()
         mine = ~self._dispersed[sights.place]
-        length = _sum(sights, np.where(mine, sights.line_length_nm, 0.0) * sights.share, t, k)
+        length = summed(sights, np.where(mine, sights.line_length_nm, 0.0) * sights.share, t, k)
         known = lines & math.isfinite(self._nm_per_px)
         length = np.where(known, np.column_stack([length, length.sum(axis=1)]), NAN)
         true = length[:, :k] * self._factor
@@ -498,7 +372,7 @@ class SeriesMeter:
         high[count == 0] = NAN  # how long an unseen line would be is not known
         return length, density, low, high
 
-    def _swelling(self, counts: _Counts, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats) -> list[Floats]:
+    def _swelling(self, counts: Counts, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats) -> list[Floats]:
         """Volume fraction with its ends, then swelling, %, with its ends: from the volume of every single defect (eq. 18)."""
         t, k = inverse_depth.shape
         mean, n_sized, sd = volume  # volume over depth, nm^2
@@ -537,33 +411,3 @@ def _field_px(shape: tuple[int, int], field: BoolImage | None) -> float:
     if field is not None and field.shape != shape:
         raise SettingsError(f"valid field of shape {field.shape}: expected the shape of the frame, {shape}")
     return float(shape[0] * shape[1] if field is None else np.count_nonzero(field)) or NAN
-
-
-def _sum(sights: Sights, values: Floats, t: int, k: int) -> Floats:
-    """Sum over the defects of each frame and class, shape (T, K)."""
-    return np.asarray(np.bincount(sights.frame * k + (sights.place if k > 1 else 0), weights=values, minlength=t * k).reshape(t, k), np.float64)
-
-
-def _counts(sights: Sights, shares: Floats, t: int, k: int) -> _Counts:
-    """Count the defects of each frame and class, each with its share."""
-    return _Counts(_with_total(_sum(sights, shares, t, k)), _with_total(_sum(sights, shares**2, t, k)))
-
-
-def _moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tuple[Floats, Floats, Floats]:
-    """Weighted mean, effective number and standard deviation of the chosen defects of each frame and class, shape (T, K)."""
-    weight = np.where(which, sights.weight, 0.0)
-    value = np.where(which, values, 0.0)
-    total, squares = _sum(sights, weight, t, k), _sum(sights, weight**2, t, k)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = _sum(sights, weight * value, t, k) / np.where(total > 0, total, np.nan)
-        n = np.where(total > 0, total**2 / squares, 0.0)
-    deviation = value - np.where(which, np.nan_to_num(mean)[sights.frame, sights.place if k > 1 else 0], 0.0)
-    spread = _sum(sights, weight * deviation**2, t, k)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # Bessel's correction for weights that are no counts
-        sd = np.sqrt(spread / np.where(n > 1 + 1e-9, total * (1 - 1 / np.maximum(n, 1)), np.nan))
-    return mean, n, sd
-
-
-def _with_total(counts: Floats | Ints) -> Floats:
-    return np.column_stack([counts, counts.sum(axis=1)]).astype(np.float64)

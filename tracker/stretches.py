@@ -12,7 +12,8 @@ from insitrack.io.detections import Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Floats
 from insitrack.tracker.density import counted, whole_weight
-from insitrack.tracker.series import SeriesMeter, Sights
+from insitrack.tracker.series import SeriesMeter
+from insitrack.tracker.sights import Sights
 
 if TYPE_CHECKING:
     import pandas as pd
