@@ -111,3 +111,25 @@ def intercept_density_per_m2(n_crossings: int, test_length_nm: float, thickness_
     '1e+14'
     """
     return 2e18 * n_crossings / (test_length_nm * thickness_nm)
+
+
+def keh_weissmann_density_per_m2(n_one: int, length_one_nm: float, n_other: int, length_other_nm: float, thickness_nm: float) -> float:
+    """Line density from crossings with two perpendicular sets of parallel test lines, (n1 / L1 + n2 / L2) / t, m^-2.
+
+    Examples
+    --------
+    >>> f"{keh_weissmann_density_per_m2(5, 1000.0, 5, 1000.0, 100.0):.4g}"
+    '1e+14'
+    """
+    return 1e18 * (n_one / length_one_nm + n_other / length_other_nm) / thickness_nm
+
+
+def surface_end_density_per_m2(n_ends: int, field_nm2: float) -> float:
+    """Line density from the ends of lines at the two surfaces of the foil, n / A, m^-2; `n_ends` counts those of both.
+
+    Examples
+    --------
+    >>> f"{surface_end_density_per_m2(25, 250_000.0):.4g}"
+    '1e+14'
+    """
+    return 1e18 * n_ends / field_nm2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.materials import EVIDENCE, load_material, material_names
+from insitrack.tracker.materials import EVIDENCE, load_material, material_names, with_constants
 
 CONSTANTS = """
 lattice_parameter = { value = 0.2870, unit = "nm", source = "our XRD" }
@@ -153,3 +153,18 @@ def test_a_wrong_file_is_refused_in_one_line_that_says_what_was_expected(materia
     with pytest.raises(SettingsError, match=message) as caught:
         load_material(material_file(text))
     assert "\n" not in str(caught.value)
+
+
+def test_constants_from_the_command_line_go_over_those_of_a_material_or_make_one():
+    steel = with_constants(load_material("fm_steel"), alpha={"loop_111": 0.2}, shear_modulus_gpa=80.0, taylor_factor=2.75)
+    assert (steel.shear_modulus_gpa, steel.taylor_factor, steel.shear_modulus_sd_gpa) == (80.0, 2.75, 0.0)
+    assert (steel.barriers["loop_111"].constant, steel.barriers["loop_111"].evidence, steel.barriers["loop_100"].constant) == (0.2, "user", 0.54)
+    assert steel.origins["shear_modulus"]["source"] == "given on the command line"
+    assert "changed on the command line" in steel.alpha_set
+    alone = with_constants(None, alpha={"void": 0.5}, shear_modulus_gpa=82.0, burgers_nm=0.248)
+    assert (alone.burgers_nm, alone.barriers["void"].constant) == (pytest.approx(0.248), 0.5)
+    assert with_constants(None) is None
+    with pytest.raises(SettingsError, match="give --shear-modulus-gpa"):
+        with_constants(None, alpha={"void": 0.5})
+    with pytest.raises(SettingsError, match="voids"):
+        with_constants(None, alpha={"voids": 0.5}, shear_modulus_gpa=82.0, burgers_nm=0.248)

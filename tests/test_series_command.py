@@ -204,6 +204,26 @@ def test_dose_stands_still_while_the_beam_is_off(run, tmp_path):
     assert logged["beam_current_a"].iloc[0] == pytest.approx(1e-8)
 
 
+def test_only_what_every_frame_shows_counts_in_the_common_field(run, tmp_path):
+    drifted = tmp_path / "drifted_track"
+    shutil.copytree(run, drifted)
+    frames = tables.FRAMES.read(drifted / "frames.csv")
+    frames["shift_x_px"] = np.linspace(0.0, 100.0, len(frames))  # the specimen moves to the right: its left part comes into view
+    frames["shift_y_px"] = 0.0
+    frames.to_csv(drifted / "frames.csv", index=False)
+    whole = pd.read_csv(series(tmp_path, drifted, name="whole") / "series.csv")
+    common = pd.read_csv(series(tmp_path, drifted, "--common-field", name="common") / "series.csv")
+    totals = [table[table["defect_class"] == "all"].reset_index(drop=True) for table in (whole, common)]
+    assert totals[1]["field_nm2"].iloc[0] / totals[0]["field_nm2"].iloc[0] == pytest.approx(284 / 384, rel=1e-3)
+    assert (totals[1]["n"] <= totals[0]["n"]).all()
+    rows = tables.TRACKS.read(drifted / "tracks.csv")
+    first = rows[(rows["frame"] == 0) & (rows["x1_px"] < 284)]  # at first the window is the left part of the picture
+    assert totals[1]["n"].iloc[0] == len(first)
+    frames["shift_x_px"] = np.linspace(0.0, 1000.0, len(frames))
+    frames.to_csv(drifted / "frames.csv", index=False)
+    assert main(["series", str(drifted), "--common-field", "--out", str(tmp_path / "none")]) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

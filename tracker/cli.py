@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from insitrack.io.errors import InsitrackError, SettingsError
+from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
 
 _DESCRIPTION = """\
 Find, follow and measure crystal defects in in-situ electron-microscope movies.
@@ -91,13 +92,8 @@ def _track_parser() -> argparse.ArgumentParser:
     add("source", metavar="SOURCE", help="movie, folder, glob, TIFF stack or synth:SCENE")
     add("--out", metavar="DIR", help="output folder (default: named after the source, here)")
     add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
-    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel (default: what the file says)")
     add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: the file's timestamps)")
-    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
-    add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
-    add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
-    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
-    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
+    add_specimen_options(parser)
     add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
     add("--conf", type=float, metavar="0..1", help="least confidence of a detection")
     add("--only", type=split_names, metavar="CLASS,...", help="look for these classes only, for example loop_111,loop_100,black_dot")
@@ -207,16 +203,11 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
         Path(options.config) if options.config else None,
         options.set,
         {
-            "source.nm_per_px": options.nm_per_px,
+            **specimen_settings(options),
             "source.frame_interval_s": options.frame_interval_s,
             "source.start_s": options.start,
             "source.end_s": options.end,
             "source.every": options.every,
-            "specimen.thickness_nm": options.thickness_nm,
-            "specimen.dose_rate_dpa_per_s": options.dose_rate,
-            "specimen.material": options.material,
-            "specimen.log": options.log,
-            "specimen.log_start": options.log_start,
             "segment.confidence": options.conf,
             "segment.classes": options.only,
             "model": options.model,

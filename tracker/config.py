@@ -75,6 +75,10 @@ class SpecimenConfig:
         Dose rate, dpa/s; None leaves the dose empty.
     material : str or None
         Name of a shipped material, or path of a TOML file; None leaves hardening empty.
+    alpha : mapping of str to float
+        Obstacle strengths by class, in place of those of the material.
+    shear_modulus_gpa, burgers_nm, taylor_factor : float or None
+        Constants in place of those of the material; with the first two none is needed.
     dose_standard : {"as_supplied", "nrt", "arc"}
         What the dose rate counts, for the record: published ones differ by a factor of two.
     beam_off_s : sequence of (float, float)
@@ -91,6 +95,10 @@ class SpecimenConfig:
     thickness_sd_nm: float | None = None
     dose_rate_dpa_per_s: float | None = None
     material: str | None = None
+    alpha: Mapping[str, float] = field(default_factory=dict)
+    shear_modulus_gpa: float | None = None
+    burgers_nm: float | None = None
+    taylor_factor: float | None = None
     dose_standard: Literal["as_supplied", "nrt", "arc"] = "as_supplied"
     beam_off_s: tuple[tuple[float, float], ...] = ()
     log: str | None = None

@@ -239,7 +239,8 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     pool = Pool(meter, Stretches(np.zeros(out.n_frames, np.int64), 1))
     pool.take(out.pool.assign(stretch=0))
     k = len(run.class_names)
-    looked = run.frames[(run.frames["status"] == "processed").to_numpy() & ~(run.frames["field_px"] == 0).to_numpy()]
+    frames = run.counting_frames()
+    looked = frames[(frames["status"] == "processed").to_numpy() & ~(frames["field_px"] == 0).to_numpy()]
     nothing = np.zeros((len(looked), k), np.int64)
     area = looked["field_px"].to_numpy(np.float64) * (run.calibration.nm_per_px or NAN) ** 2
     values = pool.series(looked["t_s"].to_numpy(np.float64), area, looked[["width_px", "height_px"]].to_numpy(np.float64), nothing, nothing)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from insitrack.io.errors import SettingsError
+from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,13 +44,8 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
     add("--linker", choices=("insitrack", "trackpy", "given"), default="insitrack", help="who links (default: insitrack)")
     add("--size", metavar="WxH", help="size of the frames, px (default: what holds every detection)")
-    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel")
     add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: t_s of the table)")
-    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
-    add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
-    add("--material", metavar="NAME", help="material constants, for hardening")
-    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
-    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
+    add_specimen_options(parser)
     add("--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
     return parser
@@ -66,13 +62,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         Path(options.config) if options.config else None,
         options.set,
         {
-            "source.nm_per_px": options.nm_per_px,
+            **specimen_settings(options),
             "source.frame_interval_s": options.frame_interval_s,
-            "specimen.thickness_nm": options.thickness_nm,
-            "specimen.dose_rate_dpa_per_s": options.dose_rate,
-            "specimen.material": options.material,
-            "specimen.log": options.log,
-            "specimen.log_start": options.log_start,
         },
     )
     path = Path(options.detections)

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -117,6 +118,53 @@ def load_material(name_or_path: str | Path) -> Material:
         return parse_material(tomllib.loads(content), label=text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"--material {text}: not a TOML file ({error}); expected what configs/materials/*.toml look like") from error
+
+
+def with_constants(
+    material: Material | None,
+    *,
+    alpha: Mapping[str, float] | None = None,
+    shear_modulus_gpa: float | None = None,
+    burgers_nm: float | None = None,
+    taylor_factor: float | None = None,
+) -> Material | None:
+    """Put constants of the user over those of a material, or make one of them alone; each then counts as given by the user.
+
+    Raises
+    ------
+    SettingsError
+        If a constant is impossible, or too few are given to make a material.
+
+    Examples
+    --------
+    >>> iron = with_constants(None, alpha={"black_dot": 0.2}, shear_modulus_gpa=82.0, burgers_nm=0.248)
+    >>> iron.barriers["black_dot"].constant, iron.taylor_factor
+    (0.2, 3.06)
+    """
+    given = {"shear_modulus": (shear_modulus_gpa, "GPa"), "burgers_vector": (burgers_nm, "nm"), "taylor_factor": (taylor_factor, "1")}
+    said = {name: {"value": value, "unit": unit, "source": "given on the command line"} for name, (value, unit) in given.items() if value is not None}
+    alphas = {name: {"value": value, "unit": "1", "source": "given on the command line"} for name, value in (alpha or {}).items()}
+    if not said and not alphas:
+        return material
+    if material is None:
+        if len(said.keys() & {"shear_modulus", "burgers_vector"}) < 2:
+            raise SettingsError("hardening constants without a material: give --shear-modulus-gpa and --burgers-nm, or --material")
+        return parse_material({"name": "given on the command line", **said, "alpha": alphas}, label="command line")
+    table = {"lattice_parameter": {"value": 0.2866, "unit": "nm", "source": "-"}, "shear_modulus": {"value": 80.0, "unit": "GPa", "source": "-"}}
+    if "burgers_vector" in said:
+        del table["lattice_parameter"]
+    mine = parse_material({**table, **said, "alpha": alphas}, label="command line")
+    origins = {**material.origins, **{name: mine.origins[name] for name in said}}
+    changes: dict[str, Any] = {"origins": origins, "barriers": {**material.barriers, **mine.barriers}}
+    if shear_modulus_gpa is not None:
+        changes |= {"shear_modulus_gpa": mine.shear_modulus_gpa, "shear_modulus_sd_gpa": 0.0}
+    if burgers_nm is not None:
+        changes["burgers_nm"] = mine.burgers_nm
+    if taylor_factor is not None:
+        changes["taylor_factor"] = mine.taylor_factor
+    if alphas:
+        changes["alpha_set"] = f"{material.alpha_set}, changed on the command line"
+    return replace(material, **changes)
 
 
 def parse_material(table: Mapping[str, Any], *, label: str) -> Material:

@@ -10,7 +10,7 @@ from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.frames import Calibration
 from insitrack.tracker.config import RunConfig, SpecimenConfig, build_settings, known_settings
 from insitrack.tracker.dose import Exposure, read_log
-from insitrack.tracker.materials import load_material
+from insitrack.tracker.materials import load_material, with_constants
 from insitrack.tracker.series import SeriesMeter
 
 
@@ -34,7 +34,13 @@ def meter_for(config: RunConfig, calibration: Calibration, class_names: tuple[st
         If the material or the log cannot be used.
     """
     specimen = config.specimen
-    material = None if specimen.material is None else load_material(specimen.material)
+    material = with_constants(
+        None if specimen.material is None else load_material(specimen.material),
+        alpha=specimen.alpha,
+        shear_modulus_gpa=specimen.shear_modulus_gpa,
+        burgers_nm=specimen.burgers_nm,
+        taylor_factor=specimen.taylor_factor,
+    )
     return SeriesMeter(config.series, calibration, material, _exposure(specimen), class_names=class_names)
 
 

@@ -68,6 +68,8 @@ class TableRun:
         What was assumed.
     lives : Lives or None
         First and last row of every track, where no other table tells.
+    window : tuple of float or None
+        Left, top, right and lower side of the part that counts, specimen coordinates, px; None: every frame as it is.
     """
 
     label: str
@@ -83,6 +85,11 @@ class TableRun:
     manifest: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     lives: Lives | None = None
+    window: tuple[float, float, float, float] | None = None
+
+    def counting_frames(self) -> pd.DataFrame:
+        """Frames with the area and the sides in which defects count."""
+        return self.frames if self.window is None else _cut_to(self.window, _NO_ROWS, self.frames)[1]
 
     def meter(self) -> SeriesMeter:
         """Make a fresh meter."""
@@ -98,6 +105,7 @@ def open_run(
     size_px: tuple[int, int] | None = None,
     start_s: float | None = None,
     end_s: float | None = None,
+    common_field: bool = False,
 ) -> TableRun:
     """Open the output folder of a run, or a table of tracks alone.
 
@@ -113,6 +121,8 @@ def open_run(
         Width and height of the frames, px, for a table alone.
     start_s, end_s : float, optional
         First and last time.
+    common_field : bool
+        Count only in the part of the specimen that every frame shows: what drifts in and out of view takes no part.
 
     Raises
     ------
@@ -157,7 +167,48 @@ def open_run(
     )
     if manifest and not old_nm and new_nm:
         run.warnings.append(f"{label}: the run did not know its scale; sizes are worked out from the outlines in px")
-    return _with_changes(run, lives)
+    run = _with_changes(run, lives)
+    return replace(run, window=common_window(run.frames)) if common_field else run
+
+
+def common_window(frames: pd.DataFrame) -> tuple[float, float, float, float]:
+    """Left, top, right and lower side of what every frame that was looked at shows, in specimen coordinates, px.
+
+    Raises
+    ------
+    SettingsError
+        If the size of the frames is not known, or they have nothing in common.
+    """
+    looked = frames[(frames["status"] == "processed").to_numpy()]
+    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
+    size = looked[["width_px", "height_px"]].to_numpy(np.float64)
+    if not len(looked) or not np.isfinite(size).all():
+        raise SettingsError("--common-field: the size of the frames is not known; give --size")
+    left, top = (-shift).max(axis=0).tolist()
+    right, bottom = (size - shift).min(axis=0).tolist()
+    if not (right > left and bottom > top):
+        raise SettingsError(
+            "--common-field: the specimen drifted so far that no part of it is in every frame; give --start and --end, or leave it out"
+        )
+    return left, top, right, bottom
+
+
+def _cut_to(window: tuple[float, float, float, float], columns: Columns, frames: pd.DataFrame) -> tuple[Columns, pd.DataFrame]:
+    """Rows that lie in the window, with its sides for borders, and frames of its size; overlays keep their share of the area."""
+    left, top, right, bottom = window
+    place = np.searchsorted(frames["frame"].to_numpy(), columns["frame"])
+    shift = frames[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place]
+    x1, x2 = columns["x1_px"] - shift[:, 0], columns["x2_px"] - shift[:, 0]
+    y1, y2 = columns["y1_px"] - shift[:, 1], columns["y2_px"] - shift[:, 1]
+    kept = (x2 > left) & (x1 < right) & (y2 > top) & (y1 < bottom)
+    out = (x1 <= left) | (y2 >= bottom)
+    edge = out | (x2 >= right) | (y1 <= top)
+    moved = {"on_edge": np.maximum(columns["on_edge"], edge), "on_exclusion_edge": np.maximum(columns["on_exclusion_edge"], out)}
+    moved |= {"x_px": columns["x_px"] - shift[:, 0] - left, "y_px": columns["y_px"] - shift[:, 1] - top}
+    cut = {name: values if name == "class_names" else moved.get(name, values)[kept] for name, values in columns.items()}
+    area = (right - left) * (bottom - top)
+    share = frames["field_px"] / (frames["width_px"] * frames["height_px"])
+    return cut, frames.assign(field_px=share * area, width_px=right - left, height_px=bottom - top)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -273,7 +324,7 @@ class Recompute:
     def __init__(self, run: TableRun, *, every_s: float | None = None, window_s: float | None = None, parquet: Path | None = None) -> None:
         self.run, self.parquet = run, parquet
         self.meter = run.meter()
-        frames = run.frames
+        frames = self.frames = run.counting_frames()
         self._looked = ((frames["status"] == "processed") & ~(frames["field_px"] == 0)).to_numpy()
         self._t_s = frames["t_s"].to_numpy(np.float64)
         if not np.isfinite(self._t_s[self._looked]).all() or (np.diff(self._t_s[self._looked]) < 0).any():
@@ -302,12 +353,14 @@ class Recompute:
             yield self._piece(None, slice(done, len(numbers)))
 
     def _piece(self, columns: Columns | None, part: slice) -> Columns:
-        run, frames = self.run, self.run.frames.iloc[part]
+        run, frames = self.run, self.frames.iloc[part]
         changes = (run.births[part], run.deaths[part])
         if columns is None:
             nothing = pd.DataFrame({name: np.zeros(0) for name in _ROWS} | {"defect_class": np.zeros(0, object)})
             return series_columns(nothing, frames, self.meter, *changes)
         self.n_rows += len(columns["frame"])
+        if run.window is not None:
+            columns, _ = _cut_to(run.window, columns, run.frames.iloc[part])
         labels = self._labels(columns)
         size_nm, line_nm = self._sizes(columns, labels), columns["line_length_nm"] * run.scale
         rows = pd.DataFrame({name: columns[name] for name in _ROWS if name != "defect_class"})
@@ -352,8 +405,9 @@ class Recompute:
         """Series of the stretches, after `series` has come to its end."""
         run, looked = self.run, self._looked
         t_s = self._t_s[looked]
-        frame_px = run.frames[["width_px", "height_px"]].to_numpy(np.float64)[looked]
-        area = run.frames["field_px"].to_numpy(np.float64)[looked] * (run.calibration.nm_per_px or NAN) ** 2
+        frames = run.counting_frames()
+        frame_px = frames[["width_px", "height_px"]].to_numpy(np.float64)[looked]
+        area = frames["field_px"].to_numpy(np.float64)[looked] * (run.calibration.nm_per_px or NAN) ** 2
         values = self.pool.series(t_s, area, frame_px, run.births[looked], run.deaths[looked])
         middle = values["t_s"][:, 0]
         names = (*run.class_names, "all")
@@ -376,3 +430,4 @@ _ROWS = (
     *("frame", "t_s", "track_id", "defect_class", "x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px", "on_edge", "on_exclusion_edge", "observed"),
     *("size_nm", "line_length_nm"),
 )
+_NO_ROWS: Columns = {name: np.zeros(0) for name in _ROWS}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insitrack.io.errors import OutputError, SettingsError
+from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
 
 if TYPE_CHECKING:
     from insitrack.tracker.recompute import Recomputed, TableRun
@@ -38,16 +39,11 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--out", metavar="DIR", help="output folder (default: named after the first run, here)")
     add("--overwrite", action="store_true", help="replace an earlier result in the same folder")
     add("--labels", metavar="A,B", help="what to call the runs (default: the names of their folders)")
-    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel")
-    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
-    add("--thickness-sd-nm", type=float, metavar="NM", help="its standard deviation")
-    add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
-    add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
-    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
-    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
+    add_specimen_options(parser)
     add("--size", metavar="WxH", help="size of the frames, px, for a table alone")
     add("--start", type=float, metavar="S", help="first time")
     add("--end", type=float, metavar="S", help="last time")
+    add("--common-field", action="store_true", help="count only in the part of the specimen that every frame shows")
     add("--every-s", type=float, metavar="S", help="time between points (default: so that there are at most 200)")
     add("--window-s", type=float, metavar="S", help="time over which each point is averaged (default: that between points)")
     add("--against", choices=("time", "dose"), default="time", help="horizontal axis of the figure (default: time)")
@@ -69,15 +65,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     if any(path.resolve() == folder.resolve() or path.resolve().parent == folder.resolve() for path in paths):
         raise SettingsError(f"--out {folder}: a run lies there; choose another folder")
     shape = shape_of(options.size)
-    settings = {
-        "source.nm_per_px": options.nm_per_px,
-        "specimen.thickness_nm": options.thickness_nm,
-        "specimen.thickness_sd_nm": options.thickness_sd_nm,
-        "specimen.dose_rate_dpa_per_s": options.dose_rate,
-        "specimen.material": options.material,
-        "specimen.log": options.log,
-        "specimen.log_start": options.log_start,
-    }
+    settings = specimen_settings(options)
     opened = [
         open_run(
             path,
@@ -87,6 +75,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             size_px=None if shape is None else (shape[1], shape[0]),
             start_s=options.start,
             end_s=options.end,
+            common_field=options.common_field,
         )
         for path, label in zip(paths, labels, strict=True)
     ]

@@ -1,0 +1,54 @@
+"""Options that say what is looked at, the same for `track SOURCE`, `track link` and `track series`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from insitrack.io.errors import SettingsError
+
+
+def add_specimen_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser."""
+    add = parser.add_argument
+    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel (default: what the file says)")
+    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
+    add("--thickness-sd-nm", type=float, metavar="NM", help="its standard deviation (default: 10 percent)")
+    add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
+    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
+    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
+    add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
+    add("--alpha", metavar="CLASS=A,...", help="obstacle strengths in place of the material's, for example black_dot=0.2,loop_111=0.3")
+    add("--shear-modulus-gpa", type=float, metavar="GPA", help="in place of the material's")
+    add("--burgers-nm", type=float, metavar="NM", help="Burgers vector of the gliding dislocation, in place of the material's")
+    add("--taylor-factor", type=float, metavar="M", help="in place of the material's")
+
+
+def specimen_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that they stand for."""
+    return {
+        "source.nm_per_px": options.nm_per_px,
+        "specimen.thickness_nm": options.thickness_nm,
+        "specimen.thickness_sd_nm": options.thickness_sd_nm,
+        "specimen.dose_rate_dpa_per_s": options.dose_rate,
+        "specimen.log": options.log,
+        "specimen.log_start": options.log_start,
+        "specimen.material": options.material,
+        "specimen.alpha": None if options.alpha is None else _alphas(options.alpha),
+        "specimen.shear_modulus_gpa": options.shear_modulus_gpa,
+        "specimen.burgers_nm": options.burgers_nm,
+        "specimen.taylor_factor": options.taylor_factor,
+    }
+
+
+def _alphas(text: str) -> dict[str, float]:
+    answer: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        try:
+            answer[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise SettingsError(f"--alpha {text}: expected CLASS=NUMBER between commas, for example black_dot=0.2,loop_111=0.3")
+    return answer
