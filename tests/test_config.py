@@ -77,3 +77,8 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
 def test_the_defaults_are_toml_that_any_reader_takes() -> None:
     assert tomllib.loads(DEFAULT.read_text(encoding="utf-8"))["model"] == "loops"
+
+
+def test_a_choice_that_is_none_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"series\.border = 'half': expected one of gundersen, inside, centroid, all"):
+        load_config(assignments=["series.border=half"])

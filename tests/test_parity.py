@@ -9,7 +9,7 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration
 from insitrack.segment.evaluate import compare
 from insitrack.segment.pixels import COMPARISON_COLOURS, comparison_map, covered, pixel_counts
-from insitrack.tracker.materials import load_material
+from insitrack.tracker.materials import load_material, with_constants
 from insitrack.tracker.measure import MeasureConfig, measure
 from insitrack.tracker.parity import Picture, error_summary, hardening, look_at, properties, unit_of
 from insitrack.tracker.series import SeriesMeter
@@ -48,6 +48,27 @@ def test_a_worked_case_of_the_published_statistics() -> None:
     dots = properties([picture], "black_dot", "nm")
     assert (dots["n_true"], dots["n_found"], dots["density_error"]) == (2, 1, -0.5)
     assert dots["size_error"] == pytest.approx(6 / 4 - 1)
+
+
+def test_hardening_of_a_worked_case_per_image_and_pooled() -> None:
+    # one class, alpha 0.2, M mu b = 3.06 * 82e3 MPa * 0.248e-9 m; 100 x 200 px of 0.5 nm, 100 nm thick: V = 5e-22 m^3
+    material = with_constants(None, alpha={"loop_111": 0.2}, shear_modulus_gpa=82.0, burgers_nm=0.248)
+    root, unit = np.sqrt(2) / 2, 0.2 * 3.06 * 82e3 * 0.248e-9
+    one = pictured(
+        [(10, 10, 11, "loop_111")], [(10, 10, 11, "loop_111"), (50, 50, 21, "loop_111")], published=True, nm_per_px=0.5, thickness_nm=100.0
+    )
+    two = pictured([(10, 10, 21, "loop_111")], [(10, 10, 21, "loop_111")], published=True, nm_per_px=0.5, thickness_nm=100.0)
+
+    def stress(n: int, size_nm: float, volume: float) -> float:
+        return float(unit * np.sqrt(n / volume * size_nm * 1e-9))
+
+    alone, both = hardening([one], material), hardening([one, two], material)
+    assert alone["hardening_linear_true_mpa"] == pytest.approx(stress(1, 10 * root, 5e-22))
+    assert alone["hardening_linear_found_mpa"] == pytest.approx(stress(2, 15 * root, 5e-22))
+    assert both["hardening_quadrature_true_mpa"] == pytest.approx(stress(2, 15 * root, 1e-21))
+    assert both["hardening_quadrature_found_mpa"] == pytest.approx(stress(3, 50 / 3 * root, 1e-21))
+    each = error_summary([hardening([part], material) for part in (one, two)], "hardening_linear")
+    assert each["hardening_linear_mae"] == pytest.approx(alone["hardening_linear_error_mpa"] / 2)
 
 
 def test_per_image_and_pooled_errors_differ() -> None:

@@ -298,5 +298,12 @@ def _fit(hint: Any, value: Any, dotted: str) -> Any:
             return float(value)
         elif isinstance(plain, type) and isinstance(value, plain) and (plain is bool) == isinstance(value, bool):
             return value
-    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in allowed if kind is not type(None))
+    names = " or ".join(_kind_name(kind) for kind in allowed if kind is not type(None))
     raise SettingsError(f"{dotted} = {value!r}: expected {names}")
+
+
+def _kind_name(kind: Any) -> str:
+    """Return what a user may write for a kind of value."""
+    if typing.get_origin(kind) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    return str(getattr(kind, "__name__", kind))
