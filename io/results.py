@@ -71,6 +71,12 @@ class Measures:
     def __len__(self) -> int:
         return len(self.x_px)
 
+    @classmethod
+    def nothing(cls) -> Measures:
+        """Return the measures of no detection at all."""
+        none = np.zeros(0)
+        return cls(none, none, none, none, none, none, np.zeros(0, bool), none, none)
+
     def take(self, rows: Ints | Bools) -> Measures:
         """Return the rows asked for, in that order."""
         return Measures(*(getattr(self, name)[rows] for name in self.__slots__))

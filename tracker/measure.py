@@ -166,8 +166,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     if calibration.field is not None and calibration.field.shape != detections.shape:
         raise SettingsError(f"valid field of shape {calibration.field.shape}: expected the shape of the frame, {detections.shape}")
     if n == 0:
-        none = np.zeros(0)
-        return Measures(none, none, none, none, none, none, np.zeros(0, bool), none, none)
+        return Measures.nothing()
     masks = detections.masks
     runs = runs_of(masks)
     area, x, y, xx, yy, xy = _moments(runs, n)
@@ -177,9 +176,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     x_px = np.where(filled, corners[:, 1] + x + 0.5, (boxes[:, 0] + boxes[:, 2]) / 2)
     y_px = np.where(filled, corners[:, 0] + y + 0.5, (boxes[:, 1] + boxes[:, 3]) / 2)
     major, minor, angle = _ellipse(xx, yy, xy)
-    feret = np.full(n, np.nan)
-    if filled.any():
-        feret[filled] = _feret_max(runs, filled)
+    feret = _feret_max(runs, filled)
     r_min, r_max, round_ = hull_shape(runs, n)
     size_px = sizes_px(class_of(detections), config, area, major, minor, feret, r_min, r_max)
     nm = calibration.nm_per_px if calibration.nm_per_px is not None else np.nan
@@ -282,10 +279,13 @@ def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
 
 
 def _feret_max(runs: Runs, wanted: Bools) -> Floats:
-    """Longest caliper extent of the wanted masks, px, in row order.
+    """Longest caliper extent of the wanted masks, px; NaN for the others.
 
     In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first, so that half the work is enough.
     """
+    answer = np.full(len(wanted), np.nan)
+    if not wanted.any():
+        return answer
     direction = (np.arange(N_DIRECTIONS) * (180 / N_DIRECTIONS) - 90.0) * (np.pi / 180)
     cos, sin = np.cos(direction).astype(np.float32)[:, None], np.sin(direction).astype(np.float32)[:, None]
 
@@ -298,7 +298,8 @@ def _feret_max(runs: Runs, wanted: Bools) -> Floats:
 
     # the near end is the farthest one of the picture turned by 180 degrees
     extent = farthest(runs.right, 1.0) + farthest(-runs.left, -1.0)
-    return np.asarray(extent.max(axis=0) + FERET_PIXEL_PX, np.float64)
+    answer[wanted] = extent.max(axis=0) + FERET_PIXEL_PX
+    return answer
 
 
 def _convex(runs: Runs, ends: Ints) -> Bools:

@@ -151,12 +151,11 @@ def open_run(
         lives = _lives(path)
         frames, names, facts = _frames_of(lives, size_px), (), {}
     new_nm = config.source.nm_per_px or old_nm
-    frames = frames[(frames["status"] != "skipped").to_numpy()].reset_index(drop=True)
-    inside = frames["t_s"].between(start_s if start_s is not None else -math.inf, end_s if end_s is not None else math.inf) | frames["t_s"].isna()
+    frames = _between(frames, start_s, end_s)
     run = TableRun(
         label=label,
         tracks=tracks,
-        frames=frames[inside.to_numpy()].reset_index(drop=True),
+        frames=frames,
         was=was,
         config=config,
         calibration=_calibration(config, facts, new_nm),
@@ -170,6 +169,13 @@ def open_run(
         run.warnings.append(f"{label}: the run did not know its scale; sizes are worked out from the outlines in px")
     run = _with_changes(run, lives)
     return replace(run, window=common_window(run.frames)) if common_field else run
+
+
+def _between(frames: pd.DataFrame, start_s: float | None, end_s: float | None) -> pd.DataFrame:
+    """Frames that were not skipped, of the times asked for; those without a time stay."""
+    low, high = -math.inf if start_s is None else start_s, math.inf if end_s is None else end_s
+    wanted = (frames["status"] != "skipped") & (frames["t_s"].between(low, high) | frames["t_s"].isna())
+    return frames[wanted.to_numpy()].reset_index(drop=True)
 
 
 def _manifest(path: Path) -> dict[str, Any]:
