@@ -170,17 +170,14 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     masks = detections.masks
     runs = runs_of(masks)
     area, x, y, xx, yy, xy = _moments(runs, n)
-    filled = area > 0
-    corners = masks.corners.astype(np.float64)
-    boxes = detections.boxes.astype(np.float64)
+    filled, corners, boxes = area > 0, masks.corners.astype(np.float64), detections.boxes.astype(np.float64)
     x_px = np.where(filled, corners[:, 1] + x + 0.5, (boxes[:, 0] + boxes[:, 2]) / 2)
     y_px = np.where(filled, corners[:, 0] + y + 0.5, (boxes[:, 1] + boxes[:, 3]) / 2)
     major, minor, angle = _ellipse(xx, yy, xy)
     feret = _feret_max(runs, filled)
     r_min, r_max, round_ = hull_shape(runs, n)
     size_px = sizes_px(class_of(detections), config, area, major, minor, feret, r_min, r_max)
-    nm = calibration.nm_per_px if calibration.nm_per_px is not None else np.nan
-    edge_nm = np.array([config.edge_nm(name) for name in detections.class_names])[detections.labels - 1]
+    nm = calibration.nm_per_px or np.nan
     on_edge, excluded = _on_edge(runs, detections, calibration.field)
     return Measures(
         x_px=x_px,
@@ -190,7 +187,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
         minor_px=minor,
         angle_deg=angle,
         on_edge=on_edge,
-        size_nm=np.maximum(size_px * nm - edge_nm, 0.0),
+        size_nm=np.maximum(size_px * nm - _rim_nm(detections, config), 0.0),
         area_nm2=area * nm**2,
         line_length_nm=_line_lengths_px(detections, config.line_length) * nm,
         on_exclusion_edge=excluded,
@@ -199,6 +196,11 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
         r_max_px=r_max,
         heywood=round_,
     )
+
+
+def _rim_nm(detections: Detections, config: MeasureConfig) -> Floats:
+    """What is taken off the size of each detection to come to the mid-line of its ring, nm."""
+    return np.array([config.edge_nm(name) for name in detections.class_names], np.float64)[detections.labels - 1]
 
 
 def class_of(detections: Detections) -> NDArray[np.str_]:

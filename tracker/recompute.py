@@ -141,15 +141,14 @@ def open_run(
             )
         manifest = _manifest(path / "run.json")
         was, facts = config_of(manifest), manifest["calibration"]
-        config = changed(was, assignments, options, CHANGEABLE)
         frames = tables.FRAMES.read(path / tables.FRAMES.file)
         names = tuple(manifest["model"].get("classes") or DEFECT_CLASSES)
         old_nm = facts.get("nm_per_px")
     else:
         tracks, manifest, was, old_nm = path, {}, RunConfig(), None
-        config = changed(was, assignments, options, CHANGEABLE)
         lives = _lives(path)
         frames, names, facts = _frames_of(lives, size_px), (), {}
+    config = changed(was, assignments, options, CHANGEABLE)
     new_nm = config.source.nm_per_px or old_nm
     frames = _between(frames, start_s, end_s)
     run = TableRun(
