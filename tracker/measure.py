@@ -177,8 +177,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     feret = _feret_max(runs, filled)
     r_min, r_max, round_ = hull_shape(runs, n)
     size_px = sizes_px(class_of(detections), config, area, major, minor, feret, r_min, r_max)
-    nm = calibration.nm_per_px or np.nan
-    on_edge, excluded = _on_edge(runs, detections, calibration.field)
+    nm, (on_edge, excluded) = calibration.nm_per_px or np.nan, _on_edge(runs, detections, calibration.field)
     return Measures(
         x_px=x_px,
         y_px=y_px,
@@ -199,7 +198,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
 
 
 def _rim_nm(detections: Detections, config: MeasureConfig) -> Floats:
-    """What is taken off the size of each detection to come to the mid-line of its ring, nm."""
+    """Return what is taken off the size of each detection to come to the mid-line of its ring, nm."""
     return np.array([config.edge_nm(name) for name in detections.class_names], np.float64)[detections.labels - 1]
 
 
