@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from insitrack.io.feeds import is_live
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES
 from insitrack.io.timeline import SelectedSource, Selection, check_interval
+
+if TYPE_CHECKING:
+    from insitrack.io.camera import LiveConfig
 
 _WILDCARDS = frozenset("*?[")
 
@@ -20,6 +25,8 @@ def open_source(
     start_s: float | None = None,
     end_s: float | None = None,
     every: int = 1,
+    live: LiveConfig | None = None,
+    alarm: Callable[[str], None] | None = None,
 ) -> Source:
     """Open whatever frames can come from.
 
@@ -27,7 +34,8 @@ def open_source(
     ----------
     uri : str or Path
         A movie file; a folder or glob of images, in natural order; one image; a TIFF stack; a file of a microscope (`.dm3 .dm4 .emd
-        .mrc .tvips .ser` and more); or `synth:SCENE`, a synthetic movie.
+        .mrc .tvips .ser` and more); `synth:SCENE`, a synthetic movie; or a live source: `camera:0`, `rtsp://`, `http://`, `srt://`,
+        `watch:FOLDER`, `screen:LEFT,TOP,WIDTH,HEIGHT`.
     nm_per_px : float, optional
         Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are none.
     frame_interval_s : float, optional
@@ -36,6 +44,10 @@ def open_source(
         First and last time to process, s from the first frame, both included.
     every : int
         Process the frames whose number is a multiple of this.
+    live : LiveConfig, optional
+        How a live source is read.
+    alarm : callable, optional
+        Gets what goes wrong with a live source, one line each.
 
     Returns
     -------
@@ -67,6 +79,12 @@ def open_source(
         chosen = SelectedSource(movie, selection, frame_interval_s)
         chosen.calibration = calibration if nm_per_px is not None else chosen.calibration
         return chosen
+    if is_live(text):
+        from insitrack.io.camera import LiveSource
+
+        camera = LiveSource(text, live, nm_per_px=nm_per_px, alarm=alarm)
+        chosen_live: Any = SelectedSource(camera, selection, frame_interval_s)
+        return camera if selection == Selection() and frame_interval_s is None else chosen_live
     path = Path(uri)
     stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))
     if stacked:

@@ -89,6 +89,11 @@ class Clock:
         self.repaired = 0
         self._last: float | None = None
 
+    @property
+    def last_s(self) -> float:
+        """Time of the last frame, s; 0 before the first."""
+        return self._last or 0.0
+
     def time(self, index: int, stamp_s: float | None) -> float:
         """Time of the next frame, s."""
         if self.override_s is not None:

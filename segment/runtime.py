@@ -119,7 +119,10 @@ class OpenVinoNetwork:
         self._shape = shape
 
     def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
-        """Run over pictures in order, several in flight; outputs are views, valid until the next item is asked for."""
+        """Run over pictures in order, several in flight; outputs are views, valid until the next item is asked for.
+
+        An item without a picture brings out everything that is in flight.
+        """
         waiting: deque[_InFlight[Tag]] = deque()
         free = self._idle_requests()
         for grey, tag in items:
@@ -132,7 +135,7 @@ class OpenVinoNetwork:
                 request = free.popleft()
                 request.start_async({0: grey[None, None]}, share_inputs=True)
             waiting.append((request, grey, tag))
-            yield from _finished(waiting, free, keep=self._threads + 1)
+            yield from _finished(waiting, free, keep=0 if grey is None else self._threads + 1)
         yield from _finished(waiting, free, keep=0)
 
     def _idle_requests(self) -> deque[Any]:

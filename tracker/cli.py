@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from insitrack.io.errors import InsitrackError, SettingsError
 from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from insitrack.tracker import series_command
 
             return series_command.run(series_command.make_parser(_Parser).parse_args(given[1:]), given)
+        if given and given[0] == "replay":
+            return _replay(_replay_parser().parse_args(given[1:]))
         if given and given[0] == "edit":
             return _edit(_edit_parser().parse_args(given[1:]))
         if given and given[0] == "export":
@@ -215,9 +217,8 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
         },
     )
     with stop_on_interrupt() as stop, ProgressBar() as bar:
-        run = track(
-            options.source, options.out, config=config, overwrite=options.overwrite, progress=bar.update, stop=stop, command=["track", *given]
-        )
+        how: dict[str, Any] = {"progress": bar.update, "stop": stop, "command": ["track", *given], "alarm": _alarm}
+        run = track(options.source, options.out, config=config, overwrite=options.overwrite, **how)
     manifest = run.manifest
     results = manifest["results"]
     for warning in manifest["warnings"]:
@@ -225,6 +226,32 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
     done = "stopped" if manifest["status"] == "interrupted" else "done"
     counts = f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks, {results['frames_per_s']:.1f} frames/s"
     print(f"{done}: {counts}; open {run.folder / 'report.html'}")
+    return 0
+
+
+def _alarm(line: str) -> None:
+    print(f"alarm: {line}", file=sys.stderr)
+
+
+def _replay_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="track replay", description="Send a movie as a camera would, over HTTP on this computer, with the faults of real ones.")
+    parser.add_argument("source", metavar="SOURCE", help="movie, folder of images or synth:SCENE")
+    parser.add_argument("--port", type=int, default=8090, help="port on 127.0.0.1 (default: 8090)")
+    parser.add_argument("--fps", type=float, metavar="N", help="frames per second (default: as it was taken)")
+    parser.add_argument("--loops", type=int, default=1, metavar="N", help="how many times it is played (default: once)")
+    kinds = "stall, drop, duplicate, reorder, resize, disconnect, corrupt"
+    parser.add_argument("--fault", action="append", default=[], metavar="KIND@FRAME:SECONDS", help=f"{kinds}; may be repeated")
+    return parser
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from insitrack.io.replay import Replay, parse_fault
+
+    faults = [parse_fault(text) for text in options.fault]
+    with Replay(options.source, port=options.port, fps=options.fps, faults=faults, loops=options.loops) as camera:
+        print(f"{camera.address} (lossless) or {camera.mjpeg_address}; Ctrl-C ends", flush=True)
+        while not camera.ended.wait(1.0):
+            pass
     return 0
 
 

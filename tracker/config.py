@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from insitrack.io.camera import LiveConfig
 from insitrack.io.errors import SettingsError
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.preprocess import FieldConfig
@@ -146,12 +147,13 @@ class RunConfig:
     ----------
     model : str
         Name of a shipped model, or path of an ONNX file with its card beside it.
-    source, specimen, field, segment, drift, link, refine, measure, series, output
+    source, live, specimen, field, segment, drift, link, refine, measure, series, output
         Sections, each described where its code is.
     """
 
     model: str = "loops"
     source: SourceConfig = field(default_factory=SourceConfig)
+    live: LiveConfig = field(default_factory=LiveConfig)
     specimen: SpecimenConfig = field(default_factory=SpecimenConfig)
     field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
     segment: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)

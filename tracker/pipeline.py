@@ -26,6 +26,7 @@ from insitrack.tracker.series import SeriesMeter
 
 Shift = tuple[float, float]
 Progress = Callable[["Tally"], None]
+_TICK_S = 0.2
 _READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
 
 
@@ -77,12 +78,28 @@ class Looked:
 
 
 class Reader:
-    """Decodes frames, finds their field and their drift in a thread of its own, a few frames ahead of the network."""
+    """Decodes frames, finds their field and their drift in a thread of its own, a few frames ahead of the network.
 
-    def __init__(self, source: Source, fields: FieldConfig, drift: DriftEstimator) -> None:
+    Parameters
+    ----------
+    source : Source
+        Frames.
+    fields : FieldConfig
+        How overlays and borders are found.
+    drift : DriftEstimator
+        Follows the stage.
+    live : bool
+        Frames come when they come: none is read ahead, so that the queue of the source knows how many wait.
+    stop : threading.Event, optional
+        Ends the reading also while no frame comes.
+    """
+
+    def __init__(
+        self, source: Source, fields: FieldConfig, drift: DriftEstimator, *, live: bool = False, stop: threading.Event | None = None
+    ) -> None:
         self._source, self._fields, self._drift = source, FieldFinder(fields), drift
-        self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(_READ_AHEAD)
-        self._stop = threading.Event()
+        self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(1 if live else _READ_AHEAD)
+        self._stop, self._asked = threading.Event(), stop
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
 
     def __enter__(self) -> Reader:
@@ -98,8 +115,21 @@ class Reader:
                 continue
         self._thread.join()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no frame waits."""
+        return self._queue.empty()
+
     def __iter__(self) -> Iterator[Looked]:
-        while (looked := self._queue.get()) is not None:
+        while True:
+            try:
+                looked = self._queue.get(timeout=_TICK_S)
+            except queue.Empty:
+                if self._asked is not None and self._asked.is_set():
+                    return
+                continue
+            if looked is None:
+                return
             if isinstance(looked, BaseException):
                 raise looked
             yield looked
@@ -135,6 +165,7 @@ def run(
     sizes: MeasureConfig,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    live: bool = False,
 ) -> Tally:
     """Process a source to its end, or until `stop` is set; every source frame reaches every sink once, in order.
 
@@ -162,6 +193,8 @@ def run(
         Called with the running counts after every source frame.
     stop : threading.Event, optional
         Set it to end the run after the frame in hand; everything written stays complete.
+    live : bool
+        The source does not wait: every frame goes through as soon as it comes, instead of several at once.
 
     Returns
     -------
@@ -175,9 +208,10 @@ def run(
         cv2.setNumThreads(1)  # the cores are busy with the network; splitting small pictures further only adds waiting
         for sink in sinks:
             stack.enter_context(sink)
-        reader = stack.enter_context(Reader(source, fields, drift))
-        items = ((looked.item if isinstance(looked.item, Frame) else None, looked.field, looked) for looked in reader)
-        for detections, looked in segmenter.stream(items):
+        reader = stack.enter_context(Reader(source, fields, drift, live=live, stop=stop))
+        for detections, looked in segmenter.stream(_items(reader, live)):
+            if looked is None:
+                continue
             tracked = follow(detections, looked, linker, meter, calibration, sizes)
             for sink in sinks:
                 sink.write(tracked)
@@ -190,6 +224,14 @@ def run(
         for sink in sinks:
             sink.finish(remaining)
     return tally
+
+
+def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage | None, Looked | None]]:
+    """Frames for the segmenter; live, an item without a frame follows where no other waits, so that nothing stays in the network."""
+    for looked in reader:
+        yield looked.item if isinstance(looked.item, Frame) else None, looked.field, looked
+        if live and reader.idle:
+            yield None, None, None
 
 
 def follow(

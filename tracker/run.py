@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from insitrack.io import tables
 from insitrack.io.annotate import AnnotatedMovieSink, PictureSink
+from insitrack.io.camera import LiveSource
 from insitrack.io.errors import OutputError
 from insitrack.io.frames import Calibration, Source
+from insitrack.io.live_status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.registered import RegisteredMovieSink
 from insitrack.io.report import write_report
@@ -120,6 +122,7 @@ def track(
     progress: Callable[[pipeline.Tally, int | None], None] | None = None,
     stop: threading.Event | None = None,
     command: Sequence[str] | None = None,
+    alarm: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Run:
     """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
@@ -127,7 +130,7 @@ def track(
     Parameters
     ----------
     uri : str or Path
-        Movie, folder or glob of images, TIFF stack, microscope file, or `synth:loops?seed=7`.
+        Movie, folder or glob of images, TIFF stack, microscope file, live source, or `synth:loops?seed=7`.
     out : str or Path, optional
         Output folder; by default named after the source, in the current directory.
     config : RunConfig, optional
@@ -140,6 +143,8 @@ def track(
         Set it to end the run after the frame in hand.
     command : sequence of str, optional
         Command line for the manifest.
+    alarm : callable, optional
+        Gets what goes wrong with a live source, one line each, from another thread.
     **options
         Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`, `model`, `confidence`, `classes`,
         `start_s`, `end_s`, `every`, `video`.
@@ -169,7 +174,7 @@ def track(
         raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
     chosen = dataclasses.asdict(config.source)
     del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
-    source = open_source(uri, **chosen)
+    source = open_source(uri, **chosen, live=config.live, alarm=alarm)
     try:
         job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]))
         return job.execute(progress, stop)
@@ -240,8 +245,12 @@ class _Job:
         sinks: list[Sink] = [TableSink(self.folder), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
+        status = LiveStatus(self.source, self.folder) if isinstance(self.source, LiveSource) else None
+        if status is not None:
+            sinks.insert(1, status)  # behind the tables: what it sees is on disk
         if self.config.output.video:
-            sinks.append(AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px))
+            behind: Literal["wait", "drop"] = "wait" if status is None else "drop"
+            sinks.append(AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind))
         self.manifest.write(self.folder / MANIFEST)
         try:
             tally = pipeline.run(
@@ -256,6 +265,7 @@ class _Job:
                 sizes=self.config.measure,
                 progress=None if progress is None else (lambda tally: progress(tally, self.source.n_frames)),
                 stop=stop,
+                live=status is not None,
             )
         except BaseException as error:
             with contextlib.suppress(OutputError):  # the first error tells more
@@ -263,7 +273,9 @@ class _Job:
             raise
         refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
-        self._close("interrupted" if stop is not None and stop.is_set() else "done", {**_results(tally), "refined": refined})
+        live = {} if status is None else {"live": status.results()}
+        stopped = status is None and stop is not None and stop.is_set()  # a live run ends when it is stopped
+        self._close("interrupted" if stopped else "done", {**_results(tally), "refined": refined, **live})
         write_report(self.folder, pictures.pictures(), self.manifest)
         return Run(self.folder)
 

@@ -1,0 +1,254 @@
+"""Where live pictures come from: cameras, network streams, folders that fill up, a part of the screen. One connection each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from insitrack.io.errors import SourceError
+from insitrack.io.frames import GreyImage
+
+STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "udp://", "tcp://")
+CAMERA, FOLDER, SCREEN = "camera:", "watch:", "screen:"
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One picture as it came.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (H, W), or None
+        Grey levels at native depth; None where it could not be decoded.
+    stamp_s : float or None
+        Time since the first picture of this connection, s, by the source itself; None: the clock has to tell.
+    reason : str
+        Why there is no picture.
+    """
+
+    image: GreyImage | None
+    stamp_s: float | None = None
+    reason: str = ""
+
+
+@dataclass
+class Feed:
+    """One open connection.
+
+    Parameters
+    ----------
+    pictures : iterator of Captured
+        Ends, or raises OSError, when the connection is lost.
+    nominal_s : float
+        Usual time between pictures, s, as far as the source tells; 0 where it does not.
+    facts : dict
+        For the manifest.
+    close : callable
+        Ends it, from another thread too.
+    ends : bool
+        Whether the end of the pictures is the end of the experiment, and not a lost connection.
+    """
+
+    pictures: Iterator[Captured]
+    nominal_s: float
+    facts: dict[str, Any]
+    close: Callable[[], None]
+    ends: bool = False
+
+
+def is_live(uri: str) -> bool:
+    """Tell whether an address is one of a live source.
+
+    Examples
+    --------
+    >>> is_live("camera:0"), is_live("rtsp://microscope/1"), is_live("movie.mp4")
+    (True, True, False)
+    """
+    return uri.startswith((*STREAMS, CAMERA, FOLDER, SCREEN))
+
+
+def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool]) -> Feed:
+    """Connect once.
+
+    Parameters
+    ----------
+    uri : str
+        ``camera:0``; ``rtsp://``, ``http://``, ``srt://`` address; ``watch:FOLDER``; ``screen:LEFT,TOP,WIDTH,HEIGHT``.
+    stall_s : float
+        How long to wait for a picture before the connection counts as lost, s.
+    closing : callable
+        Tells whether the run is over.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing at that address, or it cannot be used.
+    """
+    if uri.startswith(CAMERA):
+        return _camera(uri)
+    if uri.startswith(FOLDER):
+        return _folder(uri, closing)
+    if uri.startswith(SCREEN):
+        return _screen(uri, closing)
+    return _stream(uri, stall_s)
+
+
+def _stream(uri: str, stall_s: float) -> Feed:
+    """Decode a network stream as a movie file is decoded, so that the same pictures give the same numbers."""
+    import av
+
+    from insitrack.io.luma import grey_levels, is_full_range, upright
+
+    options = {"rtsp_transport": "tcp", "fflags": "nobuffer", "probesize": "500000", "analyzeduration": "500000"}
+    try:
+        container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options if uri.startswith("rtsp") else {})
+    except (av.error.FFmpegError, OSError) as error:
+        raise SourceError(
+            f"{uri}: no stream there ({getattr(error, 'strerror', None) or error}); check the address, the cable and the camera"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise SourceError(f"{uri}: holds no pictures; expected a video stream")
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1  # only then does FFmpeg report every picture that it had to patch
+    rate = stream.average_rate or stream.guessed_rate
+
+    def pictures() -> Iterator[Captured]:
+        first: int | None = None
+        full = True
+        try:
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except av.error.FFmpegError as error:
+                    yield Captured(None, None, f"it could not be decoded ({error.strerror})")
+                    continue
+                for picture in decoded:
+                    if first is None:
+                        first, full = picture.pts or 0, is_full_range(picture)
+                    stamp = None if picture.pts is None else float((picture.pts - first) * Fraction(stream.time_base))
+                    damaged = picture.is_corrupt or packet.is_corrupt
+                    if damaged:
+                        yield Captured(None, stamp, "the decoder patched damaged parts of it")
+                    else:
+                        yield Captured(upright(grey_levels(picture, full_range=full), picture), stamp)
+        except av.error.FFmpegError as error:
+            raise OSError(getattr(error, "strerror", None) or str(error)) from error
+        finally:
+            container.close()
+
+    facts = {"container": container.format.name, "codec": stream.codec_context.name, "pix_fmt": str(stream.codec_context.pix_fmt)}
+    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, lambda: None)
+
+
+def _camera(uri: str) -> Feed:
+    """Open a camera of this computer, through OpenCV."""
+    import cv2
+
+    number = uri.removeprefix(CAMERA)
+    if not number.isdigit():
+        raise SourceError(f"{uri}: expected a number, camera:0 for the first camera")
+    device = cv2.VideoCapture(int(number))
+    if not device.isOpened():
+        raise SourceError(f"{uri}: no such camera, or another program holds it; expected one that is connected, camera:0 for the first")
+    rate = device.get(cv2.CAP_PROP_FPS)
+
+    def pictures() -> Iterator[Captured]:
+        while True:
+            good, picture = device.read()
+            if not good:
+                device.release()
+                return
+            yield Captured(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture, np.uint8))
+
+    return Feed(pictures(), 1 / rate if rate and rate > 0 else 0.0, {"container": "camera through OpenCV"}, device.release)
+
+
+def _folder(uri: str, closing: Callable[[], bool]) -> Feed:
+    """Watch a folder into which the microscope writes pictures, or stacks that grow; times are those of writing."""
+    from insitrack.io.luma import to_grey
+    from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order, open_stack
+
+    folder = Path(uri.removeprefix(FOLDER))
+    if not folder.is_dir():
+        raise SourceError(f"{uri}: no such folder; expected the one into which the microscope software writes")
+
+    def pictures() -> Iterator[Captured]:
+        done: dict[Path, tuple[int, float, int]] = {}  # pages read, time and size when read
+        before: dict[Path, int] = {}
+        start: float | None = None
+        while not closing():
+            new = False
+            found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")]
+            for path in sorted(found, key=natural_order):
+                try:
+                    facts = path.stat()
+                except OSError:
+                    continue
+                settled, before[path] = before.get(path) == facts.st_size, facts.st_size
+                n_read, written, size = done.get(path, (0, -1.0, -1))
+                if not settled or (written, size) == (facts.st_mtime, facts.st_size):
+                    continue  # still being written, or read already
+                new = True
+                start = facts.st_mtime if start is None else start
+                n_now = n_read
+                for n_now, image, reason in _pages(path, n_read, open_stack, to_grey):  # noqa: B007 kept for what follows
+                    yield Captured(image, facts.st_mtime - start if image is not None else None, reason)
+                done[path] = (n_now, facts.st_mtime, facts.st_size)
+            if not new:
+                time.sleep(_POLL_S)
+
+    return Feed(pictures(), 0.0, {"container": "watched folder"}, lambda: None)
+
+
+def _pages(path: Path, start: int, open_stack: Any, to_grey: Any) -> Iterator[tuple[int, GreyImage | None, str]]:
+    """Pictures of a file from a number on, with the number that follows; of 8 and 16 bit only, as they are."""
+    try:
+        stack = open_stack(path)
+    except SourceError as error:
+        yield start, None, str(error)
+        return
+    try:
+        for index in range(start, stack.n_frames):
+            try:
+                image = np.ascontiguousarray(to_grey(stack.read(index)))
+            except Exception as error:  # decoders raise whatever they like at damaged data
+                yield index + 1, None, f"{path.name}: {error}".splitlines()[0]
+                continue
+            if image.dtype not in (np.uint8, np.uint16) or image.ndim != 2:
+                yield index + 1, None, f"{path.name}: {image.dtype} picture; a watched folder takes 8 and 16 bit ones"
+            else:
+                yield index + 1, image, ""
+    finally:
+        stack.close()
+
+
+def _screen(uri: str, closing: Callable[[], bool]) -> Feed:
+    """Read a part of the screen, where the platform lets it be read."""
+    try:
+        left, top, width, height = (int(part) for part in uri.removeprefix(SCREEN).split(","))
+    except ValueError as error:
+        raise SourceError(f"{uri}: expected screen:LEFT,TOP,WIDTH,HEIGHT in px, for example screen:100,100,1024,1024") from error
+    try:
+        from PIL import ImageGrab
+
+        ImageGrab.grab((left, top, left + width, top + height))
+    except Exception as error:  # every platform has its own reasons
+        raise SourceError(
+            f"{uri}: the screen cannot be read here ({str(error).splitlines()[0] if str(error) else error!r}); use a camera or a stream"
+        ) from error
+
+    def pictures() -> Iterator[Captured]:
+        while not closing():
+            picture = ImageGrab.grab((left, top, left + width, top + height)).convert("L")
+            yield Captured(np.asarray(picture, np.uint8))
+            time.sleep(_POLL_S)
+
+    return Feed(pictures(), _POLL_S, {"container": "screen"}, lambda: None)
