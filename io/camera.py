@@ -232,7 +232,7 @@ class LiveSource:
             self.n_damaged += 1
             sizes = f"{captured.image.shape[1]} x {captured.image.shape[0]} px in a run of {self.shape[1]} x {self.shape[0]} px"
             if len(self.alarms) == 0 or "px in a run of" not in self.alarms[-1]:
-                self._tell(f"the picture size changed: {sizes}; its scale is not known: set it back, or begin a new run")
+                self.tell(f"the picture size changed: {sizes}; its scale is not known: set it back, or begin a new run")
             self._put_missing(t_s, "damaged", f"picture of {sizes}")
         else:
             self.shape = self.shape or captured.image.shape
@@ -258,7 +258,7 @@ class LiveSource:
 
         A source that has ended, and not only paused, leaves no gap: that is known once it comes back, or stays away for long.
         """
-        self._tell(f"no pictures since {self.silent_s:.1f} s ({why}); reconnecting")
+        self.tell(f"no pictures since {self.silent_s:.1f} s ({why}); reconnecting")
         self._patience_s = 2 * max(self._patience_s, self.config.stall_s) if not self._usual_s else 0.0
         pause, since, told = _FIRST_BACK_OFF_S, time.monotonic(), self._clock is None
         while not self._closing.wait(pause):
@@ -270,7 +270,7 @@ class LiveSource:
                 self._feed = self._open()
             except SourceError:
                 if self.config.give_up_s and away_s > self.config.give_up_s:
-                    self._tell(f"no connection for {self.config.give_up_s:g} s (live.give_up_s): the run ends")
+                    self.tell(f"no connection for {self.config.give_up_s:g} s (live.give_up_s): the run ends")
                     return False
                 pause = min(self.config.most_back_off_s, 2 * pause)
                 continue
@@ -286,12 +286,13 @@ class LiveSource:
         for level in _ALARMS:
             if filled >= level > self._level:
                 what = "oldest frames are dropped" if self.config.policy == "newest" else "frames are stored on disk"
-                self._tell(f"the queue is {level:.0%} full: frames come faster than they can be processed" + (f"; {what}" if level >= 1 else ""))
+                self.tell(f"the queue is {level:.0%} full: frames come faster than they can be processed" + (f"; {what}" if level >= 1 else ""))
                 self._level = level
         if filled < 0.5:
             self._level = 0.0
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
+        """Raise an alarm: one line, kept and handed on."""
         line = f"{self.uri}: {text}"
         if len(self.alarms) < 10_000:
             self.alarms.append(line)

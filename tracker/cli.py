@@ -16,6 +16,8 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track movie.mp4                                      everything into movie_track/
   track movie.mp4 --nm-per-px 0.37 --thickness-nm 100 --material fecral --dose-rate 1e-3
   track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
+  track camera:0 --nm-per-px 0.37                      live, with a page in the browser; also rtsp://... or watch:FOLDER
+  track replay movie.mp4 --fps 25                      send a movie as a camera would, to try that out
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
   track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
   track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
@@ -27,7 +29,8 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
 """
 
 _EPILOG = """\
-SOURCE is a movie, a folder or glob of images, a TIFF stack, or synth:SCENE?key=value.
+SOURCE is a movie, a folder or glob of images, a TIFF stack, synth:SCENE?key=value, or live: camera:0, rtsp://..., http://..., srt://...,
+watch:FOLDER (into which a microscope writes), screen:LEFT,TOP,WIDTH,HEIGHT. A live run ends with Ctrl-C or in its browser view.
 Written to the output folder: tracks.csv series.csv summary.csv events.csv frames.csv annotated.mp4 report.html run.json
 Exit status: 0 done, 1 the run failed, 2 change something and retry.
 """
@@ -91,7 +94,7 @@ def split_names(text: str) -> tuple[str, ...]:
 def _track_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="track", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="movie, folder, glob, TIFF stack or synth:SCENE")
+    add("source", metavar="SOURCE", help="movie, folder, glob, TIFF stack, synth:SCENE; live: camera:0, rtsp://, http://, srt://, watch:FOLDER")
     add("--out", metavar="DIR", help="output folder (default: named after the source, here)")
     add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
     add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: the file's timestamps)")
@@ -103,6 +106,7 @@ def _track_parser() -> argparse.ArgumentParser:
     add("--end", type=float, metavar="S", help="last time to process")
     add("--every", type=int, metavar="N", help="process every N-th frame")
     add("--no-video", action="store_true", help="write no annotated movie")
+    add("--view", metavar="HOST:PORT", help="where the browser view of a live run listens (default: a free port of this computer); none: nowhere")
     add("--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, for example segment.confidence=0.4; may be repeated")
     add("--version", action="version", version=_version())
@@ -214,6 +218,7 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
             "segment.classes": options.only,
             "model": options.model,
             "output.video": False if options.no_video else None,
+            "output.view": "" if options.view == "none" else options.view,
         },
     )
     with stop_on_interrupt() as stop, ProgressBar() as bar:
@@ -230,7 +235,7 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
 
 
 def _alarm(line: str) -> None:
-    print(f"alarm: {line}", file=sys.stderr)
+    print(f"live: {line}", file=sys.stderr)
 
 
 def _replay_parser() -> argparse.ArgumentParser:

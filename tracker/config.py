@@ -133,10 +133,19 @@ class OutputConfig:
         Write `annotated.mp4`.
     registered : bool
         Write `registered.mp4`: the frames as they are, with the drift of the stage taken off.
+    view : str
+        Where the browser view of a live run listens, HOST:PORT; port 0 takes a free one; empty: none. Any host but this computer needs a token,
+        which the printed address holds.
     """
 
     video: bool = True
     registered: bool = False
+    view: str = "127.0.0.1:0"
+
+    def __post_init__(self) -> None:
+        host, colon, port = self.view.rpartition(":")
+        if self.view and not (colon and host and port.isdigit() and int(port) < 65536):
+            raise SettingsError(f"output.view = {self.view!r}: expected HOST:PORT, for example 127.0.0.1:8000, or nothing")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

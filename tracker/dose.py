@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,8 @@ class Exposure:
         Dose rate while the beam is on, dpa/s; NaN where unknown. Without a log the dose starts at t_s = 0.
     beam_off_s : tuple of (float, float)
         Times between which the beam is off, s: the dose stands still there.
+    steps : tuple of (float, float)
+        Times, s, rising, from which on another dose rate holds, dpa/s. Where none was known before, the dose begins with the first.
     log_t_s : ndarray of float64, shape (L,)
         Times of the log, rising, s.
     log : dict of str to ndarray of float64, shape (L,)
@@ -59,6 +61,7 @@ class Exposure:
 
     dose_rate_dpa_per_s: float = NAN
     beam_off_s: tuple[tuple[float, float], ...] = ()
+    steps: tuple[tuple[float, float], ...] = ()
     log_t_s: Floats = field(default_factory=lambda: np.zeros(0))
     log: dict[str, Floats] = field(default_factory=dict)
 
@@ -75,17 +78,33 @@ class Exposure:
     @property
     def known(self) -> bool:
         """Whether any dose can be told."""
-        return "dose_dpa" in self.log or not math.isnan(self.dose_rate_dpa_per_s)
+        return "dose_dpa" in self.log or not math.isnan(self.dose_rate_dpa_per_s) or bool(self.steps)
+
+    def stepped(self, t_s: float, dose_rate_dpa_per_s: float) -> Exposure:
+        """Return the same with another dose rate from a time on."""
+        return replace(self, steps=(*(step for step in self.steps if step[0] < t_s), (t_s, dose_rate_dpa_per_s)))
 
     def dose_dpa(self, t_s: ArrayLike) -> Floats:
         """Dose at each time, dpa; NaN where it is not known."""
         t = np.asarray(t_s, np.float64)
         if "dose_dpa" in self.log:
             return self._logged("dose_dpa", t)
+        begins = [0.0, *(start for start, _ in self.steps)]
+        rates = [self.dose_rate_dpa_per_s, *(rate for _, rate in self.steps)]
+        if math.isnan(rates[0]) and self.steps:
+            begins, rates = begins[1:], rates[1:]
+        dose = rates[0] * self._on_s(t, begins[0])
+        for start, before, rate in zip(begins[1:], rates, rates[1:], strict=False):
+            dose = dose + (rate - before) * np.where(t > start, self._on_s(t, start), 0.0)
+        return np.asarray(dose if begins[0] == 0 else np.where(t < begins[0], NAN, dose), np.float64)
+
+    def _on_s(self, t: Floats, start_s: float) -> Floats:
+        """Time with the beam on since a start, s; negative before it."""
         off = np.zeros(t.shape)
         for start, end in self.beam_off_s:
-            off += np.clip(t, max(start, 0.0), max(end, 0.0)) - max(start, 0.0)
-        return np.asarray(self.dose_rate_dpa_per_s * (t - off), np.float64)
+            low, high = max(start, start_s), max(end, start_s)
+            off += np.clip(t, low, high) - low
+        return np.asarray(t - start_s - off, np.float64)
 
     def temperature_c(self, t_s: ArrayLike) -> Floats:
         """Temperature at each time, degrees Celsius; NaN where it is not known."""
@@ -152,7 +171,7 @@ def read_log(
         good = np.isfinite(values)
         if not good.all():
             columns[name] = np.interp(times, times[good], values[good]) if good.any() else values
-    return Exposure(NAN if dose_rate_dpa_per_s is None else dose_rate_dpa_per_s, (), times, columns)
+    return Exposure(NAN if dose_rate_dpa_per_s is None else dose_rate_dpa_per_s, log_t_s=times, log=columns)
 
 
 def _rate_from_current(current: Floats, nominal_rate: float, nominal_current_a: float | None) -> Floats:

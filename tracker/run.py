@@ -20,6 +20,7 @@ from insitrack.io.camera import LiveSource
 from insitrack.io.errors import OutputError
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live_status import LiveStatus
+from insitrack.io.live_view import LiveView
 from insitrack.io.manifest import RunManifest
 from insitrack.io.registered import RegisteredMovieSink
 from insitrack.io.report import write_report
@@ -31,6 +32,7 @@ from insitrack.tracker.choices import told
 from insitrack.tracker.config import RunConfig, build_settings
 from insitrack.tracker.hindsight import CAUSAL, look_back
 from insitrack.tracker.link import Linker
+from insitrack.tracker.live import MARKS, LiveControls
 from insitrack.tracker.meters import meter_for
 from insitrack.tracker.motion import DriftEstimator
 from insitrack.tracker.series import SeriesMeter
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
 REGISTERED = "registered.mp4"
-OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, REGISTERED, REPORT, MANIFEST)
+OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, REGISTERED, REPORT, MANIFEST, MARKS)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def track(
     del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
     source = open_source(uri, **chosen, live=config.live, alarm=alarm)
     try:
-        job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]))
+        job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         return job.execute(progress, stop)
     finally:
         source.close()
@@ -221,8 +223,8 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 class _Job:
     """The parts of one run, put together; nothing is written before all of them are known to work."""
 
-    def __init__(self, source: Source, config: RunConfig, folder: Path, command: list[str]) -> None:
-        self.source, self.config, self.folder = source, config, folder
+    def __init__(self, source: Source, config: RunConfig, folder: Path, command: list[str], alarm: Callable[[str], None] | None = None) -> None:
+        self.source, self.config, self.folder, self.alarm = source, config, folder, alarm
         self.segmenter: Segmenter = load_segmenter(config.model, config.segment)
         self.calibration = _calibration(source, config)
         self.meter = self._make_meter()
@@ -245,9 +247,8 @@ class _Job:
         sinks: list[Sink] = [TableSink(self.folder), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
-        status = LiveStatus(self.source, self.folder) if isinstance(self.source, LiveSource) else None
-        if status is not None:
-            sinks.insert(1, status)  # behind the tables: what it sees is on disk
+        stop = stop or threading.Event()
+        status, controls = self._live(sinks, stop)
         if self.config.output.video:
             behind: Literal["wait", "drop"] = "wait" if status is None else "drop"
             sinks.append(AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind))
@@ -273,11 +274,27 @@ class _Job:
             raise
         refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
-        live = {} if status is None else {"live": status.results()}
+        live = {} if status is None or controls is None else {"live": {**status.results(), "changes": controls.changes}}
         stopped = status is None and stop is not None and stop.is_set()  # a live run ends when it is stopped
         self._close("interrupted" if stopped else "done", {**_results(tally), "refined": refined, **live})
         write_report(self.folder, pictures.pictures(), self.manifest)
         return Run(self.folder)
+
+    def _live(self, sinks: list[Sink], stop: threading.Event) -> tuple[LiveStatus | None, LiveControls | None]:
+        """Put what a live run has more than a file behind the tables: what it sees is on disk."""
+        camera = self.source if isinstance(self.source, LiveSource) else getattr(self.source, "source", None)
+        if not isinstance(camera, LiveSource):
+            return None, None
+        status, controls = LiveStatus(camera, self.folder), LiveControls(camera, self.meter, self.folder, stop)
+        sinks.insert(1, status)
+        host, _, port = self.config.output.view.rpartition(":")
+        if host:
+            view = LiveView(status, camera.name, controls, nm_per_px=self.calibration.nm_per_px, host=host.strip("[]"), port=int(port))
+            sinks.insert(2, view)
+            if self.alarm is not None:
+                self.alarm(f"watch it at {view.address}")
+        sinks.insert(2, controls)
+        return status, controls
 
     def _make_meter(self) -> SeriesMeter:
         return meter_for(self.config, self.calibration, self.segmenter.class_names)
@@ -287,6 +304,8 @@ class _Job:
         if not self.config.refine.enabled:
             return {}
         meter = self._make_meter()
+        meter.exposure = self.meter.exposure  # as they were set while it ran
+        meter.set_thickness(self.meter.calibration.thickness_nm, self.meter.calibration.thickness_sd_nm)
         facts = look_back(self.folder, self.config.refine, meter)
         if facts:
             self.manifest.tables, self.meter = "refined", meter

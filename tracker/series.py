@@ -96,14 +96,9 @@ class SeriesMeter:
         self.exposure = exposure or Exposure()
         self._dispersed = np.array([name not in LINE_CLASSES for name in class_names], bool)
         self._bulky = np.array([name in VOLUME_CLASSES for name in class_names], bool)
-        nm_per_px, thickness_nm = calibration.nm_per_px, calibration.thickness_nm
-        self._nm_per_px = NAN if nm_per_px is None else nm_per_px
-        self._thickness_nm = NAN if thickness_nm is None else thickness_nm
+        self._nm_per_px = NAN if calibration.nm_per_px is None else calibration.nm_per_px
         self._scale_rel = calibration.nm_per_px_sd / self._nm_per_px
-        self._thickness_sd_nm = calibration.thickness_sd_nm or config.thickness_sd_relative * self._thickness_nm
-        if not math.isnan(self._thickness_nm) and not self.depth_nm(0.0) > 0:
-            taken = "series.smallest_cap_nm" if config.foil == "abercrombie" else "series.denuded_zone_nm"
-            raise SettingsError(f"{taken}: twice that is not less than the foil thickness of {self._thickness_nm:g} nm; nothing of the foil is left")
+        self.set_thickness(calibration.thickness_nm, calibration.thickness_sd_nm)
         scores = [
             (
                 config.detector_precision.get(name, config.detector_precision.get("all")),
@@ -119,6 +114,15 @@ class SeriesMeter:
         hardens = np.zeros(len(class_names), bool)
         hardens[self._hardening.known] = True
         self.noticed = Noticed(class_names, hardens)
+
+    def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
+        """Take another foil thickness, nm, from now on; without an error of its own the relative one of the settings."""
+        self.calibration = self.calibration.with_(thickness_nm=thickness_nm, thickness_sd_nm=thickness_sd_nm)
+        self._thickness_nm = NAN if thickness_nm is None else thickness_nm
+        self._thickness_sd_nm = thickness_sd_nm or self.config.thickness_sd_relative * self._thickness_nm
+        if not math.isnan(self._thickness_nm) and not self.depth_nm(0.0) > 0:
+            taken = "series.smallest_cap_nm" if self.config.foil == "abercrombie" else "series.denuded_zone_nm"
+            raise SettingsError(f"{taken}: twice that is not less than the foil thickness of {self._thickness_nm:g} nm; nothing of the foil is left")
 
     def rows(
         self,
