@@ -334,12 +334,19 @@ class PictureSink:
         Width of a pixel, nm; None draws no scale bar.
     style : AnnotationStyle, optional
         How frames are drawn.
+    first : TrackedFrame, optional
+        First frame of a run that goes on.
     """
 
-    def __init__(self, *, nm_per_px: float | None = None, style: AnnotationStyle | None = None) -> None:
+    def __init__(self, *, nm_per_px: float | None = None, style: AnnotationStyle | None = None, first: TrackedFrame | None = None) -> None:
         self._nm_per_px = nm_per_px
         self._style = style
-        self._kept: dict[str, TrackedFrame] = {}
+        self._kept: dict[str, TrackedFrame] = {} if first is None else {"first": first}
+
+    @property
+    def first(self) -> TrackedFrame | None:
+        """First processed frame, if there was one."""
+        return self._kept.get("first")
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from insitrack.io.timeline import Clock
 
 _FIRST_BACK_OFF_S, _TICK_S = 0.1, 0.1
 _ALARMS = (0.75, 1.0)
-_USUAL_S = 0.04
+_USUAL_S, _SOON_S = 0.04, 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +81,8 @@ class LiveSource:
         Gets every alarm, one line each: stalls, lost connections, a full queue. From another thread.
     folder : Path, optional
         Where frames that wait are stored.
+    goes_on : tuple of (int, float), optional
+        For a run that was cut off: number and time, s, with which it goes on; what was missed is a gap.
 
     Attributes
     ----------
@@ -105,6 +107,7 @@ class LiveSource:
         nm_per_px: float | None = None,
         alarm: Callable[[str], None] | None = None,
         folder: Path | None = None,
+        goes_on: tuple[int, float] | None = None,
     ) -> None:
         self.name, self.uri, self.config = uri, uri, config or LiveConfig()
         self.calibration = Calibration(nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line")
@@ -116,7 +119,7 @@ class LiveSource:
         self.waiting = WaitingFrames(self.config.policy, self.config.queue_frames, folder)
         self.shape: tuple[int, int] | None = None
         self._alarm = alarm
-        self._index = 0
+        self._index, self._start_s = goes_on or (0, 0.0)
         self._clock: Clock | None = None
         self._offset_s = 0.0  # time of the run at which this connection began
         self._first_arrival: float | None = None
@@ -128,6 +131,9 @@ class LiveSource:
         self._level = self._usual_s = self._patience_s = 0.0
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
+        if goes_on is not None:
+            self.n_gaps += 1
+            self._put_missing(self._start_s, "gap", "the program was not running")
         self._thread = threading.Thread(target=self._work, name="insitrack-capture", daemon=True)
         self._thread.start()
 
@@ -159,11 +165,12 @@ class LiveSource:
         return {**facts, "alarms": self.alarms[:200]}
 
     def close(self) -> None:
-        """Stop capturing; frames that wait are still handed on."""
+        """Stop capturing, and remove what is stored; of frames that wait only those in memory can still be taken."""
         self._closing.set()
         self._feed.close()
         self.waiting.close()
         self._thread.join(timeout=self.config.stall_s + 2)
+        self.waiting.discard()
 
     def _open(self) -> Feed:
         """Connect; a slow camera is given three of its usual intervals before it counts as stalled."""
@@ -205,10 +212,13 @@ class LiveSource:
         now = time.monotonic()
         if self._first_arrival is None:
             self._first_arrival = now
-        self._offset_s = now - self._first_arrival
+        self._offset_s = self._start_s + now - self._first_arrival
         self._fresh = True
         if self._clock is None:
             self._clock = Clock(feed.nominal_s or _USUAL_S)
+            if self._start_s:
+                self._clock.time(self._index, self._start_s)  # the gap
+                self._offset_s += _SOON_S
 
     def _take(self, captured: Captured) -> None:
         now = time.monotonic()
@@ -219,7 +229,7 @@ class LiveSource:
             self._usual_s = since if not self._usual_s else 0.9 * self._usual_s + 0.1 * since
             self._patience_s = 0.0
         self._fresh = False
-        stamp = now - self._first_arrival if captured.stamp_s is None else self._offset_s + captured.stamp_s
+        stamp = self._start_s + now - self._first_arrival if captured.stamp_s is None else self._offset_s + captured.stamp_s
         t_s = self._clock.time(self._index, stamp)
         self._last_arrival = now
         self.n_captured += 1
@@ -250,7 +260,7 @@ class LiveSource:
         assert self._first_arrival is not None
         assert self._clock is not None
         self.n_gaps += 1
-        stopped = max(self._clock.last_s + 1e-6, self._last_arrival + self._usual_s - self._first_arrival)
+        stopped = max(self._clock.last_s + 1e-6, self._start_s + self._last_arrival + self._usual_s - self._first_arrival)
         self._put_missing(self._clock.time(self._index, stopped), "gap", f"no pictures: {why}")
 
     def _reconnected(self, why: str) -> bool:

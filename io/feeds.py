@@ -106,9 +106,12 @@ def _stream(uri: str, stall_s: float) -> Feed:
 
     from insitrack.io.luma import grey_levels, is_full_range, upright
 
-    options = {"rtsp_transport": "tcp", "fflags": "nobuffer", "probesize": "500000", "analyzeduration": "500000"}
+    # a stream is taken as it comes: not analysed for seconds before the first picture is shown (`nobuffer` would lose that one)
+    options = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
+    if uri.startswith("rtsp"):
+        options["rtsp_transport"] = "tcp"
     try:
-        container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options if uri.startswith("rtsp") else {})
+        container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options)
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(
             f"{uri}: no stream there ({getattr(error, 'strerror', None) or error}); check the address, the cable and the camera"

@@ -108,9 +108,11 @@ class WaitingFrames:
 
     def discard(self) -> None:
         """Remove what is on disk."""
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
+        with self._there:
+            self._items = deque(item for item in self._items if not isinstance(item, _Stored))
+            if self._temporary is not None:
+                self._temporary.cleanup()
+                self._temporary = None
 
     def _drop_oldest(self) -> None:
         """Turn the picture that waits longest into a record of its loss, in its place in the order."""

@@ -45,16 +45,20 @@ class TableSink:
     ----------
     folder : Path
         An existing folder.
+    append : bool
+        Go on with the tables that are there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, append: bool = False) -> None:
+        self.folder, self._append_to = folder, append
         self._files: dict[str, TextIO] = {}
 
     def __enter__(self) -> Self:
         for table in TABLES.values():
-            stream = (self.folder / table.file).open("w", encoding="utf-8", newline="\n")
-            stream.write(table.header())
+            stream = (self.folder / table.file).open("a" if self._append_to else "w", encoding="utf-8", newline="\n")
+            if not self._append_to:
+                stream.write(table.header())
+                stream.flush()
             self._files[table.file] = stream
         return self
 

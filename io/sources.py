@@ -27,6 +27,7 @@ def open_source(
     every: int = 1,
     live: LiveConfig | None = None,
     alarm: Callable[[str], None] | None = None,
+    goes_on: tuple[int, float] | None = None,
 ) -> Source:
     """Open whatever frames can come from.
 
@@ -48,6 +49,8 @@ def open_source(
         How a live source is read.
     alarm : callable, optional
         Gets what goes wrong with a live source, one line each.
+    goes_on : tuple of (int, float), optional
+        Number and time with which a live source goes on, for a run that was cut off.
 
     Returns
     -------
@@ -82,7 +85,7 @@ def open_source(
     if is_live(text):
         from insitrack.io.camera import LiveSource
 
-        camera = LiveSource(text, live, nm_per_px=nm_per_px, alarm=alarm)
+        camera = LiveSource(text, live, nm_per_px=nm_per_px, alarm=alarm, goes_on=goes_on)
         chosen_live: Any = SelectedSource(camera, selection, frame_interval_s)
         return camera if selection == Selection() and frame_interval_s is None else chosen_live
     path = Path(uri)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from insitrack.io.errors import InsitrackError, SettingsError
 from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
+
+if TYPE_CHECKING:
+    from insitrack.tracker.run import Run
 
 _DESCRIPTION = """\
 Find, follow and measure crystal defects in in-situ electron-microscope movies.
@@ -21,6 +24,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
   track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
   track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
+  track resume RUN                                     go on with a run that was cut off
   track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled pictures
@@ -54,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from insitrack.tracker import series_command
 
             return series_command.run(series_command.make_parser(_Parser).parse_args(given[1:]), given)
+        if given and given[0] == "resume":
+            return _resume(_resume_parser().parse_args(given[1:]))
         if given and given[0] == "replay":
             return _replay(_replay_parser().parse_args(given[1:]))
         if given and given[0] == "edit":
@@ -224,6 +230,27 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
     with stop_on_interrupt() as stop, ProgressBar() as bar:
         how: dict[str, Any] = {"progress": bar.update, "stop": stop, "command": ["track", *given], "alarm": _alarm}
         run = track(options.source, options.out, config=config, overwrite=options.overwrite, **how)
+    return _tell(run)
+
+
+def _resume_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="track resume", description="Go on with a run that was cut off, by a crash, a full disk or a power cut.")
+    parser.add_argument("run", metavar="RUN", help="output folder of the run")
+    return parser
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from insitrack.tracker.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.resume import resume
+
+    with stop_on_interrupt() as stop, ProgressBar() as bar:
+        return _tell(resume(Path(options.run), progress=bar.update, stop=stop, alarm=_alarm))
+
+
+def _tell(run: Run) -> int:
+    """Print warnings and what was done."""
     manifest = run.manifest
     results = manifest["results"]
     for warning in manifest["warnings"]:

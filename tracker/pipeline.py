@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import queue
 import threading
 import time
@@ -26,6 +27,8 @@ from insitrack.tracker.series import SeriesMeter
 
 Shift = tuple[float, float]
 Progress = Callable[["Tally"], None]
+KeepState = Callable[[TrackedFrame, bytes, bytes, "Tally"], None]
+STATE_EVERY_S = 1.0
 _TICK_S = 0.2
 _READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
 
@@ -75,6 +78,27 @@ class Looked:
     field: BoolImage | None
     shift_px: Shift
     drift_quality: float = math.nan
+    state: bytes | None = None
+    """Field and drift after this frame, now and then: what a run that was cut off goes on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goes:
+    """Where a run that was cut off goes on.
+
+    Parameters
+    ----------
+    next_index : int
+        First frame to look at.
+    fields : FieldFinder
+        As it was after the frame before.
+    tally : Tally
+        Counts so far.
+    """
+
+    next_index: int
+    fields: FieldFinder
+    tally: Tally
 
 
 class Reader:
@@ -92,12 +116,27 @@ class Reader:
         Frames come when they come: none is read ahead, so that the queue of the source knows how many wait.
     stop : threading.Event, optional
         Ends the reading also while no frame comes.
+    state_every_s : float or None
+        Time between two states of field and drift that go with the frames, s; None: none.
+    goes_on : Goes, optional
+        Where a run that was cut off goes on.
     """
 
     def __init__(
-        self, source: Source, fields: FieldConfig, drift: DriftEstimator, *, live: bool = False, stop: threading.Event | None = None
+        self,
+        source: Source,
+        fields: FieldConfig,
+        drift: DriftEstimator,
+        *,
+        live: bool = False,
+        stop: threading.Event | None = None,
+        state_every_s: float | None = None,
+        goes_on: Goes | None = None,
     ) -> None:
-        self._source, self._fields, self._drift = source, FieldFinder(fields), drift
+        self._source, self._drift = source, drift
+        self._fields = FieldFinder(fields) if goes_on is None else goes_on.fields
+        self._from = 0 if goes_on is None else goes_on.next_index
+        self._state_every_s, self._state_s = state_every_s, time.monotonic()
         self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(1 if live else _READ_AHEAD)
         self._stop, self._asked = threading.Event(), stop
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
@@ -139,10 +178,19 @@ class Reader:
             for item in self._source:
                 if self._stop.is_set():
                     break
-                self._queue.put(self._look(item))
+                if item.index >= self._from:
+                    self._queue.put(self._with_state(self._look(item)))
             self._queue.put(None)
         except BaseException as error:  # handed to the thread that waits for frames, which raises it
             self._queue.put(error)
+
+    def _with_state(self, looked: Looked) -> Looked:
+        """Add field and drift as they are after this frame, if it is time."""
+        now = time.monotonic()
+        if self._state_every_s is None or now - self._state_s < self._state_every_s:
+            return looked
+        self._state_s = now
+        return replace(looked, state=pickle.dumps((self._fields, self._drift), protocol=pickle.HIGHEST_PROTOCOL))
 
     def _look(self, item: Frame | MissingFrame) -> Looked:
         if isinstance(item, MissingFrame):
@@ -166,6 +214,8 @@ def run(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
     live: bool = False,
+    keep_state: KeepState | None = None,
+    goes_on: Goes | None = None,
 ) -> Tally:
     """Process a source to its end, or until `stop` is set; every source frame reaches every sink once, in order.
 
@@ -195,20 +245,26 @@ def run(
         Set it to end the run after the frame in hand; everything written stays complete.
     live : bool
         The source does not wait: every frame goes through as soon as it comes, instead of several at once.
+    keep_state : callable, optional
+        Gets about once a second what a run that is cut off can go on from: a frame whose rows are written, the states of field and drift,
+        of linker and meter, and the counts.
+    goes_on : Goes, optional
+        Where a run that was cut off goes on; linker, meter and drift are then as they were.
 
     Returns
     -------
     Tally
         Counts.
     """
-    tally = Tally()
+    tally = Tally() if goes_on is None else goes_on.tally
+    every_s = None if keep_state is None else STATE_EVERY_S
     with ExitStack() as stack:
         threads = cv2.getNumThreads()
         stack.callback(cv2.setNumThreads, threads)
         cv2.setNumThreads(1)  # the cores are busy with the network; splitting small pictures further only adds waiting
         for sink in sinks:
             stack.enter_context(sink)
-        reader = stack.enter_context(Reader(source, fields, drift, live=live, stop=stop))
+        reader = stack.enter_context(Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on))
         for detections, looked in segmenter.stream(_items(reader, live)):
             if looked is None:
                 continue
@@ -216,6 +272,8 @@ def run(
             for sink in sinks:
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
+            if keep_state is not None and looked.state is not None:
+                keep_state(tracked, looked.state, pickle.dumps((linker, meter), protocol=pickle.HIGHEST_PROTOCOL), tally)
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():

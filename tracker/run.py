@@ -7,6 +7,7 @@ import dataclasses
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from insitrack.tracker.link import Linker
 from insitrack.tracker.live import MARKS, LiveControls
 from insitrack.tracker.meters import meter_for
 from insitrack.tracker.motion import DriftEstimator
+from insitrack.tracker.resume import STATE, State, StateWriter, cut_back, thaw
 from insitrack.tracker.series import SeriesMeter
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
 REGISTERED = "registered.mp4"
-OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, REGISTERED, REPORT, MANIFEST, MARKS)
+OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, REGISTERED, REPORT, MANIFEST, MARKS, STATE)
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,35 @@ def track(
     del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
     source = open_source(uri, **chosen, live=config.live, alarm=alarm)
     try:
-        job = _Job(source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
+        job = _Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         return job.execute(progress, stop)
+    finally:
+        source.close()
+
+
+def continue_run(
+    folder: Path,
+    state: State,
+    config: RunConfig,
+    manifest: dict[str, Any],
+    *,
+    progress: Callable[[pipeline.Tally, int | None], None] | None = None,
+    stop: threading.Event | None = None,
+    alarm: Callable[[str], None] | None = None,
+) -> Run:
+    """Go on with a run from a state; see `insitrack.tracker.resume.resume`."""
+    chosen = dataclasses.asdict(config.source)
+    del chosen["nm_per_px_sd"]
+    goes_on = (state.next_index, state.last_s + max(0.0, time.time() - state.wall_s))
+    source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, goes_on=goes_on)
+    try:
+        before, now = manifest["source"].get("sha256"), source.describe().get("sha256")
+        if before != now:
+            raise OutputError(f"{state.uri}: is another file than the one that the run began with; put that one back, or begin the run anew")
+        command = [*manifest["command"], "(resumed)"]
+        job = _Job(state.uri, source, config, folder, command, alarm)
+        job.manifest.started = manifest.get("started", job.manifest.started)
+        return job.execute(progress, stop, state)
     finally:
         source.close()
 
@@ -223,8 +252,10 @@ def check_folder(folder: Path, overwrite: bool) -> None:
 class _Job:
     """The parts of one run, put together; nothing is written before all of them are known to work."""
 
-    def __init__(self, source: Source, config: RunConfig, folder: Path, command: list[str], alarm: Callable[[str], None] | None = None) -> None:
-        self.source, self.config, self.folder, self.alarm = source, config, folder, alarm
+    def __init__(
+        self, uri: str, source: Source, config: RunConfig, folder: Path, command: list[str], alarm: Callable[[str], None] | None = None
+    ) -> None:
+        self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.segmenter: Segmenter = load_segmenter(config.model, config.segment)
         self.calibration = _calibration(source, config)
         self.meter = self._make_meter()
@@ -240,11 +271,19 @@ class _Job:
             **told(config, material, self.calibration, self.segmenter.describe()),
         )
 
-    def execute(self, progress: Callable[[pipeline.Tally, int | None], None] | None, stop: threading.Event | None) -> Run:
-        """Run the loop and write everything; a failure leaves what was done readable and says so in the manifest."""
-        self._make_folder()
-        pictures = PictureSink(nm_per_px=self.calibration.nm_per_px)
-        sinks: list[Sink] = [TableSink(self.folder), pictures]
+    def execute(self, progress: Callable[[pipeline.Tally, int | None], None] | None, stop: threading.Event | None, state: State | None = None) -> Run:
+        """Run the loop, from the beginning or from a state, and write everything; a failure leaves what was done readable and says so."""
+        linker, drift, goes_on = Linker(self.config.link), DriftEstimator(self.config.drift), None
+        if state is None:
+            self._make_folder()
+        else:
+            (fields, drift), (linker, self.meter) = thaw(state.looked), thaw(state.followed)
+            tally = pipeline.Tally(**state.tally)  # type: ignore[arg-type]
+            goes_on = pipeline.Goes(state.next_index, fields, tally)
+            cut_back(self.folder, state)
+        pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first)
+        sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
+        keeper = StateWriter(self.folder, self._lasting_uri(), lambda: dict(self.segmenter.describe().get("view", {})), lambda: pictures.first)
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
         stop = stop or threading.Event()
@@ -257,21 +296,24 @@ class _Job:
             tally = pipeline.run(
                 self.source,
                 self.segmenter,
-                Linker(self.config.link),
+                linker,
                 self.meter,
                 sinks,
                 calibration=self.calibration,
                 fields=self.config.field,
-                drift=DriftEstimator(self.config.drift),
+                drift=drift,
                 sizes=self.config.measure,
                 progress=None if progress is None else (lambda tally: progress(tally, self.source.n_frames)),
                 stop=stop,
                 live=status is not None,
+                keep_state=keeper.write,
+                goes_on=goes_on,
             )
         except BaseException as error:
             with contextlib.suppress(OutputError):  # the first error tells more
                 self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
             raise
+        keeper.remove()  # the causal tables are whole
         refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
         live = {} if status is None or controls is None else {"live": {**status.results(), "changes": controls.changes}}
@@ -279,6 +321,10 @@ class _Job:
         self._close("interrupted" if stopped else "done", {**_results(tally), "refined": refined, **live})
         write_report(self.folder, pictures.pictures(), self.manifest)
         return Run(self.folder)
+
+    def _lasting_uri(self) -> str:
+        """Address of the source that holds from everywhere."""
+        return str(Path(self.uri).resolve()) if Path(self.uri).exists() else self.uri
 
     def _live(self, sinks: list[Sink], stop: threading.Event) -> tuple[LiveStatus | None, LiveControls | None]:
         """Put what a live run has more than a file behind the tables: what it sees is on disk."""

@@ -1,0 +1,208 @@
+"""A run that was cut off goes on: state on disk about once a second, tables cut back to it, the rest as if nothing had happened."""
+
+from __future__ import annotations
+
+import importlib
+import io as stdlib_io
+import json
+import os
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from insitrack.io.errors import OutputError, SettingsError, TableError
+from insitrack.io.results import TrackedFrame
+from insitrack.io.tables import TABLES
+
+if TYPE_CHECKING:
+    from insitrack.tracker.pipeline import Tally
+    from insitrack.tracker.run import Run
+
+STATE = "resume.state"
+_ALLOWED = ("insitrack.", "numpy.", "numpy", "collections", "pathlib")
+_BUILTINS = {"set", "frozenset", "slice", "range", "complex", "bytearray"}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that a run needs to go on after a frame.
+
+    Parameters
+    ----------
+    next_index : int
+        Number of the frame that follows.
+    last_s : float
+        Time of the last frame, s.
+    wall_s : float
+        Clock when it was written, s since 1970: a live source goes on by it.
+    offsets : dict of str to int
+        Length of every table, bytes.
+    uri, view, looked, followed, tally, first
+        Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first picture.
+    """
+
+    next_index: int
+    last_s: float
+    wall_s: float
+    offsets: dict[str, int]
+    uri: str
+    view: dict[str, Any]
+    looked: bytes
+    followed: bytes
+    tally: dict[str, float]
+    first: TrackedFrame | None
+
+
+class _Careful(pickle.Unpickler):
+    """Loads what a run writes, and nothing else: a folder from somebody else must not run programs."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith(_ALLOWED) or (module == "builtins" and name in _BUILTINS):
+            return getattr(importlib.import_module(module), name)
+        raise pickle.UnpicklingError(f"{module}.{name} does not belong there")
+
+
+def thaw(data: bytes) -> Any:
+    """Load a part of a state.
+
+    Raises
+    ------
+    OutputError
+        If it holds anything that a run does not write.
+    """
+    try:
+        return _Careful(stdlib_io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError) as error:
+        raise OutputError(f"{STATE}: cannot be read ({error}); begin the run anew") from error
+
+
+def read_state(folder: Path) -> State:
+    """Read the state of a run.
+
+    Raises
+    ------
+    OutputError
+        If there is none, or it is damaged.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        why = "expected the folder of a run that was cut off; one that ended has none, nor one cut off in its first second"
+        raise OutputError(f"{folder}: holds no {STATE}; {why}")
+    state = thaw(path.read_bytes())
+    if not isinstance(state, State):
+        raise OutputError(f"{path}: not the state of a run; begin it anew")
+    return state
+
+
+class StateWriter:
+    """Writes the state about once a second, each time to a temporary name first.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    uri : str
+        Source.
+    view : callable
+        Gives how the network sees the frames.
+    first : callable
+        Gives the first frame, for the report.
+    """
+
+    def __init__(self, folder: Path, uri: str, view: Callable[[], dict[str, Any]], first: Callable[[], TrackedFrame | None]) -> None:
+        self._folder, self._uri, self._view, self._first = folder, uri, view, first
+
+    def write(self, tracked: TrackedFrame, looked: bytes, followed: bytes, tally: Tally) -> None:
+        """Write the state after a frame whose rows are on disk."""
+        counts = {name: getattr(tally, name) for name in ("frames", "processed", "damaged", "dropped", "skipped", "gap", "blank", "detections")}
+        counts |= {name: getattr(tally, name) for name in ("over_cap", "tracks")}
+        state = State(
+            next_index=tracked.frame.index + 1,
+            last_s=tracked.frame.t_s,
+            wall_s=time.time(),
+            offsets={name: (self._folder / name).stat().st_size for name in TABLES},
+            uri=self._uri,
+            view=self._view(),
+            looked=looked,
+            followed=followed,
+            tally=counts,
+            first=self._first(),
+        )
+        part = self._folder / f"{STATE}.part"
+        try:
+            part.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
+            part.replace(self._folder / STATE)
+        except OSError as error:
+            raise OutputError(f"{part}: cannot be written ({error.strerror}); make room, then: track resume {self._folder}") from error
+
+    def remove(self) -> None:
+        """Remove the state of a run that has ended."""
+        for name in (STATE, f"{STATE}.part"):
+            (self._folder / name).unlink(missing_ok=True)
+
+
+def cut_back(folder: Path, state: State) -> None:
+    """Cut the tables to where the state was written.
+
+    Raises
+    ------
+    TableError
+        If a table is shorter than that: it was changed since.
+    """
+    for name, length in state.offsets.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size < length:
+            raise TableError(f"{path}: shorter than when the run was cut off; it was changed since, begin the run anew")
+    for name, length in state.offsets.items():
+        os.truncate(folder / name, length)
+
+
+def resume(
+    folder: Path,
+    *,
+    progress: Callable[[Tally, int | None], None] | None = None,
+    stop: threading.Event | None = None,
+    alarm: Callable[[str], None] | None = None,
+) -> Run:
+    """Go on with a run that was cut off: by a crash, a full disk, a power cut.
+
+    Of a file the tables come out as if it had never been cut off, byte for byte. A live source is connected again; ids go on, and what was
+    missed is a gap. The annotated movie up to the cut stays as ``annotated_before.mp4``.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    progress, stop, alarm
+        As in `insitrack.track`.
+
+    Raises
+    ------
+    InsitrackError
+        If the folder, its state, its source or the model cannot be used; nothing is changed then.
+    """
+    from insitrack.tracker.meters import config_of
+    from insitrack.tracker.run import MANIFEST, MOVIE, continue_run
+
+    state = read_state(folder)
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); begin the run anew") from error
+    config = config_of(manifest)
+    view = state.view
+    if view:
+        try:
+            from dataclasses import replace
+
+            config = replace(config, segment=replace(config.segment, scale=view["scale"], contrast=view["contrast"]))
+        except (KeyError, SettingsError) as error:
+            raise OutputError(f"{folder / STATE}: {error}; begin the run anew") from error
+    part = folder / f"{MOVIE}.part"
+    if part.exists():
+        part.replace(folder / f"{Path(MOVIE).stem}_before{Path(MOVIE).suffix}")
+    return continue_run(folder, state, config, manifest, progress=progress, stop=stop, alarm=alarm)
