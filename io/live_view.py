@@ -152,6 +152,7 @@ class LiveView:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
+            self._socket.listen(MOST_CLIENTS)  # who comes before the server runs waits for it
         except (OSError, OverflowError) as error:
             self._socket.close()
             raise SettingsError(f"--view {host}:{port}: cannot be used ({getattr(error, 'strerror', error)}); choose another port") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,8 +107,8 @@ class Table:
         """
         import pandas as pd
 
-        with self._naming_bad_cells(path):
-            return pd.read_csv(path, **self._reading(path, columns))
+        with self._naming_bad_cells(path), _WholeLines(path) as lines:
+            return pd.read_csv(lines, **self._reading(path, columns))
 
     def chunks(self, path: Path, columns: Sequence[str] | None = None, rows: int = 100_000) -> Iterator[pd.DataFrame]:
         """Read the file like `read`, but piece by piece, so that memory stays flat however long the run was.
@@ -119,8 +120,8 @@ class Table:
         """
         import pandas as pd
 
-        with self._naming_bad_cells(path), pd.read_csv(path, chunksize=rows, **self._reading(path, columns)) as pieces:
-            yield from pieces
+        with self._naming_bad_cells(path), _WholeLines(path) as lines:
+            yield from pd.read_csv(lines, chunksize=rows, **self._reading(path, columns))
 
     def _reading(self, path: Path, columns: Sequence[str] | None) -> dict[str, Any]:
         """Check the header; return what pandas needs to know."""
@@ -141,6 +142,37 @@ class Table:
             yield
         except ValueError as error:
             raise TableError(f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists") from error
+
+
+class _WholeLines(io.RawIOBase):
+    """A file up to its last whole line: what a program that was killed left of a row is not read."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise TableError(f"{path}: no such table; expected the output folder of a run")
+        self._file = path.open("rb")
+        self._left = self._end(path.stat().st_size)
+
+    def _end(self, size: int) -> int:
+        """Length up to the last line end; all of a file that has none there to lose."""
+        step = min(size, 1 << 16)
+        self._file.seek(size - step)
+        tail = self._file.read(step)
+        self._file.seek(0)
+        return size if tail.endswith(b"\n") or b"\n" not in tail else size - step + tail.rindex(b"\n") + 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def read_text(path: Path, expected: str) -> pd.DataFrame:

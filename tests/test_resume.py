@@ -1,0 +1,130 @@
+"""A run that was killed goes on as if nothing had happened."""
+
+import filecmp
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import insitrack
+from insitrack.io import tables
+from insitrack.io.errors import OutputError, TableError
+from insitrack.io.replay import Replay
+from insitrack.io.synth_files import write_synth
+from insitrack.tracker import pipeline
+from insitrack.tracker.config import load_config
+from insitrack.tracker.resume import STATE, read_state, resume, thaw
+
+SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral", "specimen.dose_rate_dpa_per_s=1e-3"]
+NAMES = [*tables.TABLES, "causal/tracks.csv", "causal/series.csv", "kinetics.csv"]
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("movie")
+    write_synth("synth:two_beam?frames=60&size=192&seed=5", folder / "made", lossless=True)
+    return folder / "made" / "movie.mkv"
+
+
+@pytest.fixture(scope="module")
+def whole(movie, tmp_path_factory):
+    return insitrack.track(movie, tmp_path_factory.mktemp("whole") / "run", config=load_config(assignments=SETTINGS))
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing after it is done."""
+
+
+@pytest.mark.parametrize("last", [3, 17, 41])
+def test_a_run_cut_off_anywhere_gives_the_tables_of_the_whole_run_byte_for_byte(movie, whole, tmp_path, monkeypatch, last):
+    monkeypatch.setattr(pipeline, "STATE_EVERY_S", 0.0)
+
+    def cut(tally, n_frames):
+        if tally.frames == last:
+            raise Killed
+
+    with pytest.raises(Killed):
+        insitrack.track(movie, tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut)
+    assert read_state(tmp_path / "cut").next_index in (last - 1, last)
+    with (tmp_path / "cut" / "tracks.csv").open("a") as stream:
+        stream.write("61,1.0,half a ro")  # what a kill in the middle of a row leaves
+    again = resume(tmp_path / "cut")
+    for name in NAMES:
+        assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
+    assert again.manifest["status"] == "done"
+    assert again.manifest["results"]["processed"] == whole.manifest["results"]["processed"]
+    assert not (again.folder / STATE).exists()
+    assert "(resumed)" in again.manifest["command"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
+    out = tmp_path / "run"
+    code = (
+        "import sys, insitrack; from insitrack.tracker.config import load_config; "
+        "insitrack.track(sys.argv[1], sys.argv[2], config=load_config(None, sys.argv[3:]))"
+    )
+    with Replay(str(movie), fps=15) as camera:
+        worker = subprocess.Popen([sys.executable, "-c", code, camera.address, str(out), *SETTINGS, "output.view="], stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while not (out / STATE).exists():
+            assert time.monotonic() < end
+            assert worker.poll() is None
+            time.sleep(0.05)
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+        before = tables.FRAMES.read(out / "frames.csv")
+        assert len(before) > 0
+        assert len(tables.TRACKS.read(out / "tracks.csv")) >= 0
+        stop = threading.Event()
+        threading.Timer(2.5, stop.set).start()
+        again = resume(out, stop=stop)
+    frames = again.frames
+    assert frames["frame"].tolist() == list(range(len(frames)))
+    assert (frames["t_s"].diff().dropna() > 0).all()
+    assert "gap" in set(frames["status"])
+    assert len(frames) > len(before)
+
+
+def test_what_cannot_be_resumed_is_refused_in_one_line(movie, whole, tmp_path, monkeypatch):
+    with pytest.raises(OutputError, match="holds no resume"):
+        resume(whole.folder)
+    monkeypatch.setattr(pipeline, "STATE_EVERY_S", 0.0)
+
+    def cut(tally, n_frames):
+        if tally.frames == 5:
+            raise Killed
+
+    out = tmp_path / "cut"
+    with pytest.raises(Killed):
+        insitrack.track(movie, out, config=load_config(assignments=SETTINGS), progress=cut)
+    text = (out / "series.csv").read_bytes()
+    (out / "series.csv").write_bytes(text[:10])
+    with pytest.raises(TableError, match="shorter than when the run was cut off"):
+        resume(out)
+    (out / "series.csv").write_bytes(text)
+    (out / STATE).write_bytes(b"nonsense")
+    with pytest.raises(OutputError, match="begin the run anew"):
+        resume(out)
+
+
+def test_a_state_from_somebody_else_runs_no_programs(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'harm'}",)
+
+    with pytest.raises(OutputError, match="does not belong there"):
+        thaw(pickle.dumps(Evil()))
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_table_whose_last_row_is_cut_off_is_read_without_it(tmp_path):
+    text = "0,0.000000,processed,0.000,0.000,3,0.900,100,12,10\n"
+    (tmp_path / "frames.csv").write_text(tables.FRAMES.header() + text + "1,0.1,proc")
+    assert len(tables.FRAMES.read(tmp_path / "frames.csv")) == 1
+    assert sum(len(piece) for piece in tables.FRAMES.chunks(tmp_path / "frames.csv")) == 1
