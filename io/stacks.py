@@ -55,6 +55,8 @@ class Stack:
         What was wrong.
     close : callable
         Releases the file.
+    refused : str
+        Why its pictures are none of a specimen; empty if they are.
     """
 
     read: Callable[[int], NDArray[Any]]
@@ -65,6 +67,7 @@ class Stack:
     told_by: str = ""
     warnings: list[str] = field(default_factory=list)
     close: Callable[[], None] = lambda: None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ class StackSource:
     ----------
     warnings : list of str
         What was wrong, one line each; complete once the source has been read to its end.
+    refused : str
+        Why the pictures are none of a specimen, as a diffraction pattern is none; empty if they are, or if a scale was given.
 
     Raises
     ------
@@ -155,6 +160,7 @@ class StackSource:
         self.n_frames: int | None = stack.n_frames
         self.warnings = stack.warnings
         self._selection = selection
+        self.refused = stack.refused if nm_per_px is None else ""
         scale, origin = (nm_per_px, "command line") if nm_per_px is not None else (stack.nm_per_px, stack.told_by)
         self.calibration = Calibration(nm_per_px=scale, origin=origin if scale is not None else "unknown")
         self._interval_s, self.time_origin = _ASSUMED_INTERVAL_S, f"assumed {_ASSUMED_INTERVAL_S:g} s per frame"
@@ -209,7 +215,8 @@ class StackSource:
 
     def describe(self) -> dict[str, Any]:
         """Path, format, size, levels, scale, time origin and hash."""
-        size = {"width_px": self._shape[1], "height_px": self._shape[0], "levels": str(self._levels)}
+        size: dict[str, Any] = {"width_px": self._shape[1], "height_px": self._shape[0], "levels": str(self._levels)}
+        size["bit_depth"] = 8 * self._levels.dtype.itemsize
         times = {"n_frames": self.n_frames, "average_fps": 1 / self._interval_s, "time_origin": self.time_origin}
         return {"kind": "stack", "path": self._uri, **self._stack.facts, **size, **times}
 

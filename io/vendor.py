@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from insitrack.io.errors import SourceError
 from insitrack.io.stacks import Stack, nm_of, seconds_of
 
+_EXPOSURE = re.compile(r"(?i)exposure ?time( \((s|seconds)\))?|exposure \(s\)")
+_RATE = re.compile(r"(?i)frames ?per ?second( \(.*\))?")
 _PREFERRED = ("MRC",)  # where several readers know a suffix: the one without further requirements
 
 
@@ -51,10 +54,19 @@ def open_vendor(path: Path) -> Stack:
         return picture if names is None else np.stack([picture[name] for name in names[:3]], axis=-1)
 
     scale, interval_s = _scale(signal, path)
+    exposure_s, rate = (_told(signal.get("original_metadata", {}), names) for names in (_EXPOSURE, _RATE))
+    facts: dict[str, Any] = {"container": f"{plugin} through RosettaSciIO", "signals": len(signals)}
+    if exposure_s is not None:
+        facts["exposure_s"] = exposure_s
+    if interval_s is None and len(lead) == 1 and rate:
+        interval_s = 1 / rate
+    unit = str(signal["axes"][-1].get("units", ""))
+    words = f"its axes are in {unit}; expected an image (if it is one, give --nm-per-px)"
     return Stack(
         read=read,
         n_frames=math.prod(lead),
-        facts={"container": f"{plugin} through RosettaSciIO", "signals": len(signals)},
+        facts=facts,
+        refused=f"{path}: a diffraction pattern, {words}" if _reciprocal(unit) else "",
         nm_per_px=scale,
         interval_s=interval_s,
         told_by=f"metadata: {plugin}",
@@ -98,3 +110,31 @@ def _scale(signal: dict[str, Any], path: Path) -> tuple[float | None, float | No
     if len(lead) == 1:
         interval_s = seconds_of(float(lead[0].get("scale", 0)), str(lead[0].get("units", "")))
     return nm_of(float(x.get("scale", 0)), str(x.get("units", ""))), interval_s
+
+
+def _reciprocal(unit: str) -> bool:
+    """Tell units of diffraction: inverse lengths and angles.
+
+    Examples
+    --------
+    >>> [_reciprocal(unit) for unit in ("1/nm", "nm^-1", "mrad", "nm", "")]
+    [True, True, True, False, False]
+    """
+    plain = unit.replace(" ", "").replace("$", "").replace("{", "").replace("}", "").lower()
+    return plain.startswith("1/") or plain.endswith(("^-1", "⁻¹", "-1")) or plain in ("mrad", "rad", "deg", "°")
+
+
+def _told(tree: Any, names: re.Pattern[str]) -> float | None:
+    """Positive number of the first entry of the metadata whose name fits."""
+    if not isinstance(tree, dict):
+        return None
+    for name, value in tree.items():
+        found = _told(value, names) if isinstance(value, dict) else None
+        if found is None and names.fullmatch(str(name)):
+            try:
+                found = float(value)
+            except (TypeError, ValueError):
+                found = None
+        if found is not None and math.isfinite(found) and found > 0:
+            return found
+    return None

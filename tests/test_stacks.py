@@ -300,3 +300,21 @@ def test_microscope_files_give_their_frames_and_scale(name, shape, nm_per_px, n_
 def test_a_reader_that_is_not_installed_is_named():
     with pytest.raises(SourceError, match="pip install h5py"):
         StackSource(next((EM_FILES / "emd").glob("*.emd")))
+
+
+@pytest.mark.skipif(not EM_FILES.is_dir(), reason="the microscope files are not here")
+def test_diffraction_patterns_open_but_are_no_specimen_unless_a_scale_is_given(tmp_path, capsys):
+    from insitrack.tracker.cli import main
+
+    path = EM_FILES / "tvips" / "test_tvips_2233_000.tvips"
+    assert "its axes are in 1/nm" in StackSource(path).refused
+    assert StackSource(path, nm_per_px=0.5).refused == ""
+    assert main([str(path), "--out", str(tmp_path / "out")]) == 2
+    assert "a diffraction pattern" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not EM_FILES.is_dir(), reason="the microscope files are not here")
+def test_exposure_and_bit_depth_come_from_the_metadata():
+    facts = StackSource(EM_FILES / "mrc" / "20241021_00405_movie.mrc").describe()
+    assert (facts["exposure_s"], facts["bit_depth"]) == (0.045712, 16)

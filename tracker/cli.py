@@ -30,6 +30,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track eval LABELS --model loops                      scores of a model on labelled pictures
   track train LABELS                                   a model of your own from your own labels
   track doctor                                         what is installed, and a self-test
+  track doctor movie.mp4                               what a source is, and the scale bar burnt into it
 """
 
 _EPILOG = """\
@@ -71,10 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return train_command.run(train_command.make_parser(_Parser).parse_args(given[1:]))
         if given and given[0] == "doctor":
-            _doctor_parser().parse_args(given[1:])
-            from insitrack.tracker.doctor import doctor
+            source = _doctor_parser().parse_args(given[1:]).source
+            from insitrack.tracker.doctor import doctor, examine
 
-            return doctor()
+            return doctor() if source is None else examine(source)
         return _track(_track_parser().parse_args(given), given)
     except InsitrackError as error:
         print(f"track: {error}", file=sys.stderr)
@@ -134,7 +135,10 @@ def _synth_parser() -> argparse.ArgumentParser:
 
 
 def _doctor_parser() -> argparse.ArgumentParser:
-    return _Parser(prog="track doctor", description="Tell what is installed, which processor and codecs are used, and run a ten-frame self-test.")
+    words = "Tell what is installed, which processor and codecs are used, and run a ten-frame self-test; or examine a source and its scale bar."
+    parser = _Parser(prog="track doctor", description=words)
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="movie, folder or file of a microscope to examine")
+    return parser
 
 
 def _edit_parser() -> argparse.ArgumentParser:

@@ -24,6 +24,51 @@ def doctor() -> int:
     return 0 if _self_test() and good else 1
 
 
+def examine(uri: str) -> int:
+    """Print what a source is: size, depth, scale, times, and the scale bar that is burnt into it; return 0 if it can be read."""
+    import numpy as np
+
+    from insitrack.io.frames import Frame
+    from insitrack.io.sources import open_source
+    from insitrack.segment.preprocess import FieldConfig, FieldFinder
+    from insitrack.segment.scale_bar import find_scale_bar, read_label
+
+    source = open_source(uri)
+    try:
+        facts = source.describe()
+        for name in ("kind", "container", "codec", "pix_fmt", "levels", "bit_depth", "exposure_s", "n_frames", "average_fps"):
+            if facts.get(name) not in (None, ""):
+                print(f"{name:<16}{facts[name]}")
+        scale = source.calibration.nm_per_px
+        print(f"scale           {f'{scale:.6g} nm/px, from {source.calibration.origin}' if scale else 'not known: give --nm-per-px'}")
+        print(f"time            {source.time_origin}")
+        refused = getattr(source, "refused", "")
+        if refused:
+            print(f"refused         {refused}")
+        frame = next((item for item in source if isinstance(item, Frame)), None)
+        if frame is None:
+            print("first frame     none can be read")
+            return 1
+        print(f"first frame     {frame.shape[1]} x {frame.shape[0]} px, {frame.image.dtype}, {frame.image.min()} to {frame.image.max()}")
+        field = FieldFinder(FieldConfig()).update(frame.image)
+        if field is not None:
+            print(f"specimen        {np.count_nonzero(field) / field.size:.1%} of the picture; the rest is text, bars and borders")
+        bar = find_scale_bar(frame.image)
+        if bar is None:
+            print("scale bar       none found")
+            return 0
+        bar = read_label(frame.image, bar)
+        cut = ", cut off by the border: longer in truth" if bar.x_px == 0 or bar.x_px + bar.length_px >= frame.shape[1] else ""
+        print(f"scale bar       {bar.length_px} px long, at x {bar.x_px}, y {bar.y_px}{cut}")
+        if bar.nm_per_px is not None:
+            print(f"suggestion      {bar.label!r} beside it: --nm-per-px {bar.nm_per_px:.5g}, if that is what you read too")
+        else:
+            print(f"suggestion      --nm-per-px LABEL/{bar.length_px}, with the label of the bar in nm (with Tesseract installed it would be read)")
+        return 0
+    finally:
+        source.close()
+
+
 def _processor() -> str:
     try:
         import openvino

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from insitrack.io import tables
 from insitrack.io.annotate import AnnotatedMovieSink, PictureSink
 from insitrack.io.camera import LiveSource
-from insitrack.io.errors import OutputError
+from insitrack.io.errors import OutputError, SourceError
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live_status import LiveStatus
 from insitrack.io.live_view import LiveView
@@ -180,6 +180,9 @@ def track(
     del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
     source = open_source(uri, **chosen, live=config.live, alarm=alarm)
     try:
+        refused = getattr(source, "refused", "")
+        if refused:
+            raise SourceError(refused)
         job = _Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         return job.execute(progress, stop)
     finally:

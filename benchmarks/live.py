@@ -1,0 +1,212 @@
+"""Live runs under load: delay, overload, faults, kills, a full disk, viewers.
+
+    python benchmarks/live.py [latency overload faults kill disk viewers]
+
+Loopback only; camera and analysis share this machine. Results of parts that are not run again are kept.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+
+import insitrack
+from insitrack.io import tables
+from insitrack.io.camera import LiveConfig, LiveSource
+from insitrack.io.frames import Frame
+from insitrack.io.replay import Replay, random_faults
+from insitrack.io.synth_files import write_synth
+from insitrack.tracker.config import load_config
+
+SETTINGS = ["specimen.thickness_nm=100", "specimen.material=fecral", "live.give_up_s=1", "output.view="]
+HERE = Path(__file__)
+
+
+def movie(folder: Path, size: int = 512, frames: int = 250) -> str:
+    """Write a lossless movie to send."""
+    path = folder / f"made_{size}_{frames}"
+    if not path.exists():
+        write_synth(f"synth:two_beam?seed=61000&frames={frames}&size={size}&start=0.6", path, lossless=True)
+    return str(path / "movie.mkv")
+
+
+def live_run(folder: Path, camera: Replay, extra: list[str] = (), stop: threading.Event | None = None) -> insitrack.Run:
+    """Run on a camera that is not there."""
+    config = load_config(assignments=[*SETTINGS, *extra])
+    return insitrack.track(camera.address, folder / f"run_{time.monotonic_ns()}", config=config, stop=stop)
+
+
+def latency(folder: Path, minutes: float = 10.0) -> dict[str, object]:
+    """Delay from capture to row on disk, 512 x 512 px at 25 frames a second, annotated movie written, the first 100 frames left out."""
+    loops = round(minutes * 60 * 25 / 250)
+    with Replay(movie(folder), fps=25, loops=loops) as camera:
+        run = live_run(folder, camera, ["refine.enabled=false"])
+    facts = run.manifest["results"]["live"]
+    return {"minutes": minutes, **facts, "peak_memory_mb": run.manifest["results"]["peak_memory_mb"]}
+
+
+def overload(folder: Path) -> dict[str, object]:
+    """Four times more frames than the machine takes: newest keeps the delay bounded."""
+    with Replay(movie(folder, 1024, 60), fps=0) as camera:
+        whole = live_run(folder, camera, ["live.policy=all", "refine.enabled=false", "output.video=false"])
+    rate = whole.manifest["results"]["frames_per_s"]
+    with Replay(movie(folder, 1024, 60), fps=4 * rate, loops=int(60 * 4 * rate / 60)) as camera:
+        run = live_run(folder, camera, ["refine.enabled=false", "output.video=false"])
+    facts = run.manifest["results"]["live"]
+    exact = facts["captured"] == facts["processed"] + facts["dropped"] + facts["damaged"]
+    return {"machine_frames_per_s": rate, "sent_frames_per_s": round(4 * rate, 1), **facts, "sum_exact": exact,
+            "peak_memory_mb": run.manifest["results"]["peak_memory_mb"]}  # fmt: skip
+
+
+def faults(folder: Path) -> dict[str, object]:
+    """Two hundred random faults in one run."""
+    wrong = random_faults(200, 2400, seed=7)
+    with Replay(movie(folder, 256, 240), fps=60, faults=wrong, loops=10) as camera:
+        source = LiveSource(camera.mjpeg_address, LiveConfig(give_up_s=2.0, stall_s=1.0))
+        items = list(source)
+        source.close()
+    counts = {status: sum(getattr(item, "status", "") == status for item in items) for status in ("dropped", "damaged", "gap")}
+    pictures = sum(isinstance(item, Frame) for item in items)
+    times = np.array([item.t_s for item in items])
+    gaps = [times[i + 1] - times[i - 1] for i, item in enumerate(items[:-1]) if getattr(item, "status", "") == "gap" and i]
+    return {
+        "faults": 200, "captured": source.n_captured, "pictures": pictures, **counts, "reconnects": source.n_reconnects,
+        "sum_exact": source.n_captured == pictures + counts["dropped"] + counts["damaged"], "times_rise": bool((np.diff(times) > 0).all()),
+        "longest_interruption_s": round(float(max(gaps, default=0.0)), 2),
+    }  # fmt: skip
+
+
+def kill(folder: Path, n: int = 50) -> dict[str, object]:
+    """Kill a run of a file at random moments, and go on."""
+    source, random = movie(folder), np.random.default_rng(1)
+    command = [sys.executable, "-m", "insitrack.tracker.cli"]
+    options = ["--thickness-nm", "100", "--material", "fecral"]
+    whole, cut = folder / "whole", folder / "cut"
+    start = time.monotonic()
+    subprocess.run([*command, source, *options, "--out", str(whole)], check=True, capture_output=True)
+    length = time.monotonic() - start
+    same = anew = lost = unreadable = 0
+    for _ in range(n):
+        shutil.rmtree(cut, ignore_errors=True)
+        worker = subprocess.Popen([*command, source, *options, "--out", str(cut)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(float(random.uniform(0.15, 0.95)) * length)
+        worker.kill()
+        worker.wait()
+        try:
+            rows = [len(table.read(cut / table.file)) for table in tables.TABLES.values() if (cut / table.file).exists()]
+            unreadable += len(rows) not in (0, 5)
+        except insitrack.io.errors.InsitrackError:
+            unreadable += 1
+        went = subprocess.run([*command, "resume", str(cut)], capture_output=True, text=True)
+        if went.returncode:
+            anew += 1  # cut off before the first state, or ended
+            continue
+        names = [*tables.TABLES, "causal/tracks.csv", "causal/series.csv"]
+        good = all(filecmp.cmp(whole / name, cut / name, shallow=False) for name in names)
+        same, lost = same + good, lost + (not good)
+    return {"kills": n, "resumed_byte_for_byte": same, "different": lost, "ended_or_before_the_first_state": anew, "unreadable": unreadable}
+
+
+def disk(folder: Path) -> dict[str, object]:
+    """Run into a full disk, then make room and go on."""
+    place = folder / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)], capture_output=True).returncode:
+        return {"not_run": "a small disk cannot be mounted here"}
+    command = [sys.executable, "-m", "insitrack.tracker.cli"]
+    try:
+        first = subprocess.run([*command, movie(folder), "--no-video", "--out", str(place / "run")], capture_output=True, text=True)
+        readable = len(tables.FRAMES.read(place / "run" / "frames.csv"))
+        shutil.copytree(place / "run", folder / "roomy")
+        went = subprocess.run([*command, "resume", str(folder / "roomy")], capture_output=True, text=True)
+        line = first.stderr.strip().splitlines()[-1] if first.stderr.strip() else ""
+        return {
+            "exit_status": first.returncode,
+            "told": line,
+            "frames_readable": readable,
+            "resumed": went.returncode == 0,
+            "why": went.stderr[-200:],
+        }
+    finally:
+        subprocess.run(["umount", str(place)], capture_output=True)
+
+
+def viewers(folder: Path) -> dict[str, object]:
+    """Rate of the analysis with ten viewers and without, in turns, as fast as frames are taken."""
+    rates: dict[int, list[float]] = {0: [], 10: []}
+    for turn in range(6):
+        n = 10 * (turn % 2)
+        with Replay(movie(folder), fps=0, loops=3) as camera:
+            told: list[str] = []
+            config = load_config(assignments=[*SETTINGS[:-1], "live.policy=all", "refine.enabled=false", "output.video=false"])
+            over = threading.Event()
+            watch = threading.Thread(target=_watch, args=(told, n, over), daemon=True)
+            watch.start()
+            run = insitrack.track(camera.address, folder / f"view_{turn}", config=config, alarm=told.append)
+            over.set()
+            watch.join()
+        frames = run.manifest["results"]
+        rates[n].append(frames["frames_per_s"])
+    low, high = np.median(rates[10]), np.median(rates[0])
+    return {"frames_per_s_alone": rates[0], "frames_per_s_with_ten": rates[10], "change": f"{low / high - 1:+.1%}"}
+
+
+def _watch(told: list[str], n: int, over: threading.Event) -> None:
+    """Ten clients as a page is one: events, and a picture four times a second."""
+    while not over.is_set() and not (address := next((line.split()[-1] for line in told if "watch it at" in line), "")):
+        time.sleep(0.02)
+
+    def client() -> None:
+        try:
+            with urllib.request.urlopen(address + "events", timeout=10) as answer:
+                for line in answer:
+                    if over.is_set():
+                        return
+                    if line.startswith(b"data"):
+                        urllib.request.urlopen(address + "picture?outlines=1&ids=1", timeout=10).read()
+        except OSError:
+            return
+
+    clients = [threading.Thread(target=client, daemon=True) for _ in range(n)]
+    for one in clients:
+        one.start()
+    for one in clients:
+        one.join()
+
+
+PARTS = {"latency": latency, "overload": overload, "faults": faults, "kill": kill, "disk": disk, "viewers": viewers}
+
+
+def main() -> None:
+    """Run what was asked for and write the page."""
+    path = HERE.with_suffix(".json")
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    with tempfile.TemporaryDirectory() as made:
+        for name in sys.argv[1:] or PARTS:
+            results[name] = PARTS[name](Path(made))
+            print(name, json.dumps(results[name]), flush=True)
+            path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    lines = ["# Live runs", "", "`python benchmarks/live.py`, loopback only; the camera that is not there runs on the same cores.", ""]
+    for name in PARTS:
+        if name in results:
+            lines += [f"## {name.capitalize()}", "", (PARTS[name].__doc__ or "").strip(), "", "| | |", "|---|---|"]
+            lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in results[name].items()] + [""]
+    lines += [f"Machine: {results['machine']}.", ""]
+    HERE.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
