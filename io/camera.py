@@ -127,7 +127,7 @@ class LiveSource:
         self._last_arrival = time.monotonic()
         self._closing = threading.Event()
         self._failure: BaseException | None = None
-        self._fresh = True
+        self._fresh, self._silence_told = True, False
         self._level = self._usual_s = self._patience_s = 0.0
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
@@ -140,6 +140,7 @@ class LiveSource:
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
         while True:
             item = self.waiting.get(_TICK_S)
+            self._watch_silence()
             if item is not None:
                 yield item
             elif not self._thread.is_alive() and not len(self.waiting):
@@ -289,6 +290,13 @@ class LiveSource:
                 self._gap(why)
             return True
         return False
+
+    def _watch_silence(self) -> None:
+        """Tell once that nothing has come for long, also where the connection itself does not notice."""
+        silent = self._thread.is_alive() and self.silent_s > max(self.config.stall_s, 3 * self._usual_s)
+        if silent and not self._silence_told:
+            self.tell(f"no pictures since {self.silent_s:.1f} s")
+        self._silence_told = silent
 
     def _watch_queue(self) -> None:
         """Tell when the queue passes three quarters, and when it is full; again only after it was half empty."""

@@ -22,7 +22,7 @@ from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
-VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".emi", ".hspy", ".blo", ".de5")
+VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".emi", ".hspy", ".zspy", ".blo", ".de5")
 """Formats of microscopes, read through RosettaSciIO."""
 
 _N_SAMPLES = 16
@@ -234,6 +234,10 @@ def open_stack(uri: str | Path) -> Stack:
         If there is nothing there, or the file is not what its name says.
     """
     path = Path(uri)
+    if path.is_dir() and path.suffix.lower() == ".zspy":  # a folder that is one file
+        from insitrack.io.vendor import open_vendor
+
+        return open_vendor(path)
     if path.is_dir():
         return _open_images(_pictures_in(path), "image folder")
     if not path.exists():

@@ -1,0 +1,182 @@
+"""Damaged movies, TIFFs, pictures and microscope files through the readers: one clear line or frames, never a crash, a hang or a full memory.
+
+    python benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
+
+Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes changed, pieces cut out,
+doubled or cut off. Each is opened and read to its end in a child process that is watched.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from insitrack.io.video import MovieWriter
+
+BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
+_WORKER = """
+import sys, time, resource
+from insitrack.io.errors import InsitrackError
+from insitrack.io.sources import open_source
+from insitrack.io.frames import Frame
+for path in sys.stdin.read().split('\\n'):
+    if not path: continue
+    start = time.perf_counter()
+    try:
+        source = open_source(path)
+        n = sum(isinstance(item, Frame) for item in source)
+        source.close()
+        said = f'read {n}'
+    except InsitrackError as error:
+        said = 'refused' if '\\n' not in str(error) else 'more than one line'
+    except MemoryError:
+        said = 'memory'
+    except Exception as error:
+        said = f'traceback {type(error).__name__}: {str(error)[:80]}'.replace('\\n', ' ')
+    print(path, said, round(time.perf_counter() - start, 2), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sep='\\t', flush=True)
+"""
+
+
+def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
+    """Files that can be read."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 255, (8, 48, 64)).astype(np.uint8)
+    for name, codec in (("a.mp4", "h264"), ("b.mkv", "ffv1"), ("c.mkv", "h264"), ("d.mov", "h264")):
+        with MovieWriter(folder / name, codec=codec) as movie:  # type: ignore[arg-type]
+            for i, picture in enumerate(pictures):
+                movie.write(picture, i / 10)
+    writer = cv2.VideoWriter(str(folder / "e.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48), False)
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
+    deep = pictures.astype(np.uint16) * 200
+    tifffile.imwrite(folder / "f.tif", pictures, imagej=True, resolution=(2.5, 2.5), metadata={"unit": "nm", "finterval": 0.5})
+    tifffile.imwrite(folder / "g.tif", deep, compression="zlib", photometric="minisblack")
+    tifffile.imwrite(folder / "h.ome.tif", pictures, metadata={"axes": "TYX", "PhysicalSizeX": 0.4, "PhysicalSizeXUnit": "nm"})
+    tifffile.imwrite(folder / "i.tif", deep.astype(np.float32), photometric="minisblack")
+    cv2.imwrite(str(folder / "j.png"), pictures[0])
+    cv2.imwrite(str(folder / "k.jpg"), pictures[0])
+    cv2.imwrite(str(folder / "l.bmp"), pictures[0])
+    made = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    from insitrack.io.stacks import VENDOR_SUFFIXES
+
+    found = (
+        [] if vendor is None else [path for path in sorted(vendor.rglob("*")) if path.suffix.lower() in VENDOR_SUFFIXES and path.stat().st_size < 5e6]
+    )
+    return made + found
+
+
+def damaged(data: bytes, random: np.random.Generator) -> bytes:
+    """Damage a file in one of five ways."""
+    out = bytearray(data)
+    kind, n = int(random.integers(5)), len(out)
+    at = int(random.integers(n))
+    if kind == 0:
+        for place in random.integers(n, size=int(random.integers(1, 40))).tolist():
+            out[place] = int(random.integers(256))
+    elif kind == 1:
+        out = out[:at]
+    elif kind == 2:
+        del out[at : at + int(random.integers(1, max(2, n // 4)))]
+    elif kind == 3:
+        out[at:at] = out[at : at + int(random.integers(1, max(2, n // 4)))]
+    else:
+        head = min(n, 512)  # headers are where sizes stand
+        for place in random.integers(head, size=int(random.integers(1, 12))).tolist():
+            out[place] = int(random.choice([0, 255, 127, 128, int(random.integers(256))]))
+    return bytes(out)
+
+
+def run(paths: list[Path]) -> list[tuple[str, str, float, int]]:
+    """Read files in child processes; one that dies or hangs costs its file, and the rest goes on."""
+    results: list[tuple[str, str, float, int]] = []
+    while paths:
+        batch, paths = paths[:BATCH], paths[BATCH:]
+        worker = subprocess.Popen(
+            [sys.executable, "-c", _WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (int(6e9), int(6e9))),
+        )
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write("\n".join(map(str, batch)))
+        worker.stdin.close()
+        os.set_blocking(worker.stdout.fileno(), False)
+        text, since, hung = "", time.monotonic(), False
+        while worker.poll() is None:
+            got = worker.stdout.read() or ""
+            since = time.monotonic() if got else since
+            text += got
+            if time.monotonic() - since > LIMIT_S + 8:  # the start of the process is not the file's
+                worker.kill()
+                hung = True
+            time.sleep(0.02)
+        text += worker.stdout.read() or ""
+        rows = [line.split("\t") for line in text.splitlines()]
+        results += [(name, said, float(took), int(memory)) for name, said, took, memory in rows]
+        if len(rows) < len(batch):  # it died at the file after the last one told
+            results.append((str(batch[len(rows)]), "hang" if hung else f"crash {worker.returncode}", LIMIT_S if hung else 0.0, 0))
+            paths = batch[len(rows) + 1 :] + paths
+    return results
+
+
+def main() -> None:
+    """Damage, read, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--vendor", type=Path)
+    options = parser.parse_args()
+    random = np.random.default_rng(options.seed)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "sound").mkdir()
+        sound = sound_files(folder / "sound", options.vendor)
+        paths = []
+        for i in range(options.files):
+            source = sound[i % len(sound)]
+            path = folder / f"{i:05d}{''.join(source.suffixes[-2:]) if source.name.endswith('.ome.tif') else source.suffix}"
+            path.write_bytes(damaged(source.read_bytes(), random))
+            paths.append(path)
+        results = run(paths)
+    kinds = Counter("read" if said.startswith("read") else said.split(":")[0] for _, said, _, _ in results)
+    bad = [(Path(name).suffix, said, took) for name, said, took, _ in results if not said.startswith(("read", "refused"))]
+    facts = {
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "command": "python benchmarks/fuzz.py --vendor FOLDER",
+        "files": len(results),
+        "kinds_of_sound_files": len(sound),
+        "read_with_frames_marked_damaged_where_they_are": kinds["read"],
+        "refused_in_one_line": kinds["refused"],
+        "crashes": sum(n for kind, n in kinds.items() if kind.startswith("crash")),
+        "tracebacks": sum(n for kind, n in kinds.items() if kind.startswith("traceback")),
+        "hangs_over_20_s": kinds["hang"] + sum(took > LIMIT_S for _, _, took, _ in results),
+        "slowest_s": max(took for _, _, took, _ in results),
+        "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
+    }
+    here = Path(__file__)
+    here.with_suffix(".json").write_text(json.dumps({**facts, "bad": bad[:40]}, indent=1) + "\n", encoding="utf-8")
+    lines = ["# Damaged files through the readers", "", "`python benchmarks/fuzz.py`", "", "| | |", "|---|---|"]
+    lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()] + [""]
+    here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(lines), *bad[:40], sep="\n")
+
+
+if __name__ == "__main__":
+    main()
