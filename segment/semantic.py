@@ -150,6 +150,10 @@ class SemanticSegmenter:
             return Masks.empty()
         return line_masks(trace_lines(mask) if core is None else trace_centrelines(core, self._centreline, width), mask)
 
+    def for_live(self) -> None:
+        """Make each frame come out as soon as can be, at the price of frames per second."""
+        self._network.one_at_a_time()
+
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, runtime."""
         return {

@@ -73,6 +73,10 @@ class YoloSegmenter:
             yield from self._run(chain(held, rest) if finder.frames else held, finder.view)
         yield from self._run(rest, finder.view)
 
+    def for_live(self) -> None:
+        """Make each frame come out as soon as can be, at the price of frames per second."""
+        self._network.one_at_a_time()
+
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, how frames are shown, runtime."""
         return {

@@ -334,6 +334,7 @@ class _Job:
         camera = self.source if isinstance(self.source, LiveSource) else getattr(self.source, "source", None)
         if not isinstance(camera, LiveSource):
             return None, None
+        getattr(self.segmenter, "for_live", lambda: None)()
         status, controls = LiveStatus(camera, self.folder), LiveControls(camera, self.meter, self.folder, stop)
         sinks.insert(1, status)
         host, _, port = self.config.output.view.rpartition(":")
