@@ -17,6 +17,8 @@ from insitrack.io.frames import GreyImage
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "udp://", "tcp://")
 CAMERA, FOLDER, SCREEN = "camera:", "watch:", "screen:"
 _POLL_S = 0.05
+_UNSTAMPED = ("mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe", "png_pipe")
+"""Streams of single pictures: they hold no times, and FFmpeg makes some up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ def _stream(uri: str, stall_s: float) -> Feed:
         raise SourceError(f"{uri}: holds no pictures; expected a video stream")
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1  # only then does FFmpeg report every picture that it had to patch
-    rate = stream.average_rate or stream.guessed_rate
+    stamped = container.format.name not in _UNSTAMPED
+    rate = (stream.average_rate or stream.guessed_rate) if stamped else None
 
     def pictures() -> Iterator[Captured]:
         first: int | None = None
@@ -136,7 +139,7 @@ def _stream(uri: str, stall_s: float) -> Feed:
                 for picture in decoded:
                     if first is None:
                         first, full = picture.pts or 0, is_full_range(picture)
-                    stamp = None if picture.pts is None else float((picture.pts - first) * Fraction(stream.time_base))
+                    stamp = None if picture.pts is None or not stamped else float((picture.pts - first) * Fraction(stream.time_base))
                     damaged = picture.is_corrupt or packet.is_corrupt
                     if damaged:
                         yield Captured(None, stamp, "the decoder patched damaged parts of it")

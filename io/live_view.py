@@ -8,6 +8,7 @@ import json
 import math
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,7 +146,8 @@ class LiveView:
         self._wishes: list[Wish] = []
         self._over = False
         self._clients = 0
-        self._drawn: tuple[tuple[int, bool, bool], bytes] | None = None
+        self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
+        self._state: tuple[float, dict[str, Any]] = (-1.0, {})
         self._drawing = threading.Lock()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -223,23 +225,30 @@ class LiveView:
             message: dict[str, Any] = {"rows": fresh} if since > first or (since and since == first) else {"history": fresh}
             message |= {"version": version, "marks": list(self._marks), "classes": self._classes, "density_name": self._density[1]}
             following = first + len(rows)
-        message |= {"status": self._status.now(), "name": self._name, "over": self._over}
+        message |= {"status": self._status_now(), "name": self._name, "over": self._over}
         return json.dumps(message, allow_nan=False), following
 
     def _picture(self, outlines: bool, ids: bool) -> bytes:
-        """JPEG of the newest frame; drawn once for all who look at it."""
+        """JPEG of the newest frame; drawn at most four times a second, once for all who look at it."""
         with self._drawing:
             tracked, version = self._newest, self._version
             if tracked is None:
                 return b""
-            key = (version, outlines, ids)
-            if self._drawn is None or self._drawn[0] != key:
-                if not outlines:
-                    tracked = _without_defects(tracked)
+            drawn_s, drawn, data = self._drawn.get((outlines, ids), (-1.0, -1, b""))
+            now = time.monotonic()
+            if drawn != version and now - drawn_s >= _TICK_S:
                 style = AnnotationStyle(max_side_px=1024, max_ids=150 if ids else 0)
-                image = draw(tracked, style, nm_per_px=self._nm_per_px)
-                self._drawn = key, cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-            return self._drawn[1]
+                image = draw(tracked if outlines else _without_defects(tracked), style, nm_per_px=self._nm_per_px)
+                data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
+                self._drawn[outlines, ids] = now, version, data
+            return data
+
+    def _status_now(self) -> dict[str, Any]:
+        """State of the run, worked out once for all viewers of one moment."""
+        now = time.monotonic()
+        if now - self._state[0] >= _TICK_S / 2:
+            self._state = now, self._status.now()
+        return self._state[1]
 
     def _ask(self, wish: Wish) -> None:
         """Hand a wish on: at once where no frame may come to carry it."""

@@ -34,6 +34,9 @@ class TorchNetwork:
         self._model = checkpoint.network()
         self._model.model[-1].export = True  # the head gives what the exported network gives
 
+    def one_at_a_time(self) -> None:
+        """Nothing to do: it always does."""
+
     def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
         """Run over pictures in order."""
         for picture, tag in items:
