@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -100,34 +99,33 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-def run(paths: list[Path]) -> list[tuple[str, str, float, int]]:
+def run(paths: list[Path], folder: Path) -> list[tuple[str, str, float, int]]:
     """Read files in child processes; one that dies or hangs costs its file, and the rest goes on."""
     results: list[tuple[str, str, float, int]] = []
     while paths:
         batch, paths = paths[:BATCH], paths[BATCH:]
-        worker = subprocess.Popen(
-            [sys.executable, "-c", _WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (int(6e9), int(6e9))),
-        )
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-        worker.stdin.write("\n".join(map(str, batch)))
-        worker.stdin.close()
-        os.set_blocking(worker.stdout.fileno(), False)
-        text, since, hung = "", time.monotonic(), False
-        while worker.poll() is None:
-            got = worker.stdout.read() or ""
-            since = time.monotonic() if got else since
-            text += got
-            if time.monotonic() - since > LIMIT_S + 8:  # the start of the process is not the file's
-                worker.kill()
-                hung = True
-            time.sleep(0.02)
-        text += worker.stdout.read() or ""
+        said_in = folder / "said.txt"
+        with said_in.open("w") as said_to:
+            worker = subprocess.Popen(
+                [sys.executable, "-c", _WORKER],
+                stdin=subprocess.PIPE,
+                stdout=said_to,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (int(6e9), int(6e9))),
+            )
+            assert worker.stdin is not None
+            worker.stdin.write("\n".join(map(str, batch)))
+            worker.stdin.close()
+            since, length, hung = time.monotonic(), 0, False
+            while worker.poll() is None:
+                if said_in.stat().st_size != length:
+                    since, length = time.monotonic(), said_in.stat().st_size
+                if time.monotonic() - since > LIMIT_S + 8:  # the start of the process is not the file's
+                    worker.kill()
+                    hung = True
+                time.sleep(0.02)
+        text = said_in.read_text()
         rows = [line.split("\t") for line in text.splitlines()]
         results += [(name, said, float(took), int(memory)) for name, said, took, memory in rows]
         if len(rows) < len(batch):  # it died at the file after the last one told
@@ -154,7 +152,7 @@ def main() -> None:
             path = folder / f"{i:05d}{''.join(source.suffixes[-2:]) if source.name.endswith('.ome.tif') else source.suffix}"
             path.write_bytes(damaged(source.read_bytes(), random))
             paths.append(path)
-        results = run(paths)
+        results = run(paths, folder)
     kinds = Counter("read" if said.startswith("read") else said.split(":")[0] for _, said, _, _ in results)
     bad = [(Path(name).suffix, said, took) for name, said, took, _ in results if not said.startswith(("read", "refused"))]
     facts = {

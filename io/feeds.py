@@ -113,12 +113,12 @@ def _stream(uri: str, stall_s: float) -> Feed:
     if uri.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
     try:
-        container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options)
+        container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(
             f"{uri}: no stream there ({getattr(error, 'strerror', None) or error}); check the address, the cable and the camera"
         ) from error
-    if not container.streams.video:
+    if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
         raise SourceError(f"{uri}: holds no pictures; expected a video stream")
     stream = container.streams.video[0]

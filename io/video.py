@@ -26,6 +26,7 @@ _ATTACHED_PICTURE = 1 << 10
 _DECODERS_THAT_HIDE_FRAMES = ("vp8",)  # packets that only serve as references give no picture, and none is missing
 _TEXT_DEMUXERS = ("tty", "bin", "adf", "idf", "xbin")  # FFmpeg makes movies of text, as a terminal of the 1980s showed it
 _LONG_GAP = 1.5
+_LEAST_FRAME_BYTES = 16
 _LIMITED, _FULL, _BT601 = 1, 2, 6  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG, AVCOL_SPC_SMPTE170M
 _TIME_BASE = Fraction(1, 90_000)
 _PLAYBACK_FPS = (5.0, 30.0)
@@ -111,7 +112,8 @@ class MovieSource:
                 n_damaged += isinstance(item, MissingFrame) and item.status == "damaged"
                 shown.decoding = not self._selection.is_past(t_s)
                 yield item
-            n_lost = _lost_at_end(container, stream, shown, self._nominal_s)
+            # a damaged header may promise millions; no frame is stored in fewer bytes than its entry in an index
+            n_lost = min(_lost_at_end(container, stream, shown, self._nominal_s), self.path.stat().st_size // _LEAST_FRAME_BYTES)
             n_found = index + 1
             n_repaired = clock.repaired
             if not _indexed(container, stream):
@@ -245,7 +247,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty (0 bytes); copy it again from where it was recorded")
     try:
-        container = av.open(str(path.absolute()))
+        container = av.open(str(path.absolute()), metadata_errors="replace")  # titles may hold anything
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"{path}: {_why_not_opened(path, error)}") from error
     with container:
@@ -254,6 +256,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
         if not streams:
             raise SourceError(f"{path}: holds no pictures, only {_contents(container)}; expected a movie")
+        if streams[0].codec_context is None:
+            raise SourceError(f"{path}: its pictures are coded in a way that FFmpeg does not know; export it as H.264 or FFV1")
         streams[0].codec_context.thread_count = 1
         yield container, streams[0]
 

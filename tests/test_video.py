@@ -440,3 +440,19 @@ def test_the_real_clips_run_at_four_frames_per_second(name, n_frames):
     items = list(MovieSource(DATA / "ti-anneal" / "videos" / f"{name}.mp4"))
     assert times(items) == [k / 4 for k in range(n_frames)]
     assert not any(isinstance(item, MissingFrame) for item in items)
+
+
+def test_titles_that_are_no_text_and_codecs_that_nobody_knows_do_no_harm(tmp_path):
+    path = tmp_path / "m.mkv"
+    with MovieWriter(path, codec="ffv1") as movie:
+        for i in range(3):
+            movie.write(np.full((48, 64), 40 * i, np.uint8), i / 10)
+    data = path.read_bytes()
+    assert b"Lavf" in data
+    (tmp_path / "title.mkv").write_bytes(data.replace(b"Lavf", b"\x80\xd3vf"))
+    assert len(list(MovieSource(tmp_path / "title.mkv"))) == 3
+    assert b"V_FFV1" in data or b"V_MS/VFW" in data
+    broken = data.replace(b"V_FFV1", b"V_XXXX").replace(b"V_MS/VFW/FOURCC", b"V_XX/XXX/XXXXXX")
+    (tmp_path / "codec.mkv").write_bytes(broken)
+    with pytest.raises(SourceError, match=r"codec\.mkv: "):
+        MovieSource(tmp_path / "codec.mkv")
