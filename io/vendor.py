@@ -41,6 +41,8 @@ def open_vendor(path: Path) -> Stack:
     SourceError
         If the file cannot be read, its reader is not installed, or it holds no pictures.
     """
+    if path.suffix.lower() == ".mrc":
+        _check_mrc(path)
     plugin, signals = _read(path)
     pictures = [signal for signal in signals if len(_picture_axes(signal)) == 2]
     if not pictures:
@@ -71,6 +73,22 @@ def open_vendor(path: Path) -> Stack:
         interval_s=interval_s,
         told_by=f"metadata: {plugin}",
     )
+
+
+def _check_mrc(path: Path) -> None:
+    """Refuse a header that promises more than the file holds: readers would prepare for all of it."""
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if len(head) < 16:
+        raise SourceError(f"{path}: {len(head)} bytes, shorter than the header of an MRC file; copy it again from where it was recorded")
+    sizes, least = np.frombuffer(head, "<i4"), path.stat().st_size
+    if (np.abs(sizes[:3]) > 1 << 20).any():
+        sizes = np.frombuffer(head, ">i4")
+    bits = {0: 8, 1: 16, 2: 32, 3: 32, 4: 64, 6: 16, 12: 16, 101: 4}.get(int(sizes[3]), 8)
+    promised = math.prod(int(size) for size in sizes[:3]) * bits // 8
+    if promised <= 0 or promised > least:
+        shape = " x ".join(str(int(size)) for size in sizes[:3])
+        raise SourceError(f"{path}: its header promises {shape} values, the file holds {least} bytes; it is damaged or cut off: copy it again")
 
 
 def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:

@@ -318,3 +318,14 @@ def test_diffraction_patterns_open_but_are_no_specimen_unless_a_scale_is_given(t
 def test_exposure_and_bit_depth_come_from_the_metadata():
     facts = StackSource(EM_FILES / "mrc" / "20241021_00405_movie.mrc").describe()
     assert (facts["exposure_s"], facts["bit_depth"]) == (0.045712, 16)
+
+
+def test_an_mrc_file_that_promises_more_than_it_holds_is_refused_at_once(tmp_path):
+    header = np.zeros(256, "<i4")
+    header[:4] = 4000, 4000, 100_000, 2
+    (tmp_path / "a.mrc").write_bytes(header.tobytes() + b"\0" * 1000)
+    with pytest.raises(SourceError, match="promises 4000 x 4000 x 100000 values"):
+        StackSource(tmp_path / "a.mrc")
+    (tmp_path / "b.mrc").write_bytes(b"short")
+    with pytest.raises(SourceError, match="shorter than the header"):
+        StackSource(tmp_path / "b.mrc")
