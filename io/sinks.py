@@ -58,7 +58,6 @@ class TableSink:
             stream = (self.folder / table.file).open("a" if self._append_to else "w", encoding="utf-8", newline="\n")
             if not self._append_to:
                 stream.write(table.header())
-                stream.flush()
             self._files[table.file] = stream
         return self
 

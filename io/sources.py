@@ -41,35 +41,26 @@ def open_source(
         Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are none.
     frame_interval_s : float, optional
         Time between frames, s, in place of the timestamps: frame number times this. Pictures without times get 1 s each, and that is said.
-    start_s, end_s : float, optional
-        First and last time to process, s from the first frame, both included.
-    every : int
-        Process the frames whose number is a multiple of this.
-    live : LiveConfig, optional
-        How a live source is read.
-    alarm : callable, optional
-        Gets what goes wrong with a live source, one line each.
-    goes_on : tuple of (int, float), optional
-        Number and time with which a live source goes on, for a run that was cut off.
+    start_s, end_s, every
+        First and last time to process, s from the first frame, both included; and every so-manieth frame.
+    live, alarm, goes_on
+        Of a live source, see `insitrack.io.camera.LiveSource`.
 
     Returns
     -------
     Source
-        It yields every frame of the file; those not asked for come as `MissingFrame` with status `skipped`, and are not decoded where
-        that can be avoided.
+        It yields every frame; those not asked for come as `MissingFrame` with status `skipped`, not decoded where that can be avoided.
 
     Raises
     ------
     SourceError
-        If there is nothing there, or no picture in it can be read.
-    SettingsError
-        If a scale, time or step is impossible.
+        If there is nothing there, or no picture in it can be read; `SettingsError` if a scale, time or step is impossible.
 
     Examples
     --------
-    >>> source = open_source("synth:loops?seed=7&frames=6&size=128", frame_interval_s=0.5, every=3)
-    >>> [(frame.index, frame.t_s, getattr(frame, "status", "")) for frame in source][2:5]
-    [(2, 1.0, 'skipped'), (3, 1.5, ''), (4, 2.0, 'skipped')]
+    >>> source = open_source("synth:loops?seed=7&frames=3&size=128", frame_interval_s=0.5, every=2)
+    >>> [(frame.index, frame.t_s, getattr(frame, "status", "")) for frame in source]
+    [(0, 0.0, ''), (1, 0.5, 'skipped'), (2, 1.0, '')]
     """
     selection = Selection(start_s=start_s, end_s=end_s, every=every)
     check_interval(frame_interval_s)
@@ -85,9 +76,8 @@ def open_source(
     if is_live(text):
         from insitrack.io.camera import LiveSource
 
-        camera = LiveSource(text, live, nm_per_px=nm_per_px, alarm=alarm, goes_on=goes_on)
-        chosen_live: Any = SelectedSource(camera, selection, frame_interval_s)
-        return camera if selection == Selection() and frame_interval_s is None else chosen_live
+        camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, alarm=alarm, goes_on=goes_on)
+        return camera if selection == Selection() and frame_interval_s is None else SelectedSource(camera, selection, frame_interval_s)
     path = Path(uri)
     stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))
     if stacked:

@@ -221,24 +221,10 @@ def run(
 
     Parameters
     ----------
-    source : Source
-        Frames.
-    segmenter : Segmenter
-        Finds defects.
-    linker : Linker
-        Follows them.
-    meter : SeriesMeter
-        Makes the rows of the series.
-    sinks : sequence of Sink
-        Where results go.
-    calibration : Calibration
-        Scale and thickness.
-    fields : FieldConfig
-        How overlays and borders are found.
-    drift : DriftEstimator
-        Follows the stage.
-    sizes : MeasureConfig
-        Definitions of size.
+    source, segmenter, linker, meter, sinks
+        Frames; what finds defects, follows them, makes the rows of the series; where results go.
+    calibration, fields, drift, sizes
+        Scale and thickness; how overlays and borders are found; what follows the stage; definitions of size.
     progress : callable, optional
         Called with the running counts after every source frame.
     stop : threading.Event, optional

@@ -10,7 +10,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from insitrack.io.results import TrackedFrame
 from insitrack.io.tables import TABLES
 
 if TYPE_CHECKING:
+    from insitrack.tracker.config import RunConfig
     from insitrack.tracker.pipeline import Tally
     from insitrack.tracker.run import Run
 
@@ -186,7 +187,7 @@ def resume(
         If the folder, its state, its source or the model cannot be used; nothing is changed then.
     """
     from insitrack.tracker.meters import config_of
-    from insitrack.tracker.run import MANIFEST, MOVIE, continue_run
+    from insitrack.tracker.run import MANIFEST, MOVIE
 
     state = read_state(folder)
     try:
@@ -197,12 +198,37 @@ def resume(
     view = state.view
     if view:
         try:
-            from dataclasses import replace
-
             config = replace(config, segment=replace(config.segment, scale=view["scale"], contrast=view["contrast"]))
         except (KeyError, SettingsError) as error:
             raise OutputError(f"{folder / STATE}: {error}; begin the run anew") from error
     part = folder / f"{MOVIE}.part"
     if part.exists():
         part.replace(folder / f"{Path(MOVIE).stem}_before{Path(MOVIE).suffix}")
-    return continue_run(folder, state, config, manifest, progress=progress, stop=stop, alarm=alarm)
+    return _go_on(folder, state, config, manifest, progress, stop, alarm)
+
+
+def _go_on(
+    folder: Path,
+    state: State,
+    config: RunConfig,
+    manifest: dict[str, Any],
+    progress: Callable[[Tally, int | None], None] | None,
+    stop: threading.Event | None,
+    alarm: Callable[[str], None] | None,
+) -> Run:
+    """Open the source where it was left, and run the rest."""
+    from insitrack.io.sources import open_source
+    from insitrack.tracker.run import Job
+
+    chosen = asdict(config.source)
+    del chosen["nm_per_px_sd"]
+    goes_on = (state.next_index, state.last_s + max(0.0, time.time() - state.wall_s))
+    source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, goes_on=goes_on)
+    try:
+        if manifest["source"].get("sha256") != source.describe().get("sha256"):
+            raise OutputError(f"{state.uri}: is another file than the one that the run began with; put that one back, or begin the run anew")
+        job = Job(state.uri, source, config, folder, [*manifest["command"], "(resumed)"], alarm)
+        job.manifest.started = manifest.get("started", job.manifest.started)
+        return job.execute(progress, stop, state)
+    finally:
+        source.close()

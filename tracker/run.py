@@ -7,7 +7,6 @@ import dataclasses
 import re
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -183,35 +182,8 @@ def track(
         refused = getattr(source, "refused", "")
         if refused:
             raise SourceError(refused)
-        job = _Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
+        job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         return job.execute(progress, stop)
-    finally:
-        source.close()
-
-
-def continue_run(
-    folder: Path,
-    state: State,
-    config: RunConfig,
-    manifest: dict[str, Any],
-    *,
-    progress: Callable[[pipeline.Tally, int | None], None] | None = None,
-    stop: threading.Event | None = None,
-    alarm: Callable[[str], None] | None = None,
-) -> Run:
-    """Go on with a run from a state; see `insitrack.tracker.resume.resume`."""
-    chosen = dataclasses.asdict(config.source)
-    del chosen["nm_per_px_sd"]
-    goes_on = (state.next_index, state.last_s + max(0.0, time.time() - state.wall_s))
-    source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, goes_on=goes_on)
-    try:
-        before, now = manifest["source"].get("sha256"), source.describe().get("sha256")
-        if before != now:
-            raise OutputError(f"{state.uri}: is another file than the one that the run began with; put that one back, or begin the run anew")
-        command = [*manifest["command"], "(resumed)"]
-        job = _Job(state.uri, source, config, folder, command, alarm)
-        job.manifest.started = manifest.get("started", job.manifest.started)
-        return job.execute(progress, stop, state)
     finally:
         source.close()
 
@@ -252,7 +224,7 @@ def check_folder(folder: Path, overwrite: bool) -> None:
         raise OutputError(f"--out {folder}: exists and is not empty; choose another folder or add --overwrite")
 
 
-class _Job:
+class Job:
     """The parts of one run, put together; nothing is written before all of them are known to work."""
 
     def __init__(
