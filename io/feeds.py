@@ -161,7 +161,9 @@ def _camera(uri: str) -> Feed:
     number = uri.removeprefix(CAMERA)
     if not number.isdigit():
         raise SourceError(f"{uri}: expected a number, camera:0 for the first camera")
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it says at length what is said below in one line
     device = cv2.VideoCapture(int(number))
+    cv2.utils.logging.setLogLevel(before)
     if not device.isOpened():
         raise SourceError(f"{uri}: no such camera, or another program holds it; expected one that is connected, camera:0 for the first")
     rate = device.get(cv2.CAP_PROP_FPS)
