@@ -182,9 +182,7 @@ class LiveSource:
         try:
             while not self._closing.is_set():
                 lost = self._capture(self._feed)
-                if self._closing.is_set() or self._feed.ends:
-                    break
-                if not self._reconnected(lost):
+                if self._closing.is_set() or not self._reconnected(lost):
                     break
         except BaseException as error:  # handed to the thread that waits for frames, which raises it
             self._failure = error

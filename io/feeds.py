@@ -54,15 +54,12 @@ class Feed:
         For the manifest.
     close : callable
         Ends it, from another thread too.
-    ends : bool
-        Whether the end of the pictures is the end of the experiment, and not a lost connection.
     """
 
     pictures: Iterator[Captured]
     nominal_s: float
     facts: dict[str, Any]
     close: Callable[[], None]
-    ends: bool = False
 
 
 def is_live(uri: str) -> bool:

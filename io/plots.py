@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from scipy.stats import CensoredData, chi2, ecdf
 
+from insitrack.io.axis_steps import round_step
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.palette import class_colours, hex_colour
 from insitrack.io.results import Floats
@@ -225,7 +226,7 @@ def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
     if not good.any() or not dose[good].max() > dose[good].min():
         return
     doses, places = np.unique(dose[good], return_index=True)
-    step = _round_step((doses[-1] - doses[0]) / 5)
+    step = round_step((doses[-1] - doses[0]) / 5)
     ticks = np.arange(np.ceil(doses[0] / step), np.floor(doses[-1] / step) + 1) * step
     figure.add_scatter(x=short(x[good][[0, -1]]), y=[None, None], xaxis="x2", showlegend=False, hoverinfo="skip")
     figure.update_layout(
@@ -244,12 +245,6 @@ def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
     )
 
 
-def _round_step(rough: float) -> float:
-    """Smallest of 1, 2, 5, 10, ... times a power of ten that is not below `rough`."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-
-
 def load_tracks(folder: Path) -> pd.DataFrame:
     """Read class, size and lifetime of every track."""
     return SUMMARY.read(folder / SUMMARY.file, ["defect_class", "t_first_s", "lifetime_s", "left_censored", "right_censored", "size_nm"])
@@ -261,7 +256,7 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
     known = tracks[np.isfinite(sizes)]
     counts = known["defect_class"].value_counts()
     names = [name for name in _in_order(set(counts.index)) if counts[name] >= 1]
-    step = _round_step(float(np.quantile(known["size_nm"], 0.98)) / 16 or 1.0)
+    step = round_step(float(np.quantile(known["size_nm"], 0.98)) / 16 or 1.0)
     edges = np.arange(0, math.floor(known["size_nm"].max() / step) + 2) * step
     titles = [f"{spoken(name)}, {counts[name]} track{'' if counts[name] == 1 else 's'}" for name in names]
     figure = make_subplots(rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=min(0.1, 0.3 / len(names)), subplot_titles=titles)

@@ -168,7 +168,7 @@ def test_viewers_who_do_not_listen_and_too_many_of_them_harm_nobody(live):
     for connection in stuck:
         connection.close()
     n = live.until(lambda: live.status()["processed"])
-    live.until(lambda: live.status()["processed"] > n + 5)
+    assert live.until(lambda: live.status()["processed"] > n + 5)
 
 
 def test_any_other_address_needs_the_token(tmp_path):

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io import tables
+from insitrack.io.axis_steps import round_step
 from insitrack.io.results import NAN, Floats, TrackSummary
 from insitrack.tracker import kinetics
 from insitrack.tracker.density import poisson_interval
 from insitrack.tracker.lives import kinetics_row, rate_rows
 from insitrack.tracker.materials import VOLUME_CLASSES
 from insitrack.tracker.recompute import Recomputed, TableRun
+from insitrack.tracker.refine import looked_at
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
 _GROWTH_TRACKS = 5000
@@ -194,7 +196,7 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     if not len(pool):
         return rows
     mean = (pool["size"] / pool["whole"]).to_numpy(np.float64)
-    step = _round_step(float(np.quantile(mean, 0.99)) / 20)
+    step = round_step(float(np.quantile(mean, 0.99)) / 20 or 1.0)
     frames = out.stretches.groupby("t_s", sort=True)["n_frames"].first().to_numpy(np.float64)
     last = len(out.t_s) - 1
     meter, area = run.meter(), out.area_nm2
@@ -226,11 +228,6 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     return rows
 
 
-def _round_step(rough: float) -> float:
-    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
-    return power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-
-
 def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     """Means over the whole run, one row per class: what one would write in the abstract."""
     from insitrack.tracker.stretches import Pool, Stretches
@@ -239,8 +236,7 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     pool = Pool(meter, Stretches(np.zeros(out.n_frames, np.int64), 1))
     pool.take(out.pool.assign(stretch=0))
     k = len(run.class_names)
-    frames = run.counting_frames()
-    looked = frames[(frames["status"] == "processed").to_numpy() & ~(frames["field_px"] == 0).to_numpy()]
+    looked = looked_at(run.counting_frames())
     nothing = np.zeros((len(looked), k), np.int64)
     area = looked["field_px"].to_numpy(np.float64) * (run.calibration.nm_per_px or NAN) ** 2
     values = pool.series(looked["t_s"].to_numpy(np.float64), area, looked[["width_px", "height_px"]].to_numpy(np.float64), nothing, nothing)

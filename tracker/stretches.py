@@ -11,7 +11,6 @@ import numpy as np
 from insitrack.io.detections import Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Floats
-from insitrack.tracker.density import counted, whole_weight
 from insitrack.tracker.series import SeriesMeter
 from insitrack.tracker.sights import Sights
 
@@ -119,23 +118,21 @@ class Pool:
         """
         import pandas as pd
 
-        on_edge, out = columns["on_edge"] == 1, columns["on_exclusion_edge"] == 1
-        centres = np.column_stack([columns["x_px"], columns["y_px"]])
-        guard = self.meter.config.border_guard_px or 0.0
-        near = np.asarray(((centres < guard) | (centres > frame_px - guard)).any(axis=1))
-        whole = ~on_edge & np.isfinite(size_nm)
-        sides = np.column_stack([columns["x2_px"] - columns["x1_px"], columns["y2_px"] - columns["y1_px"]])
+        flags = (columns[name] == 1 for name in ("on_edge", "on_exclusion_edge", "observed"))
+        places = (np.column_stack([columns[name] for name in names]) for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px")))
+        # every row in a frame of its own, whose size is given row by row
+        seen = self.meter.sights(np.arange(len(place)), labels, size_nm, line_nm, *flags, *places, frame_px=frame_px)
         rows = pd.DataFrame(
             {
                 "stretch": self.stretches.of_frame[place],
                 "track": columns["track_id"],
                 "label": labels,
-                "share": 1.0,
-                "counted": counted(self.meter.config.border, on_edge, out, near).astype(np.float64),
-                "observed": columns["observed"].astype(np.float64),
-                "whole": whole.astype(np.float64),
-                "size": np.where(whole, size_nm, 0.0),
-                "weight": np.where(whole, whole_weight(sides, frame_px), 0.0),
+                "share": seen.share,
+                "counted": seen.counted,
+                "observed": seen.observed,
+                "whole": seen.whole.astype(np.float64),
+                "size": np.where(seen.whole, size_nm, 0.0),
+                "weight": np.where(seen.whole, seen.weight, 0.0),
                 "line": np.nan_to_num(line_nm),
             }
         )
