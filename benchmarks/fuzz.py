@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from insitrack.io.video import MovieWriter
+from insitrack.io.movie_writer import MovieWriter
 
 BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
 _WORKER = """

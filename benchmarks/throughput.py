@@ -60,8 +60,8 @@ def draw_movie(folder: Path, frames: int) -> Path:
 def shorten(movie: Path, frames: int) -> Path:
     """Encode the first frames again at the encoder's usual quality: drawn movies are written at a higher one."""
     from insitrack.io.frames import Frame
+    from insitrack.io.movie_writer import MovieWriter
     from insitrack.io.sources import open_source
-    from insitrack.io.video import MovieWriter
 
     short = movie.with_name(f"short{frames}.mp4")
     source = open_source(str(movie))
@@ -158,9 +158,9 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     """Core time per frame of each stage, ms, every stage run alone and in turn: processor time of the process, all threads."""
     from insitrack.io.annotate import Annotator
     from insitrack.io.frames import Frame
+    from insitrack.io.movie_writer import MovieWriter
     from insitrack.io.sinks import TableSink
     from insitrack.io.sources import open_source
-    from insitrack.io.video import MovieWriter
     from insitrack.segment.base import SegmentConfig, find_model
     from insitrack.segment.preprocess import FieldFinder
     from insitrack.segment.yolo import YoloSegmenter

@@ -20,9 +20,9 @@ from insitrack.io.detections import Ints, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.footer import Footer
 from insitrack.io.frames import BoolImage, Frame, MissingFrame
+from insitrack.io.movie_writer import MovieWriter
 from insitrack.io.palette import class_colours
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.video import MovieWriter
 
 _CELL = 4
 """Side of the squares in which ids look for a free place, px."""
@@ -263,18 +263,30 @@ class AnnotatedMovieSink:
     when_behind : {"wait", "drop"}
         What happens when frames come faster than they can be encoded: the run waits, or pictures are left out of the movie
         (never out of the tables).
+    n_before : int
+        Pictures of the movie that were made before the run was cut off.
 
     Attributes
     ----------
     n_dropped : int
         Pictures left out.
+    n_pictures : int
+        Pictures of the movie so far, those that wait to be drawn included.
     """
 
     def __init__(
-        self, path: Path, *, nm_per_px: float | None = None, style: AnnotationStyle | None = None, when_behind: Literal["wait", "drop"] = "wait"
+        self,
+        path: Path,
+        *,
+        nm_per_px: float | None = None,
+        style: AnnotationStyle | None = None,
+        when_behind: Literal["wait", "drop"] = "wait",
+        n_before: int = 0,
     ) -> None:
         self.path = path
         self.n_dropped = 0
+        self.n_pictures = n_before
+        self._begun = False
         self._annotator = Annotator(style, nm_per_px=nm_per_px)
         self._when_behind = when_behind
         self._waiting: queue.Queue[TrackedFrame | None] = queue.Queue(maxsize=8)
@@ -299,6 +311,9 @@ class AnnotatedMovieSink:
             self.n_dropped += 1
             return
         self._waiting.put(tracked)
+        frame = tracked.frame
+        self._begun = self._begun or isinstance(frame, Frame)
+        self.n_pictures += self._begun and (isinstance(frame, Frame) or frame.status in _NOTES)
 
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is drawn for finished tracks."""

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from insitrack.io.frames import Frame
+from insitrack.io.movie_writer import MovieWriter
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.video import MovieWriter
 
 
 class RegisteredMovieSink:

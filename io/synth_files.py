@@ -11,9 +11,9 @@ import numpy as np
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import OutputError
 from insitrack.io.frames import Frame
+from insitrack.io.movie_writer import MovieWriter
 from insitrack.io.synth import SynthSource, Truth
 from insitrack.io.tables import TRACKS
-from insitrack.io.video import MovieWriter
 
 
 def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = False) -> None:

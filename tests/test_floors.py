@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"io": 0, "segment": 1, "tracker": 2}
 HOMES = {
-    "av": {"io/video.py", "io/feeds.py", "io/replay.py"},
+    "av": {"io/video.py", "io/movie_writer.py", "io/feeds.py", "io/replay.py"},
     "matplotlib": {"io/paper_figure.py"},
     "pyarrow": {"io/track_stream.py", "io/series_export.py", "tracker/series_command.py"},
     "starlette": {"io/live_view.py"},

@@ -10,10 +10,11 @@ from PIL import Image
 
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.io.frames import Calibration, Frame, MissingFrame, Source
+from insitrack.io.movie_writer import MovieWriter
 from insitrack.io.sources import open_source
 from insitrack.io.stacks import StackSource
 from insitrack.io.timeline import Clock, SelectedSource, Selection
-from insitrack.io.video import MovieSource, MovieWriter
+from insitrack.io.video import MovieSource
 
 PICTURE = np.tile(np.arange(64, dtype=np.uint8), (48, 1))
 

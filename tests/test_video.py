@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from insitrack.io.errors import OutputError, SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
+from insitrack.io.movie_writer import MovieWriter
 from insitrack.io.timeline import Selection
-from insitrack.io.video import MovieSource, MovieWriter
+from insitrack.io.video import MovieSource
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
