@@ -23,7 +23,7 @@ from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
 VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".emi", ".hspy", ".zspy", ".blo", ".de5")
-"""Formats of microscopes, read through RosettaSciIO."""
+"""Formats of microscopes."""
 
 _N_SAMPLES = 16
 _PERCENTILES = (0.1, 99.9)
@@ -171,8 +171,7 @@ class StackSource:
         self._shape, self._levels = self._sampled()
 
     def _sampled(self) -> tuple[tuple[int, ...], _Levels]:
-        last = self._stack.n_frames - 1
-        pictures = [self._read(i) for i in np.unique(np.linspace(0, last, _N_SAMPLES).round().astype(int))]
+        pictures = [self._read(index) for index in self._spread()]
         samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
         if not samples:
             raise SourceError(f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images")
@@ -188,6 +187,17 @@ class StackSource:
         if picture.ndim != 2 or picture.size == 0 or picture.dtype.kind not in "buif":
             return f"expected a picture of numbers, got {picture.dtype} {picture.shape}"
         return picture
+
+    def samples(self) -> Iterator[Frame]:
+        """Give up to 16 frames spread over the run, of those that are wanted and can be read."""
+        for index in self._spread():
+            item = self._item(index, index * self._interval_s)
+            if isinstance(item, Frame):
+                yield item
+
+    def _spread(self) -> list[int]:
+        last = self._stack.n_frames - 1
+        return [int(index) for index in np.unique(np.linspace(0, last, _N_SAMPLES).round())]
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
         clock = Clock(self._interval_s, self._interval_s)
@@ -235,9 +245,7 @@ def open_stack(uri: str | Path) -> Stack:
     """
     path = Path(uri)
     if path.is_dir() and path.suffix.lower() == ".zspy":  # a folder that is one file
-        from insitrack.io.vendor import open_vendor
-
-        return open_vendor(path)
+        return _open_vendor(path)
     if path.is_dir():
         return _open_images(_pictures_in(path), "image folder")
     if not path.exists():
@@ -252,13 +260,27 @@ def open_stack(uri: str | Path) -> Stack:
 
         stack = open_tiff(path)
     elif path.suffix.lower() in VENDOR_SUFFIXES:
-        from insitrack.io.vendor import open_vendor
-
-        stack = open_vendor(path)
+        stack = _open_vendor(path)
     else:
         return _open_images([path], "image")
     stack.facts.update(fingerprint(path))
     return stack
+
+
+def _open_vendor(path: Path) -> Stack:
+    """Find the reader of a microscope's file."""
+    suffix = path.suffix.lower()
+    if suffix == ".tvips":
+        from insitrack.io.tvips import open_tvips
+
+        return open_tvips(path)
+    if suffix in (".ser", ".emi"):
+        from insitrack.io.tia import open_tia
+
+        return open_tia(path)
+    from insitrack.io.vendor import open_vendor
+
+    return open_vendor(path)
 
 
 def natural_order(path: Path) -> list[tuple[int, int, str]]:

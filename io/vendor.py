@@ -18,6 +18,8 @@ from insitrack.io.stacks import Stack, nm_of, seconds_of
 
 _EXPOSURE = re.compile(r"(?i)exposure ?time( \((s|seconds)\))?|exposure \(s\)")
 _RATE = re.compile(r"(?i)frames ?per ?second( \(.*\))?")
+_PACKED = ("EMD", "HSPY", "ZSPY")  # their blocks hold several pictures, mostly compressed
+_BLOCK_BYTES = 128 << 20
 _PREFERRED = ("MRC",)  # where several readers know a suffix: the one without further requirements
 
 
@@ -48,10 +50,10 @@ def open_vendor(path: Path) -> Stack:
     if not pictures:
         raise SourceError(f"{path}: holds no pictures, only spectra or tables; expected images from a camera or a scan")
     signal = max(pictures, key=lambda each: math.prod(_lead(each)))
-    data, lead = signal["data"], _lead(signal)
+    lead, pictures_of = _lead(signal), _Blocks(signal["data"], plugin in _PACKED)
 
     def read(index: int) -> NDArray[Any]:
-        picture = np.asarray(data[np.unravel_index(index, lead)] if lead else data)
+        picture = pictures_of.read(np.unravel_index(index, lead) if lead else ())
         names = picture.dtype.names
         return picture if names is None else np.stack([picture[name] for name in names[:3]], axis=-1)
 
@@ -73,6 +75,28 @@ def open_vendor(path: Path) -> Stack:
         interval_s=interval_s,
         told_by=f"metadata: {plugin}",
     )
+
+
+class _Blocks:
+    """Pictures of an array that is read when asked for; of packed files the last block is kept, for it is unpacked as a whole."""
+
+    def __init__(self, data: Any, packed: bool) -> None:
+        self._data = data
+        most = max(1, _BLOCK_BYTES // max(1, math.prod(data.shape[1:]) * data.dtype.itemsize))
+        sizes = [min(most, size - part) for size in data.chunks[0] for part in range(0, size, most)] if packed and data.ndim > 2 else []
+        self._ends = np.cumsum(sizes)
+        self._first, self._block = 0, np.zeros((0,), np.uint8)
+
+    def read(self, place: tuple[Any, ...]) -> NDArray[Any]:
+        """Return the picture at a place along the axes before its own."""
+        if not len(self._ends):
+            return np.asarray(self._data[place])
+        first, *rest = (int(i) for i in place)
+        if not self._first <= first < self._first + len(self._block):
+            number = int(np.searchsorted(self._ends, first, side="right"))
+            self._first = int(self._ends[number - 1]) if number else 0
+            self._block = np.asarray(self._data[self._first : int(self._ends[number])])
+        return np.array(self._block[(first - self._first, *rest)])  # no view: it would keep the whole block
 
 
 def _check_mrc(path: Path) -> None:
@@ -115,7 +139,13 @@ def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _picture_axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
-    return [axis for axis in signal["axes"] if not axis.get("navigate", False)]
+    """Axes of a picture: those that are told, else, where none is (EMD of NCEM), the last two if both are lengths or both reciprocal ones."""
+    axes = signal["axes"]
+    told = [axis for axis in axes if not axis.get("navigate", False)]
+    last = [str(axis.get("units", "")) for axis in axes[-2:]]
+    if len(told) == len(axes) > 2 and (all(nm_of(1.0, unit) for unit in last) or all(map(_reciprocal, last))):
+        return list(axes[-2:])
+    return told
 
 
 def _lead(signal: dict[str, Any]) -> tuple[int, ...]:
