@@ -38,6 +38,8 @@ class LiveConfig:
         Longest pause between two attempts to reconnect, s.
     give_up_s : float
         How long to try before the run ends, s; 0: for ever.
+    spool : str
+        Folder for what waits on disk with `all`; empty: the system's folder for temporary files.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class LiveConfig:
     stall_s: float = 4.0
     most_back_off_s: float = 2.0
     give_up_s: float = 0.0
+    spool: str = ""
 
     def __post_init__(self) -> None:
         if self.policy not in ("newest", "all"):
@@ -61,6 +64,8 @@ class LiveConfig:
                 raise SettingsError(f"live.{name} {getattr(self, name)}: expected a positive number of s")
         if not (math.isfinite(self.give_up_s) and self.give_up_s >= 0):
             raise SettingsError(f"live.give_up_s {self.give_up_s}: expected 0 (never) or a positive number of s")
+        if self.spool and not Path(self.spool).is_dir():
+            raise SettingsError(f"live.spool {self.spool!r}: no such folder; make it, or leave it out for the system's temporary one")
 
 
 class LiveSource:
@@ -77,10 +82,10 @@ class LiveSource:
         How it is read.
     nm_per_px : float, optional
         Width of a pixel, nm.
+    usual_s : float, optional
+        Time between pictures, s, as far as it is known beforehand: a slow camera is not taken for a stalled one.
     alarm : callable, optional
         Gets every alarm, one line each: stalls, lost connections, a full queue. From another thread.
-    folder : Path, optional
-        Where frames that wait are stored.
     goes_on : tuple of (int, float), optional
         For a run that was cut off: number and time, s, with which it goes on; what was missed is a gap.
 
@@ -105,8 +110,8 @@ class LiveSource:
         config: LiveConfig | None = None,
         *,
         nm_per_px: float | None = None,
+        usual_s: float | None = None,
         alarm: Callable[[str], None] | None = None,
-        folder: Path | None = None,
         goes_on: tuple[int, float] | None = None,
     ) -> None:
         self.name, self.uri, self.config = uri, uri, config or LiveConfig()
@@ -116,7 +121,7 @@ class LiveSource:
         self.alarms: list[str] = []
         self.n_captured = self.n_damaged = self.n_gaps = self.n_reconnects = 0
         self.paused = False
-        self.waiting = WaitingFrames(self.config.policy, self.config.queue_frames, folder)
+        self.waiting = WaitingFrames(self.config.policy, self.config.queue_frames, Path(self.config.spool) if self.config.spool else None)
         self.shape: tuple[int, int] | None = None
         self._alarm = alarm
         self._index, self._start_s = goes_on or (0, 0.0)
@@ -128,7 +133,8 @@ class LiveSource:
         self._closing = threading.Event()
         self._failure: BaseException | None = None
         self._fresh, self._silence_told = True, False
-        self._level = self._usual_s = self._patience_s = 0.0
+        self._level = self._patience_s = 0.0
+        self._usual_s = usual_s or 0.0
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
         if goes_on is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from insitrack.io.bridge import Bridge
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import GreyImage
 
@@ -109,14 +110,21 @@ def _stream(uri: str, stall_s: float) -> Feed:
     options = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
     if uri.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
+    helper: Bridge | None = None
     try:
-        container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace")
+        try:
+            container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace")
+        except av.error.ProtocolNotFoundError:
+            helper = Bridge(uri, stall_s)
+            container = av.open(helper, format="nut", options=options, metadata_errors="replace")
+            helper.patience_s = stall_s
     except (av.error.FFmpegError, OSError) as error:
-        raise SourceError(
-            f"{uri}: no stream there ({getattr(error, 'strerror', None) or error}); check the address, the cable and the camera"
-        ) from error
+        reason = getattr(error, "strerror", None) or error if helper is None else helper.failure()
+        raise SourceError(f"{uri}: no stream there ({reason}); check the address, the cable and the camera") from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
+        if helper is not None:
+            helper.close()
         raise SourceError(f"{uri}: holds no pictures; expected a video stream")
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1  # only then does FFmpeg report every picture that it had to patch
@@ -146,9 +154,14 @@ def _stream(uri: str, stall_s: float) -> Feed:
             raise OSError(getattr(error, "strerror", None) or str(error)) from error
         finally:
             container.close()
+            close()
+
+    def close() -> None:
+        if helper is not None:
+            helper.close()
 
     facts = {"container": container.format.name, "codec": stream.codec_context.name, "pix_fmt": str(stream.codec_context.pix_fmt)}
-    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, lambda: None)
+    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close)
 
 
 def _camera(uri: str) -> Feed:

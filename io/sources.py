@@ -76,7 +76,7 @@ def open_source(
     if is_live(text):
         from insitrack.io.camera import LiveSource
 
-        camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, alarm=alarm, goes_on=goes_on)
+        camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, goes_on=goes_on)
         return camera if selection == Selection() and frame_interval_s is None else SelectedSource(camera, selection, frame_interval_s)
     path = Path(uri)
     stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))
