@@ -56,9 +56,13 @@ class TableSink:
     def __enter__(self) -> Self:
         for table in TABLES.values():
             stream = (self.folder / table.file).open("a" if self._append_to else "w", encoding="utf-8", newline="\n")
-            if not self._append_to:
-                stream.write(table.header())
             self._files[table.file] = stream
+        if not self._append_to:
+            try:
+                self._append(*((table, table.header()) for table in TABLES.values()))
+            except RunError:
+                self.__exit__(None, None, None)
+                raise
         return self
 
     def write(self, tracked: TrackedFrame) -> None:

@@ -45,6 +45,9 @@ class SegmentConfig:
         Pixels of the picture that the network sees per pixel of the frame; `auto` shrinks frames that are magnified beyond their resolution.
     contrast : str
         `dark`: defects are mostly dark on bright; `bright`: the reverse; `auto` finds out.
+    levels : "auto", "run", "frame" or (float, float)
+        Which grey levels the network sees as black and white: fixed over the run, from frames spread over it, or by each frame;
+        `auto` is `frame` for 8 bits and `run` for more; two numbers fix them.
     tile_px : int
         Longest side of the tiles that large frames are cut into, px of what the network sees; 0 decides from the size of the frame.
     runtime : str
@@ -62,6 +65,7 @@ class SegmentConfig:
     max_detections: int = 20_000
     scale: float | str = "auto"
     contrast: str = "auto"
+    levels: str | tuple[float, ...] = "auto"
     tile_px: int = 0
     runtime: str = "auto"
     precision: str = "auto"
@@ -82,6 +86,9 @@ class SegmentConfig:
             raise SettingsError(
                 f"segment.scale = {self.scale!r}: expected auto, or a number from 0.05 to 8, like 0.5 to show the network half the size"
             )
+        rising = not isinstance(self.levels, str) and len(self.levels) == 2 and 0 <= self.levels[0] < self.levels[1] <= 65535
+        if self.levels not in ("auto", "run", "frame") and not rising:
+            raise SettingsError(f"segment.levels = {self.levels!r}: expected auto, run, frame, or two grey levels, like [900, 7200]")
         if self.tile_px and self.tile_px < 256:
             raise SettingsError(f"segment.tile_px = {self.tile_px}: expected 0 for automatic, or at least 256")
         for name, known in (

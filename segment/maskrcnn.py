@@ -21,6 +21,7 @@ from insitrack.io.frames import BoolImage, Frame
 from insitrack.io.manifest import file_sha256
 from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.postprocess import capped, inside_field, largest_part
+from insitrack.segment.preprocess import Stretch
 from insitrack.segment.tiles import Tile, stitch, tiles
 from insitrack.segment.view import View
 
@@ -180,7 +181,7 @@ class TorchvisionSegmenter:
         self.class_names = looked_for(model.classes, config)
         # number of each class of the checkpoint among those looked for, 0 where it is not
         self._numbers = np.array([0, *(self.class_names.index(name) + 1 if name in self.class_names else 0 for name in model.classes)], np.int64)
-        self.view = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright")
+        self.view, self._stretch = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"), Stretch(config.levels)
         try:
             from insitrack.segment.maskrcnn_network import CheckpointNetwork
         except (ImportError, RuntimeError) as error:  # RuntimeError: builds of torch and torchvision that do not fit each other
@@ -197,8 +198,14 @@ class TorchvisionSegmenter:
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
+        detections, _ = next(iter(self.stream([(frame, field, None)])))
+        assert detections is not None
+        return detections
+
+    def _find(self, frame: Frame, field: BoolImage | None) -> Detections:
+        """Show the network the tiles of a frame."""
         view = self._view_of(frame)
-        seen = view.picture(frame.image, field)
+        seen = view.picture(frame.image, field, self._stretch)
         parts = []
         for tile in tiles((seen.shape[0], seen.shape[1]), self.config.tile_px):
             candidates = self._network(seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
@@ -208,8 +215,9 @@ class TorchvisionSegmenter:
 
     def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, one after another: torch keeps all cores busy with one."""
+        self._stretch = Stretch(self.config.levels)
         for frame, field, tag in items:
-            yield (None if frame is None else self(frame, field)), tag
+            yield (None if frame is None else self._find(frame, field)), tag
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, what stands for masks, runtime."""
@@ -235,7 +243,8 @@ class TorchvisionSegmenter:
         if chosen.min_size_px is not None:
             scale, origin = f"shorter side {chosen.min_size_px} px, longer at most {chosen.max_size_px} px", "the checkpoint's TOML file"
         contrast = "not looked for with this kind of network" if config.contrast == "auto" else "settings"
-        return {"scale": scale, "scale_origin": origin, "contrast": "bright" if self.view.inverted else "dark", "contrast_origin": contrast}
+        polarity = {"contrast": "bright" if self.view.inverted else "dark", "contrast_origin": contrast}
+        return {"scale": scale, "scale_origin": origin, **polarity, **self._stretch.describe()}
 
     def _view_of(self, frame: Frame) -> View:
         """How the network sees a frame: torchvision's own rule of scale where the settings have it."""

@@ -20,6 +20,7 @@ from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.line_length import Chain
 from insitrack.segment.lines import LineSettings, line_masks, line_width_px, trace_lines
 from insitrack.segment.postprocess import capped, inside_field
+from insitrack.segment.preprocess import Stretch
 from insitrack.segment.runtime import Grey8, Outputs, load_network
 from insitrack.segment.tiles import Tile, tiles
 from insitrack.segment.view import View
@@ -56,7 +57,7 @@ class SemanticSegmenter:
         self.channels = tuple(str(name) for name in model.facts.get("channels", model.classes))
         if not set(model.classes) <= set(self.channels):
             raise ModelError(f"{model.name}: channels {', '.join(self.channels)} of the card lack one of its classes, {', '.join(model.classes)}")
-        self.view = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright")
+        self.view, self._stretch = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"), Stretch(config.levels)
         self._thresholds: dict[str, float] = dict(model.facts.get("pixel_thresholds", {}))
         self._centreline = CentrelineThresholds(
             **{name: float(model.facts[f"centreline_{name}"]) for name in ("threshold", "sure", "mean") if f"centreline_{name}" in model.facts}
@@ -71,6 +72,7 @@ class SemanticSegmenter:
 
     def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, the network working on the next while this one is being read."""
+        self._stretch = Stretch(self.config.levels)
         for chances, frame, field, tag in self._maps(items):
             yield (None if chances is None or frame is None else self._read(chances, frame, field)), tag
 
@@ -106,7 +108,7 @@ class SemanticSegmenter:
             if frame is None:
                 yield None, (None, tag)
                 continue
-            seen = self.view.picture(frame.image, field)
+            seen = self.view.picture(frame.image, field, self._stretch)
             shape = (seen.shape[0], seen.shape[1])
             cover = tiles(shape, self.config.tile_px)
             for tile in cover:
@@ -161,6 +163,7 @@ class SemanticSegmenter:
             "file": self.model.weights.name,
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
+            "view": self._stretch.describe(),
             **self._network.describe(),
         }
 

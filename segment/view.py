@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import BoolImage, GreyImage
-from insitrack.segment.preprocess import stretch_to_8_bit
+from insitrack.segment.preprocess import Stretch, stretch_to_8_bit
 
 SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
 """Scales that are tried: half an octave is finer than what a network notices."""
@@ -44,15 +44,15 @@ class View:
     scale: float = 1.0
     inverted: bool = False
 
-    def picture(self, image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
-        """Return what the network sees of a frame, uint8.
+    def picture(self, image: GreyImage, field: BoolImage | None = None, stretch: Stretch | None = None) -> NDArray[np.uint8]:
+        """Return what the network sees of a frame, uint8; without a `stretch` of the run it is spread by itself.
 
         Examples
         --------
         >>> View(scale=0.5, inverted=True).picture(np.array([[9, 9, 200, 200]] * 4, np.uint8)).tolist()
         [[255, 0], [255, 0]]
         """
-        grey = self.resampled(stretch_to_8_bit(image, field))
+        grey = self.resampled((stretch or stretch_to_8_bit)(image, field))
         return np.asarray(cv2.bitwise_not(grey), np.uint8) if self.inverted else grey
 
     def resampled(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps, suppress_pieces
-from insitrack.segment.preprocess import stretch_to_8_bit
+from insitrack.segment.preprocess import Stretch
 from insitrack.segment.runtime import Grey8, Network, Outputs, load_network
 from insitrack.segment.tiles import Tile, stitch, tiles
 from insitrack.segment.view import LOOK_FRAMES, SURE, View, ViewFinder, middle, trials
@@ -47,7 +47,7 @@ class YoloSegmenter:
         self.class_names = looked_for(model.classes, config)
         self._least_logit = float(model.facts.get("mask_logit", 0.0))
         self._network = network or load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
-        self._finder = ViewFinder(config.scale, config.contrast)
+        self._finder, self._stretch = ViewFinder(config.scale, config.contrast), Stretch(config.levels)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
@@ -58,9 +58,10 @@ class YoloSegmenter:
     def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, the network working on the next while this one is being read.
 
-        A scale or polarity that is to be found out is found anew in each stream, on its first frames that show something.
+        A scale, polarity or range of grey levels that is to be found out is found anew in each stream, on its first frames that show something.
         """
         finder = self._finder = ViewFinder(self.config.scale, self.config.contrast)
+        self._stretch = Stretch(self.config.levels)
         rest = iter(items)
         while not finder.told and not finder.frames:
             held = _first(rest)
@@ -84,14 +85,14 @@ class YoloSegmenter:
             "file": self.model.weights.name,
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
-            "view": self._finder.describe(),
+            "view": {**self._finder.describe(), **self._stretch.describe()},
             **self._network.describe(),
         }
 
     def _try(self, frame: Frame, field: BoolImage | None) -> None:
         """Show the network the middle of a frame at every scale that comes into question, and weigh what it finds."""
         finder, largest = self._finder, max(self._finder.scales)
-        grey = stretch_to_8_bit(frame.image, field)
+        grey = self._stretch(frame.image, field)
         tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]
         window = middle(frame.shape, (int(tile.height / largest), int(tile.width / largest)))
         part = np.ascontiguousarray(grey[window])
@@ -129,7 +130,7 @@ class YoloSegmenter:
             if frame is None:
                 yield None, (None, tag)
                 continue
-            seen = view.picture(frame.image, field)
+            seen = view.picture(frame.image, field, self._stretch)
             cover = tiles((seen.shape[0], seen.shape[1]), self.config.tile_px)
             for tile in cover:
                 yield _cut(seen, tile), (_Piece(frame, field, tile, tile is cover[-1]), tag)

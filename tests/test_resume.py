@@ -9,16 +9,20 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 import insitrack
 from insitrack.io import tables
 from insitrack.io.errors import OutputError, TableError
+from insitrack.io.frames import Frame
 from insitrack.io.replay import Replay
 from insitrack.io.synth_files import write_synth
+from insitrack.io.video import MovieSource
 from insitrack.tracker import pipeline
 from insitrack.tracker.config import load_config
 from insitrack.tracker.resume import STATE, read_state, resume, thaw
+from insitrack.tracker.run import MOVIE, MOVIE_BEFORE
 
 SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral", "specimen.dose_rate_dpa_per_s=1e-3"]
 NAMES = [*tables.TABLES, "causal/tracks.csv", "causal/series.csv", "kinetics.csv"]
@@ -72,7 +76,7 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
     with Replay(str(movie), fps=15) as camera:
         worker = subprocess.Popen([sys.executable, "-c", code, camera.address, str(out), *SETTINGS, "output.view="], stderr=subprocess.DEVNULL)
         end = time.monotonic() + 60
-        while not (out / STATE).exists():
+        while not (out / STATE).exists() or len((out / "frames.csv").read_text().splitlines()) < 5:
             assert time.monotonic() < end
             assert worker.poll() is None
             time.sleep(0.05)
@@ -89,6 +93,45 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
     assert (frames["t_s"].diff().dropna() > 0).all()
     assert "gap" in set(frames["status"])
     assert len(frames) > len(before)
+
+
+def test_a_run_that_was_cut_off_at_once_begins_anew(movie, whole, tmp_path):
+    def cut(tally, n_frames):
+        raise Killed
+
+    with pytest.raises(Killed):
+        insitrack.track(movie, tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut)
+    assert read_state(tmp_path / "cut").next_index == 0
+    again = resume(tmp_path / "cut")
+    for name in NAMES:
+        assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
+
+
+def test_the_movie_of_a_run_that_was_cut_off_twice_is_one_movie(movie, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "STATE_EVERY_S", 0.0)
+    config = load_config(assignments=[*SETTINGS, "output.video=true"])
+    for last in (35, 50, None):
+
+        def cut(tally, n_frames, last=last):
+            if tally.frames == last:
+                raise Killed
+
+        if last == 35:
+            with pytest.raises(Killed):
+                insitrack.track(movie, tmp_path / "cut", config=config, progress=cut)
+            (tmp_path / "cut" / MOVIE).replace(tmp_path / "cut" / f"{MOVIE}.part")  # a kill leaves it under this name
+        elif last == 50:
+            with pytest.raises(Killed):
+                resume(tmp_path / "cut", progress=cut)
+            (tmp_path / "cut" / MOVIE).replace(tmp_path / "cut" / f"{MOVIE}.part")
+        else:
+            again = resume(tmp_path / "cut")
+    frames = list(MovieSource(again.folder / MOVIE))
+    assert len(frames) == 60
+    assert all(isinstance(frame, Frame) for frame in frames)
+    steps = np.diff([frame.t_s for frame in frames])
+    assert steps == pytest.approx(steps[0], abs=1e-4)
+    assert not (again.folder / MOVIE_BEFORE).exists()
 
 
 def test_what_cannot_be_resumed_is_refused_in_one_line(movie, whole, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from insitrack.tracker.series import SeriesMeter
 
 Shift = tuple[float, float]
 Progress = Callable[["Tally"], None]
-KeepState = Callable[[TrackedFrame, bytes, bytes, "Tally"], None]
+KeepState = Callable[[int, float, bytes, bytes, "Tally"], None]
 STATE_EVERY_S = 1.0
 _TICK_S = 0.2
 _READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
@@ -190,7 +190,7 @@ class Reader:
         if self._state_every_s is None or now - self._state_s < self._state_every_s:
             return looked
         self._state_s = now
-        return replace(looked, state=pickle.dumps((self._fields, self._drift), protocol=pickle.HIGHEST_PROTOCOL))
+        return replace(looked, state=_frozen(self._fields, self._drift))
 
     def _look(self, item: Frame | MissingFrame) -> Looked:
         if isinstance(item, MissingFrame):
@@ -232,8 +232,8 @@ def run(
     live : bool
         The source does not wait: every frame goes through as soon as it comes, instead of several at once.
     keep_state : callable, optional
-        Gets about once a second what a run that is cut off can go on from: a frame whose rows are written, the states of field and drift,
-        of linker and meter, and the counts.
+        Gets, at the beginning and about once a second, what a run that is cut off can go on from: the number of the next frame, the time of
+        the last whose rows are written, the states of field and drift, of linker and meter, and the counts.
     goes_on : Goes, optional
         Where a run that was cut off goes on; linker, meter and drift are then as they were.
 
@@ -250,6 +250,8 @@ def run(
         cv2.setNumThreads(1)  # the cores are busy with the network; splitting small pictures further only adds waiting
         for sink in sinks:
             stack.enter_context(sink)
+        if keep_state is not None and goes_on is None:
+            keep_state(0, 0.0, _frozen(FieldFinder(fields), drift), _frozen(linker, meter), tally)
         reader = stack.enter_context(Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on))
         for detections, looked in segmenter.stream(_items(reader, live)):
             if looked is None:
@@ -259,7 +261,7 @@ def run(
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             if keep_state is not None and looked.state is not None:
-                keep_state(tracked, looked.state, pickle.dumps((linker, meter), protocol=pickle.HIGHEST_PROTOCOL), tally)
+                keep_state(tracked.frame.index + 1, tracked.frame.t_s, looked.state, _frozen(linker, meter), tally)
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
@@ -268,6 +270,10 @@ def run(
         for sink in sinks:
             sink.finish(remaining)
     return tally
+
+
+def _frozen(*parts: object) -> bytes:
+    return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage | None, Looked | None]]:

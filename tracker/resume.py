@@ -9,16 +9,18 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insitrack.io.errors import OutputError, SettingsError, TableError
+from insitrack.io.movie_writer import join_movies
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables import TABLES
 
 if TYPE_CHECKING:
+    from insitrack.segment.base import SegmentConfig
     from insitrack.tracker.config import RunConfig
     from insitrack.tracker.pipeline import Tally
     from insitrack.tracker.run import Run
@@ -42,8 +44,8 @@ class State:
         Clock when it was written, s since 1970: a live source goes on by it.
     offsets : dict of str to int
         Length of every table, bytes.
-    uri, view, looked, followed, tally, first
-        Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first picture.
+    uri, view, looked, followed, tally, first, pictures
+        Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first frame; pictures in the movie.
     """
 
     next_index: int
@@ -56,6 +58,7 @@ class State:
     followed: bytes
     tally: dict[str, float]
     first: TrackedFrame | None
+    pictures: int
 
 
 class _Careful(pickle.Unpickler):
@@ -91,8 +94,9 @@ def read_state(folder: Path) -> State:
     """
     path = folder / STATE
     if not path.is_file():
-        why = "expected the folder of a run that was cut off; one that ended has none, nor one cut off in its first second"
-        raise OutputError(f"{folder}: holds no {STATE}; {why}")
+        raise OutputError(
+            f"{folder}: holds no {STATE}; expected the folder of a run that was cut off while it read its source; one that ended has none"
+        )
     state = thaw(path.read_bytes())
     if not isinstance(state, State):
         raise OutputError(f"{path}: not the state of a run; begin it anew")
@@ -112,18 +116,27 @@ class StateWriter:
         Gives how the network sees the frames.
     first : callable
         Gives the first frame, for the report.
+    pictures : callable
+        Gives the number of pictures in the annotated movie.
     """
 
-    def __init__(self, folder: Path, uri: str, view: Callable[[], dict[str, Any]], first: Callable[[], TrackedFrame | None]) -> None:
-        self._folder, self._uri, self._view, self._first = folder, uri, view, first
+    def __init__(
+        self,
+        folder: Path,
+        uri: str,
+        view: Callable[[], dict[str, Any]],
+        first: Callable[[], TrackedFrame | None],
+        pictures: Callable[[], int],
+    ) -> None:
+        self._folder, self._uri, self._view, self._first, self._pictures = folder, uri, view, first, pictures
 
-    def write(self, tracked: TrackedFrame, looked: bytes, followed: bytes, tally: Tally) -> None:
-        """Write the state after a frame whose rows are on disk."""
+    def write(self, next_index: int, last_s: float, looked: bytes, followed: bytes, tally: Tally) -> None:
+        """Write the state after frames whose rows are on disk, or before the first."""
         counts = {name: getattr(tally, name) for name in ("frames", "processed", "damaged", "dropped", "skipped", "gap", "blank", "detections")}
         counts |= {name: getattr(tally, name) for name in ("over_cap", "tracks")}
         state = State(
-            next_index=tracked.frame.index + 1,
-            last_s=tracked.frame.t_s,
+            next_index=next_index,
+            last_s=last_s,
             wall_s=time.time(),
             offsets={name: (self._folder / name).stat().st_size for name in TABLES},
             uri=self._uri,
@@ -132,6 +145,7 @@ class StateWriter:
             followed=followed,
             tally=counts,
             first=self._first(),
+            pictures=self._pictures(),
         )
         part = self._folder / f"{STATE}.part"
         try:
@@ -172,7 +186,7 @@ def resume(
     """Go on with a run that was cut off: by a crash, a full disk, a power cut.
 
     Of a file the tables come out as if it had never been cut off, byte for byte. A live source is connected again; ids go on, and what was
-    missed is a gap. The annotated movie up to the cut stays as ``annotated_before.mp4``.
+    missed is a gap. Of the annotated movie at most the last 30 pictures before the cut are lost.
 
     Parameters
     ----------
@@ -187,7 +201,7 @@ def resume(
         If the folder, its state, its source or the model cannot be used; nothing is changed then.
     """
     from insitrack.tracker.meters import config_of
-    from insitrack.tracker.run import MANIFEST, MOVIE
+    from insitrack.tracker.run import MANIFEST, MOVIE, MOVIE_BEFORE
 
     state = read_state(folder)
     try:
@@ -195,16 +209,22 @@ def resume(
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); begin the run anew") from error
     config = config_of(manifest)
-    view = state.view
-    if view:
-        try:
-            config = replace(config, segment=replace(config.segment, scale=view["scale"], contrast=view["contrast"]))
-        except (KeyError, SettingsError) as error:
-            raise OutputError(f"{folder / STATE}: {error}; begin the run anew") from error
-    part = folder / f"{MOVIE}.part"
-    if part.exists():
-        part.replace(folder / f"{Path(MOVIE).stem}_before{Path(MOVIE).suffix}")
+    try:
+        config = replace(config, segment=as_found(config.segment, state.view))
+    except SettingsError as error:
+        raise OutputError(f"{folder / STATE}: {error}; begin the run anew") from error
+    join_movies(folder / MOVIE_BEFORE, folder / f"{MOVIE}.part", most=state.pictures)
     return _go_on(folder, state, config, manifest, progress, stop, alarm)
+
+
+def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
+    """Make the settings show the frames as they were shown so far; what was not found out stays as it is."""
+    found = {name: view[name] for name in ("contrast", "levels") if name in view}
+    if isinstance(view.get("scale"), float):  # in words where a checkpoint has a rule of its own
+        found["scale"] = view["scale"]
+    if isinstance(found.get("levels"), list):
+        found["levels"] = tuple(found["levels"])
+    return replace(config, **found)
 
 
 def _go_on(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import re
 import sys
 import threading
@@ -22,11 +23,13 @@ from insitrack.io.frames import Calibration, Source
 from insitrack.io.live_status import LiveStatus
 from insitrack.io.live_view import LiveView
 from insitrack.io.manifest import RunManifest
+from insitrack.io.movie_writer import count_pictures, join_movies
 from insitrack.io.registered import RegisteredMovieSink
 from insitrack.io.report import write_report
 from insitrack.io.sinks import Sink, TableSink
 from insitrack.io.sources import open_source
-from insitrack.segment.base import Segmenter, load_segmenter
+from insitrack.segment.base import SegmentConfig, Segmenter, load_segmenter
+from insitrack.segment.preprocess import grey_range
 from insitrack.tracker import pipeline
 from insitrack.tracker.choices import told
 from insitrack.tracker.config import RunConfig, build_settings
@@ -42,8 +45,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
+MOVIE_BEFORE = "annotated_before.mp4"
+"""The movie up to where the run was cut off, until it has ended."""
 REGISTERED = "registered.mp4"
-OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, REGISTERED, REPORT, MANIFEST, MARKS, STATE)
+OUTPUTS = (*tables.TABLES, tables.KINETICS.file, MOVIE, MOVIE_BEFORE, REGISTERED, REPORT, MANIFEST, MARKS, STATE)
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ class Job:
         self, uri: str, source: Source, config: RunConfig, folder: Path, command: list[str], alarm: Callable[[str], None] | None = None
     ) -> None:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
-        self.segmenter: Segmenter = load_segmenter(config.model, config.segment)
+        self.segmenter: Segmenter = load_segmenter(config.model, _with_levels(source, config))
         self.calibration = _calibration(source, config)
         self.meter = self._make_meter()
         material = self.meter.material
@@ -255,17 +260,25 @@ class Job:
             (fields, drift), (linker, self.meter) = thaw(state.looked), thaw(state.followed)
             tally = pipeline.Tally(**state.tally)  # type: ignore[arg-type]
             goes_on = pipeline.Goes(state.next_index, fields, tally)
+            if self.config.output.registered and state.next_index:
+                self.meter.noticed.notes.append(f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was cut off")
             cut_back(self.folder, state)
         pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first)
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
-        keeper = StateWriter(self.folder, self._lasting_uri(), lambda: dict(self.segmenter.describe().get("view", {})), lambda: pictures.first)
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
         stop = stop or threading.Event()
         status, controls = self._live(sinks, stop)
+        movie = self._movie(live=status is not None)
         if self.config.output.video:
-            behind: Literal["wait", "drop"] = "wait" if status is None else "drop"
-            sinks.append(AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind))
+            sinks.append(movie)
+        keeper = StateWriter(
+            self.folder,
+            self._lasting_uri(),
+            lambda: dict(self.segmenter.describe().get("view", {})),
+            lambda: pictures.first,
+            lambda: movie.n_pictures,
+        )
         self.manifest.write(self.folder / MANIFEST)
         try:
             tally = pipeline.run(
@@ -289,6 +302,7 @@ class Job:
                 self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
             raise
         keeper.remove()  # the causal tables are whole
+        self._join_movie()
         refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
         live = {} if status is None or controls is None else {"live": {**status.results(), "changes": controls.changes}}
@@ -317,6 +331,23 @@ class Job:
                 self.alarm(f"watch it at {view.address}")
         sinks.insert(2, controls)
         return status, controls
+
+    def _movie(self, *, live: bool) -> AnnotatedMovieSink:
+        """Annotated movie, behind what was there before the run was cut off; a camera does not wait for it."""
+        behind: Literal["wait", "drop"] = "drop" if live else "wait"
+        n_before = count_pictures(self.folder / MOVIE_BEFORE)
+        return AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind, n_before=n_before)
+
+    def _join_movie(self) -> None:
+        """Put the movie behind what was there before the run was cut off."""
+        before = self.folder / MOVIE_BEFORE
+        if not before.exists():
+            return
+        try:
+            join_movies(before, self.folder / MOVIE)
+            before.replace(self.folder / MOVIE)
+        except OutputError as error:
+            self.meter.noticed.notes.append(str(error))
 
     def _make_meter(self) -> SeriesMeter:
         return meter_for(self.config, self.calibration, self.segmenter.class_names)
@@ -357,6 +388,12 @@ class Job:
             )
         if tally.blank:
             warnings.append(f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see field.find_overlays")
+        clipped = self.segmenter.describe().get("view", {}).get("frames_clipped", 0)
+        if clipped:
+            warnings.append(
+                f"{clipped} frames are much brighter or darker than the grey levels that were fixed for the run, and defects may be lost in "
+                "black or white; let each frame have its own: --set segment.levels=frame"
+            )
         if not tally.processed:
             why = "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
             warnings.append(f"no frame was processed: {why}")
@@ -367,6 +404,19 @@ class Job:
         self.manifest.model = self.segmenter.describe()
         self.manifest.source = self.source.describe()
         self.manifest.write(self.folder / MANIFEST)
+
+
+def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:
+    """Fix the grey levels of the run on frames spread over it, where it has more than 8 bits and the source can be read twice."""
+    asked, samples = config.segment.levels, getattr(source, "samples", None)
+    if asked not in ("auto", "run") or samples is None:
+        return config.segment
+    frames = iter(samples())
+    first = next(frames, None)
+    if first is None or (asked == "auto" and first.image.dtype == "uint8"):
+        return config.segment
+    levels = grey_range(itertools.chain([first], frames), config.field)
+    return config.segment if levels is None else dataclasses.replace(config.segment, levels=levels)
 
 
 def _calibration(source: Source, config: RunConfig) -> Calibration:
