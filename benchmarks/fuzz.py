@@ -1,6 +1,6 @@
 """Damaged movies, TIFFs, pictures and microscope files through the readers: one clear line or frames, never a crash, a hang or a full memory.
 
-    python benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
+    python -P benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
 
 Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes changed, pieces cut out,
 doubled or cut off. Each is opened and read to its end in a child process that is watched.
@@ -9,6 +9,7 @@ doubled or cut off. Each is opened and read to its end in a child process that i
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import platform
 import resource
@@ -24,7 +25,9 @@ import numpy as np
 import tifffile
 
 from insitrack.io.movie_writer import MovieWriter
+from insitrack.tests.test_microscope_files import EMI, signal, write_ser
 
+ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
 BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
 _WORKER = """
 import sys, time, resource
@@ -69,6 +72,10 @@ def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
     cv2.imwrite(str(folder / "j.png"), pictures[0])
     cv2.imwrite(str(folder / "k.jpg"), pictures[0])
     cv2.imwrite(str(folder / "l.bmp"), pictures[0])
+    write_ser(folder / "m_1.ser", deep)
+    (folder / "m.emi").write_text(EMI.format(mode="TEM uP SA Zoom Image"))
+    for suffix in ("hspy", "emd", "tvips"):
+        importlib.import_module(f"rsciio.{suffix}").file_writer(str(folder / f"n_000.{suffix}"), signal(deep, step_s=2.0))
     made = [path for path in sorted(folder.iterdir()) if path.is_file()]
     from insitrack.io.stacks import VENDOR_SUFFIXES
 
@@ -149,15 +156,19 @@ def main() -> None:
         paths = []
         for i in range(options.files):
             source = sound[i % len(sound)]
-            path = folder / f"{i:05d}{''.join(source.suffixes[-2:]) if source.name.endswith('.ome.tif') else source.suffix}"
+            path = (
+                folder / f"{i:05d}{ENDS.get(source.suffix, '')}{''.join(source.suffixes[-2:]) if source.name.endswith('.ome.tif') else source.suffix}"
+            )
             path.write_bytes(damaged(source.read_bytes(), random))
+            if source.suffix == ".emi":
+                (folder / f"{i:05d}_1.ser").write_bytes((folder / "sound" / "m_1.ser").read_bytes())
             paths.append(path)
         results = run(paths, folder)
     kinds = Counter("read" if said.startswith("read") else said.split(":")[0] for _, said, _, _ in results)
     bad = [(Path(name).suffix, said, took) for name, said, took, _ in results if not said.startswith(("read", "refused"))]
     facts = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "command": "python benchmarks/fuzz.py --vendor FOLDER",
+        "command": "python -P benchmarks/fuzz.py --vendor FOLDER",
         "files": len(results),
         "kinds_of_sound_files": len(sound),
         "read_with_frames_marked_damaged_where_they_are": kinds["read"],
@@ -170,7 +181,7 @@ def main() -> None:
     }
     here = Path(__file__)
     here.with_suffix(".json").write_text(json.dumps({**facts, "bad": bad[:40]}, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Damaged files through the readers", "", "`python benchmarks/fuzz.py`", "", "| | |", "|---|---|"]
+    lines = ["# Damaged files through the readers", "", "`python -P benchmarks/fuzz.py`", "", "| | |", "|---|---|"]
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()] + [""]
     here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines), *bad[:40], sep="\n")

@@ -153,8 +153,16 @@ def _imagej(tif: Any) -> list[float | None]:
 
 def _imagej_interval(metadata: dict[str, Any]) -> float | None:
     unit = str(metadata.get("tunit", "s"))
-    told = metadata.get("finterval") or (1 / metadata["fps"] if metadata.get("fps") else 0)
-    return seconds_of(float(told), unit)
+    told, rate = _number(metadata.get("finterval", 0)), _number(metadata.get("fps", 0))
+    return seconds_of(told or (1 / rate if rate else 0.0), unit)
+
+
+def _number(told: Any) -> float:
+    """Read a number of the metadata; not a number where it is damaged."""
+    try:
+        return float(told)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _ome(text: str) -> tuple[float | None, float | None, float | None]:
@@ -163,8 +171,8 @@ def _ome(text: str) -> tuple[float | None, float | None, float | None]:
     except (ElementTree.ParseError, StopIteration):
         return None, None, None
     get = pixels.attrib.get
-    x, y = (nm_of(float(get(f"PhysicalSize{axis}", "nan")), get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY")
-    return x, y, seconds_of(float(get("TimeIncrement", "nan")), get("TimeIncrementUnit", "s"))
+    x, y = (nm_of(_number(get(f"PhysicalSize{axis}")), get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY")
+    return x, y, seconds_of(_number(get("TimeIncrement")), get("TimeIncrementUnit", "s"))
 
 
 def _fei(metadata: dict[str, Any]) -> list[float | None]:
@@ -172,5 +180,5 @@ def _fei(metadata: dict[str, Any]) -> list[float | None]:
     for section in ("Scan", "EScan", "IScan"):
         values = metadata.get(section, {})
         if values.get("PixelWidth"):
-            return [nm_of(float(values.get(name) or math.nan), "m") for name in ("PixelWidth", "PixelHeight")]
+            return [nm_of(_number(values.get(name)), "m") for name in ("PixelWidth", "PixelHeight")]
     return [None, None]

@@ -17,7 +17,8 @@ GreyRange = tuple[float, ...]
 """Grey levels that become black and white."""
 
 _BLACK_WHITE = (0.005, 0.995)  # shares of the specimen below what becomes black and white
-_CLIPPED = 0.05  # share of a picture beyond a fixed range that is said: ten times what is meant to be
+_CLIPPED = 0.05  # share of a picture beyond a fixed range from which that is said: ten times what is meant to be
+_NARROW = 0.6  # likewise share of a fixed range that a picture makes use of
 _POOL = 4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
 _SHARP = 0.30  # share of the full grey range that an overlay jumps within two pixels; a specimen's features seldom do
 _DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
@@ -103,15 +104,15 @@ class Stretch:
 
     Attributes
     ----------
-    n_clipped : int
-        Frames with more than 5 % of their pixels beyond a fixed range.
+    n_misfits : int
+        Frames with more than 5 % of their pixels beyond a fixed range, or that make use of less than 60 % of it.
     """
 
     def __init__(self, levels: str | GreyRange = "auto") -> None:
         self._levels = levels
         self._range = None if isinstance(levels, str) else levels
         self._by_frame = levels == "frame"
-        self.n_clipped = 0
+        self.n_misfits = 0
 
     def __call__(self, image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
         """Return the picture in 8 bits, shape (H, W); `field` as in `stretch_to_8_bit`."""
@@ -124,15 +125,17 @@ class Stretch:
             if np.count_nonzero(counts) < 2:  # black all over: the beam is not on yet
                 return stretch_to_8_bit(image, field)
             self._range = _range_of(counts)
-        inside = counts[max(0, int(np.ceil(self._range[0]))) : int(self._range[1]) + 1].sum()
-        self.n_clipped += bool(inside < (1 - _CLIPPED) * counts.sum())
+        low, high = self._range
+        own_low, own_high = _range_of(counts)
+        beyond = 1 - counts[int(np.ceil(low)) : int(high) + 1].sum() / counts.sum()
+        self.n_misfits += bool(beyond > _CLIPPED or own_high - own_low < _NARROW * (high - low))
         return _spread(image, self._range)
 
     def describe(self) -> dict[str, Any]:
         """Which levels become black and white, for the manifest."""
         if self._by_frame or self._range is None:
             return {"levels": "frame" if self._by_frame else self._levels}
-        return {"levels": list(self._range), "frames_clipped": self.n_clipped}
+        return {"levels": list(self._range), "frames_misfit": self.n_misfits}
 
 
 def _counted(image: GreyImage, field: BoolImage | None) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ def write_ser(path, pictures, *, nm_per_px=0.37, start=1_700_000_000, step_s=2, 
     units, name = b"", b"Number"
     dimension = struct.pack("<Iddi", len(pictures), 0.0, 1.0, 0) + struct.pack("<I", len(name)) + name + struct.pack("<I", len(units)) + units
     head_size = 6 + 16 + struct.calcsize(offset) + 4 + len(dimension)
-    body, places, tags = b"", [], []
+    body, places, tags = bytearray(), [], []
     for i, picture in enumerate(pictures):
         places.append(head_size + len(body))
         metres = nm_per_px * 1e-9
@@ -33,7 +33,7 @@ def write_ser(path, pictures, *, nm_per_px=0.37, start=1_700_000_000, step_s=2, 
         body += struct.pack("<HHI", 0x4152, 0, start + round(i * step_s))
     head = struct.pack("<HHH", 0x4949, 0x0197, 0x0220 if long_offsets else 0x0210) + struct.pack("<IIII", kind, 0x4152, len(pictures), len(pictures))
     head += struct.pack(offset, head_size + len(body)) + struct.pack("<I", 1) + dimension
-    path.write_bytes(head + body + b"".join(struct.pack(offset, place) for place in [*places, *tags]))
+    path.write_bytes(head + bytes(body) + b"".join(struct.pack(offset, place) for place in [*places, *tags]))
     return path
 
 

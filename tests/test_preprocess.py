@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.segment.preprocess import FieldConfig, FieldFinder, stretch_to_8_bit
+from insitrack.io.frames import Frame
+from insitrack.segment.preprocess import FieldConfig, FieldFinder, Stretch, grey_range, stretch_to_8_bit
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -38,6 +39,49 @@ def test_sixteen_bit_frames_are_stretched_like_eight_bit_ones() -> None:
 
 def test_a_flat_frame_is_stretched_without_dividing_by_zero() -> None:
     assert stretch_to_8_bit(np.full((4, 5), 7, np.uint8)).shape == (4, 5)
+
+
+def deep(gain: float = 1.0, seed: int = 0) -> np.ndarray:
+    return (specimen(seed) * (100.0 * gain) + 300).astype(np.uint16)
+
+
+def test_a_brighter_frame_of_deep_data_is_seen_brighter_and_one_of_8_bits_is_not() -> None:
+    fixed, each = Stretch("auto"), Stretch("frame")
+    first, second = fixed(deep()), fixed(deep(1.1))
+    assert np.array_equal(first, stretch_to_8_bit(deep()))
+    assert second.mean() > first.mean() + 10
+    assert abs(each(deep(1.1)).mean() - each(deep()).mean()) < 1
+    shallow = Stretch("auto")
+    assert abs(shallow(specimen()).mean() - shallow((specimen() * 0.8).astype(np.uint8)).mean()) < 2
+    assert shallow.describe() == each.describe() == {"levels": "frame"}
+
+
+def test_the_levels_of_a_run_come_from_frames_spread_over_it_without_overlays_and_black_frames() -> None:
+    lettered = deep(seed=1)
+    lettered[:24] = 0
+    lettered[:20, ::7] = 65535
+    frames = [Frame(0, 0.0, np.zeros_like(lettered)), Frame(1, 1.0, deep(0.9)), Frame(2, 2.0, deep(1.1)), Frame(3, 3.0, lettered)]
+    levels = grey_range(frames)
+    assert levels is not None
+    low, high = levels
+    assert np.percentile(deep(0.9), 0.2) < low < np.percentile(deep(0.9), 2)
+    assert np.percentile(deep(1.1), 98) < high <= np.percentile(deep(1.1), 99.9)
+    assert grey_range(frames[:1]) is None
+    stretch = Stretch(levels)
+    stretch(deep())
+    assert stretch.describe() == {"levels": [low, high], "frames_misfit": 0}
+    stretch(deep(2.5))
+    assert stretch.describe()["frames_misfit"] == 1
+    stretch((deep() * 0.3 + 8000).astype(np.uint16))
+    assert stretch.describe()["frames_misfit"] == 2
+
+
+def test_a_run_that_begins_black_takes_its_levels_from_the_first_frame_that_shows_something() -> None:
+    stretch = Stretch("run")
+    stretch(np.zeros((240, 320), np.uint16))
+    assert stretch.describe() == {"levels": "run"}
+    assert np.array_equal(stretch(deep()), stretch_to_8_bit(deep()))
+    assert len(stretch.describe()["levels"]) == 2
 
 
 @pytest.mark.parametrize(("ink", "outline"), [(255, 0), (0, 255)])

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 
 import insitrack
 from insitrack.io import tables
@@ -105,6 +106,32 @@ def test_a_run_that_was_cut_off_at_once_begins_anew(movie, whole, tmp_path):
     again = resume(tmp_path / "cut")
     for name in NAMES:
         assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
+
+
+def test_deep_data_are_seen_with_the_same_grey_levels_before_and_after_the_cut(movie, tmp_path, monkeypatch):
+    pictures = np.stack([frame.image for frame in MovieSource(movie)][:30]).astype(np.uint16) * 100
+    pictures[25:] = (pictures[25:] * 2.5).clip(0, 65535)  # the beam was turned up
+    tifffile.imwrite(tmp_path / "deep.tif", pictures, photometric="minisblack")
+    monkeypatch.setattr(pipeline, "STATE_EVERY_S", 0.0)
+
+    def cut(tally, n_frames):
+        if tally.frames == 12:
+            raise Killed
+
+    config = load_config(assignments=SETTINGS)
+    whole = insitrack.track(tmp_path / "deep.tif", tmp_path / "whole", config=config)
+    with pytest.raises(Killed):
+        insitrack.track(tmp_path / "deep.tif", tmp_path / "cut", config=config, progress=cut)
+    again = resume(tmp_path / "cut")
+    for name in NAMES:
+        assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
+    view = whole.manifest["model"]["view"]
+    assert view["levels"] == again.manifest["model"]["view"]["levels"]
+    assert 0 <= view["levels"][0] < view["levels"][1] <= 65535
+    assert view["frames_misfit"] > 0
+    assert any("--set segment.levels=frame" in line for line in whole.manifest["warnings"])
+    each = insitrack.track(tmp_path / "deep.tif", tmp_path / "each", config=load_config(assignments=[*SETTINGS, "segment.levels=frame"]))
+    assert each.manifest["model"]["view"]["levels"] == "frame"
 
 
 def test_the_movie_of_a_run_that_was_cut_off_twice_is_one_movie(movie, tmp_path, monkeypatch):

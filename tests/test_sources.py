@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -160,3 +161,24 @@ def test_a_text_file_is_no_movie(tmp_path):
     (tmp_path / "notes.txt").write_text("beam on at 12:40\n" * 50)
     with pytest.raises(SourceError, match="text file"):
         open_source(tmp_path / "notes.txt")
+
+
+def test_a_movie_gives_frames_spread_over_the_times_that_are_wanted(tmp_path):
+    with MovieWriter(tmp_path / "deep.mkv", codec="ffv1", playback_fps=10.0) as movie:
+        for number in range(100):
+            movie.write(np.full((16, 24), 100 * number, np.uint16), number / 10)
+    levels = [int(frame.image[0, 0]) // 100 for frame in MovieSource(tmp_path / "deep.mkv").samples()]
+    assert len(levels) == 16
+    assert levels == sorted(levels)
+    assert levels[0] == 0
+    assert levels[-1] >= 90
+    part = [int(frame.image[0, 0]) // 100 for frame in open_source(tmp_path / "deep.mkv", start_s=2.0, end_s=4.0).samples()]
+    assert min(part) >= 19
+    assert max(part) <= 40
+
+
+def test_a_stack_gives_frames_spread_over_it(tmp_path):
+    tifffile.imwrite(tmp_path / "deep.tif", np.arange(40, dtype=np.uint16)[:, None, None] * np.ones((40, 6, 8), np.uint16), photometric="minisblack")
+    numbers = [int(frame.image[0, 0]) for frame in open_source(tmp_path / "deep.tif").samples()]
+    assert len(numbers) == 16
+    assert (numbers[0], numbers[-1]) == (0, 39)

@@ -207,6 +207,18 @@ def test_scale_and_interval_come_from_the_metadata(tmp_path, write, origin):
     assert [item.t_s for item in given_by_user][-1] == 12.0
 
 
+@pytest.mark.parametrize("old", [b'PhysicalSizeX="0.25"', b'TimeIncrement="500"'])
+def test_a_damaged_number_in_the_metadata_is_unknown_and_no_more(tmp_path, old):
+    write_ome(tmp_path / "stack.tif")
+    data = (tmp_path / "stack.tif").read_bytes()
+    assert old in data
+    (tmp_path / "stack.tif").write_bytes(data.replace(old, old[:-3] + b"x" + old[-2:]))
+    source = StackSource(tmp_path / "stack.tif")
+    assert (source.calibration.nm_per_px is None) == (b"Size" in old)
+    assert source.time_origin.startswith("assumed") == (b"Time" in old)
+    assert source.n_frames == 5
+
+
 def test_the_resolution_of_a_printer_is_no_scale(tmp_path):
     tifffile.imwrite(tmp_path / "dpi.tif", STACK[0], resolution=(72, 72), resolutionunit="INCH")
     source = StackSource(tmp_path / "dpi.tif")

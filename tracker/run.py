@@ -388,11 +388,11 @@ class Job:
             )
         if tally.blank:
             warnings.append(f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see field.find_overlays")
-        clipped = self.segmenter.describe().get("view", {}).get("frames_clipped", 0)
-        if clipped:
+        misfits = self.segmenter.describe().get("view", {}).get("frames_misfit", 0)
+        if misfits:
             warnings.append(
-                f"{clipped} frames are much brighter or darker than the grey levels that were fixed for the run, and defects may be lost in "
-                "black or white; let each frame have its own: --set segment.levels=frame"
+                f"{misfits} frames are much brighter, darker or paler than the grey levels that were fixed for the run, and defects may be "
+                "missed in them; let each frame have its own: --set segment.levels=frame"
             )
         if not tally.processed:
             why = "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
