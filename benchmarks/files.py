@@ -1,8 +1,8 @@
 """Files of microscopes: time to open, pictures a second and memory, of a short file and of one four times as long.
 
-``python -P benchmarks/files.py`` (-P: no benchmark hides a library of its name) writes files.json and files.md beside this file. The files are made here, 512 x 512 px of 16 bits; each is read in a
-process of its own, by `insitrack.io.stacks` and, where it can, by RosettaSciIO lazily, picture by picture. Memory is what the process took for
-itself (RssAnon): pages of a mapped file that the system can drop at any time do not count.
+``python -P benchmarks/files.py`` (-P: no benchmark hides a library of its name) writes files.json and files.md beside this file. The files are
+made here, 512 x 512 px of 16 bits; each is read in a process of its own, by `insitrack.io.stacks` and, where it can, by RosettaSciIO lazily.
+Memory is the most that the process held for itself (RssAnon) after any of the pictures: mapped pages, which the system can drop, do not count.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ the project: of it the scatter of the count. Both are made deep by taking every 
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def found_in(frames: list[Frame], levels: Any) -> list[Detections]:
 
 
 def ways(frames: list[Frame]) -> dict[str, Any]:
-    """Settings that are compared."""
+    """Make the settings that are compared."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, SPREAD).round().astype(int))
     return {"frame": "frame", "run, its first frame": "run", "run, 16 frames": grey_range(frames[i] for i in chosen)}
 
@@ -132,6 +133,7 @@ def main() -> None:
             "|---|---|---|---|",
         ]
         lines += [f"| {row['beam']} | {row['levels']} | {row['mean_count']:.1f} | {row['step']:.1%} |" for row in result["real"]]
+    lines += ["", f"Machine: {platform.machine()}, Python {platform.python_version()}."]
     HERE.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
