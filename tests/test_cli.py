@@ -138,14 +138,15 @@ def test_a_movie_cut_off_in_the_middle_keeps_what_decodes(tmp_path: Path, capsys
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
-def test_ctrl_c_leaves_complete_and_readable_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_the_end_of_the_session_leave_complete_and_readable_files(tmp_path: Path, number: int) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "insitrack.tracker.cli", "synth:loops?seed=3&frames=5000&size=192", "--out", str(out)]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     frames = out / "frames.csv"
     while running.poll() is None and not (frames.exists() and frames.read_text(encoding="utf-8").count("\n") > 10):
         time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     assert running.wait(timeout=120) == 0
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "interrupted"

@@ -52,7 +52,7 @@ class ProgressBar:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop after the frame in hand; a second one stops at once."""
+    """Turn the first Ctrl-C, or the end of the session (SIGTERM), into a request to stop after the frame in hand; a second one stops at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -64,8 +64,9 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         stop.set()
         print("\nstopping after this frame; press Ctrl-C again to stop at once", file=sys.stderr)
 
-    previous = signal.signal(signal.SIGINT, handle)
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
