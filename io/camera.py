@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import SettingsError, SourceError
-from insitrack.io.feeds import Captured, Feed, open_feed
+from insitrack.io.feeds import Captured, Depth, Feed, open_feed
 from insitrack.io.frames import Calibration, Frame, MissingFrame, MissingStatus
+from insitrack.io.levels import Levels
 from insitrack.io.live_queue import Policy, WaitingFrames
 from insitrack.io.timeline import Clock
 
@@ -68,6 +69,25 @@ class LiveConfig:
             raise SettingsError(f"live.spool {self.spool!r}: no such folder; make it, or leave it out for the system's temporary one")
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOff:
+    """Where a run that was cut off goes on; what was missed is a gap.
+
+    Parameters
+    ----------
+    next_index : int
+        Number of the next frame.
+    t_s : float
+        Its time, s.
+    levels : Levels, optional
+        How values become grey levels in this run.
+    """
+
+    next_index: int
+    t_s: float
+    levels: Levels | None = None
+
+
 class LiveSource:
     """Frames of a camera, a network stream, a folder that fills up or a part of the screen, as they come.
 
@@ -86,8 +106,8 @@ class LiveSource:
         Time between pictures, s, as far as it is known beforehand: a slow camera is not taken for a stalled one.
     alarm : callable, optional
         Gets every alarm, one line each: stalls, lost connections, a full queue. From another thread.
-    goes_on : tuple of (int, float), optional
-        For a run that was cut off: number and time, s, with which it goes on; what was missed is a gap.
+    left_off : LeftOff, optional
+        For a run that was cut off.
 
     Attributes
     ----------
@@ -112,7 +132,7 @@ class LiveSource:
         nm_per_px: float | None = None,
         usual_s: float | None = None,
         alarm: Callable[[str], None] | None = None,
-        goes_on: tuple[int, float] | None = None,
+        left_off: LeftOff | None = None,
     ) -> None:
         self.name, self.uri, self.config = uri, uri, config or LiveConfig()
         self.calibration = Calibration(nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line")
@@ -124,7 +144,8 @@ class LiveSource:
         self.waiting = WaitingFrames(self.config.policy, self.config.queue_frames, Path(self.config.spool) if self.config.spool else None)
         self.shape: tuple[int, int] | None = None
         self._alarm = alarm
-        self._index, self._start_s = goes_on or (0, 0.0)
+        self._index, self._start_s = (0, 0.0) if left_off is None else (left_off.next_index, left_off.t_s)
+        self._depth = Depth(None if left_off is None else left_off.levels)
         self._clock: Clock | None = None
         self._offset_s = 0.0  # time of the run at which this connection began
         self._first_arrival: float | None = None
@@ -137,7 +158,9 @@ class LiveSource:
         self._usual_s = usual_s or 0.0
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
-        if goes_on is not None:
+        if nm_per_px is None and self._feed.nm_per_px is not None:
+            self.calibration = Calibration(nm_per_px=self._feed.nm_per_px, origin=self._feed.told_by)
+        if left_off is not None:
             self.n_gaps += 1
             self._put_missing(self._start_s, "gap", "the program was not running")
         self._thread = threading.Thread(target=self._work, name="insitrack-capture", daemon=True)
@@ -159,6 +182,11 @@ class LiveSource:
         return self._captured_at.pop(index, None)
 
     @property
+    def levels(self) -> Levels | None:
+        """How the values of a watched folder become grey levels; None before its first picture, and for other sources."""
+        return self._depth.levels
+
+    @property
     def silent_s(self) -> float:
         """Time since the last picture, s."""
         return time.monotonic() - self._last_arrival
@@ -167,7 +195,9 @@ class LiveSource:
         """Address, codec, counts and time origin."""
         counts = {name: getattr(self, f"n_{name}") for name in ("captured", "damaged", "gaps", "reconnects")}
         counts |= {"dropped": self.waiting.n_dropped, "spooled": self.waiting.n_spooled}
-        size = {} if self.shape is None else {"width_px": self.shape[1], "height_px": self.shape[0]}
+        size: dict[str, Any] = {} if self.shape is None else {"width_px": self.shape[1], "height_px": self.shape[0]}
+        if self.levels is not None:
+            size["levels"] = str(self.levels)
         facts = {"kind": "live", "uri": self.uri, **self._facts, **size, **counts, "time_origin": self.time_origin}
         return {**facts, "alarms": self.alarms[:200]}
 
@@ -181,7 +211,9 @@ class LiveSource:
 
     def _open(self) -> Feed:
         """Connect; a slow camera is given three of its usual intervals before it counts as stalled."""
-        return open_feed(self.uri, stall_s=max(self.config.stall_s, 3 * self._usual_s, self._patience_s), closing=self._closing.is_set)
+        return open_feed(
+            self.uri, stall_s=max(self.config.stall_s, 3 * self._usual_s, self._patience_s), closing=self._closing.is_set, depth=self._depth
+        )
 
     def _work(self) -> None:
         """Capture until the end, across lost connections."""

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insitrack.io.bridge import Bridge
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import GreyImage
+from insitrack.io.levels import Levels
+from insitrack.io.luma import to_grey
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "udp://", "tcp://")
 CAMERA, FOLDER, SCREEN = "camera:", "watch:", "screen:"
@@ -55,12 +58,18 @@ class Feed:
         For the manifest.
     close : callable
         Ends it, from another thread too.
+    nm_per_px : float or None
+        Width of a pixel, nm, if it is told.
+    told_by : str
+        By what.
     """
 
     pictures: Iterator[Captured]
     nominal_s: float
     facts: dict[str, Any]
     close: Callable[[], None]
+    nm_per_px: float | None = None
+    told_by: str = ""
 
 
 def is_live(uri: str) -> bool:
@@ -74,7 +83,31 @@ def is_live(uri: str) -> bool:
     return uri.startswith((*STREAMS, CAMERA, FOLDER, SCREEN))
 
 
-def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool]) -> Feed:
+class Depth:
+    """Makes grey levels of whatever a camera gives, fixed on the first picture of the run.
+
+    Parameters
+    ----------
+    levels : Levels, optional
+        Those of a run that goes on.
+    """
+
+    def __init__(self, levels: Levels | None = None) -> None:
+        self.levels = levels
+
+    def grey(self, picture: NDArray[Any]) -> GreyImage | str:
+        """Return the grey levels, uint8 or uint16, shape (H, W), or why there are none."""
+        grey = to_grey(picture)
+        if grey.ndim != 2 or grey.size == 0 or grey.dtype.kind not in "buif":
+            return f"expected a picture of numbers, got {grey.dtype} {grey.shape}"
+        if self.levels is None:
+            self.levels = Levels.fitted([grey])
+        if grey.dtype != self.levels.dtype:
+            return f"{grey.dtype} picture in a run of {self.levels.dtype}"
+        return self.levels.apply(grey)
+
+
+def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: Depth) -> Feed:
     """Connect once.
 
     Parameters
@@ -85,6 +118,8 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool]) -> Feed:
         How long to wait for a picture before the connection counts as lost, s.
     closing : callable
         Tells whether the run is over.
+    depth : Depth
+        Makes grey levels of the pictures of a folder.
 
     Raises
     ------
@@ -94,7 +129,7 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool]) -> Feed:
     if uri.startswith(CAMERA):
         return _camera(uri)
     if uri.startswith(FOLDER):
-        return _folder(uri, closing)
+        return _folder(uri, closing, depth)
     if uri.startswith(SCREEN):
         return _screen(uri, closing)
     return _stream(uri, stall_s)
@@ -189,14 +224,17 @@ def _camera(uri: str) -> Feed:
     return Feed(pictures(), 1 / rate if rate and rate > 0 else 0.0, {"container": "camera through OpenCV"}, device.release)
 
 
-def _folder(uri: str, closing: Callable[[], bool]) -> Feed:
+def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
     """Watch a folder into which the microscope writes pictures, or stacks that grow; times are those of writing."""
-    from insitrack.io.luma import to_grey
-    from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order, open_stack
+    from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
 
     folder = Path(uri.removeprefix(FOLDER))
     if not folder.is_dir():
         raise SourceError(f"{uri}: no such folder; expected the one into which the microscope software writes")
+
+    def found() -> list[Path]:
+        names = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")]
+        return sorted(names, key=natural_order)
 
     def pictures() -> Iterator[Captured]:
         done: dict[Path, tuple[int, float, int]] = {}  # pages read, time and size when read
@@ -204,8 +242,7 @@ def _folder(uri: str, closing: Callable[[], bool]) -> Feed:
         start: float | None = None
         while not closing():
             new = False
-            found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")]
-            for path in sorted(found, key=natural_order):
+            for path in found():
                 try:
                     facts = path.stat()
                 except OSError:
@@ -217,17 +254,34 @@ def _folder(uri: str, closing: Callable[[], bool]) -> Feed:
                 new = True
                 start = facts.st_mtime if start is None else start
                 n_now = n_read
-                for n_now, image, reason in _pages(path, n_read, open_stack, to_grey):  # noqa: B007 kept for what follows
+                for n_now, image, reason in _pages(path, n_read, depth):  # noqa: B007 kept for what follows
                     yield Captured(image, facts.st_mtime - start if image is not None else None, reason)
                 done[path] = (n_now, facts.st_mtime, facts.st_size)
             if not new:
                 time.sleep(_POLL_S)
 
-    return Feed(pictures(), 0.0, {"container": "watched folder"}, lambda: None)
+    scale, told_by = _scale_of(next(iter(found()), None))
+    return Feed(pictures(), 0.0, {"container": "watched folder"}, lambda: None, scale, told_by)
 
 
-def _pages(path: Path, start: int, open_stack: Any, to_grey: Any) -> Iterator[tuple[int, GreyImage | None, str]]:
-    """Pictures of a file from a number on, with the number that follows; of 8 and 16 bit only, as they are."""
+def _scale_of(path: Path | None) -> tuple[float | None, str]:
+    """Width of a pixel that the first file of a folder tells, nm, and which metadata tell it."""
+    from insitrack.io.stacks import open_stack
+
+    if path is None:
+        return None, ""
+    try:
+        stack = open_stack(path)
+    except SourceError:  # still being written
+        return None, ""
+    stack.close()
+    return (None, "") if stack.refused else (stack.nm_per_px, f"{stack.told_by} of {path.name}")
+
+
+def _pages(path: Path, start: int, depth: Depth) -> Iterator[tuple[int, GreyImage | None, str]]:
+    """Pictures of a file from a number on, with the number that follows."""
+    from insitrack.io.stacks import open_stack
+
     try:
         stack = open_stack(path)
     except SourceError as error:
@@ -236,12 +290,12 @@ def _pages(path: Path, start: int, open_stack: Any, to_grey: Any) -> Iterator[tu
     try:
         for index in range(start, stack.n_frames):
             try:
-                image = np.ascontiguousarray(to_grey(stack.read(index)))
+                image = depth.grey(stack.read(index))
             except Exception as error:  # decoders raise whatever they like at damaged data
                 yield index + 1, None, f"{path.name}: {error}".splitlines()[0]
                 continue
-            if image.dtype not in (np.uint8, np.uint16) or image.ndim != 2:
-                yield index + 1, None, f"{path.name}: {image.dtype} picture; a watched folder takes 8 and 16 bit ones"
+            if isinstance(image, str):
+                yield index + 1, None, f"{path.name}: {image}"
             else:
                 yield index + 1, image, ""
     finally:

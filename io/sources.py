@@ -12,7 +12,7 @@ from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES
 from insitrack.io.timeline import SelectedSource, Selection, check_interval
 
 if TYPE_CHECKING:
-    from insitrack.io.camera import LiveConfig
+    from insitrack.io.camera import LeftOff, LiveConfig
 
 _WILDCARDS = frozenset("*?[")
 
@@ -27,7 +27,7 @@ def open_source(
     every: int = 1,
     live: LiveConfig | None = None,
     alarm: Callable[[str], None] | None = None,
-    goes_on: tuple[int, float] | None = None,
+    left_off: LeftOff | None = None,
 ) -> Source:
     """Open whatever frames can come from.
 
@@ -43,7 +43,7 @@ def open_source(
         Time between frames, s, in place of the timestamps: frame number times this. Pictures without times get 1 s each, and that is said.
     start_s, end_s, every
         First and last time to process, s from the first frame, both included; and every so-manieth frame.
-    live, alarm, goes_on
+    live, alarm, left_off
         Of a live source, see `insitrack.io.camera.LiveSource`.
 
     Returns
@@ -76,7 +76,7 @@ def open_source(
     if is_live(text):
         from insitrack.io.camera import LiveSource
 
-        camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, goes_on=goes_on)
+        camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, left_off=left_off)
         return camera if selection == Selection() and frame_interval_s is None else SelectedSource(camera, selection, frame_interval_s)
     path = Path(uri)
     stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))

@@ -6,7 +6,7 @@ import glob
 import re
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.frames import Calibration, Frame, GreyImage, MissingFrame
+from insitrack.io.frames import Calibration, Frame, MissingFrame
+from insitrack.io.levels import Levels
 from insitrack.io.luma import to_grey
 from insitrack.io.manifest import fingerprint, listing_fingerprint
 from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
@@ -26,8 +27,6 @@ VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".
 """Formats of microscopes."""
 
 _N_SAMPLES = 16
-_PERCENTILES = (0.1, 99.9)
-_MARGIN = 0.25  # of the range between the percentiles, on either side: what is rarer than 0.1 % of the pixels stays unclipped
 _ASSUMED_INTERVAL_S = 1.0
 _NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6, "m": 1e9}
 _SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
@@ -68,50 +67,6 @@ class Stack:
     warnings: list[str] = field(default_factory=list)
     close: Callable[[], None] = lambda: None
     refused: str = ""
-
-
-@dataclass(frozen=True)
-class _Levels:
-    """How the values of a run become 8 or 16 bit grey levels, the same for every frame."""
-
-    dtype: np.dtype[Any]
-    low: float = 0.0
-    high: float = 0.0
-
-    @classmethod
-    def fitted(cls, samples: Sequence[NDArray[Any]]) -> _Levels:
-        dtype = samples[0].dtype
-        if dtype.kind == "b" or (dtype.itemsize <= 2 and dtype.kind in "ui"):
-            return cls(dtype)
-        values = np.concatenate([sample[::4, ::4].ravel() if sample.size > 1 << 16 else sample.ravel() for sample in samples])
-        values = values[np.isfinite(values)].astype(np.float64)
-        if not values.size:
-            return cls(dtype)
-        low, high = np.percentile(values, _PERCENTILES)
-        margin = _MARGIN * (high - low)
-        return cls(dtype, float(max(values.min(), low - margin)), float(min(values.max(), high + margin)))
-
-    def apply(self, picture: NDArray[Any]) -> GreyImage:
-        kind, size = self.dtype.kind, self.dtype.itemsize
-        native: Any = np.ascontiguousarray(picture, dtype=self.dtype.newbyteorder("="))
-        if kind == "b":
-            return np.asarray(native * np.uint8(255), np.uint8)
-        if size <= 2 and kind == "u":
-            kept: GreyImage = native
-            return kept
-        if size <= 2 and kind == "i":  # shifted, nothing lost
-            half = 1 << (8 * size - 1)
-            shifted: GreyImage = (native.astype(np.int32) + half).astype(np.uint8 if size == 1 else np.uint16)
-            return shifted
-        scaled = (native.astype(np.float64) - self.low) * (65535 / ((self.high - self.low) or 1.0))
-        return np.asarray(np.clip(np.rint(np.nan_to_num(scaled, nan=0.0)), 0, 65535), np.uint16)
-
-    def __str__(self) -> str:
-        kind, size = self.dtype.kind, self.dtype.itemsize
-        if size <= 2 and kind in "bui":
-            return str(self.dtype.newbyteorder("=")) + (f", shifted by {1 << (8 * size - 1)}" if kind == "i" else "")
-        percentiles = "{:g} and {:g} % of the pixels of up to {} frames, widened by a quarter".format(*_PERCENTILES, _N_SAMPLES)
-        return f"{self.dtype}, {self.low:g} to {self.high:g} scaled to 16 bits ({percentiles})"
 
 
 class StackSource:
@@ -170,13 +125,13 @@ class StackSource:
             self._interval_s, self.time_origin = stack.interval_s, stack.told_by
         self._shape, self._levels = self._sampled()
 
-    def _sampled(self) -> tuple[tuple[int, ...], _Levels]:
+    def _sampled(self) -> tuple[tuple[int, ...], Levels]:
         pictures = [self._read(index) for index in self._spread()]
         samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
         if not samples:
             raise SourceError(f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images")
         (shape, dtype), _ = Counter((sample.shape, sample.dtype) for sample in samples).most_common(1)[0]
-        return shape, _Levels.fitted([sample for sample in samples if (sample.shape, sample.dtype) == (shape, dtype)])
+        return shape, Levels.fitted([sample for sample in samples if (sample.shape, sample.dtype) == (shape, dtype)])
 
     def _read(self, index: int) -> NDArray[Any] | str:
         """Read one grey picture of any type, or say why there is none."""

@@ -12,7 +12,7 @@ import pytest
 
 import insitrack
 from insitrack.io import tables
-from insitrack.io.camera import LiveConfig, LiveSource
+from insitrack.io.camera import LeftOff, LiveConfig, LiveSource
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.live_queue import WaitingFrames
@@ -165,6 +165,38 @@ def test_a_watched_folder_gives_pictures_as_they_are_written_and_stacks_as_they_
     assert [int(item.image[0, 0]) for item in seen[:6]] == [1, 2, 10, 50, 51, 52]
     assert seen[6].status == "damaged"
     assert source.n_captured == 7
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int16, np.uint16])
+def test_deep_pictures_of_a_watched_folder_share_the_levels_and_the_scale_of_the_first(tmp_path, kind):
+    import tifffile
+
+    def write(number, gain):
+        values = (np.random.default_rng(0).normal(1000, 100, (16, 24)) * gain).astype(kind)
+        metadata = {"unit": "nm"} if kind != np.int16 else None  # ImageJ knows no signed ones
+        tifffile.imwrite(tmp_path / f"f{number}.tif", values, imagej=kind != np.int16, resolution=(4, 4), metadata=metadata)
+
+    write(1, 1.0)
+    source = LiveSource(f"watch:{tmp_path}", LiveConfig(policy="all"))
+    seen = []
+    reader = threading.Thread(target=lambda: seen.extend(source), daemon=True)
+    reader.start()
+    wait_for(lambda: len(seen) == 1)
+    write(2, 1.1)
+    wait_for(lambda: len(seen) == 2)
+    tifffile.imwrite(tmp_path / "f3.tif", np.zeros((16, 24), np.uint8), photometric="minisblack")
+    wait_for(lambda: len(seen) == 3)
+    source.close()
+    reader.join(timeout=5)
+    assert all(item.image.dtype == np.uint16 for item in seen[:2])
+    assert seen[1].image.astype(float).mean() > seen[0].image.astype(float).mean()
+    assert seen[2].status == "damaged"
+    assert "in a run of" in seen[2].reason
+    assert source.calibration.nm_per_px == (None if kind == np.int16 else pytest.approx(0.25))
+    assert np.dtype(kind).name in source.describe()["levels"]
+    again = LiveSource(f"watch:{tmp_path}", LiveConfig(policy="all"), left_off=LeftOff(3, 100.0, source.levels))
+    assert again.levels == source.levels
+    again.close()
 
 
 def wait_for(condition, timeout_s=10.0):

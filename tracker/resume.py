@@ -20,6 +20,7 @@ from insitrack.io.results import TrackedFrame
 from insitrack.io.tables import TABLES
 
 if TYPE_CHECKING:
+    from insitrack.io.levels import Levels
     from insitrack.segment.base import SegmentConfig
     from insitrack.tracker.config import RunConfig
     from insitrack.tracker.pipeline import Tally
@@ -46,6 +47,8 @@ class State:
         Length of every table, bytes.
     uri, view, looked, followed, tally, first, pictures
         Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first frame; pictures in the movie.
+    levels
+        Of a live source, how values become grey levels.
     """
 
     next_index: int
@@ -59,6 +62,7 @@ class State:
     tally: dict[str, float]
     first: TrackedFrame | None
     pictures: int
+    levels: Levels | None
 
 
 class _Careful(pickle.Unpickler):
@@ -118,6 +122,8 @@ class StateWriter:
         Gives the first frame, for the report.
     pictures : callable
         Gives the number of pictures in the annotated movie.
+    levels : callable
+        Gives how values become grey levels.
     """
 
     def __init__(
@@ -127,8 +133,9 @@ class StateWriter:
         view: Callable[[], dict[str, Any]],
         first: Callable[[], TrackedFrame | None],
         pictures: Callable[[], int],
+        levels: Callable[[], Levels | None],
     ) -> None:
-        self._folder, self._uri, self._view, self._first, self._pictures = folder, uri, view, first, pictures
+        self._folder, self._uri, self._view, self._first, self._pictures, self._levels = folder, uri, view, first, pictures, levels
 
     def write(self, next_index: int, last_s: float, looked: bytes, followed: bytes, tally: Tally) -> None:
         """Write the state after frames whose rows are on disk, or before the first."""
@@ -146,6 +153,7 @@ class StateWriter:
             tally=counts,
             first=self._first(),
             pictures=self._pictures(),
+            levels=self._levels(),
         )
         part = self._folder / f"{STATE}.part"
         try:
@@ -237,13 +245,14 @@ def _go_on(
     alarm: Callable[[str], None] | None,
 ) -> Run:
     """Open the source where it was left, and run the rest."""
+    from insitrack.io.camera import LeftOff
     from insitrack.io.sources import open_source
     from insitrack.tracker.run import Job
 
     chosen = asdict(config.source)
     del chosen["nm_per_px_sd"]
-    goes_on = (state.next_index, state.last_s + max(0.0, time.time() - state.wall_s))
-    source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, goes_on=goes_on)
+    left_off = LeftOff(state.next_index, state.last_s + max(0.0, time.time() - state.wall_s), state.levels)
+    source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, left_off=left_off)
     try:
         if manifest["source"].get("sha256") != source.describe().get("sha256"):
             raise OutputError(f"{state.uri}: is another file than the one that the run began with; put that one back, or begin the run anew")

@@ -278,6 +278,7 @@ class Job:
             lambda: dict(self.segmenter.describe().get("view", {})),
             lambda: pictures.first,
             lambda: movie.n_pictures,
+            lambda: getattr(self.source, "levels", None),
         )
         self.manifest.write(self.folder / MANIFEST)
         try:
