@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from insitrack.io.sources import open_source
     from insitrack.segment.base import load_segmenter
     from insitrack.tracker.link import Linker
-    from insitrack.tracker.run import Run, track
+    from insitrack.tracker.outputs import Run
+    from insitrack.tracker.run import track
 
 __version__ = "0.1.0"
 __all__ = ["Linker", "Run", "__version__", "load_segmenter", "open_source", "track"]
 
 _HOMES = {
     "Linker": "insitrack.tracker.link",
-    "Run": "insitrack.tracker.run",
+    "Run": "insitrack.tracker.outputs",
     "load_segmenter": "insitrack.segment.base",
     "open_source": "insitrack.io.sources",
     "track": "insitrack.tracker.run",

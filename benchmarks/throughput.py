@@ -105,7 +105,8 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
     """
     from unittest import mock
 
-    from insitrack.tracker import run as job
+    from insitrack.tracker import job
+    from insitrack.tracker.run import track
 
     times: list[float] = []
     ends: list[float] = []
@@ -119,7 +120,7 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
 
     given = {"nm_per_px": 0.5, "thickness_nm": 100.0, "material": "fecral"}
     with mock.patch.object(job, "write_report", reported):
-        run = job.track(movie, folder, video=video, overwrite=True, progress=lambda *_: times.append(time.perf_counter()), **given)
+        run = track(movie, folder, video=video, overwrite=True, progress=lambda *_: times.append(time.perf_counter()), **given)
     rate = (len(times) - 10) / (ends[0] - times[9])
     return rate, run.manifest["results"]["detections"] / run.manifest["results"]["processed"]
 

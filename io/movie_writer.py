@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -240,33 +241,41 @@ def join_movies(first: Path, second: Path, *, most: int | None = None) -> int:
         If the two are of different kinds, or the movie cannot be written; both are left as they are.
     """
     joined = first.with_name(f"{first.name}.joined")
-    n_pictures = next_pts = 0
-    out: Any = None
-    kind: Any = None
     try:
-        for path in (first, second):
-            for packet, shown in _packets(path):
+        n_pictures = _copy_packets((first, second), joined, most)
+    except (av.error.FFmpegError, OSError) as error:
+        joined.unlink(missing_ok=True)
+        raise OutputError(f"{joined}: cannot be written ({getattr(error, 'strerror', None) or error}); make room") from error
+    except OutputError:
+        joined.unlink(missing_ok=True)
+        raise
+    if n_pictures:
+        joined.replace(first)
+    else:
+        first.unlink(missing_ok=True)
+    second.unlink(missing_ok=True)
+    return n_pictures
+
+
+def _copy_packets(parts: tuple[Path, ...], path: Path, most: int | None) -> int:
+    """Write the packets of all parts behind each other; return how many there were."""
+    n_pictures = next_pts = 0
+    with ExitStack() as stack:
+        out: Any = None
+        for part in parts:
+            for packet, shown in _packets(part):
                 if n_pictures == most:
-                    break
+                    return n_pictures
                 if out is None:
-                    out, kind = av.open(str(joined), "w", format="mp4", options={"movflags": _FRAGMENTS}), _kind_of(shown)
-                    stream: Any = out.add_stream_from_template(shown)
+                    out = stack.enter_context(av.open(str(path), "w", format="mp4", options={"movflags": _FRAGMENTS}))
+                    stream, kind = out.add_stream_from_template(shown), _kind_of(shown)
                 if _kind_of(shown) != kind:
-                    raise OutputError(f"{second}: {_kind_of(shown)[:4]}, not of the kind of {first}; they stay two movies")
-                step = packet.duration or 1
-                packet.pts = packet.dts = next_pts = next_pts + (step if n_pictures else 0)
+                    raise OutputError(f"{part}: {_kind_of(shown)[:3]} instead of {kind[:3]}, not of the kind of {parts[0]}; they stay two movies")
+                next_pts += (packet.duration or 1) if n_pictures else 0
+                packet.pts = packet.dts = next_pts
                 packet.stream = stream
                 out.mux(packet)
                 n_pictures += 1
-        if out is not None:
-            out.close()
-    except (av.error.FFmpegError, OSError) as error:
-        raise OutputError(f"{joined}: cannot be written ({getattr(error, 'strerror', None) or error}); make room") from error
-    if out is None:
-        first.unlink(missing_ok=True)
-    else:
-        joined.replace(first)
-    second.unlink(missing_ok=True)
     return n_pictures
 
 

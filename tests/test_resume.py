@@ -22,8 +22,8 @@ from insitrack.io.synth_files import write_synth
 from insitrack.io.video import MovieSource
 from insitrack.tracker import pipeline
 from insitrack.tracker.config import load_config
-from insitrack.tracker.resume import STATE, read_state, resume, thaw
-from insitrack.tracker.run import MOVIE, MOVIE_BEFORE
+from insitrack.tracker.outputs import MOVIE, MOVIE_BEFORE, STATE
+from insitrack.tracker.resume import read_state, resume, thaw
 
 SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral", "specimen.dose_rate_dpa_per_s=1e-3"]
 NAMES = [*tables.TABLES, "causal/tracks.csv", "causal/series.csv", "kinetics.csv"]

@@ -1,6 +1,5 @@
 """Movie files in and out: every frame accounted for, times and grey levels as they were recorded."""
 
-import contextlib
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.io.errors import OutputError, SettingsError, SourceError
+from insitrack.io.errors import SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.movie_writer import MovieWriter
 from insitrack.io.timeline import Selection
@@ -360,64 +359,6 @@ def test_the_scale_is_unknown_unless_given(movie):
     assert MovieSource(movie).calibration.nm_per_px is None
     assert MovieSource(movie).calibration.origin == "unknown"
     assert MovieSource(movie, nm_per_px=0.37).calibration.origin == "command line"
-
-
-# --- the writer ----------------------------------------------------------------------------------------------------
-
-
-def test_what_was_written_before_a_crash_can_be_played(tmp_path):
-    movie = MovieWriter(tmp_path / "live.mp4")
-    for k, picture in enumerate(pictures(100)):
-        movie.write(picture, k / 10)
-    assert not (tmp_path / "live.mp4").exists()
-    assert len(list(MovieSource(tmp_path / "live.mp4.part"))) >= 60
-    movie.close()
-    movie.close()
-    assert not (tmp_path / "live.mp4.part").exists()
-    assert len(list(MovieSource(tmp_path / "live.mp4"))) == 100
-
-
-@pytest.mark.parametrize(("interval_s", "fps"), [(60.0, 5), (0.1, 10), (0.001, 30)])
-def test_replay_runs_at_a_rate_that_can_be_watched(tmp_path, interval_s, fps):
-    with MovieWriter(tmp_path / "replay.mp4") as movie:
-        for k in range(12):
-            movie.write(RAMP, k * interval_s)
-    video = cv2.VideoCapture(str(tmp_path / "replay.mp4"))
-    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 12
-    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(fps, rel=0.01)
-    video.release()
-
-
-def test_an_error_while_writing_leaves_what_is_there(tmp_path):
-    with contextlib.suppress(ZeroDivisionError), MovieWriter(tmp_path / "partial.mp4") as movie:
-        movie.write(RAMP, 0.0)
-        movie.write(RAMP, 1.0)
-        movie.write(RAMP, 1 / 0)
-    assert len(list(MovieSource(tmp_path / "partial.mp4"))) == 2
-
-
-def test_no_picture_leaves_no_file(tmp_path):
-    with MovieWriter(tmp_path / "none.mp4"):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written"), MovieWriter(tmp_path / "nowhere" / "film.mp4") as movie:
-        movie.write(RAMP, 0.0)
-
-
-@pytest.mark.parametrize("image", [RAMP.astype(np.float32), RAMP.astype(np.uint16), RAMP[None, None], RAMP[:0]])
-def test_pictures_that_h264_cannot_hold_are_refused(tmp_path, image):
-    with pytest.raises(ValueError, match="takes uint8"), MovieWriter(tmp_path / "film.mp4") as movie:
-        movie.write(image, 0.0)
-
-
-def test_a_picture_of_another_size_is_refused(tmp_path):
-    with MovieWriter(tmp_path / "film.mp4") as movie:
-        movie.write(RAMP, 0.0)
-        with pytest.raises(ValueError, match="the first one was"):
-            movie.write(RAMP[:32], 1.0)
 
 
 # --- real movies ---------------------------------------------------------------------------------------------------

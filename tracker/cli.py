@@ -11,7 +11,7 @@ from insitrack.io.errors import InsitrackError, SettingsError
 from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
 
 if TYPE_CHECKING:
-    from insitrack.tracker.run import Run
+    from insitrack.tracker.outputs import Run
 
 _DESCRIPTION = """\
 Find, follow and measure crystal defects in in-situ electron-microscope movies.
@@ -161,7 +161,7 @@ def _edit(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from insitrack.tracker.edit import edit_run
-    from insitrack.tracker.run import check_folder
+    from insitrack.tracker.outputs import check_folder
 
     run = Path(options.run)
     folder = Path(options.out) if options.out else run.with_name(run.resolve().name + "_edited")
@@ -194,7 +194,7 @@ def _synth(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from insitrack.io.synth_files import write_synth
-    from insitrack.tracker.run import check_folder
+    from insitrack.tracker.outputs import check_folder
 
     uri = (
         options.scene

@@ -161,8 +161,9 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     from insitrack.io import tables
     from insitrack.io.manifest import file_sha256
     from insitrack.io.report import write_report
-    from insitrack.tracker.hindsight import CAUSAL, write_tables
+    from insitrack.tracker.hindsight import write_tables
     from insitrack.tracker.meters import config_of, meter_of
+    from insitrack.tracker.outputs import CAUSAL
     from insitrack.tracker.refine import refine
 
     planned = read_edits(edits)
@@ -192,7 +193,7 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
 def sights_of(run: Path) -> pd.DataFrame:
     """Sights of a run as they were measured, with the ids and classes that its tables give them now."""
     from insitrack.io import tables
-    from insitrack.tracker.hindsight import CAUSAL
+    from insitrack.tracker.outputs import CAUSAL
 
     now = tables.TRACKS.read(run / tables.TRACKS.file)
     now = now[now["observed"] == 1]

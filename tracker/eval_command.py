@@ -94,7 +94,7 @@ class _Job:
         from insitrack.segment.labels import parse_classes, read_labelled
         from insitrack.tracker.evaluation import EvalSettings, parse_merge, told_apart
         from insitrack.tracker.materials import load_material
-        from insitrack.tracker.run import check_folder
+        from insitrack.tracker.outputs import check_folder
 
         self.options, self.given, self.warnings = options, given, list[str]()
         if options.model and options.predictions:

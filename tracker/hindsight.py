@@ -16,13 +16,13 @@ from insitrack.io.detections import Ints
 from insitrack.io.errors import OutputError
 from insitrack.io.sinks import TABLE_PART
 from insitrack.tracker.lives import kinetics_rows, lives
+from insitrack.tracker.outputs import CAUSAL
 from insitrack.tracker.refine import RefineConfig, looked_at, refine
 from insitrack.tracker.series import SeriesMeter
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CAUSAL = "causal"
 REWRITTEN = ("tracks.csv", "series.csv", "summary.csv", "events.csv")
 _AT_ONCE = 2000
 Counts = Mapping[str, int]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from insitrack.io.detection_table import DetectionTable
     from insitrack.io.detections import Ints
     from insitrack.tracker.config import RunConfig
-    from insitrack.tracker.run import Run
+    from insitrack.tracker.outputs import Run
     from insitrack.tracker.series import SeriesMeter
 
 DESCRIPTION = """\
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.io.detection_table import read_detections
     from insitrack.io.interop import read_trackmate
     from insitrack.tracker.config import load_config
-    from insitrack.tracker.run import check_folder, default_folder
+    from insitrack.tracker.outputs import check_folder, default_folder
 
     config = load_config(
         Path(options.config) if options.config else None,
@@ -130,7 +130,7 @@ def link(
     from insitrack.io.manifest import RunManifest, fingerprint
     from insitrack.io.report import write_report
     from insitrack.tracker.choices import told
-    from insitrack.tracker.run import MANIFEST, Run
+    from insitrack.tracker.outputs import MANIFEST, Run
 
     if not len(table.times):
         raise SettingsError(f"{name}: no detections; expected at least one row")

@@ -11,9 +11,8 @@ from insitrack.io.camera import LiveSource
 from insitrack.io.errors import SettingsError
 from insitrack.io.live_view import Wish
 from insitrack.io.results import TrackedFrame, TrackSummary
+from insitrack.tracker.outputs import MARKS
 from insitrack.tracker.series import SeriesMeter
-
-MARKS = "marks.csv"
 
 
 class LiveControls:

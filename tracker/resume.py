@@ -18,15 +18,14 @@ from insitrack.io.errors import OutputError, SettingsError, TableError
 from insitrack.io.movie_writer import join_movies
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables import TABLES
+from insitrack.tracker.outputs import MANIFEST, MOVIE, MOVIE_BEFORE, STATE, Run
 
 if TYPE_CHECKING:
     from insitrack.io.levels import Levels
     from insitrack.segment.base import SegmentConfig
     from insitrack.tracker.config import RunConfig
     from insitrack.tracker.pipeline import Tally
-    from insitrack.tracker.run import Run
 
-STATE = "resume.state"
 _ALLOWED = ("insitrack.", "numpy.", "numpy", "collections", "pathlib")
 _BUILTINS = {"set", "frozenset", "slice", "range", "complex", "bytearray"}
 
@@ -209,7 +208,6 @@ def resume(
         If the folder, its state, its source or the model cannot be used; nothing is changed then.
     """
     from insitrack.tracker.meters import config_of
-    from insitrack.tracker.run import MANIFEST, MOVIE, MOVIE_BEFORE
 
     state = read_state(folder)
     try:
@@ -247,7 +245,7 @@ def _go_on(
     """Open the source where it was left, and run the rest."""
     from insitrack.io.camera import LeftOff
     from insitrack.io.sources import open_source
-    from insitrack.tracker.run import Job
+    from insitrack.tracker.job import Job
 
     chosen = asdict(config.source)
     del chosen["nm_per_px_sd"]

@@ -55,8 +55,8 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
     from insitrack.tracker.link_command import shape_of
+    from insitrack.tracker.outputs import check_folder
     from insitrack.tracker.recompute import open_run
-    from insitrack.tracker.run import check_folder
 
     paths = [Path(text) for text in options.runs]
     labels = _labels(options.labels, paths)
