@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -17,6 +18,7 @@ from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 _KEPT = 20_000
+_BEHIND_S = 2.0
 
 
 class LiveStatus:
@@ -35,6 +37,7 @@ class LiveStatus:
         self._delays: deque[float] = deque(maxlen=_KEPT)
         self._times: deque[float] = deque(maxlen=200)
         self._lock = threading.Lock()
+        self._not_taken, self._not_taken_s = 0, -math.inf
         self.counts = dict.fromkeys(("processed", "dropped", "damaged", "gap", "skipped"), 0)
 
     def __enter__(self) -> Self:
@@ -66,6 +69,14 @@ class LiveStatus:
             median, late = np.percentile(delays, [50, 99]).round(1).tolist()
             facts |= {"latency_median_ms": median, "latency_p99_ms": late, "latency_max_ms": float(delays.max().round(1))}
         return facts
+
+    @property
+    def behind(self) -> bool:
+        """Whether frames came faster than they could be processed within the last two seconds."""
+        not_taken, now = self._source.waiting.n_dropped + self._source.waiting.n_spooled, time.monotonic()
+        if not_taken != self._not_taken:
+            self._not_taken, self._not_taken_s = not_taken, now
+        return now - self._not_taken_s < _BEHIND_S
 
     def now(self) -> dict[str, Any]:
         """State for a viewer."""

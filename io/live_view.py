@@ -26,7 +26,8 @@ from insitrack.io.palette import class_colours, hex_colour
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-MOST_CLIENTS, MOST_BYTES, _TICK_S, _MOST_POINTS, _MOST_MARKS = 32, 2048, 0.25, 3000, 200
+MOST_CLIENTS, MOST_BYTES, _MOST_POINTS, _MOST_MARKS = 32, 2048, 3000, 200
+_TICK_S, _LONG_TICK_S = 0.25, 1.0
 _PAGE = Path(__file__).with_name("live_page.html")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -229,19 +230,24 @@ class LiveView:
         return json.dumps(message, allow_nan=False), following
 
     def _picture(self, outlines: bool, ids: bool) -> bytes:
-        """JPEG of the newest frame; drawn at most four times a second, once for all who look at it."""
+        """JPEG of the newest frame; drawn at most once a tick, for all who look at it."""
         with self._drawing:
             tracked, version = self._newest, self._version
             if tracked is None:
                 return b""
             drawn_s, drawn, data = self._drawn.get((outlines, ids), (-1.0, -1, b""))
             now = time.monotonic()
-            if drawn != version and now - drawn_s >= _TICK_S:
+            if drawn != version and now - drawn_s >= self._tick_s:
                 style = AnnotationStyle(max_side_px=1024, max_ids=150 if ids else 0)
                 image = draw(tracked if outlines else _without_defects(tracked), style, nm_per_px=self._nm_per_px)
                 data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
                 self._drawn[outlines, ids] = now, version, data
             return data
+
+    @property
+    def _tick_s(self) -> float:
+        """Time between two looks at the run, s: longer where the machine does not keep up, for viewers must not slow the analysis."""
+        return _LONG_TICK_S if self._status.behind else _TICK_S
 
     def _status_now(self) -> dict[str, Any]:
         """State of the run, worked out once for all viewers of one moment."""
@@ -327,7 +333,7 @@ class LiveView:
         return Starlette(routes=[*gets, Route("/control", control, methods=["POST"])])
 
     async def _events(self, request: Any) -> AsyncIterator[str]:
-        """Tell one viewer what is new, four times a second; one who does not listen holds up nobody else."""
+        """Tell one viewer what is new, tick by tick; one who does not listen holds up nobody else."""
         self._clients += 1
         since, before = 0, ""
         try:
@@ -338,7 +344,7 @@ class LiveView:
                     yield f"data: {text}\n\n"
                 if self._over:
                     return
-                await asyncio.sleep(_TICK_S)
+                await asyncio.sleep(self._tick_s)
         finally:
             self._clients -= 1
 

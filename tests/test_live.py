@@ -16,6 +16,8 @@ from insitrack.io.camera import LeftOff, LiveConfig, LiveSource
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.live_queue import WaitingFrames
+from insitrack.io.live_status import LiveStatus
+from insitrack.io.live_view import LiveView
 from insitrack.io.replay import Fault, Replay, parse_fault, random_faults
 from insitrack.io.sources import open_source
 from insitrack.tracker.config import load_config
@@ -130,6 +132,21 @@ def test_many_random_faults_leave_nothing_unaccounted():
     assert source.n_captured == sum(isinstance(item, Frame) for item in items) + counts["dropped"] + counts["damaged"]
     assert counts["gap"] == source.n_gaps
     assert [item.index for item in items] == list(range(len(items)))
+
+
+def test_a_page_looks_less_often_while_the_machine_does_not_keep_up(tmp_path):
+    with Replay(SCENE, fps=0, loops=3) as camera:
+        source = LiveSource(camera.address, LiveConfig(policy="newest", queue_frames=1, give_up_s=0.3))
+        status = LiveStatus(source, tmp_path)
+        view = LiveView(status, "camera", lambda wish: None)
+        assert view._tick_s == 0.25 or status.behind  # frames may have come already
+        wait_for(lambda: source.waiting.n_dropped > 3)
+        assert status.behind
+        assert view._tick_s == 1.0
+        wait_for(lambda: not status.behind)
+        assert view._tick_s == 0.25
+        source.close()
+        view._socket.close()
 
 
 def test_pausing_skips_frames_without_ending_the_run():
