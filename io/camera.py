@@ -19,6 +19,7 @@ from insitrack.io.timeline import Clock
 
 _FIRST_BACK_OFF_S, _TICK_S = 0.1, 0.1
 _ALARMS = (0.75, 1.0)
+_SAME_ALARM_S = 30.0
 _USUAL_S, _SOON_S = 0.04, 1e-3
 
 
@@ -155,6 +156,7 @@ class LiveSource:
         self._failure: BaseException | None = None
         self._fresh, self._silence_told = True, False
         self._level = self._patience_s = 0.0
+        self._queue_told_s: dict[float, float] = {}
         self._usual_s = usual_s or 0.0
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
@@ -335,20 +337,23 @@ class LiveSource:
         self._silence_told = silent
 
     def _watch_queue(self) -> None:
-        """Tell when the queue passes three quarters, and when it is full; again only after it was half empty."""
-        filled = self.waiting.filled
+        """Tell when the queue passes three quarters, and when it is full; again only after it was half empty, and after a while."""
+        filled, now = self.waiting.filled, time.monotonic()
         for level in _ALARMS:
             if filled >= level > self._level:
+                self._level = level
+                if now - self._queue_told_s.get(level, -math.inf) < _SAME_ALARM_S:
+                    continue
+                self._queue_told_s[level] = now
                 what = "oldest frames are dropped" if self.config.policy == "newest" else "frames are stored on disk"
                 self.tell(f"the queue is {level:.0%} full: frames come faster than they can be processed" + (f"; {what}" if level >= 1 else ""))
-                self._level = level
         if filled < 0.5:
             self._level = 0.0
 
     def tell(self, text: str) -> None:
-        """Raise an alarm: one line, kept and handed on."""
-        line = f"{self.uri}: {text}"
+        """Raise an alarm: one line, kept with the time of the run, and handed on."""
+        t_s = 0.0 if self._first_arrival is None else self._start_s + time.monotonic() - self._first_arrival
         if len(self.alarms) < 10_000:
-            self.alarms.append(line)
+            self.alarms.append(f"{t_s:.1f} s: {text}")
         if self._alarm is not None:
-            self._alarm(line)
+            self._alarm(f"{self.uri}: {text}")

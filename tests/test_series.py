@@ -195,12 +195,15 @@ def test_defects_on_the_border_count_but_their_size_does_not():
     assert (row.n, row.size_nm, row.size_sd_nm) == (3, 20.0, 0.0)
 
 
-def test_hardening_is_unknown_where_every_defect_of_a_class_touches_the_border():
+def test_one_lone_defect_at_the_border_does_not_empty_the_hardening_of_all():
     meter = SeriesMeter(SeriesConfig(), FOIL, iron())
-    rows = rows_of(meter, {"black_dot": [8.0] * 5, "loop_111": [20.0]}, edge=("loop_111",))
-    assert math.isnan(rows["loop_111"].hardening_linear_mpa)
-    assert math.isnan(rows["all"].hardening_linear_mpa)
-    assert rows["black_dot"].hardening_linear_mpa > 0
+    cut = rows_of(meter, {"black_dot": [8.0] * 5, "loop_111": [20.0]}, edge=("loop_111",))
+    whole = rows_of(SeriesMeter(SeriesConfig(), FOIL, iron()), {"black_dot": [8.0] * 5, "loop_111": [20.0]})
+    assert math.isnan(cut["loop_111"].size_nm)
+    assert cut["loop_111"].n == 1
+    for name in ("loop_111", "all"):
+        assert cut[name].hardening_linear_mpa == pytest.approx(whole[name].hardening_linear_mpa)
+    assert cut["all"].hardening_linear_mpa > cut["black_dot"].hardening_linear_mpa > 0
     assert any("loop_111: no size in 1 frames" in line for line in meter.warnings)
 
 

@@ -108,7 +108,7 @@ def _hardening(material: Material | None, noticed: Noticed) -> list[str]:
         for i in np.flatnonzero(noticed.seen & are_lines & ~known)
     ]
     lines += [
-        f"{names[i]}: no size in {noticed.unsized[i]} frames because every one touches the border; hardening stays empty there"
+        f"{names[i]}: no size in {noticed.unsized[i]} frames because every one touches the border; hardening there is that of the parts in view"
         for i in np.flatnonzero((noticed.unsized > 0) & known)
     ]
     lines += [
