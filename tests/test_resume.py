@@ -3,6 +3,7 @@
 import filecmp
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from insitrack.io.frames import Frame
 from insitrack.io.replay import Replay
 from insitrack.io.synth_files import write_synth
 from insitrack.io.video import MovieSource
-from insitrack.tracker import pipeline
+from insitrack.tracker import hindsight, job, pipeline
 from insitrack.tracker.config import load_config
 from insitrack.tracker.outputs import MOVIE, MOVIE_BEFORE, STATE
 from insitrack.tracker.resume import read_state, resume, thaw
@@ -106,6 +107,34 @@ def test_a_run_that_was_cut_off_at_once_begins_anew(movie, whole, tmp_path):
     again = resume(tmp_path / "cut")
     for name in NAMES:
         assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
+
+
+@pytest.mark.parametrize("place", ["look_back", "moving", "write_report"])
+def test_a_run_that_was_cut_off_while_it_was_refined_is_finished(movie, whole, tmp_path, monkeypatch, place):
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "STATE_EVERY_S", 0.1)
+        moved, move = [], shutil.move
+
+        def killed(*arguments, **options):
+            moved.append(arguments)
+            if place == "moving" and len(moved) < 3:
+                return move(*arguments, **options)
+            raise Killed
+
+        if place == "moving":
+            patched.setattr(hindsight.shutil, "move", killed)
+        else:
+            patched.setattr(job, place, killed)
+        with pytest.raises(Killed):
+            insitrack.track(movie, tmp_path / "cut", config=load_config(assignments=[*SETTINGS, "output.video=true"]))
+    again = resume(tmp_path / "cut")
+    for name in NAMES:
+        assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
+    assert sorted(path.name for path in (whole.folder / "causal").iterdir()) == sorted(path.name for path in (again.folder / "causal").iterdir())
+    assert again.manifest["status"] == "done"
+    assert (again.folder / "report.html").is_file()
+    assert len(list(MovieSource(again.folder / MOVIE))) == 60
+    assert not (again.folder / STATE).exists()
 
 
 def test_deep_data_are_seen_with_the_same_grey_levels_before_and_after_the_cut(movie, tmp_path, monkeypatch):

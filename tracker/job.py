@@ -114,7 +114,6 @@ class Job:
             with contextlib.suppress(OutputError):  # the first error tells more
                 self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
             raise
-        keeper.remove()  # the causal tables are whole
         self._join_movie()
         refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
@@ -122,6 +121,7 @@ class Job:
         stopped = status is None and stop is not None and stop.is_set()  # a live run ends when it is stopped
         self._close("interrupted" if stopped else "done", {**_results(tally), "refined": refined, **live})
         write_report(self.folder, pictures.pictures(), self.manifest)
+        keeper.remove()
         return Run(self.folder)
 
     def _lasting_uri(self) -> str:

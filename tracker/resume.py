@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from insitrack.io.errors import OutputError, SettingsError, TableError
 from insitrack.io.movie_writer import join_movies
 from insitrack.io.results import TrackedFrame
-from insitrack.io.tables import TABLES
-from insitrack.tracker.outputs import MANIFEST, MOVIE, MOVIE_BEFORE, STATE, Run
+from insitrack.io.tables import KINETICS, TABLES
+from insitrack.tracker.outputs import CAUSAL, MANIFEST, MOVIE, MOVIE_BEFORE, STATE, Run
 
 if TYPE_CHECKING:
     from insitrack.io.levels import Levels
@@ -97,9 +97,7 @@ def read_state(folder: Path) -> State:
     """
     path = folder / STATE
     if not path.is_file():
-        raise OutputError(
-            f"{folder}: holds no {STATE}; expected the folder of a run that was cut off while it read its source; one that ended has none"
-        )
+        raise OutputError(f"{folder}: holds no {STATE}; expected the folder of a run that was cut off; one that ended has none")
     state = thaw(path.read_bytes())
     if not isinstance(state, State):
         raise OutputError(f"{path}: not the state of a run; begin it anew")
@@ -168,13 +166,17 @@ class StateWriter:
 
 
 def cut_back(folder: Path, state: State) -> None:
-    """Cut the tables to where the state was written.
+    """Cut the tables to where the state was written; of a run that was cut off while it was refined, the causal ones.
 
     Raises
     ------
     TableError
         If a table is shorter than that: it was changed since.
     """
+    for name in TABLES:
+        if (folder / CAUSAL / name).is_file():
+            (folder / CAUSAL / name).replace(folder / name)
+            (folder / KINETICS.file).unlink(missing_ok=True)
     for name, length in state.offsets.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size < length:
@@ -219,7 +221,8 @@ def resume(
         config = replace(config, segment=as_found(config.segment, state.view))
     except SettingsError as error:
         raise OutputError(f"{folder / STATE}: {error}; begin the run anew") from error
-    join_movies(folder / MOVIE_BEFORE, folder / f"{MOVIE}.part", most=state.pictures)
+    part = folder / f"{MOVIE}.part"
+    join_movies(folder / MOVIE_BEFORE, part if part.exists() else folder / MOVIE, most=state.pictures)
     return _go_on(folder, state, config, manifest, progress, stop, alarm)
 
 
