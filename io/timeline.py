@@ -131,7 +131,7 @@ class SelectedSource:
     selection : Selection
         Which of them to process.
     frame_interval_s : float or None
-        Replaces the times of the source: frame number times this, s.
+        Replaces the times of the source: frame number times this, s; an interruption of a camera lasts as long as it tells.
     """
 
     def __init__(self, source: Source, selection: Selection = EVERYTHING, frame_interval_s: float | None = None) -> None:
@@ -146,8 +146,12 @@ class SelectedSource:
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
         last_s = before_s = 0.0
+        interrupted_s, stopped_s = 0.0, None
         for n_seen, item in enumerate(self.source, 1):
-            before_s, last_s = last_s, item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s
+            if self.frame_interval_s is not None and stopped_s is not None:
+                interrupted_s += max(0.0, item.t_s - stopped_s - self.frame_interval_s)
+            stopped_s = item.t_s if isinstance(item, MissingFrame) and item.status == "gap" else None
+            before_s, last_s = last_s, item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s + interrupted_s
             yield self._chosen(item, last_s)
             if self.n_frames is not None and n_seen > 1 and self.selection.is_past(last_s):
                 # Nothing more is wanted of a source that knows its length: count the rest without making it.

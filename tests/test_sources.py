@@ -182,3 +182,16 @@ def test_a_stack_gives_frames_spread_over_it(tmp_path):
     numbers = [int(frame.image[0, 0]) for frame in open_source(tmp_path / "deep.tif").samples()]
     assert len(numbers) == 16
     assert (numbers[0], numbers[-1]) == (0, 39)
+
+
+def test_with_a_given_interval_an_interruption_lasts_as_long_as_the_camera_tells():
+    class Interrupted(Counted):
+        def __iter__(self):
+            yield Frame(0, 0.0, PICTURE)
+            yield Frame(1, 1.1, PICTURE)
+            yield MissingFrame(2, 2.0, "gap", "no pictures")
+            yield Frame(3, 62.0, PICTURE)
+            yield Frame(4, 63.2, PICTURE)
+
+    times = [item.t_s for item in SelectedSource(Interrupted(n_frames=None), frame_interval_s=1.0)]
+    assert times == pytest.approx([0.0, 1.0, 2.0, 62.0, 63.0])
