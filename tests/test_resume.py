@@ -165,7 +165,7 @@ def test_deep_data_are_seen_with_the_same_grey_levels_before_and_after_the_cut(m
 
 def test_the_movie_of_a_run_that_was_cut_off_twice_is_one_movie(movie, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "STATE_EVERY_S", 0.0)
-    config = load_config(assignments=[*SETTINGS, "output.video=true"])
+    config = load_config(assignments=[*SETTINGS, "output.video=true", "output.registered=true"])
     for last in (35, 50, None):
 
         def cut(tally, n_frames, last=last):
@@ -188,6 +188,7 @@ def test_the_movie_of_a_run_that_was_cut_off_twice_is_one_movie(movie, tmp_path,
     steps = np.diff([frame.t_s for frame in frames])
     assert steps == pytest.approx(steps[0], abs=1e-4)
     assert not (again.folder / MOVIE_BEFORE).exists()
+    assert any("registered.mp4 begins at frame" in line for line in again.manifest["warnings"])
 
 
 def test_what_cannot_be_resumed_is_refused_in_one_line(movie, whole, tmp_path, monkeypatch):

@@ -50,6 +50,7 @@ class Job:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.segmenter: Segmenter = load_segmenter(config.model, _with_levels(source, config))
         self.calibration = _calibration(source, config)
+        self.notes: list[str] = []
         self.meter = self._make_meter()
         material = self.meter.material
         self.manifest = RunManifest(
@@ -73,7 +74,7 @@ class Job:
             tally = pipeline.Tally(**state.tally)  # type: ignore[arg-type]
             goes_on = pipeline.Goes(state.next_index, fields, tally)
             if self.config.output.registered and state.next_index:
-                self.meter.noticed.notes.append(f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was cut off")
+                self.notes.append(f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was cut off")
             cut_back(self.folder, state)
         pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first)
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
@@ -160,7 +161,7 @@ class Job:
             join_movies(before, self.folder / MOVIE)
             before.replace(self.folder / MOVIE)
         except OutputError as error:
-            self.meter.noticed.notes.append(str(error))
+            self.notes.append(str(error))
 
     def _make_meter(self) -> SeriesMeter:
         return meter_for(self.config, self.calibration, self.segmenter.class_names)
@@ -192,7 +193,7 @@ class Job:
             raise OutputError(f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder") from error
 
     def _warnings(self, tally: pipeline.Tally) -> list[str]:
-        warnings = [*getattr(self.source, "warnings", []), *self.meter.warnings]
+        warnings = [*getattr(self.source, "warnings", []), *self.meter.warnings, *self.notes]
         if self.source.time_origin.startswith("assumed") and not any("--frame-interval-s" in line for line in warnings):
             warnings.append(f"time is {self.source.time_origin}; give the true interval with --frame-interval-s")
         if tally.over_cap:
