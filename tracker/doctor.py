@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def doctor() -> int:
     print(f"processor       {_processor()}")
     print(f"graphics        {_graphics()}")
     good = _codecs()
+    print(f"programs        {_programs()}")
     print(f"models          {', '.join(shipped_models()) or 'none'}")
     return 0 if _self_test() and good else 1
 
@@ -36,7 +38,7 @@ def examine(uri: str) -> int:
     source = open_source(uri)
     try:
         facts = source.describe()
-        for name in ("kind", "container", "codec", "pix_fmt", "levels", "bit_depth", "exposure_s", "n_frames", "average_fps"):
+        for name in ("kind", "container", "codec", "pix_fmt", "mode", "levels", "bit_depth", "exposure_s", "n_frames", "average_fps"):
             if facts.get(name) not in (None, ""):
                 print(f"{name:<16}{facts[name]}")
         scale = source.calibration.nm_per_px
@@ -94,6 +96,12 @@ def _codecs() -> bool:
     found = {label: codec_available(name, mode) for label, (name, mode) in wanted.items()}
     print("codecs          " + ", ".join(f"{label} {'yes' if there else 'MISSING'}" for label, there in found.items()))
     return all(found.values())
+
+
+def _programs() -> str:
+    """Say which programs are there that are only needed for some sources."""
+    wanted = {"ffmpeg": "SRT streams", "tesseract": "labels of scale bars"}
+    return ", ".join(f"{name} {'yes' if shutil.which(name) else 'no'} (for {what})" for name, what in wanted.items())
 
 
 def _self_test() -> bool:
