@@ -33,7 +33,7 @@ from insitrack.tracker.hardening_series import MIN_FOR_SPREAD, HardeningMeter, P
 from insitrack.tracker.materials import LINE_CLASSES, VOLUME_CLASSES
 from insitrack.tracker.series_config import SeriesConfig
 from insitrack.tracker.series_warnings import Noticed, series_warnings
-from insitrack.tracker.sights import Counts, Sights, Sizes, counts_of, moments, summed, with_total
+from insitrack.tracker.sights import Counts, Sights, Sizes, counts_of, moments, sizes_or_cut, summed, with_total
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
@@ -246,7 +246,7 @@ class SeriesMeter:
         density = np.where(self._dispersed, per_m3[0][:, :k], lines[1][:, :k])
         thickness_rel = np.where(self._dispersed, thickness_rel, self._thickness_sd_nm / self._thickness_nm)
         low, high = counts.interval()
-        obstacles = self._or_cut(sights, sizes, t)
+        obstacles = sizes_or_cut(sights, sizes, t)
         population = Population(
             *(there.n[:, :k], counts.n[:, :k], low[:, :k], high[:, :k], density, thickness_rel),
             *(obstacles.n[:, :k], obstacles.mean[:, :k], obstacles.sd[:, :k]),
@@ -319,14 +319,6 @@ class SeriesMeter:
             mine = sights.size_nm[sights.whole & (sights.place == i)]
             self.noticed.largest_nm[i] = max(self.noticed.largest_nm[i], mine.max(initial=0.0))
         return Sizes(np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd]))
-
-    def _or_cut(self, sights: Sights, sizes: Sizes, t: int) -> Sizes:
-        """Sizes of obstacles: where all of a class are cut by the border, those of what is in view, else one lone defect would empty the total."""
-        k = len(self.class_names)
-        mean, n, sd = moments(sights.size_nm, replace(sights, weight=sights.share), np.isfinite(sights.size_nm), t, k)
-        lone = np.isnan(sizes.mean[:, :k])
-        parts = ((sizes.n, n), (sizes.mean, mean), (sizes.sd, sd))
-        return Sizes(*(np.column_stack([np.where(lone, cut, whole[:, :k]), whole[:, k:]]) for whole, cut in parts))
 
     def _depths(self, sights: Sights, sizes: Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
         """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2; all defect by defect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,6 +97,15 @@ def moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tup
         # Bessel's correction for weights that are no counts
         sd = np.sqrt(spread / np.where(n > 1 + 1e-9, total * (1 - 1 / np.maximum(n, 1)), np.nan))
     return mean, n, sd
+
+
+def sizes_or_cut(sights: Sights, sizes: Sizes, t: int) -> Sizes:
+    """Sizes of obstacles: where all of a class are cut by the border, those of what is in view, else one lone defect would empty the total."""
+    k = sizes.mean.shape[1] - 1
+    mean, n, sd = moments(sights.size_nm, replace(sights, weight=sights.share), np.isfinite(sights.size_nm), t, k)
+    lone = np.isnan(sizes.mean[:, :k])
+    parts = ((sizes.n, n), (sizes.mean, mean), (sizes.sd, sd))
+    return Sizes(*(np.column_stack([np.where(lone, cut, whole[:, :k]), whole[:, k:]]) for whole, cut in parts))
 
 
 def with_total(counts: Floats | Ints) -> Floats:
