@@ -44,13 +44,13 @@ def taken(uri, config=ALL, most=None, **more):
 
 
 def test_an_rtsp_camera_gives_its_pictures_and_times_and_is_connected_again(pictures):
-    with RtspCamera(pictures, fps=50, cuts=[20]) as camera:
+    with RtspCamera(pictures, fps=25, cuts=[20]) as camera:
         source, items = taken(camera.address, LiveConfig(policy="all", give_up_s=1.0))
     frames = [item for item in items if isinstance(item, Frame)]
     assert all(np.array_equal(frame.image, picture) for frame, picture in zip(frames, pictures, strict=True))
     assert [getattr(item, "status", "") for item in items].index("gap") == 20
     assert (source.n_captured, source.n_damaged, source.n_gaps, source.n_reconnects) == (40, 0, 1, 1)
-    assert np.diff([frame.t_s for frame in frames[:20]]) == pytest.approx(0.02, abs=1e-4)
+    assert np.diff([frame.t_s for frame in frames[:20]]) == pytest.approx(0.04, abs=1e-4)
     assert (np.diff([item.t_s for item in items]) > 0).all()
 
 
@@ -171,8 +171,8 @@ def test_a_slow_camera_whose_interval_is_told_is_not_taken_for_a_stalled_one():
 
 
 def test_a_slow_camera_whose_interval_is_not_told_is_connected_again_and_then_understood():
-    config = LiveConfig(policy="all", give_up_s=6.0, stall_s=0.3)
-    with Replay("synth:loops?frames=6&size=64&seed=3", fps=2.2) as camera:
+    config = LiveConfig(policy="all", give_up_s=6.0, stall_s=0.5)
+    with Replay("synth:loops?frames=6&size=64&seed=3", fps=1.4) as camera:
         source, items = taken(camera.address, config, most=5)
     assert source.n_reconnects <= 2
     assert sum(isinstance(item, MissingFrame) for item in items) <= 2
