@@ -110,12 +110,12 @@ def kill(folder: Path, n: int = 50) -> dict[str, object]:
             unreadable += 1
         went = subprocess.run([*command, "resume", str(cut)], capture_output=True, text=True)
         if went.returncode:
-            anew += 1  # cut off before the first state, or ended
+            anew += 1  # ended, or killed before it began
             continue
         names = [*tables.TABLES, "causal/tracks.csv", "causal/series.csv"]
         good = all(filecmp.cmp(whole / name, cut / name, shallow=False) for name in names)
         same, lost = same + good, lost + (not good)
-    return {"kills": n, "resumed_byte_for_byte": same, "different": lost, "ended_or_before_the_first_state": anew, "unreadable": unreadable}
+    return {"kills": n, "resumed_byte_for_byte": same, "different": lost, "ended_or_not_begun": anew, "unreadable": unreadable}
 
 
 def disk(folder: Path) -> dict[str, object]:
@@ -193,6 +193,13 @@ def _watch(told: list[str], n: int, over: threading.Event) -> None:
         clients.wait()
 
 
+def _processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    told = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("model name")] if told.exists() else []
+    return names[0] if names else platform.machine()
+
+
 PARTS = {"latency": latency, "overload": overload, "faults": faults, "kill": kill, "disk": disk, "viewers": viewers}
 
 
@@ -200,10 +207,10 @@ def main() -> None:
     """Run what was asked for and write the page."""
     path = HERE.with_suffix(".json")
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    results["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory() as made:
         for name in sys.argv[1:] or PARTS:
-            results[name] = PARTS[name](Path(made))
+            results[name] = {**PARTS[name](Path(made)), "machine": machine}
             print(name, json.dumps(results[name]), flush=True)
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     lines = ["# Live runs", "", "`python benchmarks/live.py`, loopback only; the camera that is not there runs on the same cores.", ""]
@@ -211,7 +218,6 @@ def main() -> None:
         if name in results:
             lines += [f"## {name.capitalize()}", "", (PARTS[name].__doc__ or "").strip(), "", "| | |", "|---|---|"]
             lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in results[name].items()] + [""]
-    lines += [f"Machine: {results['machine']}.", ""]
     HERE.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
 
 
