@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.bridge import Bridge
 from insitrack.io.errors import SourceError
+from insitrack.io.ffmpeg_pipe import FfmpegPipe
 from insitrack.io.frames import GreyImage
 from insitrack.io.levels import Levels
 from insitrack.io.luma import to_grey
@@ -145,12 +145,12 @@ def _stream(uri: str, stall_s: float) -> Feed:
     options = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
     if uri.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
-    helper: Bridge | None = None
+    helper: FfmpegPipe | None = None
     try:
         try:
             container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace")
         except av.error.ProtocolNotFoundError:
-            helper = Bridge(uri, stall_s)
+            helper = FfmpegPipe(uri, stall_s)
             container = av.open(helper, format="nut", options=options, metadata_errors="replace")
             helper.patience_s = stall_s
     except (av.error.FFmpegError, OSError) as error:

@@ -213,6 +213,7 @@ class ViewFinder:
             "scale_origin": f"found out on {self.frames} frames" if isinstance(self._scale, str) else "settings",
             "contrast": "bright" if view.inverted else "dark",
             "contrast_origin": f"found out on {self.frames} frames" if self._contrast == "auto" else "settings",
+            "frames_looked_at": self.frames,
         }
         if self.frames and isinstance(self._scale, str):
             facts["sum_of_cubed_scores"] = {f"{scale:g}": round(self._sure[scale], 3) for scale in self.scales}

@@ -97,13 +97,20 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
     assert len(frames) > len(before)
 
 
-def test_a_run_that_was_cut_off_at_once_begins_anew(movie, whole, tmp_path):
-    def cut(tally, n_frames):
-        raise Killed
+@pytest.mark.parametrize("last", [1, 12])
+def test_a_run_of_bright_defects_that_was_cut_off_at_once_or_later_sees_them_as_before(movie, tmp_path, monkeypatch, last):
+    monkeypatch.setattr(pipeline, "STATE_EVERY_S", 0.0 if last > 1 else 60.0)
+    tifffile.imwrite(tmp_path / "bright.tif", 255 - np.stack([frame.image for frame in MovieSource(movie)][:30]), photometric="minisblack")
 
+    def cut(tally, n_frames):
+        if tally.frames == last:
+            raise Killed
+
+    whole = insitrack.track(tmp_path / "bright.tif", tmp_path / "whole", config=load_config(assignments=SETTINGS))
+    assert whole.manifest["model"]["view"]["contrast"] == "bright"
     with pytest.raises(Killed):
-        insitrack.track(movie, tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut)
-    assert read_state(tmp_path / "cut").next_index == 0
+        insitrack.track(tmp_path / "bright.tif", tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut)
+    assert (read_state(tmp_path / "cut").next_index == 0) == (last == 1)
     again = resume(tmp_path / "cut")
     for name in NAMES:
         assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name

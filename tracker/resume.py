@@ -228,8 +228,9 @@ def resume(
 
 def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
     """Make the settings show the frames as they were shown so far; what was not found out stays as it is."""
-    found = {name: view[name] for name in ("contrast", "levels") if name in view}
-    if isinstance(view.get("scale"), float):  # in words where a checkpoint has a rule of its own
+    known = view.get("frames_looked_at", 1) > 0
+    found = {name: view[name] for name in ("contrast", "levels") if name in view and (known or name == "levels")}
+    if known and isinstance(view.get("scale"), float):  # in words where a checkpoint has a rule of its own
         found["scale"] = view["scale"]
     if isinstance(found.get("levels"), list):
         found["levels"] = tuple(found["levels"])

@@ -12,7 +12,7 @@ from insitrack.io.errors import SourceError
 _FIRST_PATIENCE_S = 10.0
 
 
-class Bridge:
+class FfmpegPipe:
     """What the program ffmpeg receives at an address, undecoded, as a file that can be read once.
 
     Parameters
@@ -39,7 +39,7 @@ class Bridge:
             protocol = uri.partition(":")[0].upper()
             raise SourceError(f"{uri}: reading {protocol} needs the program ffmpeg, built with {protocol}; install it, or send RTSP or HTTP")
         self.patience_s = max(_FIRST_PATIENCE_S, stall_s)
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 closed with the bridge
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 closed with this
         received = ["-probesize", "500000", "-analyzeduration", "500000", "-i", uri]
         handed_over = ["-map", "0:v:0", "-c", "copy", "-flush_packets", "1", "-f", "nut", "pipe:1"]
         self._process = subprocess.Popen(
