@@ -206,7 +206,7 @@ class LiveSource:
     def close(self) -> None:
         """Stop capturing, and remove what is stored; of frames that wait only those in memory can still be taken."""
         self._closing.set()
-        self._feed.close()
+        self._feed.stop()
         self.waiting.close()
         self._thread.join(timeout=self.config.stall_s + 2)
         self.waiting.discard()
@@ -227,6 +227,7 @@ class LiveSource:
         except BaseException as error:  # handed to the thread that waits for frames, which raises it
             self._failure = error
         finally:
+            self._feed.close()
             self.waiting.close()
 
     def _capture(self, feed: Feed) -> str:
@@ -243,6 +244,7 @@ class LiveSource:
         except OSError as error:
             return str(error) or type(error).__name__
         finally:
+            feed.pictures.close()
             feed.close()
         return "the connection ended"
 

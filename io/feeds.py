@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -50,24 +50,27 @@ class Feed:
 
     Parameters
     ----------
-    pictures : iterator of Captured
+    pictures : generator of Captured
         Ends, or raises OSError, when the connection is lost.
     nominal_s : float
         Usual time between pictures, s, as far as the source tells; 0 where it does not.
     facts : dict
         For the manifest.
     close : callable
-        Ends it, from another thread too.
+        Releases it; only in the thread that takes its pictures, for most drivers cannot bear it in the middle of a picture.
+    stop : callable
+        Lets a wait for the next picture end soon, from any thread.
     nm_per_px : float or None
         Width of a pixel, nm, if it is told.
     told_by : str
         By what.
     """
 
-    pictures: Iterator[Captured]
+    pictures: Generator[Captured]
     nominal_s: float
     facts: dict[str, Any]
     close: Callable[[], None]
+    stop: Callable[[], None] = lambda: None
     nm_per_px: float | None = None
     told_by: str = ""
 
@@ -127,7 +130,7 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: D
         If there is nothing at that address, or it cannot be used.
     """
     if uri.startswith(CAMERA):
-        return _camera(uri)
+        return _camera(uri, stall_s)
     if uri.startswith(FOLDER):
         return _folder(uri, closing, depth)
     if uri.startswith(SCREEN):
@@ -166,7 +169,7 @@ def _stream(uri: str, stall_s: float) -> Feed:
     stamped = container.format.name not in _UNSTAMPED
     rate = (stream.average_rate or stream.guessed_rate) if stamped else None
 
-    def pictures() -> Iterator[Captured]:
+    def pictures() -> Generator[Captured]:
         first: int | None = None
         full = True
         try:
@@ -187,19 +190,17 @@ def _stream(uri: str, stall_s: float) -> Feed:
                         yield Captured(upright(grey_levels(picture, full_range=full), picture), stamp)
         except av.error.FFmpegError as error:
             raise OSError(getattr(error, "strerror", None) or str(error)) from error
-        finally:
-            container.close()
-            close()
 
     def close() -> None:
+        container.close()
         if helper is not None:
             helper.close()
 
     facts = {"container": container.format.name, "codec": stream.codec_context.name, "pix_fmt": str(stream.codec_context.pix_fmt)}
-    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close)
+    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close, (lambda: None) if helper is None else helper.stop)
 
 
-def _camera(uri: str) -> Feed:
+def _camera(uri: str, stall_s: float) -> Feed:
     """Open a camera of this computer, through OpenCV."""
     import cv2
 
@@ -211,13 +212,13 @@ def _camera(uri: str) -> Feed:
     cv2.utils.logging.setLogLevel(before)
     if not device.isOpened():
         raise SourceError(f"{uri}: no such camera, or another program holds it; expected one that is connected, camera:0 for the first")
+    device.set(cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1e3 * stall_s)  # not every driver knows it
     rate = device.get(cv2.CAP_PROP_FPS)
 
-    def pictures() -> Iterator[Captured]:
+    def pictures() -> Generator[Captured]:
         while True:
             good, picture = device.read()
             if not good:
-                device.release()
                 return
             yield Captured(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture, np.uint8))
 
@@ -236,7 +237,7 @@ def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
         names = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")]
         return sorted(names, key=natural_order)
 
-    def pictures() -> Iterator[Captured]:
+    def pictures() -> Generator[Captured]:
         done: dict[Path, tuple[int, float, int]] = {}  # pages read, time and size when read
         before: dict[Path, int] = {}
         start: float | None = None
@@ -261,7 +262,7 @@ def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
                 time.sleep(_POLL_S)
 
     scale, told_by = _scale_of(next(iter(found()), None))
-    return Feed(pictures(), 0.0, {"container": "watched folder"}, lambda: None, scale, told_by)
+    return Feed(pictures(), 0.0, {"container": "watched folder"}, lambda: None, nm_per_px=scale, told_by=told_by)
 
 
 def _scale_of(path: Path | None) -> tuple[float | None, str]:
@@ -317,7 +318,7 @@ def _screen(uri: str, closing: Callable[[], bool]) -> Feed:
             f"{uri}: the screen cannot be read here ({str(error).splitlines()[0] if str(error) else error!r}); use a camera or a stream"
         ) from error
 
-    def pictures() -> Iterator[Captured]:
+    def pictures() -> Generator[Captured]:
         while not closing():
             picture = ImageGrab.grab((left, top, left + width, top + height)).convert("L")
             yield Captured(np.asarray(picture, np.uint8))

@@ -52,14 +52,11 @@ class FfmpegPipe:
 
     def read(self, size: int) -> bytes:
         """Return what has come, at most `size` bytes; nothing once the stream has ended, or nothing came for too long."""
-        if self._process.stdout is None or self._process.stdout.closed:
-            return b""
+        assert self._process.stdout is not None
         watch = threading.Timer(self.patience_s, self._process.kill)
         watch.start()
         try:
             return self._process.stdout.read(size) or b""
-        except ValueError:  # closed meanwhile
-            return b""
         finally:
             watch.cancel()
 
@@ -72,8 +69,12 @@ class FfmpegPipe:
         self.close()
         return lines[-1] if lines else f"nothing came for {self.patience_s:g} s"
 
+    def stop(self) -> None:
+        """End the program, from any thread; then the file ends."""
+        self._process.kill()
+
     def close(self) -> None:
-        """End the program; safe to call twice and from another thread."""
+        """End the program and release it, in the thread that reads; safe to call twice."""
         self._process.kill()
         self._process.wait()
         self._words.close()
