@@ -157,7 +157,7 @@ def _stream(uri: str, stall_s: float) -> Feed:
             container = av.open(helper, format="nut", options=options, metadata_errors="replace")
             helper.patience_s = stall_s
     except (av.error.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error if helper is None else helper.failure()
+        reason = _why(error) if helper is None else helper.failure()
         raise SourceError(f"{uri}: no stream there ({reason}); check the address, the cable and the camera") from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
@@ -189,7 +189,7 @@ def _stream(uri: str, stall_s: float) -> Feed:
                     else:
                         yield Captured(upright(grey_levels(picture, full_range=full), picture), stamp)
         except av.error.FFmpegError as error:
-            raise OSError(getattr(error, "strerror", None) or str(error)) from error
+            raise OSError(_why(error)) from error
 
     def close() -> None:
         container.close()
@@ -198,6 +198,13 @@ def _stream(uri: str, stall_s: float) -> Feed:
 
     facts = {"container": container.format.name, "codec": stream.codec_context.name, "pix_fmt": str(stream.codec_context.pix_fmt)}
     return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close, (lambda: None) if helper is None else helper.stop)
+
+
+def _why(error: Exception) -> str:
+    """Say what went wrong; FFmpeg calls a wait that was ended an exit."""
+    import av
+
+    return "nothing came in time" if isinstance(error, av.error.ExitError) else str(getattr(error, "strerror", None) or error)
 
 
 def _camera(uri: str, stall_s: float) -> Feed:

@@ -106,6 +106,7 @@ def test_a_stalled_source_is_told_and_reconnected():
         source, items = received(camera, LiveConfig(policy="all", give_up_s=3.0, stall_s=0.4), alarms=alarms)
     assert any(isinstance(item, MissingFrame) and item.status == "gap" for item in items)
     assert any("no pictures since" in line for line in alarms)
+    assert any("nothing came in time" in line for line in alarms)
     assert sum(isinstance(item, Frame) for item in items) >= 15
     assert source.n_reconnects >= 1
 
