@@ -1,6 +1,6 @@
 """Live runs under load: delay, overload, faults, kills, a full disk, viewers.
 
-    python benchmarks/live.py [latency overload faults kill disk viewers]
+    python benchmarks/live.py [latency overload faults kill disk viewers]   (or page: only write the page again)
 
 Loopback only; camera and analysis share this machine. Results of parts that are not run again are kept.
 """
@@ -209,7 +209,7 @@ def main() -> None:
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory() as made:
-        for name in sys.argv[1:] or PARTS:
+        for name in [] if sys.argv[1:] == ["page"] else sys.argv[1:] or PARTS:
             results[name] = {**PARTS[name](Path(made)), "machine": machine}
             print(name, json.dumps(results[name]), flush=True)
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
