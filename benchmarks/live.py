@@ -130,7 +130,7 @@ def disk(folder: Path) -> dict[str, object]:
         readable = len(tables.FRAMES.read(place / "run" / "frames.csv"))
         shutil.copytree(place / "run", folder / "roomy")
         went = subprocess.run([*command, "resume", str(folder / "roomy")], capture_output=True, text=True)
-        line = first.stderr.strip().splitlines()[-1] if first.stderr.strip() else ""
+        line = first.stderr.strip().splitlines()[-1].replace(str(folder), "FOLDER") if first.stderr.strip() else ""
         return {
             "exit_status": first.returncode,
             "told": line,

@@ -148,21 +148,21 @@ def _stream(uri: str, stall_s: float) -> Feed:
     options = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
     if uri.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
-    helper: FfmpegPipe | None = None
+    pipe: FfmpegPipe | None = None
     try:
         try:
             container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace")
         except av.error.ProtocolNotFoundError:
-            helper = FfmpegPipe(uri, stall_s)
-            container = av.open(helper, format="nut", options=options, metadata_errors="replace")
-            helper.patience_s = stall_s
+            pipe = FfmpegPipe(uri, stall_s)
+            container = av.open(pipe, format="nut", options=options, metadata_errors="replace")
+            pipe.patience_s = stall_s
     except (av.error.FFmpegError, OSError) as error:
-        reason = _why(error) if helper is None else helper.failure()
+        reason = _why(error) if pipe is None else pipe.failure()
         raise SourceError(f"{uri}: no stream there ({reason}); check the address, the cable and the camera") from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
-        if helper is not None:
-            helper.close()
+        if pipe is not None:
+            pipe.close()
         raise SourceError(f"{uri}: holds no pictures; expected a video stream")
     stream = container.streams.video[0]
     stream.codec_context.thread_count = 1  # only then does FFmpeg report every picture that it had to patch
@@ -193,11 +193,11 @@ def _stream(uri: str, stall_s: float) -> Feed:
 
     def close() -> None:
         container.close()
-        if helper is not None:
-            helper.close()
+        if pipe is not None:
+            pipe.close()
 
     facts = {"container": container.format.name, "codec": stream.codec_context.name, "pix_fmt": str(stream.codec_context.pix_fmt)}
-    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close, (lambda: None) if helper is None else helper.stop)
+    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close, (lambda: None) if pipe is None else pipe.stop)
 
 
 def _why(error: Exception) -> str:
