@@ -238,6 +238,17 @@ def _open_vendor(path: Path) -> Stack:
     return open_vendor(path)
 
 
+def no_image(path: Path, because: str) -> str:
+    """Say why the pictures of a file are none of a specimen.
+
+    Examples
+    --------
+    >>> no_image(Path("saed.dm4"), "its axes are in 1/nm")
+    'saed.dm4: a diffraction pattern, its axes are in 1/nm; expected an image (if it is one, give --nm-per-px)'
+    """
+    return f"{path}: a diffraction pattern, {because}; expected an image (if it is one, give --nm-per-px)"
+
+
 def natural_order(path: Path) -> list[tuple[int, int, str]]:
     """Sort key that counts: frame2 comes before frame10.
 

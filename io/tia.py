@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.stacks import Stack, nm_of
+from insitrack.io.stacks import Stack, nm_of, no_image
 
 _SERIES, _IMAGES = 0x0197, 0x4122
 _LONG_OFFSETS = 0x0220  # series version from which offsets have 64 bits
@@ -58,7 +58,7 @@ def open_tia(path: Path) -> Stack:
     else:
         chosen, description = _Series(path), path.with_name(re.sub(r"_\d+$", "", path.stem) + ".emi")
     mode = _mode(description)
-    refused = f"{path}: a diffraction pattern (mode {mode}); expected an image (if it is one, give --nm-per-px)" if _DIFFRACTION.match(mode) else ""
+    refused = no_image(path, f"taken in mode {mode}") if _DIFFRACTION.match(mode) else ""
     return Stack(
         read=chosen.read,
         n_frames=chosen.n_pictures,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.stacks import Stack, nm_of
+from insitrack.io.stacks import Stack, nm_of, no_image
 
 _HEAD = np.dtype(
     [
@@ -63,7 +63,6 @@ def open_tvips(path: Path) -> Stack:
     first, last = movie.head(0), movie.head(movie.n_pictures - 1)
     lasted_s = (int(last["second"]) - int(first["second"])) + (int(last["millisecond"]) - int(first["millisecond"])) / 1000
     diffraction = n_head >= _FRAME_HEAD.itemsize and first["mode"] == _DIFFRACTION
-    words = "its axes are in 1/nm; expected an image (if it is one, give --nm-per-px)"
     return Stack(
         read=movie.read,
         n_frames=movie.n_pictures,
@@ -71,7 +70,7 @@ def open_tvips(path: Path) -> Stack:
         nm_per_px=None if diffraction else nm_of(float(head["pixel"]), "nm"),
         interval_s=lasted_s / (movie.n_pictures - 1) if lasted_s > 0 else None,
         told_by="metadata: TVIPS",
-        refused=f"{path}: a diffraction pattern, {words}" if diffraction else "",
+        refused=no_image(path, "its axes are in 1/nm") if diffraction else "",
     )
 
 

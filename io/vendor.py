@@ -1,4 +1,4 @@
-"""Files of microscopes (Digital Micrograph, Velox, MRC, TVIPS, TIA and more), read through RosettaSciIO."""
+"""Files of microscopes (Digital Micrograph, Velox, MRC, HyperSpy and more), read through RosettaSciIO."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.stacks import Stack, nm_of, seconds_of
+from insitrack.io.stacks import Stack, nm_of, no_image, seconds_of
 
 _EXPOSURE = re.compile(r"(?i)exposure ?time( \((s|seconds)\))?|exposure \(s\)")
 _RATE = re.compile(r"(?i)frames ?per ?second( \(.*\))?")
@@ -65,12 +65,11 @@ def open_vendor(path: Path) -> Stack:
     if interval_s is None and len(lead) == 1 and rate:
         interval_s = 1 / rate
     unit = str(signal["axes"][-1].get("units", ""))
-    words = f"its axes are in {unit}; expected an image (if it is one, give --nm-per-px)"
     return Stack(
         read=read,
         n_frames=math.prod(lead),
         facts=facts,
-        refused=f"{path}: a diffraction pattern, {words}" if _reciprocal(unit) else "",
+        refused=no_image(path, f"its axes are in {unit}") if _reciprocal(unit) else "",
         nm_per_px=scale,
         interval_s=interval_s,
         told_by=f"metadata: {plugin}",

@@ -9,17 +9,9 @@ import pytest
 from insitrack.io.errors import OutputError
 from insitrack.io.movie_writer import MovieWriter, count_pictures, join_movies
 from insitrack.io.video import MovieSource
+from insitrack.tests.test_video import pictures
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
-
-
-def pictures(n, height=64, width=96):
-    """Grey gradients with a bar that walks from left to right, so that no two frames are alike."""
-    shade = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8)
-    for k in range(n):
-        picture = shade.copy()
-        picture[:, (5 * k) % width : (5 * k) % width + 6] = 240
-        yield picture
 
 
 def test_what_was_written_before_a_crash_can_be_played(tmp_path):
