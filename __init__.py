@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from insitrack.io.sources import open_source
+    from insitrack.io.tables.run_folder import Run
     from insitrack.segment.base import load_segmenter
-    from insitrack.tracker.link import Linker
-    from insitrack.tracker.outputs import Run
-    from insitrack.tracker.run import track
+    from insitrack.tracker.link.linker import Linker
+    from insitrack.tracker.run.track import track
 
 __version__ = "0.1.0"
 __all__ = ["Linker", "Run", "__version__", "load_segmenter", "open_source", "track"]
 
 _HOMES = {
-    "Linker": "insitrack.tracker.link",
-    "Run": "insitrack.tracker.outputs",
+    "Linker": "insitrack.tracker.link.linker",
+    "Run": "insitrack.io.tables.run_folder",
     "load_segmenter": "insitrack.segment.base",
     "open_source": "insitrack.io.sources",
-    "track": "insitrack.tracker.run",
+    "track": "insitrack.tracker.run.track",
 }
 
 

@@ -22,11 +22,12 @@ import torch
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
-from insitrack.segment import maskrcnn_train, train
 from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.evaluate import Example, evaluate, labelled_pictures, threshold_baseline
-from insitrack.segment.export import export, load_checkpoint, write_card
-from insitrack.segment.labels_rows import yolo_names
+from insitrack.segment.labels.rows import yolo_names
+from insitrack.segment.scores.evaluate import Example, evaluate, labelled_pictures, threshold_baseline
+from insitrack.segment.training import maskrcnn as maskrcnn_train
+from insitrack.segment.training import yolo as train
+from insitrack.segment.training.export import export, load_checkpoint, write_card
 
 COLUMNS = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "size_error", "size_bias")
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from insitrack.io.frames import Calibration
-from insitrack.tracker.hardening import Barrier, Material
-from insitrack.tracker.series import SeriesMeter
-from insitrack.tracker.series_config import SeriesConfig
-from insitrack.tracker.superposition import linear, quadrature
+from insitrack.tracker.hardening.models import Barrier, Material
+from insitrack.tracker.hardening.superposition import linear, quadrature
+from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.settings import SeriesConfig
 
 SIDE_PX, NM_PER_PX, THICKNESS_NM = 1000.0, 0.5, 100.0
 CLASSES = {  # defects in view, mean size in nm, width of the log-normal, true barrier strength

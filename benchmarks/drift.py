@@ -16,9 +16,9 @@ import numpy as np
 
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
-from insitrack.io.synth import SynthSource
-from insitrack.segment.preprocess import FieldConfig, FieldFinder
-from insitrack.tracker.motion import DriftConfig, DriftEstimator
+from insitrack.io.synth.source import SynthSource
+from insitrack.segment.prepare.grey import FieldConfig, FieldFinder
+from insitrack.tracker.link.drift import DriftConfig, DriftEstimator
 
 KINDS = ("loops", "two_beam", "dense", "voids")
 SEEDS = range(500, 505)

@@ -18,16 +18,16 @@ import numpy as np
 import pandas as pd
 
 import insitrack
-from insitrack.io.detection_table import read_detections
 from insitrack.io.frames import Calibration
 from insitrack.io.results import Measures
-from insitrack.io.synth import SynthSource
-from insitrack.segment.matching import pairs
-from insitrack.tracker.config import load_config
-from insitrack.tracker.link_command import link
-from insitrack.tracker.materials import load_material
-from insitrack.tracker.series import SeriesMeter
-from insitrack.tracker.series_config import SeriesConfig
+from insitrack.io.synth.source import SynthSource
+from insitrack.io.tables.detection_table import read_detections
+from insitrack.segment.scores.matching import pairs
+from insitrack.tracker.commands.link import link
+from insitrack.tracker.hardening.materials import load_material
+from insitrack.tracker.run.config import load_config
+from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.settings import SeriesConfig
 
 SCENE = "synth:{kind}?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0"
 KINDS = ("loops", "two_beam", "voids")
@@ -97,7 +97,7 @@ def exact(movie: SynthSource, folder: Path) -> pd.DataFrame:
     return link(table, folder / "linked", settings()).series
 
 
-def settings(precision: float = 0.0, recall: float = 0.0, labels: int = 0) -> insitrack.tracker.config.RunConfig:
+def settings(precision: float = 0.0, recall: float = 0.0, labels: int = 0) -> insitrack.tracker.run.config.RunConfig:
     """Make the settings of a run, with or without the correction for the detector."""
     extra = [f"series.detector_precision={{all={precision}}}", f"series.detector_recall={{all={recall}}}", f"series.detector_labels={labels}"]
     chosen = [f"specimen.thickness_nm={THICKNESS_NM}", "specimen.material=fecral", "output.video=false"]

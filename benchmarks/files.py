@@ -1,7 +1,7 @@
 """Files of microscopes: time to open, pictures a second and memory, of a short file and of one four times as long.
 
 ``python -P benchmarks/files.py`` (-P: no benchmark hides a library of its name) writes files.json and files.md beside this file. The files are
-made here, 512 x 512 px of 16 bits; each is read in a process of its own, by `insitrack.io.stacks` and, where it can, by RosettaSciIO lazily.
+made here, 512 x 512 px of 16 bits; each is read in a process of its own, by `insitrack.io.files.stacks` and, where it can, by RosettaSciIO lazily.
 Memory is the most that the process held for itself (RssAnon) after any of the pictures: mapped pages, which the system can drop, do not count.
 """
 
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from insitrack.io.stacks import StackSource
-from insitrack.tests.test_microscope_files import signal, write_ser
+from insitrack.io.files.stacks import StackSource
+from insitrack.tests.io.files.test_microscope_files import signal, write_ser
 
 HERE = Path(__file__)
 SHORT, LONG, READ = 300, 1200, 12

@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 import tifffile
 
-from insitrack.io.movie_writer import MovieWriter
-from insitrack.tests.test_microscope_files import EMI, signal, write_ser
+from insitrack.io.draw.movie_writer import MovieWriter
+from insitrack.tests.io.files.test_microscope_files import EMI, signal, write_ser
 
 ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
 BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
@@ -77,7 +77,7 @@ def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
     for suffix in ("hspy", "emd", "tvips"):
         importlib.import_module(f"rsciio.{suffix}").file_writer(str(folder / f"n_000.{suffix}"), signal(deep, step_s=2.0))
     made = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    from insitrack.io.stacks import VENDOR_SUFFIXES
+    from insitrack.io.files.stacks import VENDOR_SUFFIXES
 
     found = (
         [] if vendor is None else [path for path in sorted(vendor.rglob("*")) if path.suffix.lower() in VENDOR_SUFFIXES and path.stat().st_size < 5e6]

@@ -18,10 +18,10 @@ import numpy as np
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
-from insitrack.io.synth import SynthSource
+from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.evaluate import score
-from insitrack.segment.preprocess import FieldFinder, grey_range
+from insitrack.segment.prepare.grey import FieldFinder, grey_range
+from insitrack.segment.scores.evaluate import score
 
 HERE = Path(__file__)
 MOVIE = HERE.resolve().parents[2] / "shared" / "data" / "fecral-video" / "fecral_insitu_400-699.mp4"

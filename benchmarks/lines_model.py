@@ -1,7 +1,8 @@
 """How the shipped network for line dislocations was made and scored: data, training, export, thresholds, card.
 
-``python -m insitrack.segment.semantic_data FOLDER`` draws the training pictures, ``python -m insitrack.segment.semantic_train FOLDER --out
-RUN`` trains, ``python benchmarks/lines_model.py card FOLDER RUN/last.pt TARGET.onnx`` exports, scores and writes the card and
+``python -m insitrack.segment.training.semantic_data FOLDER`` draws the training pictures,
+``python -m insitrack.segment.training.semantic FOLDER --out RUN`` trains,
+``python benchmarks/lines_model.py card FOLDER RUN/last.pt TARGET.onnx`` exports, scores and writes the card and
 ``benchmarks/lines_model.md``; ``python benchmarks/lines_model.py look PICTURES... OUT.png`` draws what the model says of pictures.
 """
 
@@ -20,15 +21,15 @@ import numpy as np
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
-from insitrack.io.synth import SynthSource
+from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.line_length import chain_length
-from insitrack.segment.line_scores import NOTHING, LineScore, line_score, pixel_table
-from insitrack.segment.lines import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
-from insitrack.segment.pixels import covered
-from insitrack.segment.preprocess import stretch_to_8_bit
-from insitrack.segment.semantic import CentrelineThresholds, SemanticSegmenter, connected_parts, trace_centrelines
-from insitrack.segment.semantic_data import CHANNELS, SemanticDataSettings, class_map, scenes
+from insitrack.segment.lines.length import chain_length
+from insitrack.segment.lines.trace import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
+from insitrack.segment.networks.semantic import CentrelineThresholds, SemanticSegmenter, connected_parts, trace_centrelines
+from insitrack.segment.prepare.grey import stretch_to_8_bit
+from insitrack.segment.scores.lines import NOTHING, LineScore, line_score, pixel_table
+from insitrack.segment.scores.pixels import covered
+from insitrack.segment.training.semantic_data import CHANNELS, SemanticDataSettings, class_map, scenes
 
 CLASSES = CHANNELS[:3]
 TEST_SCENES = {"lines": 10, "pileup": 6}
@@ -202,8 +203,8 @@ def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
     """Export, choose thresholds on validation movies, score on test movies, write card and page."""
     import torch
 
-    from insitrack.segment.export import write_card
-    from insitrack.segment.semantic_train import STRIDE, export
+    from insitrack.segment.training.export import write_card
+    from insitrack.segment.training.semantic import STRIDE, export
 
     export(checkpoint, target)
     recipe = torch.load(checkpoint, map_location="cpu", weights_only=True)

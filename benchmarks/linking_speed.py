@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from insitrack.io.detection_table import ellipses
 from insitrack.io.detections import Detections
 from insitrack.io.results import Measures
-from insitrack.tracker.link import Linker
+from insitrack.io.tables.detection_table import ellipses
+from insitrack.tracker.link.linker import Linker
 
 
 def frames(n: int, count: int, seed: int = 0) -> list[tuple[Detections, Measures]]:

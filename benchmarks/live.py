@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 import insitrack
-from insitrack.io import tables
-from insitrack.io.camera import LiveConfig, LiveSource
 from insitrack.io.frames import Frame
-from insitrack.io.replay import Replay, random_faults
-from insitrack.io.synth_files import write_synth
-from insitrack.tracker.config import load_config
+from insitrack.io.live.camera import LiveConfig, LiveSource
+from insitrack.io.live.replay import Replay, random_faults
+from insitrack.io.synth.files import write_synth
+from insitrack.io.tables import columns
+from insitrack.tracker.run.config import load_config
 
 SETTINGS = ["specimen.thickness_nm=100", "specimen.material=fecral", "live.give_up_s=1", "output.view="]
 HERE = Path(__file__)
@@ -104,7 +104,7 @@ def kill(folder: Path, n: int = 50) -> dict[str, object]:
         worker.kill()
         worker.wait()
         try:
-            rows = [len(table.read(cut / table.file)) for table in tables.TABLES.values() if (cut / table.file).exists()]
+            rows = [len(table.read(cut / table.file)) for table in columns.TABLES.values() if (cut / table.file).exists()]
             unreadable += len(rows) not in (0, 5)
         except insitrack.io.errors.InsitrackError:
             unreadable += 1
@@ -112,7 +112,7 @@ def kill(folder: Path, n: int = 50) -> dict[str, object]:
         if went.returncode:
             anew += 1  # ended, or killed before it began
             continue
-        names = [*tables.TABLES, "causal/tracks.csv", "causal/series.csv"]
+        names = [*columns.TABLES, "causal/tracks.csv", "causal/series.csv"]
         good = all(filecmp.cmp(whole / name, cut / name, shallow=False) for name in names)
         same, lost = same + good, lost + (not good)
     return {"kills": n, "resumed_byte_for_byte": same, "different": lost, "ended_or_not_begun": anew, "unreadable": unreadable}
@@ -127,7 +127,7 @@ def disk(folder: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "insitrack.tracker.cli"]
     try:
         first = subprocess.run([*command, movie(folder), "--no-video", "--out", str(place / "run")], capture_output=True, text=True)
-        readable = len(tables.FRAMES.read(place / "run" / "frames.csv"))
+        readable = len(columns.FRAMES.read(place / "run" / "frames.csv"))
         shutil.copytree(place / "run", folder / "roomy")
         went = subprocess.run([*command, "resume", str(folder / "roomy")], capture_output=True, text=True)
         line = first.stderr.strip().splitlines()[-1].replace(str(folder), "FOLDER") if first.stderr.strip() else ""

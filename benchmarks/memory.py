@@ -29,8 +29,8 @@ print("RESULT", run.manifest["results"]["peak_memory_mb"], run.manifest["results
 
 def draw_movie(path: Path, frames: int) -> None:
     """Draw a few hundred frames and play them to and fro: drawing ten thousand would take longer than analysing them."""
+    from insitrack.io.draw.movie_writer import MovieWriter
     from insitrack.io.frames import Frame
-    from insitrack.io.movie_writer import MovieWriter
     from insitrack.io.sources import open_source
 
     drawn = [item.image for item in open_source(f"synth:loops?seed=5&frames=250&size={SIZE}&n=40") if isinstance(item, Frame)]

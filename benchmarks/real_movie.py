@@ -21,8 +21,8 @@ from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
 from insitrack.segment.base import load_segmenter
-from insitrack.segment.dataset import polygons
-from insitrack.segment.preprocess import FieldFinder
+from insitrack.segment.prepare.grey import FieldFinder
+from insitrack.segment.training.dataset import polygons
 
 MOVIE = Path(__file__).resolve().parents[2] / "shared" / "data" / "fecral-video" / "fecral_insitu_400-699.mp4"
 SHOWN = (0, 60, 120, 180, 240, 299)

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.detections import Detections
-from insitrack.io.synth import SynthSource
-from insitrack.segment.labels import read_labelled
-from insitrack.segment.preprocess import stretch_to_8_bit
+from insitrack.io.synth.source import SynthSource
+from insitrack.segment.labels.reader import read_labelled
+from insitrack.segment.prepare.grey import stretch_to_8_bit
 
 HERE = Path(__file__).resolve().parent
 REAL = HERE.parents[1] / "shared" / "data"

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from insitrack.io.tables import FRAMES, TRACKS
+from insitrack.io.tables.columns import FRAMES, TRACKS
 
 PER_FRAME, LIFE, STEP, SIDE = 100, 2000, 500, 1024
 CLASSES = np.array(["black_dot", "loop_111", "loop_100", "loop"], object)

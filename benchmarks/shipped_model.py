@@ -1,7 +1,7 @@
 """How the shipped network was made and scored: data, training, export, card.
 
 ``python benchmarks/shipped_model.py data FOLDER MODEL`` makes the training pictures (MODEL, an earlier one, labels what people left
-unlabelled), ``python -m insitrack.segment.train FOLDER/data.yaml --out RUN --hours 1.5`` trains, and
+unlabelled), ``python -m insitrack.segment.training.yolo FOLDER/data.yaml --out RUN --hours 1.5`` trains, and
 ``python benchmarks/shipped_model.py card CHECKPOINT TARGET.onnx`` exports and scores.
 Real pictures are read from ``../shared/data`` beside the repository and left out where they are absent.
 """
@@ -18,10 +18,10 @@ import on_zone
 from training_pictures import FOLDS, REAL, crops_316l, fold_of_series, frames_ti, write
 
 from insitrack.io.frames import Frame
-from insitrack.io.synth import SynthSource
+from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig, Segmenter, load_segmenter
-from insitrack.segment.dataset import TRAINED_CLASSES
-from insitrack.segment.evaluate import Compared, Example, compare, confusion, evaluate, field_of, threshold_baseline
+from insitrack.segment.scores.evaluate import Compared, Example, compare, confusion, evaluate, field_of, threshold_baseline
+from insitrack.segment.training.dataset import TRAINED_CLASSES
 
 TEST_SCENES = {"two_beam": 14, "loops": 10, "mixed": 6, "voids": 4, "precipitates": 3, "dense": 3}
 HELD_FOLD = 0
@@ -61,8 +61,8 @@ def boxed_loops(segment: Segmenter) -> dict[str, dict[str, dict[str, float]]]:
 
 def write_final_card(checkpoint: Path, target: Path) -> None:
     """Export, score on the test pictures, write the card."""
-    from insitrack.segment.export import export, load_checkpoint, save_checkpoint, write_card
-    from insitrack.segment.train import TrainSettings
+    from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint, write_card
+    from insitrack.segment.training.yolo import TrainSettings
 
     save_checkpoint(load_checkpoint(checkpoint), target.with_suffix(".pt"))
     export(checkpoint, target)

@@ -51,7 +51,7 @@ print("RATE", (n - 3) / (time.perf_counter() - started), torch.get_num_threads()
 
 
 def draw_movie(folder: Path, frames: int) -> Path:
-    from insitrack.io.synth_files import write_synth
+    from insitrack.io.synth.files import write_synth
 
     write_synth(f"synth:loops?seed=11&frames={frames}&size={SIZE}&n={DEFECTS}&drift=0.5", folder)
     return folder / "movie.mp4"
@@ -59,8 +59,8 @@ def draw_movie(folder: Path, frames: int) -> Path:
 
 def shorten(movie: Path, frames: int) -> Path:
     """Encode the first frames again at the encoder's usual quality: drawn movies are written at a higher one."""
+    from insitrack.io.draw.movie_writer import MovieWriter
     from insitrack.io.frames import Frame
-    from insitrack.io.movie_writer import MovieWriter
     from insitrack.io.sources import open_source
 
     short = movie.with_name(f"short{frames}.mp4")
@@ -79,7 +79,7 @@ def for_yolo(weights: Path, folder: Path) -> Path:
     """Write the checkpoint as ultralytics stores its own: ours holds weights and architecture only, which it does not read."""
     import torch
 
-    from insitrack.segment.export import load_checkpoint
+    from insitrack.segment.training.export import load_checkpoint
 
     network = load_checkpoint(weights).network()
     network.task, network.args = "segment", {"imgsz": SIZE, "task": "segment"}
@@ -105,8 +105,8 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
     """
     from unittest import mock
 
-    from insitrack.tracker import job
-    from insitrack.tracker.run import track
+    from insitrack.tracker.run import job
+    from insitrack.tracker.run.track import track
 
     times: list[float] = []
     ends: list[float] = []
@@ -128,7 +128,7 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
 def rate_of_network(movie: Path, frames: int = 60) -> float:
     """Frames per second of the bare network on the same runtime: pictures ready in memory, outputs thrown away."""
     from insitrack.segment.base import find_model
-    from insitrack.segment.runtime import load_network
+    from insitrack.segment.networks.runtime import load_network
 
     network = load_network(find_model("loops").weights)
     pictures = decoded(movie, 12)
@@ -157,20 +157,20 @@ def decoded(movie: Path, frames: int) -> list[Any]:
 
 def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]:
     """Core time per frame of each stage, ms, every stage run alone and in turn: processor time of the process, all threads."""
-    from insitrack.io.annotate import Annotator
+    from insitrack.io.draw.annotate import Annotator
+    from insitrack.io.draw.movie_writer import MovieWriter
     from insitrack.io.frames import Frame
-    from insitrack.io.movie_writer import MovieWriter
-    from insitrack.io.sinks import TableSink
     from insitrack.io.sources import open_source
+    from insitrack.io.tables.sink import TableSink
     from insitrack.segment.base import SegmentConfig, find_model
-    from insitrack.segment.preprocess import FieldFinder
-    from insitrack.segment.yolo import YoloSegmenter
-    from insitrack.tracker import pipeline
-    from insitrack.tracker.config import RunConfig
-    from insitrack.tracker.link import Linker
-    from insitrack.tracker.materials import load_material
-    from insitrack.tracker.motion import DriftEstimator
-    from insitrack.tracker.series import SeriesMeter
+    from insitrack.segment.networks.yolo import YoloSegmenter
+    from insitrack.segment.prepare.grey import FieldFinder
+    from insitrack.tracker.hardening.materials import load_material
+    from insitrack.tracker.link.drift import DriftEstimator
+    from insitrack.tracker.link.linker import Linker
+    from insitrack.tracker.run import loop
+    from insitrack.tracker.run.config import RunConfig
+    from insitrack.tracker.series.meter import SeriesMeter
 
     cost: dict[str, float] = defaultdict(float)
 
@@ -200,10 +200,10 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
             field = timed("overlays and borders", lambda frame=frame: fields.update(frame.image))
             moved = timed("drift", lambda frame=frame, field=field: drift.update(frame, field))
             detections = timed("network and masks", lambda frame=frame, field=field: segmenter(frame, field))
-            looked = pipeline.Looked(frame, field, moved.shift_px)
+            looked = loop.Looked(frame, field, moved.shift_px)
             tracked = timed(
                 "measure, link, series",
-                lambda detections=detections, looked=looked: pipeline.follow(detections, looked, linker, meter, calibration, config.measure),
+                lambda detections=detections, looked=looked: loop.follow(detections, looked, linker, meter, calibration, config.measure),
             )
             timed("tables", lambda tracked=tracked: tables.write(tracked))
             canvas = timed("draw", lambda tracked=tracked: annotator.paint(tracked))
@@ -215,7 +215,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
 def network_core_ms(movie: Path, frames: int = 40) -> float:
     """Core time per frame of the bare network, ms."""
     from insitrack.segment.base import find_model
-    from insitrack.segment.runtime import load_network
+    from insitrack.segment.networks.runtime import load_network
 
     network = load_network(find_model("loops").weights)
     pictures = decoded(movie, 8)

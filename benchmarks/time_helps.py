@@ -17,16 +17,16 @@ from typing import Any
 from insitrack.io.detections import Detections
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.io.results import TrackedFrame
-from insitrack.io.synth import SynthSource
+from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.evaluate import score
-from insitrack.segment.preprocess import FieldConfig
-from insitrack.tracker.link import LinkConfig, Linker
-from insitrack.tracker.measure import MeasureConfig
-from insitrack.tracker.motion import DriftEstimator
-from insitrack.tracker.pipeline import run
-from insitrack.tracker.series import SeriesMeter
-from insitrack.tracker.series_config import SeriesConfig
+from insitrack.segment.prepare.grey import FieldConfig
+from insitrack.segment.scores.evaluate import score
+from insitrack.tracker.link.drift import DriftEstimator
+from insitrack.tracker.link.linker import LinkConfig, Linker
+from insitrack.tracker.measure.measure import MeasureConfig
+from insitrack.tracker.run.loop import run
+from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.settings import SeriesConfig
 
 MOVIES = {"two_beam": 4, "loops": 4, "diffuse": 2, "dense": 1, "mixed": 1}
 FRAMES = 24

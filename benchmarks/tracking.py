@@ -20,8 +20,8 @@ import numpy as np
 import tracking_peers as peers
 import tracking_scenes as ts
 
-from insitrack.tracker.kinetics import event_rate, growth_rate, kaplan_meier
-from insitrack.tracker.track_scores import BoxTable, score_tracks
+from insitrack.tracker.evaluation.track_scores import BoxTable, score_tracks
+from insitrack.tracker.kinetics.estimators import event_rate, growth_rate, kaplan_meier
 
 HERE = Path(__file__).parent
 TUNED = HERE / "tracking_tuned.json"

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 import insitrack
-from insitrack.io.synth import SynthSource
-from insitrack.tracker.track_scores import BoxTable, score_tracks
+from insitrack.io.synth.source import SynthSource
+from insitrack.tracker.evaluation.track_scores import BoxTable, score_tracks
 
 MOVIES = {
     "loops": "synth:loops?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0",

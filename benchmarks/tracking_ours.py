@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import tracking_scenes as ts
 
-from insitrack.io.detection_table import DetectionTable
-from insitrack.tracker.link import LinkConfig, Linker
-from insitrack.tracker.refine import RefineConfig, refine
-from insitrack.tracker.track_scores import BoxTable
+from insitrack.io.tables.detection_table import DetectionTable
+from insitrack.tracker.evaluation.track_scores import BoxTable
+from insitrack.tracker.hindsight.refine import RefineConfig, refine
+from insitrack.tracker.link.linker import LinkConfig, Linker
 
 
 def detections(scene: ts.Scene) -> DetectionTable:

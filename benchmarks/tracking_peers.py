@@ -19,7 +19,7 @@ import pandas as pd
 import tracking_scenes as ts
 from numpy.typing import NDArray
 
-from insitrack.tracker.track_scores import BoxTable
+from insitrack.tracker.evaluation.track_scores import BoxTable
 
 Setting = dict[str, Any]
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.tracker.track_scores import BoxTable
+from insitrack.tracker.evaluation.track_scores import BoxTable
 
 Floats = NDArray[np.float64]
 FRAMES, INTERVAL_S, NM_PER_PX = 100, 0.25, 0.5

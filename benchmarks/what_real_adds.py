@@ -22,12 +22,12 @@ from shipped_model import boxed_loops, test_sets
 
 from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig
-from insitrack.segment.dataset import label_lines, write_yaml
-from insitrack.segment.evaluate import evaluate
-from insitrack.segment.export import load_checkpoint
-from insitrack.segment.starting_point import in_memory
-from insitrack.segment.train import TrainSettings, train
-from insitrack.segment.yolo import YoloSegmenter
+from insitrack.segment.finetune.starting_point import in_memory
+from insitrack.segment.networks.yolo import YoloSegmenter
+from insitrack.segment.scores.evaluate import evaluate
+from insitrack.segment.training.dataset import label_lines, write_yaml
+from insitrack.segment.training.export import load_checkpoint
+from insitrack.segment.training.yolo import TrainSettings, train
 
 REAL_SETS = ("onzone", "ti", "316l")
 SELF_CONFIDENCE = 0.25

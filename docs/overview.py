@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import insitrack
-from insitrack.io.synth import SynthSource
+from insitrack.io.synth.source import SynthSource
 
 SCENE = "synth:two_beam?seed=70006&frames=60&size=512&start=0.5"
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insitrack.io.feeds import is_live
+from insitrack.io.files.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES
 from insitrack.io.frames import Calibration, Source
-from insitrack.io.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES
+from insitrack.io.live.feeds import is_live
 from insitrack.io.timeline import SelectedSource, Selection, check_interval
 
 if TYPE_CHECKING:
-    from insitrack.io.camera import LeftOff, LiveConfig
+    from insitrack.io.live.camera import LeftOff, LiveConfig
 
 _WILDCARDS = frozenset("*?[")
 
@@ -44,7 +44,7 @@ def open_source(
     start_s, end_s, every
         First and last time to process, s from the first frame, both included; and every so-manieth frame.
     live, alarm, left_off
-        Of a live source, see `insitrack.io.camera.LiveSource`.
+        Of a live source, see `insitrack.io.live.camera.LiveSource`.
 
     Returns
     -------
@@ -67,23 +67,23 @@ def open_source(
     calibration = Calibration(nm_per_px=nm_per_px, origin="command line")  # refuses an impossible scale before anything is opened
     text = str(uri)
     if text.startswith("synth:"):
-        from insitrack.io.synth import SynthSource
+        from insitrack.io.synth.source import SynthSource
 
         movie: Any = SynthSource(text)
         chosen = SelectedSource(movie, selection, frame_interval_s)
         chosen.calibration = calibration if nm_per_px is not None else chosen.calibration
         return chosen
     if is_live(text):
-        from insitrack.io.camera import LiveSource
+        from insitrack.io.live.camera import LiveSource
 
         camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, left_off=left_off)
         return camera if selection == Selection() and frame_interval_s is None else SelectedSource(camera, selection, frame_interval_s)
     path = Path(uri)
     stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))
     if stacked:
-        from insitrack.io.stacks import StackSource
+        from insitrack.io.files.stacks import StackSource
 
         return StackSource(uri, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)
-    from insitrack.io.video import MovieSource
+    from insitrack.io.files.movie import MovieSource
 
     return MovieSource(path, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)

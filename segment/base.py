@@ -17,9 +17,9 @@ from insitrack.io.manifest import file_sha256
 Tag = TypeVar("Tag")
 
 SEGMENTERS: dict[str, str] = {
-    "yolo-seg": "insitrack.segment.yolo:YoloSegmenter",
-    "torchvision": "insitrack.segment.maskrcnn:TorchvisionSegmenter",
-    "semantic": "insitrack.segment.semantic:SemanticSegmenter",
+    "yolo-seg": "insitrack.segment.networks.yolo:YoloSegmenter",
+    "torchvision": "insitrack.segment.networks.maskrcnn:TorchvisionSegmenter",
+    "semantic": "insitrack.segment.networks.semantic:SemanticSegmenter",
 }
 """Class that runs each kind of network, by the `kind` of its card; imported when it is asked for, made with (ModelCard, SegmentConfig)."""
 CHECKPOINT_PREFIX = "maskrcnn:"
@@ -178,7 +178,7 @@ def find_model(name: str) -> ModelCard:
         If there is no such model, its card is missing or broken, or the weights are not those that the card describes.
     """
     if name.startswith(CHECKPOINT_PREFIX):
-        from insitrack.segment.maskrcnn import checkpoint_card
+        from insitrack.segment.networks.maskrcnn import checkpoint_card
 
         model, card = checkpoint_card(Path(name.removeprefix(CHECKPOINT_PREFIX)))
     else:

@@ -11,20 +11,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"io": 0, "segment": 1, "tracker": 2}
 HOMES = {
-    "av": {"io/video.py", "io/movie_writer.py", "io/feeds.py", "io/replay.py"},
-    "matplotlib": {"io/paper_figure.py"},
-    "pyarrow": {"io/track_stream.py", "io/series_export.py", "tracker/series_command.py"},
-    "starlette": {"io/live_view.py"},
-    "uvicorn": {"io/live_view.py"},
-    "roifile": {"segment/labels_drawn.py"},
-    "ultralytics": {"segment/train.py", "segment/export.py"},
-    "openvino": {"segment/runtime.py", "tracker/doctor.py"},
-    "onnxruntime": {"segment/runtime.py", "tracker/doctor.py"},
-    "plotly": {"io/page.py", "io/plots.py", "io/eval_plots.py"},
-    "rsciio": {"io/vendor.py"},
-    "skimage": {"segment/line_graph.py"},
-    "tifffile": {"io/tiff.py"},
-    "torchvision": {"segment/maskrcnn_network.py", "segment/maskrcnn_train.py"},
+    "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
+    "matplotlib": {"io/report/paper_figure.py"},
+    "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/commands/series.py"},
+    "starlette": {"io/live/view.py"},
+    "uvicorn": {"io/live/view.py"},
+    "roifile": {"segment/labels/drawn.py"},
+    "ultralytics": {"segment/training/yolo.py", "segment/training/export.py"},
+    "openvino": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
+    "onnxruntime": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
+    "plotly": {"io/report/page.py", "io/report/run_plots.py", "io/report/evaluation_plots.py"},
+    "rsciio": {"io/files/vendor.py"},
+    "skimage": {"segment/lines/graph.py"},
+    "tifffile": {"io/files/tiff.py"},
+    "torchvision": {"segment/networks/maskrcnn_network.py", "segment/training/maskrcnn.py"},
 }
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 
@@ -58,7 +58,7 @@ def test_heavy_library_has_one_home(library: str) -> None:
 
 
 def test_hardening_imports_nothing_of_ours() -> None:
-    assert not any(name.startswith("insitrack") for name in imported_modules(ROOT / "tracker" / "hardening.py"))
+    assert not any(name.startswith("insitrack") for name in imported_modules(ROOT / "tracker" / "hardening" / "models.py"))
 
 
 def test_package_list_is_the_tree() -> None:

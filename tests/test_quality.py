@@ -14,7 +14,7 @@ import insitrack
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
-    module.name for floor in ("io", "segment", "tracker") for module in pkgutil.iter_modules([str(ROOT / floor)], prefix=f"insitrack.{floor}.")
+    module.name for floor in ("io", "segment", "tracker") for module in pkgutil.walk_packages([str(ROOT / floor)], prefix=f"insitrack.{floor}.")
 )
 
 

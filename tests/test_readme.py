@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insitrack.io.tables import TABLES
+from insitrack.io.tables.columns import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from insitrack.io.errors import InsitrackError, SettingsError
-from insitrack.tracker.specimen_options import add_specimen_options, specimen_settings
+from insitrack.tracker.commands.options import add_specimen_options, specimen_settings
 
 if TYPE_CHECKING:
-    from insitrack.tracker.outputs import Run
+    from insitrack.io.tables.run_folder import Run
 
 _DESCRIPTION = """\
 Find, follow and measure crystal defects in in-situ electron-microscope movies.
@@ -48,15 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given and given[0] == "synth":
             return _synth(_synth_parser().parse_args(given[1:]))
         if given and given[0] == "eval":
-            from insitrack.tracker import eval_command
+            from insitrack.tracker.commands import eval
 
-            return eval_command.run(eval_command.make_parser(_Parser).parse_args(given[1:]), given)
+            return eval.run(eval.make_parser(_Parser).parse_args(given[1:]), given)
         if given and given[0] == "link":
-            from insitrack.tracker import link_command
+            from insitrack.tracker.commands import link
 
-            return link_command.run(link_command.make_parser(_Parser).parse_args(given[1:]), given)
+            return link.run(link.make_parser(_Parser).parse_args(given[1:]), given)
         if given and given[0] == "series":
-            from insitrack.tracker import series_command
+            from insitrack.tracker.commands import series as series_command
 
             return series_command.run(series_command.make_parser(_Parser).parse_args(given[1:]), given)
         if given and given[0] == "resume":
@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given and given[0] == "export":
             return _export(_export_parser().parse_args(given[1:]))
         if given and given[0] == "train":
-            from insitrack.tracker import train_command
+            from insitrack.tracker.commands import train
 
-            return train_command.run(train_command.make_parser(_Parser).parse_args(given[1:]))
+            return train.run(train.make_parser(_Parser).parse_args(given[1:]))
         if given and given[0] == "doctor":
             source = _doctor_parser().parse_args(given[1:]).source
-            from insitrack.tracker.doctor import doctor, examine
+            from insitrack.tracker.commands.doctor import doctor, examine
 
             return doctor() if source is None else examine(source)
         return _track(_track_parser().parse_args(given), given)
@@ -160,8 +160,8 @@ def _export_parser() -> argparse.ArgumentParser:
 def _edit(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from insitrack.tracker.edit import edit_run
-    from insitrack.tracker.outputs import check_folder
+    from insitrack.io.tables.run_folder import check_folder
+    from insitrack.tracker.run.edit import edit_run
 
     run = Path(options.run)
     folder = Path(options.out) if options.out else run.with_name(run.resolve().name + "_edited")
@@ -174,12 +174,12 @@ def _edit(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from insitrack.io import tables
-    from insitrack.io.interop import FORMATS, write_tracks
+    from insitrack.io.tables import columns
+    from insitrack.io.tables.exchange import FORMATS, write_tracks
 
     run = Path(options.run)
     path = Path(options.out) if options.out else run.with_name(f"{run.resolve().name}_{options.to}{FORMATS.get(options.to, '')}")
-    write_tracks(tables.TRACKS.read(run / tables.TRACKS.file), path, options.to)
+    write_tracks(columns.TRACKS.read(run / columns.TRACKS.file), path, options.to)
     print(path)
     return 0
 
@@ -193,8 +193,8 @@ def _version() -> str:
 def _synth(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from insitrack.io.synth_files import write_synth
-    from insitrack.tracker.outputs import check_folder
+    from insitrack.io.synth.files import write_synth
+    from insitrack.io.tables.run_folder import check_folder
 
     uri = (
         options.scene
@@ -211,9 +211,9 @@ def _synth(options: argparse.Namespace) -> int:
 def _track(options: argparse.Namespace, given: list[str]) -> int:
     from pathlib import Path
 
-    from insitrack.tracker.config import load_config
-    from insitrack.tracker.progress import ProgressBar, stop_on_interrupt
-    from insitrack.tracker.run import track
+    from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.run.config import load_config
+    from insitrack.tracker.run.track import track
 
     config = load_config(
         Path(options.config) if options.config else None,
@@ -246,8 +246,8 @@ def _resume_parser() -> argparse.ArgumentParser:
 def _resume(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from insitrack.tracker.progress import ProgressBar, stop_on_interrupt
-    from insitrack.tracker.resume import resume
+    from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.run.state import resume
 
     with stop_on_interrupt() as stop, ProgressBar() as bar:
         return _tell(resume(Path(options.run), progress=bar.update, stop=stop, alarm=_alarm))
@@ -281,7 +281,7 @@ def _replay_parser() -> argparse.ArgumentParser:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from insitrack.io.replay import Replay, parse_fault
+    from insitrack.io.live.replay import Replay, parse_fault
 
     faults = [parse_fault(text) for text in options.fault]
     with Replay(options.source, port=options.port, fps=options.fps, faults=faults, loops=options.loops) as camera:

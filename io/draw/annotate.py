@@ -1,0 +1,386 @@
+"""Draw one tracked frame: outlines coloured by class, ids, and a footer with time, dose, scale bar and counts."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import Ints, Masks
+from insitrack.io.draw.canvas import BLACK, NEUTRAL, Bytes, Canvas, Contrast, stamp_size, video_colours
+from insitrack.io.draw.footer import Footer
+from insitrack.io.draw.movie_writer import MovieWriter
+from insitrack.io.draw.palette import class_colours
+from insitrack.io.errors import SettingsError
+from insitrack.io.frames import BoolImage, Frame, MissingFrame
+from insitrack.io.results import TrackedFrame, TrackSummary
+
+_CELL = 4
+"""Side of the squares in which ids look for a free place, px."""
+_NOTES = {"damaged": "frame damaged", "gap": "no frame"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnnotationStyle:
+    """How tracked frames are drawn.
+
+    Parameters
+    ----------
+    max_ids : int
+        Ids written in one frame, the oldest tracks first; 0 writes none. An id that would cover another is left out.
+    max_side_px : int
+        Longest side of the picture, px; larger frames are shrunk by a whole factor.
+    stroke_px : int or None
+        Width of lines, px; ids grow with it. None takes 1 up to 1536 px, where the line is exactly the outermost pixels of the mask,
+        and 2 above, so that lines survive on a screen that is smaller than the picture.
+    low_percentile, high_percentile : float
+        Percentiles of the grey levels that become black and white, 0..100.
+    contrast_memory : float
+        Frames that the contrast takes to follow a change of the grey levels.
+
+    Raises
+    ------
+    SettingsError
+        If a value lies outside its range.
+    """
+
+    max_ids: int = 150
+    max_side_px: int = 2048
+    stroke_px: int | None = None
+    low_percentile: float = 0.2
+    high_percentile: float = 99.8
+    contrast_memory: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low_percentile < self.high_percentile <= 100:
+            raise SettingsError(f"low_percentile {self.low_percentile}, high_percentile {self.high_percentile}: expected 0 <= low < high <= 100")
+        if self.stroke_px is not None and self.stroke_px < 1:
+            raise SettingsError(f"stroke_px {self.stroke_px}: expected 1 or more")
+        if self.max_side_px < 64 or self.max_ids < 0 or self.contrast_memory < 1:
+            raise SettingsError(
+                f"max_side_px {self.max_side_px}, max_ids {self.max_ids}, contrast_memory {self.contrast_memory}: expected >= 64, >= 0, >= 1"
+            )
+
+
+def draw(tracked: TrackedFrame, style: AnnotationStyle | None = None, *, nm_per_px: float | None = None) -> Bytes:
+    """Draw one tracked frame.
+
+    Parameters
+    ----------
+    tracked : TrackedFrame
+        A processed frame and what was found in it.
+    style : AnnotationStyle
+        How.
+    nm_per_px : float or None
+        Width of a pixel, nm; None draws no scale bar.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H', W', 3)
+        Blue, green, red: the picture above, a footer below.
+
+    Raises
+    ------
+    ValueError
+        If `tracked` holds no picture.
+
+    Examples
+    --------
+    >>> from insitrack.io.detections import Detections
+    >>> from insitrack.io.results import Measures
+    >>> frame, nothing = Frame(index=0, t_s=0.0, image=np.zeros((128, 256), np.uint8)), np.zeros(0)
+    >>> measures = Measures(*[nothing] * 6, nothing.astype(bool), nothing, nothing)
+    >>> tracked = TrackedFrame(frame, Detections.empty(0, 0.0, (128, 256)), measures, nothing.astype(int), nothing.astype(bool))
+    >>> picture = draw(tracked, nm_per_px=0.5)
+    >>> picture.shape[1], picture.shape[0] > 128
+    (256, True)
+    """
+    canvas = Annotator(style, nm_per_px=nm_per_px).paint(tracked)
+    if canvas is None:
+        raise ValueError(f"frame {tracked.frame.index}: there is no picture to draw")
+    return canvas.bgr()
+
+
+class Annotator:
+    """Draws the frames of one movie, one after another, all of one size.
+
+    Parameters
+    ----------
+    style : AnnotationStyle, optional
+        How.
+    nm_per_px : float or None
+        Width of a pixel, nm; None draws no scale bar.
+    """
+
+    def __init__(self, style: AnnotationStyle | None = None, *, nm_per_px: float | None = None) -> None:
+        self.style = style or AnnotationStyle()
+        self.nm_per_px = nm_per_px
+        self._contrast = Contrast((self.style.low_percentile, self.style.high_percentile), self.style.contrast_memory)
+        self._last: tuple[Canvas, Footer, int] | None = None
+
+    def paint(self, tracked: TrackedFrame) -> Canvas | None:
+        """Draw one frame.
+
+        A frame that is damaged or was never delivered repeats the last picture, darker and without colour, and says why.
+
+        Returns
+        -------
+        Canvas or None
+            None for a frame that was skipped or dropped, and before the first picture.
+        """
+        if isinstance(tracked.frame, MissingFrame):
+            return self._paint_missing(tracked.frame)
+        image, shrink = tracked.frame.image, math.ceil(max(tracked.frame.shape) / self.style.max_side_px)
+        luma = self._contrast.stretch(image)
+        if shrink > 1:
+            luma = np.asarray(cv2.resize(luma, (luma.shape[1] // shrink, luma.shape[0] // shrink), interpolation=cv2.INTER_AREA))
+        height, width = luma.shape
+        footer = Footer.fit(tracked.detections.class_names, height, width + width % 2)
+        canvas = Canvas.blank(footer.bottom, width + width % 2)
+        canvas.luma[:height, :width] = luma
+        place = _Place((height, width), shrink, self.style.stroke_px or (1 if max(height, width) <= 1536 else 2))
+        lines = _paint_outlines(canvas, tracked, place)
+        _paint_ids(canvas, tracked, lines, place, self.style.max_ids)
+        footer.paint(canvas, tracked, self.nm_per_px * shrink if self.nm_per_px else None)
+        self._last = (canvas, footer, height)
+        return canvas
+
+    def _paint_missing(self, frame: MissingFrame) -> Canvas | None:
+        if self._last is None or frame.status not in _NOTES:
+            return None
+        shown, footer, height = self._last
+        canvas = Canvas(shown.height, shown.width, shown.buffer.copy())
+        canvas.luma[:height] = BLACK + (canvas.luma[:height] - BLACK) // 2
+        for plane in canvas.chroma:
+            plane[:] = NEUTRAL
+        footer.note(canvas, frame.t_s, _NOTES[frame.status])
+        return canvas
+
+
+def outlines(masks: Masks) -> tuple[Ints, Ints, Ints, Ints]:
+    """Pixels of each mask that lie on its outer border.
+
+    Returns
+    -------
+    x, y : ndarray of int64, shape (P,)
+        Pixels, in the order of a walk around each mask; holes are not outlined.
+    owner : ndarray of int64, shape (P,)
+        Mask of each pixel.
+    step : ndarray of int64, shape (P,)
+        Place of the pixel in its walk, from 0.
+
+    Examples
+    --------
+    >>> x, y, owner, step = outlines(Masks.from_crops([np.ones((3, 3), bool)], [(10, 20)]))
+    >>> sorted(zip(x.tolist(), y.tolist()))[:4]
+    [(20, 10), (20, 11), (20, 12), (21, 10)]
+    """
+    walks: list[NDArray[np.int32]] = []
+    owners: list[int] = []
+    pixels, starts = masks.pixels.view(np.uint8), masks.offsets.tolist()
+    for i, (height, width) in enumerate(masks.sizes.tolist()):
+        crop = pixels[starts[i] : starts[i + 1]].reshape(height, width)
+        found, _ = cv2.findContours(crop, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        walks += found
+        owners += [i] * len(found)
+    if not walks:
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, nothing, nothing
+    lengths = np.array([len(walk) for walk in walks])
+    owner = np.repeat(np.array(owners), lengths)
+    step = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    points = np.concatenate(walks).reshape(-1, 2).astype(np.int64) + masks.corners[owner, ::-1]
+    return points[:, 0], points[:, 1], owner, step
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the specimen is drawn: height and width, by which factor it is shrunk, and how wide lines are, px."""
+
+    size: tuple[int, int]
+    shrink: int
+    stroke: int
+
+
+def _paint_outlines(canvas: Canvas, tracked: TrackedFrame, place: _Place) -> BoolImage:
+    """Outline every mask in the colour of its class, dashed where it was not seen in this frame; return the cells with lines."""
+    detections, size, shrink, stroke = tracked.detections, place.size, place.shrink, place.stroke
+    cells = np.zeros((size[0] // _CELL + 1, size[1] // _CELL + 1), bool)
+    x, y, owner, step = outlines(detections.masks)
+    drawn = tracked.observed[owner] | (step // (shrink * stroke) % 7 < 4)
+    colours = video_colours(class_colours(detections.class_names).values())[detections.labels[owner[drawn]] - 1]
+    x, y = x[drawn] // shrink, y[drawn] // shrink
+    for dx, dy in product(range(stroke), repeat=2):
+        inside = (x + dx >= 0) & (y + dy >= 0) & (x + dx < size[1]) & (y + dy < size[0])
+        canvas.dots(x[inside] + dx, y[inside] + dy, colours[inside])
+        cells[y[inside] // _CELL, x[inside] // _CELL] = True
+    return cells
+
+
+def _paint_ids(canvas: Canvas, tracked: TrackedFrame, lines: BoolImage, place: _Place, most: int) -> None:
+    """Write ids beside the boxes, oldest tracks first, right or left; an id that would cover a line or another id is left out."""
+    size, scale, written = place.size, 0.4 * place.stroke, 0
+    ids = np.zeros_like(lines)
+    boxes = (tracked.detections.boxes // place.shrink).astype(np.int64).tolist()
+    for i in np.argsort(tracked.track_ids, kind="stable")[: 2 * most].tolist():
+        if written >= most:
+            break
+        words = str(tracked.track_ids[i])
+        tall, wide = stamp_size(words, scale)
+        left, top, right, _ = boxes[i]
+        y = min(max(top - tall // 3, 0), size[0] - tall)
+        for x in (right + 1, left - wide - 1):
+            if x < 0 or y < 0 or x + wide > size[1]:
+                continue
+            rows, first, last = slice(y // _CELL, (y + tall) // _CELL + 1), x // _CELL, (x + wide) // _CELL
+            if not (lines[rows, first + 1 : last].any() or ids[rows, first : last + 1].any()):
+                ids[rows, first : last + 1] = True
+                canvas.stamp(words, x, y, scale)
+                written += 1
+                break
+
+
+class AnnotatedMovieSink:
+    """Writes the annotated movie; drawing and encoding run in a thread of their own.
+
+    Parameters
+    ----------
+    path : Path
+        The movie, for example `annotated.mp4`.
+    nm_per_px : float or None
+        Width of a pixel, nm; None draws no scale bar.
+    style : AnnotationStyle, optional
+        How frames are drawn.
+    when_behind : {"wait", "drop"}
+        What happens when frames come faster than they can be encoded: the run waits, or pictures are left out of the movie
+        (never out of the tables).
+    n_before : int
+        Pictures of the movie that were made before the run was cut off.
+
+    Attributes
+    ----------
+    n_dropped : int
+        Pictures left out.
+    n_pictures : int
+        Pictures of the movie so far, those that wait to be drawn included.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        nm_per_px: float | None = None,
+        style: AnnotationStyle | None = None,
+        when_behind: Literal["wait", "drop"] = "wait",
+        n_before: int = 0,
+    ) -> None:
+        self.path = path
+        self.n_dropped = 0
+        self.n_pictures = n_before
+        self._begun = False
+        self._annotator = Annotator(style, nm_per_px=nm_per_px)
+        self._when_behind = when_behind
+        self._waiting: queue.Queue[TrackedFrame | None] = queue.Queue(maxsize=8)
+        self._error: BaseException | None = None
+        self._worker = threading.Thread(target=self._work, name="annotated movie", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._worker.start()
+        return self
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Hand one frame to the thread.
+
+        Raises
+        ------
+        OutputError
+            If an earlier frame could not be written.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._when_behind == "drop" and self._waiting.full():
+            self.n_dropped += 1
+            return
+        self._waiting.put(tracked)
+        frame = tracked.frame
+        self._begun = self._begun or isinstance(frame, Frame)
+        self.n_pictures += self._begun and (isinstance(frame, Frame) or frame.status in _NOTES)
+
+    def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
+        """Nothing is drawn for finished tracks."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._waiting.put(None)
+        self._worker.join()
+        if self._error is not None and kind is None:
+            raise self._error
+
+    def _work(self) -> None:
+        """Draw and encode until the end; after an error only empty the queue, so that nobody waits for ever."""
+        ended = False
+        try:
+            with MovieWriter(self.path) as movie:
+                for tracked in iter(self._waiting.get, None):
+                    canvas = self._annotator.paint(tracked)
+                    if canvas is not None:
+                        movie.write(canvas.bgr(), tracked.frame.t_s)
+                ended = True
+        except BaseException as error:
+            self._error = error
+        while not ended:
+            ended = self._waiting.get() is None
+
+
+class PictureSink:
+    """Keeps the first and the last processed frame, and draws them when asked.
+
+    Parameters
+    ----------
+    nm_per_px : float or None
+        Width of a pixel, nm; None draws no scale bar.
+    style : AnnotationStyle, optional
+        How frames are drawn.
+    first : TrackedFrame, optional
+        First frame of a run that goes on.
+    """
+
+    def __init__(self, *, nm_per_px: float | None = None, style: AnnotationStyle | None = None, first: TrackedFrame | None = None) -> None:
+        self._nm_per_px = nm_per_px
+        self._style = style
+        self._kept: dict[str, TrackedFrame] = {} if first is None else {"first": first}
+
+    @property
+    def first(self) -> TrackedFrame | None:
+        """First processed frame, if there was one."""
+        return self._kept.get("first")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, tracked: TrackedFrame) -> None:
+        """Keep the frame if it is the first, else as the last so far."""
+        if isinstance(tracked.frame, Frame):
+            self._kept["last" if "first" in self._kept else "first"] = tracked
+
+    def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
+        """Nothing is drawn for finished tracks."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    def pictures(self) -> dict[str, bytes]:
+        """Return PNG files `first` and `last`; a single frame gives `first` only, none gives nothing."""
+        drawn = {name: draw(tracked, self._chosen(tracked), nm_per_px=self._nm_per_px) for name, tracked in self._kept.items()}
+        return {name: cv2.imencode(".png", picture)[1].tobytes() for name, picture in drawn.items()}
+
+    def _chosen(self, tracked: TrackedFrame) -> AnnotationStyle:
+        """Lines wide enough for a page, which shows two pictures side by side."""
+        return self._style or AnnotationStyle(stroke_px=1 if tracked.detections.shape[1] <= 700 else 2)

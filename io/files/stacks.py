@@ -1,0 +1,332 @@
+"""Image folders, globs, single images, TIFF stacks and microscope files: one picture after another, memory flat."""
+
+from __future__ import annotations
+
+import glob
+import re
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.errors import SourceError
+from insitrack.io.files.luma import to_grey
+from insitrack.io.frames import Calibration, Frame, MissingFrame
+from insitrack.io.levels import Levels
+from insitrack.io.manifest import fingerprint, listing_fingerprint
+from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
+VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".emi", ".hspy", ".zspy", ".blo", ".de5")
+"""Formats of microscopes."""
+
+_N_SAMPLES = 16
+_ASSUMED_INTERVAL_S = 1.0
+_NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6, "m": 1e9}
+_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(kw_only=True)
+class Stack:
+    """What a reader of files hands over: pictures by number, and what the file says of scale and time.
+
+    Parameters
+    ----------
+    read : callable
+        Gives the picture of a number, any depth and colour; whatever it raises makes that frame `damaged`.
+    n_frames : int
+        How many there are.
+    facts : dict
+        For the manifest.
+    nm_per_px : float or None
+        Width of a pixel, nm, if the file tells.
+    interval_s : float or None
+        Time between frames, s, if the file tells.
+    told_by : str
+        Which metadata tell it.
+    warnings : list of str
+        What was wrong.
+    close : callable
+        Releases the file.
+    refused : str
+        Why its pictures are none of a specimen; empty if they are.
+    """
+
+    read: Callable[[int], NDArray[Any]]
+    n_frames: int
+    facts: dict[str, Any]
+    nm_per_px: float | None = None
+    interval_s: float | None = None
+    told_by: str = ""
+    warnings: list[str] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
+    refused: str = ""
+
+
+class StackSource:
+    """Pictures that lie in files: a folder, a glob, one image, a TIFF stack, or a file of a microscope.
+
+    Size and type of the run are those of most of up to 16 frames spread over it; a frame of another kind is `damaged`. Values that are
+    not 8 or 16 bit integers are scaled to 16 bits by percentiles of these frames, fixed over the run and stated in `describe`.
+
+    Parameters
+    ----------
+    uri : str or Path
+        What to read.
+    nm_per_px : float, optional
+        Width of a pixel, nm, in place of what the metadata tell.
+    frame_interval_s : float, optional
+        Time between frames, s, in place of what the metadata tell.
+    selection : Selection
+        Which frames to process.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What was wrong, one line each; complete once the source has been read to its end.
+    refused : str
+        Why the pictures are none of a specimen, as a diffraction pattern is none; empty if they are, or if a scale was given.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing there, or no picture in it can be read.
+    """
+
+    def __init__(
+        self,
+        uri: str | Path,
+        *,
+        nm_per_px: float | None = None,
+        frame_interval_s: float | None = None,
+        selection: Selection = EVERYTHING,
+    ) -> None:
+        check_interval(frame_interval_s)
+        self._stack = stack = open_stack(uri)
+        self._closed = weakref.finalize(self, stack.close)  # also when nobody calls close
+        self._uri = str(uri)
+        self.name = _name(uri)
+        self.n_frames: int | None = stack.n_frames
+        self.warnings = stack.warnings
+        self._selection = selection
+        self.refused = stack.refused if nm_per_px is None else ""
+        scale, origin = (nm_per_px, "command line") if nm_per_px is not None else (stack.nm_per_px, stack.told_by)
+        self.calibration = Calibration(nm_per_px=scale, origin=origin if scale is not None else "unknown")
+        self._interval_s, self.time_origin = _ASSUMED_INTERVAL_S, f"assumed {_ASSUMED_INTERVAL_S:g} s per frame"
+        if frame_interval_s is not None:
+            self._interval_s, self.time_origin = frame_interval_s, "command line"
+        elif stack.interval_s is not None:
+            self._interval_s, self.time_origin = stack.interval_s, stack.told_by
+        self._shape, self._levels = self._sampled()
+
+    def _sampled(self) -> tuple[tuple[int, ...], Levels]:
+        pictures = [self._read(index) for index in self._spread()]
+        samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
+        if not samples:
+            raise SourceError(f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images")
+        (shape, dtype), _ = Counter((sample.shape, sample.dtype) for sample in samples).most_common(1)[0]
+        return shape, Levels.fitted([sample for sample in samples if (sample.shape, sample.dtype) == (shape, dtype)])
+
+    def _read(self, index: int) -> NDArray[Any] | str:
+        """Read one grey picture of any type, or say why there is none."""
+        try:
+            picture = to_grey(self._stack.read(int(index)))
+        except Exception as error:  # decoders raise whatever they like at damaged data, and the frame is lost all the same
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        if picture.ndim != 2 or picture.size == 0 or picture.dtype.kind not in "buif":
+            return f"expected a picture of numbers, got {picture.dtype} {picture.shape}"
+        return picture
+
+    def samples(self) -> Iterator[Frame]:
+        """Give up to 16 frames spread over the run, of those that are wanted and can be read."""
+        for index in self._spread():
+            item = self._item(index, index * self._interval_s)
+            if isinstance(item, Frame):
+                yield item
+
+    def _spread(self) -> list[int]:
+        last = self._stack.n_frames - 1
+        return [int(index) for index in np.unique(np.linspace(0, last, _N_SAMPLES).round())]
+
+    def __iter__(self) -> Iterator[Frame | MissingFrame]:
+        clock = Clock(self._interval_s, self._interval_s)
+        n_damaged, example = 0, ""
+        for index in range(self._stack.n_frames):
+            item = self._item(index, clock.time(index, None))
+            if isinstance(item, MissingFrame) and item.status == "damaged":
+                n_damaged, example = n_damaged + 1, example or f"frame {index}, {item.reason}"
+            yield item
+        line = f"{self._uri}: frames that could not be read: {n_damaged} (first: {example})"
+        if n_damaged and line not in self.warnings:
+            self.warnings.append(line)
+
+    def _item(self, index: int, t_s: float) -> Frame | MissingFrame:
+        unwanted = self._selection.excludes(index, t_s)
+        if unwanted:
+            return MissingFrame(index, t_s, "skipped", unwanted)
+        picture = self._read(index)
+        if isinstance(picture, str):
+            return MissingFrame(index, t_s, "damaged", picture)
+        if (picture.shape, picture.dtype) != (self._shape, self._levels.dtype):
+            kinds = f"{_kind(picture.shape, picture.dtype)}, most of the run is {_kind(self._shape, self._levels.dtype)}"
+            return MissingFrame(index, t_s, "damaged", kinds)
+        return Frame(index, t_s, self._levels.apply(picture))
+
+    def describe(self) -> dict[str, Any]:
+        """Path, format, size, levels, scale, time origin and hash."""
+        size: dict[str, Any] = {"width_px": self._shape[1], "height_px": self._shape[0], "levels": str(self._levels)}
+        size["bit_depth"] = 8 * self._levels.dtype.itemsize
+        times = {"n_frames": self.n_frames, "average_fps": 1 / self._interval_s, "time_origin": self.time_origin}
+        return {"kind": "stack", "path": self._uri, **self._stack.facts, **size, **times}
+
+    def close(self) -> None:
+        """Release the file."""
+        self._closed()
+
+
+def open_stack(uri: str | Path) -> Stack:
+    """Find the reader for a folder, a glob, an image, a TIFF stack or a file of a microscope.
+
+    Raises
+    ------
+    SourceError
+        If there is nothing there, or the file is not what its name says.
+    """
+    path = Path(uri)
+    if path.is_dir() and path.suffix.lower() == ".zspy":  # a folder that is one file
+        return _open_vendor(path)
+    if path.is_dir():
+        return _open_images(_pictures_in(path), "image folder")
+    if not path.exists():
+        found = sorted((Path(name) for name in glob.glob(str(uri))), key=natural_order)  # noqa: PTH207 a glob may be absolute
+        if not found:
+            raise SourceError(f"{uri}: no such file, folder or pattern; check the path, or try: track synth:loops")
+        return _open_images(found, "image files")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty (0 bytes); copy it again from where it was recorded")
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        from insitrack.io.files.tiff import open_tiff
+
+        stack = open_tiff(path)
+    elif path.suffix.lower() in VENDOR_SUFFIXES:
+        stack = _open_vendor(path)
+    else:
+        return _open_images([path], "image")
+    stack.facts.update(fingerprint(path))
+    return stack
+
+
+def _open_vendor(path: Path) -> Stack:
+    """Find the reader of a microscope's file."""
+    suffix = path.suffix.lower()
+    if suffix == ".tvips":
+        from insitrack.io.files.tvips import open_tvips
+
+        return open_tvips(path)
+    if suffix in (".ser", ".emi"):
+        from insitrack.io.files.tia import open_tia
+
+        return open_tia(path)
+    from insitrack.io.files.vendor import open_vendor
+
+    return open_vendor(path)
+
+
+def no_image(path: Path, because: str) -> str:
+    """Say why the pictures of a file are none of a specimen.
+
+    Examples
+    --------
+    >>> no_image(Path("saed.dm4"), "its axes are in 1/nm")
+    'saed.dm4: a diffraction pattern, its axes are in 1/nm; expected an image (if it is one, give --nm-per-px)'
+    """
+    return f"{path}: a diffraction pattern, {because}; expected an image (if it is one, give --nm-per-px)"
+
+
+def natural_order(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that counts: frame2 comes before frame10.
+
+    Examples
+    --------
+    >>> [str(path) for path in sorted(map(Path, ["f10.png", "f2.png"]), key=natural_order)]
+    ['f2.png', 'f10.png']
+    """
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
+
+
+def nm_of(value: float, unit: str) -> float | None:
+    r"""Turn a length into nm; None where the unit is not one of length or the value cannot be a pixel.
+
+    Examples
+    --------
+    >>> nm_of(0.37, "nm"), nm_of(0.5, r"\u00B5m"), nm_of(1.0, "pixel")
+    (0.37, 500.0, None)
+    """
+    plain = unit.replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
+    factor = _NM.get("å" if plain == "A" else plain.lower())
+    return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
+
+
+def seconds_of(value: float, unit: str) -> float | None:
+    """Turn a duration into s; None where the unit is not one of time or the value is not positive."""
+    factor = _SECONDS.get(unit.strip().lower())
+    return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    for suffixes in (IMAGE_SUFFIXES, VENDOR_SUFFIXES):
+        found = sorted((path for path in files if path.suffix.lower() in suffixes), key=natural_order)
+        if found:
+            return found
+    what = f"holds {len(files)} files and no image" if files else "is empty"
+    raise SourceError(f"{folder}: the folder {what}; expected png, jpg, bmp, tif or microscope files, or the name of one movie")
+
+
+def _open_images(paths: list[Path], kind: str) -> Stack:
+    def read(index: int) -> NDArray[Any]:
+        path = paths[index]
+        if path.suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
+            stack = open_stack(path)
+            try:
+                return stack.read(0)
+            finally:
+                stack.close()
+        return _read_image(path)
+
+    facts: dict[str, Any] = {"container": kind, "first_file": paths[0].name, "last_file": paths[-1].name}
+    facts.update(fingerprint(paths[0]) if len(paths) == 1 else listing_fingerprint(paths))
+    told = Stack(read=read, n_frames=len(paths), facts=facts)
+    if paths[0].suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
+        first = open_stack(paths[0])
+        first.close()
+        told.nm_per_px, told.told_by = first.nm_per_px, first.told_by
+        if first.n_frames > 1:
+            told.warnings.append(f"{paths[0]}: holds {first.n_frames} pictures, of each file only the first is used; give one file to read all")
+    return told
+
+
+def _read_image(path: Path) -> NDArray[Any]:
+    from PIL import Image  # unlike OpenCV it tells when an image is cut off
+
+    with Image.open(path) as image:
+        plain = image.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F", "RGB", "RGBA")
+        return np.asarray(image if plain else image.convert("RGB"))
+
+
+def _kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    return f"{shape[1]} x {shape[0]} px {dtype.newbyteorder('=')}"
+
+
+def _name(uri: str | Path) -> str:
+    path = Path(uri)
+    if path.is_dir():
+        return path.resolve().name
+    return re.sub(r"[*?\[\]]+", "_", path.stem).strip("_") or path.resolve().parent.name

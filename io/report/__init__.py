@@ -1,0 +1,1 @@
+"""Pages, plots and figures from finished tables; nothing here computes a number that a table lacks."""

@@ -1,0 +1,428 @@
+"""Line dislocations of a synthetic movie: smooth curves and pile-ups, their contrast along and across, and their exact truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
+
+from insitrack.io.synth.distractors import draw
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+_NODE_PX = 8.0  # distance between the nodes of the spline
+_STEP_PX = 1.0  # distance between the points of a centreline
+_LEAST_HALF_WIDTH_PX = 1.2  # a person's outline of a thin line is never thinner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranges:
+    """What all lines of a movie share.
+
+    Parameters
+    ----------
+    config : dict
+        Section ``dislocation`` of ``synth.toml``.
+    nm_per_px : float
+        Width of a pixel, nm.
+    box : tuple of float
+        x0, y0, x1, y1 of the part of the specimen that comes into view, px.
+    duration_s : float
+        Length of the movie, s.
+    """
+
+    config: dict[str, Any]
+    nm_per_px: float
+    box: tuple[float, float, float, float]
+    duration_s: float
+
+    def px(self, rng: np.random.Generator, name: str) -> float:
+        """Draw a length from its range in nm, spread evenly over its logarithm; px."""
+        return float(np.exp(rng.uniform(*np.log(self.config[name])))) / self.nm_per_px
+
+    def place(self, rng: np.random.Generator) -> Floats:
+        """Draw a point of the box, px (x, y)."""
+        x0, y0, x1, y1 = self.box
+        return np.array([rng.uniform(x0, x1), rng.uniform(y0, y1)])
+
+
+@dataclass(frozen=True)
+class Dislocation:
+    """One line dislocation; positions are on the specimen, px.
+
+    Parameters
+    ----------
+    track_id : int
+        Its number.
+    points : ndarray of float64, shape (K, 2)
+        Centreline, px (x, y), about 1 px from point to point.
+    contrast : ndarray of float64, shape (K,)
+        Contrast along it, fraction of the mean brightness.
+    sway_px : ndarray of float64, shape (K,)
+        How far the image lies beside the line, px: it changes sides with the depth.
+    width_px : float
+        Full width at half maximum of the image, px.
+    double_px : float
+        Distance of the two images of a line that shows double; 0 for one.
+    glide_px_per_s : tuple of float
+        Velocity (x, y), px/s, from `starts_s` on.
+    starts_s : float
+        When it begins to glide, s.
+    """
+
+    track_id: int
+    points: Floats
+    contrast: Floats
+    sway_px: Floats
+    width_px: float
+    double_px: float = 0.0
+    glide_px_per_s: tuple[float, float] = (0.0, 0.0)
+    starts_s: float = 0.0
+
+    def offset_px(self, t_s: float) -> Floats:
+        """How far it has glided, px (x, y)."""
+        return np.array(self.glide_px_per_s) * max(0.0, t_s - self.starts_s)
+
+    @property
+    def half_width_px(self) -> float:
+        """Half the width of the outline that a person would draw, px."""
+        return max(_LEAST_HALF_WIDTH_PX, self.width_px / 2) + self.double_px / 2
+
+    @cached_property
+    def _band(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], Floats32, Floats32, Floats32, Floats32]:
+        """Pixels near the line at rest: row, column, nearest point, distance along and across, and the normal there."""
+        reach = self.half_width_px + 1.3 * self.width_px + float(np.abs(self.sway_px).max()) + 2
+        tree = cKDTree(self.points)
+        x, y = _pixels_near(self.points, reach)
+        distance, nearest = tree.query(np.stack([x + 0.5, y + 0.5], axis=1), distance_upper_bound=reach)
+        near = np.isfinite(distance)
+        x, y, nearest = x[near], y[near], nearest[near]
+        tangent = np.gradient(self.points, axis=0)
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-12
+        tx, ty = tangent[nearest].T
+        dx, dy = x + 0.5 - self.points[nearest, 0], y + 0.5 - self.points[nearest, 1]
+        return (
+            y.astype(np.int32),
+            x.astype(np.int32),
+            nearest.astype(np.int32),
+            (dx * tx + dy * ty).astype(np.float32),
+            (dy * tx - dx * ty).astype(np.float32),
+            (-ty).astype(np.float32),
+            tx.astype(np.float32),
+        )
+
+    def drawn(self, shift: Floats, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats32, NDArray[np.bool_]]:
+        """Tell what it does to the picture when the specimen and the line itself have moved by `shift` px (x, y).
+
+        Parameters
+        ----------
+        shift : ndarray of float64, shape (2,)
+            Displacement, px (x, y).
+        shape : tuple of int
+            Height and width of the frame, px.
+
+        Returns
+        -------
+        y, x : ndarray of int64, shape (N,)
+            Pixels of the frame near the line, each once.
+        loss : ndarray of float32, shape (N,)
+            Fraction of the brightness that it takes away there.
+        inside : ndarray of bool, shape (N,)
+            Whether the pixel lies inside the outline.
+        """
+        row, column, nearest, along, across, nx, ny = self._band
+        whole = np.round(shift)
+        rest = shift - whole
+        y, x = row + int(whole[1]), column + int(whole[0])
+        seen = (y >= 0) & (x >= 0) & (y < shape[0]) & (x < shape[1])
+        y, x, nearest = y[seen], x[seen], nearest[seen]
+        # the line moved by less than a pixel against the grid: exact for a straight line, and lines bend little within a pixel
+        v = across[seen] - np.float32(rest[0]) * nx[seen] - np.float32(rest[1]) * ny[seen]
+        u = along[seen] - np.float32(rest[0]) * ny[seen] + np.float32(rest[1]) * nx[seen]
+        beyond = np.where(nearest == 0, -u, np.where(nearest == len(self.points) - 1, u, -np.float32(1e3)))
+        end = 1 / (1 + np.exp(np.clip(beyond / 0.6, -30, 30)))
+        two_variances = np.float32(2 * (self.width_px / 2.355) ** 2)
+        w = v - self.sway_px[nearest].astype(np.float32)
+        half = np.float32(self.double_px / 2)
+        profile = np.exp(-((w - half) ** 2) / two_variances)
+        if self.double_px:
+            profile = np.maximum(profile, 0.85 * np.exp(-((w + half) ** 2) / two_variances))
+        loss = profile * end * self.contrast[nearest]
+        return y.astype(np.int64), x.astype(np.int64), loss.astype(np.float32), (np.abs(v) <= self.half_width_px) & (beyond <= 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LineTruth:
+    """The centreline of one line dislocation, as far as it is in view.
+
+    Parameters
+    ----------
+    track_id : int
+        Its number.
+    pieces : tuple of ndarray of float64, shape (K, 2)
+        Points in the frame, px (x, y); more than one piece where it leaves the view and comes back.
+    visible : bool
+        Whether a person could see it.
+    """
+
+    track_id: int
+    pieces: tuple[Floats, ...]
+    visible: bool
+
+    @property
+    def length_px(self) -> float:
+        """Length in view, px."""
+        return sum(float(np.linalg.norm(np.diff(piece, axis=0), axis=1).sum()) for piece in self.pieces)
+
+    @property
+    def middle_px(self) -> tuple[float, float]:
+        """Mean of its points in view, px (x, y)."""
+        x, y = np.concatenate(self.pieces).mean(axis=0).tolist()
+        return x, y
+
+    @property
+    def angle_deg(self) -> float:
+        """Direction from its first to its last point in view, degrees in [0, 180), clockwise from x on the screen."""
+        (x0, y0), (x1, y1) = self.pieces[0][0].tolist(), self.pieces[-1][-1].tolist()
+        return math.degrees(math.atan2(y1 - y0, x1 - x0)) % 180
+
+
+@dataclass(frozen=True, slots=True)
+class LineScene:
+    """All line dislocations of a movie.
+
+    Parameters
+    ----------
+    lines : tuple of Dislocation
+        In the order of their numbers.
+    rule : dict
+        Section ``visibility`` of ``synth.toml``.
+    """
+
+    lines: tuple[Dislocation, ...]
+    rule: dict[str, Any]
+
+    def paint(self, image: Floats32, t_s: float, shift: tuple[float, float]) -> None:
+        """Darken `image` where the lines lie at time `t_s`, the specimen having moved by `shift` px (x, y)."""
+        for line in self.lines:
+            y, x, loss, _ = line.drawn(line.offset_px(t_s) + shift, (image.shape[0], image.shape[1]))
+            image[y, x] *= 1 - loss
+
+    def truth(
+        self, t_s: float, shift: tuple[float, float], clear: NDArray[np.bool_], clutter_at: Callable[[float, float], float]
+    ) -> tuple[LineTruth, ...]:
+        """Centrelines at time `t_s`.
+
+        Parameters
+        ----------
+        t_s : float
+            Time, s.
+        shift : tuple of float
+            Displacement of the specimen, px (x, y).
+        clear : ndarray of bool, shape (H, W)
+            Where the frame shows the specimen.
+        clutter_at : callable
+            Local standard deviation of the background at a place (x, y) of the specimen.
+        """
+        return tuple(self._seen(line, t_s, shift, clear, clutter_at) for line in self.lines)
+
+    def outlines(
+        self, t_s: float, shift: tuple[float, float], clear: NDArray[np.bool_], clutter_at: Callable[[float, float], float]
+    ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int], Dislocation, LineTruth]]:
+        """Yield mask, its corner (y, x), the line and its centreline, for every line in view at time `t_s`; arguments as for `truth`."""
+        for line, seen in zip(self.lines, self.truth(t_s, shift, clear, clutter_at), strict=True):
+            y, x, _, inside = line.drawn(line.offset_px(t_s) + shift, (clear.shape[0], clear.shape[1]))
+            kept = inside & clear[y, x]
+            y, x = y[kept], x[kept]
+            if not seen.pieces or not len(y):
+                continue
+            y0, x0 = int(y.min()), int(x.min())
+            crop = np.zeros((int(y.max()) - y0 + 1, int(x.max()) - x0 + 1), bool)
+            crop[y - y0, x - x0] = True
+            yield crop, (y0, x0), line, seen
+
+    def _seen(
+        self, line: Dislocation, t_s: float, shift: tuple[float, float], clear: NDArray[np.bool_], clutter_at: Callable[[float, float], float]
+    ) -> LineTruth:
+        """Part of a line in view, and whether a person could see it."""
+        seen = LineTruth(line.track_id, pieces_in_view(line.points + line.offset_px(t_s) + shift, clear), False)
+        if seen.length_px < self.rule["line_length_px"]:
+            return seen
+        x, y = seen.middle_px
+        least = max(self.rule["line_contrast"], self.rule["line_over_mottle"] * clutter_at(x - shift[0], y - shift[1]))
+        return LineTruth(line.track_id, seen.pieces, bool(line.contrast.mean() >= least))
+
+
+def pieces_in_view(points: Floats, clear: NDArray[np.bool_]) -> tuple[Floats, ...]:
+    """Cut a centreline to the pixels where `clear` is True.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (K, 2)
+        Points in the frame, px (x, y).
+    clear : ndarray of bool, shape (H, W)
+        Where the frame shows the specimen.
+
+    Returns
+    -------
+    tuple of ndarray of float64, shape (k, 2)
+        Pieces of at least two points.
+    """
+    height, width = clear.shape
+    column, row = np.floor(points).astype(np.int64).T
+    seen = (row >= 0) & (column >= 0) & (row < height) & (column < width)
+    seen[seen] = clear[row[seen], column[seen]]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], seen, [False]]).astype(np.int8)))
+    return tuple(points[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= 2)
+
+
+def draw_lines(rng: np.random.Generator, scene: dict[str, Any], ranges: Ranges, *, in_view: float, first_id: int) -> list[Dislocation]:
+    """Draw the line dislocations of a movie.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    scene : dict
+        Table ``scene.KIND`` of ``synth.toml``; without ``dislocations`` in it there are none.
+    ranges : Ranges
+        What the lines share.
+    in_view : float
+        Number of single lines; -1 draws it from the scene.
+    first_id : int
+        Number of the first line.
+
+    Returns
+    -------
+    list of Dislocation
+    """
+    if "dislocations" not in scene:
+        return []
+    x0, y0, x1, y1 = ranges.box
+    share = math.sqrt((x1 - x0) * (y1 - y0)) / 512
+    count = int(in_view) if in_view >= 0 else round(draw(rng, scene["dislocations"]) * share)
+    strength = rng.uniform(0.6, 1.3)
+    width = ranges.px(rng, "width_nm")
+    out = [_single(rng, ranges, first_id + i, strength, width) for i in range(count)]
+    for _ in range(int(rng.integers(scene["pile_ups"][0], scene["pile_ups"][1] + 1)) if in_view < 0 else 0):
+        out += _pile_up(rng, ranges, first_id + len(out), strength, width)
+    return out
+
+
+def _single(rng: np.random.Generator, ranges: Ranges, track_id: int, strength: float, width_px: float) -> Dislocation:
+    """Draw one line that wanders or bows."""
+    length, persistence = ranges.px(rng, "length_nm"), ranges.px(rng, "persistence_nm")
+    bow = rng.normal(0, 1.2) / length if rng.random() < ranges.config["bowed_share"] else 0.0
+    points = wandering(rng, length, persistence, bow)
+    points += ranges.place(rng) - points[rng.integers(len(points))]
+    return _dressed(rng, ranges, track_id, points, strength, width_px, {})
+
+
+def wandering(rng: np.random.Generator, length_px: float, persistence_px: float, bow_per_px: float = 0.0) -> Floats:
+    r"""Points about 1 px apart on a smooth curve of a given persistence length.
+
+    The heading does a random walk with variance ds / P per step ds, so that its correlation falls as :math:`\exp(-s / 2P)`, that of a
+    worm-like chain in the plane; a cubic spline runs through nodes 8 px apart.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the numbers.
+    length_px : float
+        Length, px, at least 24.
+    persistence_px : float
+        Persistence length P, px.
+    bow_per_px : float
+        Mean curvature, rad/px.
+
+    Returns
+    -------
+    ndarray of float64, shape (K, 2)
+        px (x, y), beginning at the origin.
+
+    Examples
+    --------
+    >>> line = wandering(np.random.default_rng(0), 100.0, 1e9)
+    >>> bool(abs(np.hypot(*(line[-1] - line[0])) - 100) < 1)
+    True
+    """
+    steps = max(3, round(length_px / _NODE_PX))
+    ds = max(length_px, 24.0) / steps
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(bow_per_px * ds, math.sqrt(ds / persistence_px), steps))
+    nodes = np.concatenate([np.zeros((1, 2)), np.cumsum(ds * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)])
+    return _spline(nodes)
+
+
+def _spline(nodes: Floats) -> Floats:
+    """Cubic spline through nodes, sampled evenly along its length."""
+    chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(nodes, axis=0), axis=1))])
+    curve = CubicSpline(chord, nodes)
+    fine = curve(np.linspace(0, chord[-1], max(8, int(4 * chord[-1]))))
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(fine, axis=0), axis=1))])
+    even = np.linspace(0, along[-1], max(4, round(along[-1] / _STEP_PX) + 1))
+    return np.stack([np.interp(even, along, fine[:, 0]), np.interp(even, along, fine[:, 1])], axis=1)
+
+
+def _pile_up(rng: np.random.Generator, ranges: Ranges, first_id: int, strength: float, width_px: float) -> list[Dislocation]:
+    """Draw parallel bowed lines that end on two slip traces, their spacing growing away from the obstacle."""
+    config = ranges.config
+    count = int(rng.integers(config["pile_up"][0], config["pile_up"][1] + 1))
+    chord = ranges.px(rng, "pile_up_chord_nm")
+    spacing = width_px * draw(rng, config["pile_up_spacing_widths"]) * np.arange(1, count) ** draw(rng, config["pile_up_growth"])
+    away = np.concatenate([[0.0], np.cumsum(spacing)])
+    bow, shear, angle = rng.uniform(-0.3, 0.3) * chord, rng.uniform(-0.7, 0.7), rng.uniform(0, 2 * np.pi)
+    u = np.linspace(-1, 1, max(5, round(chord / _NODE_PX)))
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    centre = ranges.place(rng) - (np.array([away.mean() * shear, away.mean()]) @ turn)
+    # inclined slip plane: the depth, and with it the contrast, changes in step along all lines
+    common = {"period": ranges.px(rng, "period_nm"), "phase": rng.uniform(0, 6.3), "depth": draw(rng, config["depth"]), "double": 0.0, "sway": 0.0}
+    lines = []
+    for i, distance in enumerate(away.tolist()):
+        wobble = np.convolve(rng.normal(0, 0.35 * width_px, len(u) + 4), np.ones(5) / 5, "valid")
+        nodes = np.stack([u * chord / 2 + distance * shear, distance + bow * (1 - u * u) + wobble], axis=1) @ turn + centre
+        lines.append(_dressed(rng, ranges, first_id + i, _spline(nodes), strength, width_px, common))
+    return lines
+
+
+def _dressed(
+    rng: np.random.Generator, ranges: Ranges, track_id: int, points: Floats, strength: float, width_px: float, common: dict[str, float]
+) -> Dislocation:
+    """Draw contrast, width and motion of a line."""
+    config = ranges.config
+    width = float(np.clip(width_px * rng.uniform(0.85, 1.2), *config["width_px"]))
+    depth = common.get("depth", draw(rng, config["depth"]))
+    period = common.get("period", ranges.px(rng, "period_nm"))
+    phase = 2 * np.pi * np.arange(len(points)) * _STEP_PX / max(period, 3 * width) + common.get("phase", rng.uniform(0, 6.3))
+    level = strength * draw(rng, config["contrast"]) * (1 + depth * np.cos(phase)) / (1 + depth)
+    fades = rng.random(2) < config["fading_end_share"]
+    ramp = np.clip(np.arange(len(points)) / max(1.0, 0.25 * len(points)), 0.35, 1)
+    level = level * (ramp if fades[0] else 1) * (ramp[::-1] if fades[1] else 1)
+    sway = common.get("sway", draw(rng, config["sway_widths"]) * width * float(rng.random() < config["sway_share"]))
+    double = common.get("double", draw(rng, config["double_widths"]) * width * float(width < 6 and rng.random() < config["double_share"]))
+    velocity, starts = (0.0, 0.0), 0.0
+    if rng.random() < config["mobile_share"]:
+        chord = points[-1] - points[0]
+        normal = np.array([-chord[1], chord[0]]) / (np.hypot(*chord) + 1e-9)
+        vx, vy = normal * draw(rng, config["glide_nm_per_s"]) / ranges.nm_per_px * rng.choice([-1, 1])
+        velocity, starts = (float(vx), float(vy)), rng.uniform(0, 0.7) * ranges.duration_s
+    return Dislocation(track_id, points, np.minimum(level, 0.92), sway * np.sin(phase), width, double, velocity, starts)
+
+
+def _pixels_near(points: Floats, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Columns and rows of every pixel that can lie within `reach` px of the points: squares around every few of them, each pixel once."""
+    r = math.ceil(reach) + 2
+    some = np.unique(np.floor(np.concatenate([points[:: max(1, r // 2)], points[-1:]])).astype(np.int64), axis=0)
+    x0, y0 = some.min(axis=0) - 2 * r
+    width, height = some.max(axis=0) + 2 * r + 1 - (x0, y0)
+    seen = np.zeros((height, width), bool)
+    for x, y in some.tolist():
+        seen[y - y0 - r : y - y0 + r + 1, x - x0 - r : x - x0 + r + 1] = True
+    row, column = np.nonzero(seen)
+    return column + x0, row + y0

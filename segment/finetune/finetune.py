@@ -1,0 +1,376 @@
+"""Train the shipped network further on a laboratory's own labels, and export what comes out with its card.
+
+Labelled pictures are mixed with drawn ones, so that the network does not forget what the labels do not show; whole movies or series
+are held out to judge by, after each epoch and, against the network it started from, at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from insitrack.io.detections import Detections
+from insitrack.io.errors import OutputError, SettingsError
+from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.finetune.data import (
+    copies_for,
+    named,
+    not_too_small,
+    seen,
+    split_groups,
+    with_outlines,
+    write_data_yaml,
+    write_synthetic,
+    write_tiles,
+)
+from insitrack.segment.finetune.judge import IOUS, Judge
+from insitrack.segment.finetune.starting_point import find_base
+from insitrack.segment.labels.reader import LabelledPicture, read_labelled
+from insitrack.segment.prepare.view import LOOK_FRAMES, View
+from insitrack.segment.scores.evaluate import Example, evaluate, field_of
+from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint, write_card
+from insitrack.segment.training.yolo import TrainingFinishedError, TrainSettings, train
+
+_BOX_CONFIDENCE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneSettings:
+    """How to train on a laboratory's labels.
+
+    Parameters
+    ----------
+    base : str
+        Shipped model, checkpoint (``.pt``) or exported model with its checkpoint beside it to start from, or ``scratch``.
+    epochs : int
+        Passes, where `minutes` does not limit them.
+    minutes : float, optional
+        Wall-clock time to train, in place of `epochs`.
+    threads : int
+        Processor threads; 0 takes all cores.
+    device : str
+        ``auto`` takes a GPU where there is one, ``cpu``, or the number of a GPU.
+    val : tuple of str
+        Names of pictures or groups to judge by, ``*`` and ``?`` allowed; none: drawn.
+    val_share : float
+        Share of the pictures to judge by, where they are drawn.
+    leave_out : tuple of str
+        Names of pictures or groups that are neither trained on nor judged by, to test the model on afterwards.
+    synthetic_share : float
+        Share of drawn pictures among those trained on, 0 to less than 1.
+    synthetic_pictures : int
+        How many are drawn, once.
+    scale : float or "auto"
+        Pixels that the network sees per pixel of the picture; `auto`: as the base model finds out.
+    contrast : str
+        ``dark``, ``bright`` or ``auto``, as `SegmentConfig`.
+    image_px : int
+        Side of the tiles that the pictures are cut into, px of what the network sees; a multiple of 32.
+    batch : int
+        Tiles per step.
+    pictures_per_epoch : int
+        Tiles per epoch; 0: twice the labelled ones, from 400 to 2000.
+    learning_rate : float
+        AdamW's, at its highest; from random weights four times as much.
+    seed : int
+        Of everything random.
+    """
+
+    base: str = "loops"
+    epochs: int = 12
+    minutes: float | None = None
+    threads: int = 0
+    device: str = "auto"
+    val: tuple[str, ...] = ()
+    val_share: float = 0.2
+    leave_out: tuple[str, ...] = ()
+    synthetic_share: float = 0.5
+    synthetic_pictures: int = 300
+    scale: float | str = "auto"
+    contrast: str = "auto"
+    image_px: int = 320
+    batch: int = 8
+    pictures_per_epoch: int = 0
+    learning_rate: float = 4e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.synthetic_share < 1:
+            raise SettingsError(f"--synth-share {self.synthetic_share:g}: expected at least 0 and less than 1")
+        if self.epochs < 1 or (self.minutes is not None and not self.minutes > 0):
+            raise SettingsError(f"--epochs {self.epochs}, --minutes {self.minutes}: expected at least one epoch and a positive time")
+        if self.image_px < 64 or self.image_px % 32:
+            raise SettingsError(f"--image-px {self.image_px}: expected a multiple of 32, at least 64")
+        SegmentConfig(scale=self.scale, contrast=self.contrast)
+
+    @property
+    def n_threads(self) -> int:
+        """Processor threads."""
+        return self.threads or os.cpu_count() or 1
+
+    def segment_config(self, **more: Any) -> SegmentConfig:
+        """Make the settings of the segmenter, as a user of the model would have them."""
+        return SegmentConfig(scale=self.scale, contrast=self.contrast, threads=self.threads, **more)
+
+    def training(self, n_tiles: int, scratch: bool) -> TrainSettings:
+        """Make the settings of the trainer."""
+        on_gpu = self.device == "auto" and torch.cuda.is_available()
+        return TrainSettings(
+            network=self.base,
+            hours=None if self.minutes is None else self.minutes / 60,
+            epochs=self.epochs,
+            image_px=self.image_px,
+            batch=self.batch,
+            pictures_per_epoch=self.pictures_per_epoch or int(np.clip(2 * n_tiles, 400, 2000)),
+            learning_rate=self.learning_rate * (4 if scratch else 1),
+            warmup_epochs=0.5,
+            mosaic=0.3,
+            scale=0.3,
+            threads=self.n_threads,
+            synthetic_share=self.synthetic_share,
+            device="0" if on_gpu else "cpu" if self.device == "auto" else self.device,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """What came of a training.
+
+    Parameters
+    ----------
+    model : Path
+        The exported network; its card and checkpoint lie beside it.
+    before, after : dict
+        Scores on the held-out pictures, by ``iou_0.3`` and ``iou_0.5``, of the base model and of the new one; `before` is empty
+        where training began from random weights.
+    warnings : tuple of str
+        What the user should know.
+    """
+
+    model: Path
+    before: dict[str, dict[str, float]]
+    after: dict[str, dict[str, float]]
+    warnings: tuple[str, ...]
+
+
+def finetune(
+    data: Path,
+    folder: Path,
+    chosen: FinetuneSettings | None = None,
+    *,
+    classes: Mapping[str, str] | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = print,
+) -> Finetuned:
+    """Train on labelled pictures and export the model.
+
+    Parameters
+    ----------
+    data : Path
+        Labels in any form that `read_labelled` takes.
+    folder : Path
+        Receives the model ``NAME.onnx`` with its card and checkpoint, ``epochs.csv``, ``epochs/``, and what is needed to go on.
+    chosen : FinetuneSettings, optional
+        How to train; of a resumed training only `threads`, `device` and `minutes` count, the rest is as it was.
+    classes : mapping of str to str, optional
+        What the laboratory's class names mean.
+    resume : bool
+        Go on with a training in `folder` that was stopped.
+    say : callable
+        Takes lines for the user.
+
+    Returns
+    -------
+    Finetuned
+
+    Raises
+    ------
+    SourceError, SettingsError
+        If the labels cannot be used.
+    ModelError
+        If there is no such base, or the training is finished already.
+    OutputError
+        If `folder` holds something and `resume` was not asked for, or the reverse.
+    """
+    chosen = chosen or FinetuneSettings()
+    told = folder / "train.json"
+    if resume:
+        chosen, classes = _as_it_was(told, data, chosen)
+    elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise OutputError(f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a stopped training")
+    job = _Job(data, folder, chosen, classes or {}, say)
+    if not (folder / "data" / "data.yaml").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        facts = {"data": str(data), "classes": dict(classes or {}), "settings": asdict(chosen)}
+        told.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        job.prepare()
+    job.train()
+    return job.finish()
+
+
+def _as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[FinetuneSettings, dict[str, str]]:
+    """Read the settings and class names of a training that was stopped."""
+    if not told.is_file():
+        raise OutputError(f"{told.parent}: no training to go on with (no {told.name}); leave out --resume to start one")
+    facts = json.loads(told.read_text(encoding="utf-8"))
+    if Path(facts["data"]).resolve() != data.resolve():
+        raise OutputError(f"{told.parent}: was trained on {facts['data']}, not on {data}; give the same labels, or another --out")
+    settings = {**facts["settings"], **{key: tuple(facts["settings"][key]) for key in ("val", "leave_out")}}
+    before = FinetuneSettings(**settings)
+    return replace(before, threads=chosen.threads, device=chosen.device, minutes=chosen.minutes or before.minutes), facts["classes"]
+
+
+class _Job:
+    """One training: labels, split, base and output folder; all known to be good before anything is written."""
+
+    def __init__(self, data: Path, folder: Path, chosen: FinetuneSettings, classes: Mapping[str, str], say: Callable[[str], None]) -> None:
+        self.folder, self.chosen, self.say = folder, chosen, say
+        self.name = data.resolve().stem
+        everything = read_labelled(data, classes)
+        self.labels = everything.chosen(np.flatnonzero(~named(everything, chosen.leave_out)).tolist())
+        self.split = split_groups(self.labels, chosen.val, chosen.val_share, chosen.seed)
+        self.base = find_base(chosen.base)
+        self.warnings = [self.split.warning] if self.split.warning else []
+        meant = {name for name in self.labels.classes.values() if name != "ignore"}
+        unseen = sorted(meant - set(self.base.classes))
+        if meant and not meant & set(self.base.classes):
+            raise SettingsError(f"{data}: labels of {', '.join(unseen)} only; --base {self.base.name} knows {', '.join(self.base.classes)}")
+        if unseen:
+            self.warnings.append(f"labels of {', '.join(unseen)} are left out: the base model does not know that class")
+        counts = f"{len(self.split.train)} to train on, {len(self.split.val)} to judge by"
+        say(f"{data}: {self.labels.kind} labels of {len(self.labels)} pictures, {counts}")
+        if self.base.checkpoint:
+            say(f"base {self.base.name}: checkpoint SHA-256 {self.base.checkpoint.sha256}")
+        for warning in self.warnings:
+            say(f"warning: {warning}")
+        self._held: list[Example] | None = None
+
+    @property
+    def data(self) -> Path:
+        """The data set that the trainer reads."""
+        return self.folder / "data"
+
+    def held_out(self) -> list[Example]:
+        """Pictures to judge by, with their labels."""
+        if self._held is None:
+            outlines = self.base.segmenter(self.chosen.segment_config(confidence=_BOX_CONFIDENCE))
+            kept = with_outlines(self.labels.chosen(self.split.val), outlines)
+            self._held = [(picture.frame, _known(truth, self.base.classes)) for picture, truth in kept]
+        return self._held
+
+    def prepare(self) -> None:
+        """Write the tiles and draw the synthetic pictures; ``data.yaml`` comes last and says that all is there."""
+        chosen, classes = self.chosen, self.base.classes
+        for part, rows in (("train", self.split.train), ("val", self.split.val)):
+            pictures = list(self.labels.chosen(rows))
+            views = self._views(pictures)
+            outlines = self.base.segmenter(chosen.segment_config(confidence=_BOX_CONFIDENCE))
+            ready = [(picture.name, *seen(picture, truth, views[picture.group])) for picture, truth in with_outlines(pictures, outlines)]
+            n_labels = sum(len(truth) for _, _, truth in ready)
+            if part == "train" and not n_labels:
+                raise SettingsError(f"{self.labels.source}: no labelled defect in the {len(ready)} pictures to train on; name others with --val")
+            copies = copies_for(ready, chosen.image_px) if part == "train" else 1
+            n_tiles = write_tiles(self.data, part, ready, classes, chosen.image_px, copies)
+            self.say(f"{part}: {n_labels} defects, {n_tiles} tiles of {chosen.image_px} px; {_described(views)}")
+        if chosen.synthetic_share:
+            self.say(f"drawing {chosen.synthetic_pictures} synthetic pictures")
+            write_synthetic(self.data, chosen.synthetic_pictures, chosen.image_px, classes)
+        write_data_yaml(self.data, classes, bool(chosen.synthetic_share and chosen.synthetic_pictures))
+
+    def _views(self, pictures: Sequence[LabelledPicture]) -> dict[str, View]:
+        """How the network is shown the pictures of each group: as told, or as the base model finds out on the first of them."""
+        chosen, out = self.chosen, {}
+        for group in dict.fromkeys(picture.group for picture in pictures):
+            view = View(1.0 if isinstance(chosen.scale, str) else chosen.scale, chosen.contrast == "bright")
+            segment = self.base.segmenter(chosen.segment_config())
+            if segment is not None and "auto" in (chosen.scale, chosen.contrast):
+                frames = [picture.frame for picture in pictures if picture.group == group][:LOOK_FRAMES]
+                for _ in segment.stream((frame, field_of(frame), None) for frame in frames):
+                    pass
+                facts = segment.describe()["view"]
+                mates = [picture.truth for picture in pictures if picture.group == group]
+                scale = not_too_small(float(facts["scale"]), mates) if chosen.scale == "auto" else view.scale
+                view = View(scale, facts["contrast"] == "bright")
+            out[group] = view
+        return out
+
+    def train(self) -> None:
+        """Train, or go on where it stopped."""
+        logging.getLogger("ultralytics").setLevel(logging.ERROR)
+        n_tiles = len(list((self.data / "images" / "train").iterdir()))
+        settings = self.settings = self.chosen.training(n_tiles, self.base.checkpoint is None)
+        torch.set_num_threads(settings.threads)
+        judge = Judge(self.folder, self.held_out(), self.chosen.segment_config(), self.base.mask_logit, self.say)
+        run = self.folder / "run"
+        stopped = (run / "weights" / "last.pt").is_file()
+        start = replace(settings, network=TrainSettings().network)
+        try:
+            train(self.data / "data.yaml", run, start, resume=stopped, start=self.base.checkpoint, watcher=judge)
+        except TrainingFinishedError:
+            if (self.folder / f"{self.name}.onnx").is_file():
+                raise
+
+    def finish(self) -> Finetuned:
+        """Export the best network and write its card, with scores of it and of the base on the held-out pictures."""
+        best = load_checkpoint(self.folder / "run" / "weights" / "best.pt")
+        model = export(best, self.folder / f"{self.name}.onnx")
+        save_checkpoint(best, model.with_suffix(".pt"))
+        held, config = self.held_out(), self.chosen.segment_config()
+        before: dict[str, dict[str, float]] = {}
+        base = self.base.segmenter(config)
+        if base is not None:
+            before = evaluate(base, held, IOUS)
+        facts = self._facts()
+        write_card(model, classes=self.base.classes, recipe=asdict(self.settings), facts=facts)
+        after = evaluate(load_segmenter(str(model), config), held, IOUS)
+        if before and after["iou_0.3"]["f1"] < before["iou_0.3"]["f1"]:
+            self.warnings.append("on the held-out pictures the base model was better: label more pictures, or keep the base")
+        methods = {**({f"before ({self.base.name})": before} if before else {}), "after": after}
+        facts |= {"metrics": {f"{self.name}, held out": methods}, "known_failures": self.warnings}
+        write_card(model, classes=self.base.classes, recipe=asdict(self.settings), facts=facts)
+        return Finetuned(model, before, after, tuple(self.warnings))
+
+    def _facts(self) -> dict[str, Any]:
+        """Say what the card tells of the training."""
+        names = [self.labels.names[row] for row in self.split.val]
+        checkpoint = self.base.checkpoint
+        start = f"{self.base.name} (checkpoint SHA-256 {checkpoint.sha256})" if checkpoint else "random weights"
+        share = f"{100 * self.chosen.synthetic_share:.0f} % of what it saw were synthetic pictures"
+        return {
+            "about": f"Trained on the labels of {self.labels.source.name}, starting from {start}.",
+            "trained_on": f"{len(self.split.train)} pictures of {self.labels.source.name} with {self.labels.kind} labels; {share}",
+            "base": {"name": self.base.name, "sha256": checkpoint.sha256 if checkpoint else None},
+            "labels": {"kind": self.labels.kind, "classes": dict(self.labels.classes), "held_out": names},
+            "settings": asdict(self.chosen),
+            "mask_logit": self.base.mask_logit,
+            "metrics_note": "Counts pooled over the pictures that were held out; the epoch was chosen on them too, which flatters the new model.",
+        }
+
+
+def _known(truth: Detections, classes: Sequence[str]) -> Detections:
+    """Labels of classes that the network knows."""
+    return truth.take(np.array([name in classes for name in truth.names()], bool))
+
+
+def _described(views: Mapping[str, View]) -> str:
+    """How the network sees the pictures."""
+    kinds = sorted({f"scale {view.scale:g}, {'bright' if view.inverted else 'dark'} defects" for view in views.values()})
+    return "seen at " + "; ".join(kinds)
+
+
+def shown_gain(result: Finetuned) -> str:
+    """Scores before and after in one line."""
+    parts = []
+    for iou in result.after:
+        old = f"{result.before[iou]['f1']:.2f} -> " if result.before else ""
+        parts.append(f"F1 {old}{result.after[iou]['f1']:.2f} at IoU {iou.removeprefix('iou_')}")
+    return ", ".join(parts)

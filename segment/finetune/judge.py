@@ -1,0 +1,78 @@
+"""Follows a training: scores and pictures after each epoch, a line now and then on how far it is."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.finetune.data import middle_of
+from insitrack.segment.finetune.preview import write_preview
+from insitrack.segment.finetune.starting_point import in_memory
+from insitrack.segment.scores.evaluate import Example, field_of, score
+from insitrack.segment.training.export import Checkpoint
+
+IOUS = (0.3, 0.5)
+_LINE_EVERY_S = 10.0
+_JUDGED_PICTURES = 12  # after each epoch, the middle 1024 px of each; at the end all of all
+_JUDGED_PX = 1024
+
+
+class Judge:
+    """Scores the network after each epoch on held-out pictures, draws what it finds, and tells how far the training is.
+
+    Parameters
+    ----------
+    folder : Path
+        Receives ``epochs.csv`` and ``epochs/epoch_001.png``.
+    examples : sequence of (Frame, Detections)
+        Pictures that are not trained on.
+    config : SegmentConfig
+        Settings of the segmenter.
+    mask_logit : float
+        Threshold of its masks.
+    say : callable
+        Takes a line for the user.
+    """
+
+    def __init__(self, folder: Path, examples: Sequence[Example], config: SegmentConfig, mask_logit: float, say: Callable[[str], None]) -> None:
+        self.folder, self.config, self.mask_logit, self.say = folder, config, mask_logit, say
+        self.examples = [middle_of(frame, true, _JUDGED_PX) for frame, true in examples[:_JUDGED_PICTURES]]
+        self._began = self._told = time.monotonic()
+        self._first: float | None = None
+
+    def batch_done(self, epochs: float, of: int, loss: float) -> None:
+        """Say now and then how far it is."""
+        now = time.monotonic()
+        if self._first is None:  # time counts from the first batch: a resumed training begins in the middle
+            self._first, self._began = epochs, now
+        if now - self._told < _LINE_EVERY_S or epochs <= self._first:
+            return
+        self._told = now
+        left_s = (now - self._began) * max(0.0, of - epochs) / (epochs - self._first)
+        self.say(f"epoch {int(epochs) + 1} of {of}, {100 * (epochs % 1):.0f} %, loss {loss:.2f}, about {left_s / 60:.1f} min left")
+
+    def epoch_done(self, checkpoint: Checkpoint, epoch: int) -> float:
+        """Score, draw and write down; the fitness is the mean F1 at IoU 0.3 and 0.5, of which the first epoch with the best is kept."""
+        segment = in_memory(checkpoint, self.mask_logit, self.config)
+        shown = [(frame, segment(frame, field_of(frame)), true) for frame, true in self.examples]
+        scores = [score([(found, true) for _, found, true in shown], iou) for iou in IOUS]
+        f1 = [0.0 if np.isnan(one.confusion.f1) else one.confusion.f1 for one in scores]
+        title = f"after epoch {epoch}: " + ", ".join(f"F1 {value:.2f} at IoU {iou:g}" for value, iou in zip(f1, IOUS, strict=True))
+        write_preview(self.folder / "epochs" / f"epoch_{epoch:03d}.png", shown, title)
+        self._write_row({"epoch": epoch, **{f"f1_{iou:g}": round(value, 4) for value, iou in zip(f1, IOUS, strict=True)}})
+        self.say(f"{title} on {len(shown)} held-out pictures")
+        return float(np.mean(f1))
+
+    def _write_row(self, row: dict[str, float]) -> None:
+        path = self.folder / "epochs.csv"
+        new = not path.is_file()
+        with path.open("a", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, list(row))
+            if new:
+                table.writeheader()
+            table.writerow(row)

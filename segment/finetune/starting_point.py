@@ -1,0 +1,107 @@
+"""What a training starts from, and checkpoints run as segmenters without exporting them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from insitrack.io.errors import ModelError
+from insitrack.segment.base import ModelCard, SegmentConfig, find_model, shipped_models
+from insitrack.segment.networks.runtime import Grey8, Outputs
+from insitrack.segment.networks.yolo import YoloSegmenter
+from insitrack.segment.training.dataset import TRAINED_CLASSES
+from insitrack.segment.training.export import Checkpoint, load_checkpoint
+
+Tag = TypeVar("Tag")
+SCRATCH = "scratch"
+
+
+class TorchNetwork:
+    """A network in memory, with the interface of an exported one.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Its weights.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._model = checkpoint.network()
+        self._model.model[-1].export = True  # the head gives what the exported network gives
+
+    def one_at_a_time(self) -> None:
+        """Nothing to do: it always does."""
+
+    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+        """Run over pictures in order."""
+        for picture, tag in items:
+            if picture is None:
+                yield None, tag
+                continue
+            with torch.inference_mode():
+                grey = torch.from_numpy(np.ascontiguousarray(picture)).float() / 255
+                outputs = self._model(grey[None, None].expand(1, 3, -1, -1))
+            yield tuple(np.asarray(output[0].numpy(), np.float32) for output in outputs), tag
+
+    def describe(self) -> dict[str, Any]:
+        """Runtime, for the manifest."""
+        return {"runtime": "torch", "version": torch.__version__}
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What training starts from.
+
+    Parameters
+    ----------
+    name : str
+        As it was given.
+    checkpoint : Checkpoint, optional
+        None where it starts from random weights.
+    mask_logit : float
+        Threshold of the masks that its card gives.
+    """
+
+    name: str
+    checkpoint: Checkpoint | None = None
+    mask_logit: float = 0.0
+
+    def segmenter(self, config: SegmentConfig) -> YoloSegmenter | None:
+        """Make a segmenter of it; None where it starts from random weights."""
+        return None if self.checkpoint is None else in_memory(self.checkpoint, self.mask_logit, config)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In the order of the network's outputs."""
+        return TRAINED_CLASSES if self.checkpoint is None else self.checkpoint.classes
+
+
+def find_base(name: str) -> Base:
+    """Find what to start from: a shipped model, a ``.pt``, an ``.onnx`` with its ``.pt`` beside it, or ``scratch``.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it would run code when opened.
+    """
+    if name == SCRATCH:
+        return Base(name)
+    card = shipped_models().get(name)
+    path = (card or Path(name)).with_suffix(".pt")
+    if not path.is_file():
+        known = ", ".join((*shipped_models(), SCRATCH))
+        raise ModelError(f"--base {name}: no checkpoint {path}; expected one of {known}, or the path of a .pt file")
+    told = path.with_suffix(".json")
+    logit = float(find_model(str(told)).facts.get("mask_logit", 0.0)) if told.is_file() else 0.0
+    return Base(name, load_checkpoint(path), logit)
+
+
+def in_memory(checkpoint: Checkpoint, mask_logit: float, config: SegmentConfig) -> YoloSegmenter:
+    """Run a checkpoint as a segmenter without exporting it."""
+    card = ModelCard("training", Path("in memory"), checkpoint.sha256, checkpoint.classes, {"mask_logit": mask_logit})
+    return YoloSegmenter(card, config, TorchNetwork(checkpoint))

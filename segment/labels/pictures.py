@@ -1,0 +1,113 @@
+"""Where the picture is that a label file speaks of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from insitrack.io.errors import SourceError
+from insitrack.io.files.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
+
+PICTURE_SUFFIXES = frozenset(IMAGE_SUFFIXES + VENDOR_SUFFIXES)
+_NOT_PICTURES = ("mask", "label", "annot", "segment", "overlay", "predict", ".")
+_MASK_ENDINGS = ("_mask", "_masks", "-mask", "_label", "_labels", "_instances", "_cp_masks", "_seg")
+
+
+def names_masks(folder: Path) -> bool:
+    """Whether a folder holds labels, by its name."""
+    return folder.name.lower().startswith(_NOT_PICTURES)
+
+
+def mask_stem(path: Path) -> str | None:
+    """Name of the picture that a mask file beside it belongs to; None where the file is no mask by its name."""
+    for ending in sorted(_MASK_ENDINGS, key=len, reverse=True):
+        if path.stem.lower().endswith(ending):
+            return path.stem[: -len(ending)]
+    return None
+
+
+class PictureFinder:
+    """Finds pictures by name in a folder and the folders in it, or else beside it; folders and files of masks are passed over.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the labels are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: list[dict[str, list[Path]]] = []
+
+    def pictures(self) -> list[Path]:
+        """All pictures, in natural order."""
+        return sorted({path for paths in self._index(0)[1].values() for path in paths}, key=natural_order)
+
+    def __call__(self, name: str, labels: Path) -> Path:
+        """Find a picture by the name that stands in a label file.
+
+        Raises
+        ------
+        SourceError
+            If there is none, or more than one.
+        """
+        wanted = Path(name.replace("\\", "/"))
+        for base in (labels.parent, self.folder):
+            if (base / wanted).is_file():
+                return base / wanted
+        return self.of_stem((wanted.name, wanted.stem), labels)
+
+    def of_stem(self, names: Sequence[str], labels: Path) -> Path:
+        """Find a picture by name, with or without its ending; the only picture there is is meant whatever its name.
+
+        Raises
+        ------
+        SourceError
+            If there is none, or more than one.
+        """
+        for depth in (0, 1):
+            for name in names:
+                for index in self._index(depth):
+                    found = index.get(name.lower(), [])
+                    if len(found) > 1:
+                        near = [path for path in found if labels.parent.parent in path.parents and _alike(path, labels)]
+                        found = near if len(near) == 1 else found
+                    if len(found) > 1:
+                        raise SourceError(
+                            f"{labels}: {name} may be {found[0]} or {found[1]}; give a folder that holds one of them, or tell them apart by name"
+                        )
+                    if found:
+                        return found[0]
+        everything = self.pictures()
+        if len(everything) == 1 and labels.suffix.lower() in (".roi", ".zip"):
+            return everything[0]
+        raise SourceError(f"{labels}: no picture {names[0]}; expected it in {self.folder} or a folder beside, such as images")
+
+    def _index(self, depth: int) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+        """Pictures by whole name and by stem, in the folder or, deeper, in the one that it lies in."""
+        while len(self._known) < 2 * (depth + 1):
+            root = self.folder if not self._known else self.folder.resolve().parent
+            whole: defaultdict[str, list[Path]] = defaultdict(list)
+            stems: defaultdict[str, list[Path]] = defaultdict(list)
+            for path in _pictures_below(root, 2 if self._known else 8):
+                whole[path.name.lower()].append(path)
+                stems[path.stem.lower()].append(path)
+            self._known += [whole, stems]
+        return self._known[2 * depth], self._known[2 * depth + 1]
+
+
+def _alike(picture: Path, labels: Path) -> bool:
+    """Whether the folders of both differ in one name only, as ``train/images`` and ``train/labels`` or ``images/val`` and ``labels/val``."""
+    ours, theirs = picture.parent.parts, labels.parent.parts
+    return len(ours) == len(theirs) and sum(a != b for a, b in zip(ours, theirs, strict=True)) == 1
+
+
+def _pictures_below(folder: Path, depth: int) -> list[Path]:
+    out: list[Path] = []
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and depth and not names_masks(path):
+            out += _pictures_below(path, depth - 1)
+        elif path.suffix.lower() in PICTURE_SUFFIXES and mask_stem(path) is None and not path.name.startswith("."):
+            out.append(path)
+    return out

@@ -1,0 +1,347 @@
+"""A laboratory's own labels, in whatever form it has them: pictures with the defects that somebody outlined.
+
+``read_labelled(path)`` finds out the form from what is there: COCO, VGG Image Annotator (VIA 2), LabelMe, YOLO polygons and boxes,
+``y0 x0 y1 x1`` rows, ImageJ regions, and images of masks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
+from insitrack.io.errors import SettingsError, SourceError
+from insitrack.io.frames import BoolImage, Frame, GreyImage
+from insitrack.segment.labels.drawn import coco_sheets, imagej_sheets, json_kind, labelme_sheet, read_json, via_sheets
+from insitrack.segment.labels.outlines import UNNAMED, Drawn, Shape, Sheet
+from insitrack.segment.labels.pictures import PictureFinder
+from insitrack.segment.labels.rows import mask_files, mask_sheets, row_sheets, yolo_names
+
+LEFT_OUT = "ignore"
+"""Class that stands for labels that are not to be used."""
+_NAME_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledPicture:
+    """One picture and what somebody labelled in it.
+
+    Parameters
+    ----------
+    name : str
+        File name without its ending, and the number of the frame in a stack.
+    group : str
+        Movie or series that it belongs to, see `group_of`; pictures of one group are never split.
+    image : ndarray of uint8 or uint16, shape (H, W)
+        The picture at native depth.
+    truth : Detections
+        The labelled defects, classes as in `DEFECT_CLASSES`, scores 1.
+    outlined : ndarray of bool, shape (N,)
+        False where the label was nothing but a box; the mask is the whole box then.
+    nm_per_px : float, optional
+        Width of a pixel where the file tells it, nm.
+    """
+
+    name: str
+    group: str
+    image: GreyImage
+    truth: Detections
+    outlined: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    nm_per_px: float | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The picture as a segmenter takes it."""
+        return Frame(0, 0.0, self.image)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """Labelled pictures, read one at a time.
+
+    Parameters
+    ----------
+    source : Path
+        What was given.
+    kind : str
+        Form of the labels.
+    sheets : tuple of Sheet
+        One per picture, in natural order.
+    names, groups : tuple of str
+        Name and group of each picture.
+    classes : mapping of str to str
+        The laboratory's names and ours, or `LEFT_OUT`.
+    """
+
+    source: Path
+    kind: str
+    sheets: tuple[Sheet, ...]
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    classes: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.sheets)
+
+    def __iter__(self) -> Iterator[LabelledPicture]:
+        for sheet, name, group in zip(self.sheets, self.names, self.groups, strict=True):
+            yield self._read(sheet, name, group)
+
+    def chosen(self, rows: Iterable[int]) -> Labels:
+        """Return some of the pictures only."""
+        kept = list(rows)
+        sheets = tuple(self.sheets[row] for row in kept)
+        return replace(self, sheets=sheets, names=tuple(self.names[row] for row in kept), groups=tuple(self.groups[row] for row in kept))
+
+    def _read(self, sheet: Sheet, name: str, group: str) -> LabelledPicture:
+        image, nm_per_px = read_picture(sheet.picture, sheet.frame)
+        if sheet.shape is not None and sheet.shape != image.shape:
+            raise SourceError(
+                f"{sheet.labels}: the labels are for a picture of {sheet.shape[1]} x {sheet.shape[0]} px, {sheet.picture.name} has "
+                f"{image.shape[1]} x {image.shape[0]}; give the picture that was labelled"
+            )
+        shape = (int(image.shape[0]), int(image.shape[1]))
+        drawn = [Drawn(self.classes[one.name], one.parts, one.pixels, one.box) for one in sheet.draw(shape)]
+        truth, outlined = filled([one for one in drawn if one.name != LEFT_OUT], shape)
+        return LabelledPicture(name, group, image, truth, outlined, nm_per_px)
+
+
+def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) -> Labels:
+    """Find the labels in a folder or file, whatever their form.
+
+    Where a folder holds several forms, outlines come before boxes: COCO, VIA, LabelMe, rows (YOLO), ImageJ, masks; the file or the
+    folder of the one that is meant can be given instead.
+
+    Parameters
+    ----------
+    path : Path or str
+        Folder of pictures and labels, or the label file.
+    classes : mapping of str to str, optional
+        What the laboratory's names mean, see `parse_classes`.
+
+    Returns
+    -------
+    Labels
+        The pictures; each is read and its outlines are filled as it is reached.
+
+    Raises
+    ------
+    SourceError
+        If there are no labels, they are damaged, or a picture is missing.
+    SettingsError
+        If a class is not known.
+    """
+    source = Path(path)
+    if not source.exists():
+        raise SourceError(f"{source}: no such folder or label file; expected pictures with COCO, VIA, LabelMe, YOLO, ImageJ or mask labels")
+    kind, sheets = _find_folder(source) if source.is_dir() else _find_file(source)
+    if not sheets:
+        raise SourceError(
+            f"{source}: no labels; expected beside the pictures a COCO, VIA or LabelMe .json, a VIA .csv, YOLO or box .txt files, "
+            "ImageJ .roi or .zip, or a folder masks"
+        )
+    seen: dict[tuple[Path, int], Path] = {}
+    for sheet in sheets:
+        key = (sheet.picture.resolve(), sheet.frame)
+        if key in seen:
+            raise SourceError(f"{sheet.picture}: labelled in {seen[key]} and in {sheet.labels}; give the folder or file that is meant")
+        seen[key] = sheet.labels
+    ordered = sorted(sheets, key=lambda sheet: (_natural(str(sheet.picture)), sheet.frame))
+    root = source if source.is_dir() else source.parent
+    frames = Counter(sheet.picture for sheet in ordered)
+    names = tuple(f"{sheet.picture.stem}_{sheet.frame:04d}" if frames[sheet.picture] > 1 else sheet.picture.stem for sheet in ordered)
+    groups = tuple(group_of(sheet.picture, root, stacked=frames[sheet.picture] > 1) for sheet in ordered)
+    return Labels(source, kind, tuple(ordered), names, groups, _known_classes(source, ordered, classes or {}))
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text.lower())]
+
+
+def _find_file(path: Path) -> tuple[str, list[Sheet]]:
+    find = PictureFinder(path.parent)
+    match path.suffix.lower():
+        case ".json":
+            data = read_json(path)
+            match json_kind(data):
+                case "COCO":
+                    return "COCO", list(coco_sheets(path, data, find))
+                case "LabelMe":
+                    return "LabelMe", [labelme_sheet(path, data, find)]
+                case "VIA":
+                    return "VIA", list(via_sheets(path, find))
+            raise SourceError(f"{path}: JSON, but not of COCO, VIA 2 or LabelMe; export the labels in one of these forms")
+        case ".csv":
+            return "VIA", list(via_sheets(path, find))
+        case ".yaml" | ".yml":
+            return _find_rows(path.parent, find, yolo_names(path))
+        case ".roi" | ".zip":
+            return "ImageJ", list(imagej_sheets([path], find))
+        case ".txt":
+            return "rows", list(row_sheets([path], {}, find))
+    raise SourceError(f"{path}: not a label file; expected .json, .csv, .yaml, .txt, .roi or .zip, or the folder of pictures and labels")
+
+
+def _find_folder(folder: Path) -> tuple[str, list[Sheet]]:
+    find = PictureFinder(folder)
+    by_kind: dict[str, list[tuple[Path, Any]]] = {}
+    for path in _files(folder, ".json"):
+        data = read_json(path)
+        by_kind.setdefault(json_kind(data), []).append((path, data))
+    if "COCO" in by_kind:
+        return "COCO", [sheet for path, data in by_kind["COCO"] for sheet in coco_sheets(path, data, find)]
+    tables = [path for path in _files(folder, ".csv") if "region_shape_attributes" in path.read_text(encoding="utf-8-sig", errors="replace")[:2000]]
+    if "VIA" in by_kind or tables:
+        paths = [path for path, _ in by_kind.get("VIA", [])] or tables
+        return "VIA", [sheet for path in paths for sheet in via_sheets(path, find)]
+    if "LabelMe" in by_kind:
+        return "LabelMe", [labelme_sheet(path, data, find) for path, data in by_kind["LabelMe"]]
+    listed = [path for name in _NAME_FILES for path in (folder / name, folder.parent / name) if path.is_file()]
+    kind, sheets = _find_rows(folder, find, yolo_names(listed[0]) if listed else {})
+    if sheets:
+        return kind, sheets
+    regions = _files(folder, ".roi") + _files(folder, ".zip")
+    if regions:
+        return "ImageJ", list(imagej_sheets(regions, find))
+    return "masks", list(mask_sheets(mask_files(folder), find))
+
+
+def _find_rows(folder: Path, find: PictureFinder, names: Mapping[int, str]) -> tuple[str, list[Sheet]]:
+    """Text files of rows; those that are named like no picture are something else, unless they lie in a folder of labels."""
+    stems = {path.stem for path in find.pictures()}
+    inside = [path for path in _files(folder, ".txt") if path.name not in _NAME_FILES]
+    paths = [path for path in inside if path.stem in stems or "labels" in path.parts[len(folder.parts) :]] if stems else inside
+    return "rows", list(row_sheets(paths, names, find))
+
+
+def _files(folder: Path, suffix: str) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == suffix and path.is_file() and not path.name.startswith("."))
+
+
+def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
+    """Read one picture of an image, stack or microscope file, and the width of its pixels where the file tells it, nm.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read or has no such frame.
+    """
+    from insitrack.io.files.stacks import StackSource
+
+    source = StackSource(path)
+    try:
+        for item in source:
+            if item.index == frame:
+                if not isinstance(item, Frame):
+                    raise SourceError(f"{path}: frame {frame} cannot be read; copy the file again")
+                return item.image, source.calibration.nm_per_px
+    finally:
+        source.close()
+    raise SourceError(f"{path}: labelled in frame {frame}, which it does not have; give the stack that was labelled")
+
+
+def filled(drawn: Sequence[Drawn], shape: Shape) -> tuple[Detections, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    """Fill outlines; those that lie outside the picture are dropped.
+
+    Parameters
+    ----------
+    drawn : sequence of Drawn
+        Named as in `DEFECT_CLASSES`.
+    shape : tuple of int
+        Height and width of the picture, px.
+
+    Returns
+    -------
+    detections : Detections
+        Scores are 1.
+    outlined : ndarray of bool, shape (N,)
+        False where the label is a box.
+    """
+    labels, crops, corners, outlined = [], [], [], []
+    for one in drawn:
+        cut = one.mask(shape)
+        if cut is not None and (crop := _inside(cut, shape)) is not None:
+            crops.append(crop[0])
+            corners.append(crop[1])
+            labels.append(DEFECT_CLASSES.index(one.name) + 1)
+            outlined.append(one.box is None)
+    masks = Masks.from_crops(crops, corners)
+    truth = Detections(0, 0.0, shape, masks.boxes(), np.array(labels, np.int64), np.ones(len(labels), np.float32), masks, DEFECT_CLASSES)
+    return truth, np.array(outlined, bool)
+
+
+def _inside(cut: tuple[BoolImage, tuple[int, int]], shape: Shape) -> tuple[BoolImage, tuple[int, int]] | None:
+    """Part of a mask that lies in the picture."""
+    crop, (y, x) = cut
+    crop = crop[max(0, -y) : max(0, shape[0] - y), max(0, -x) : max(0, shape[1] - x)]
+    return (crop, (max(0, y), max(0, x))) if crop.any() else None
+
+
+def parse_classes(text: str) -> dict[str, str]:
+    """Read ``their_name=black_dot,other=ignore``; ``*`` stands for all other names.
+
+    Raises
+    ------
+    SettingsError
+        If a class is not one of `DEFECT_CLASSES` or ``ignore``.
+
+    Examples
+    --------
+    >>> parse_classes("faceted loop=loop_100, *=ignore")
+    {'faceted loop': 'loop_100', '*': 'ignore'}
+    """
+    out = {}
+    for pair in filter(str.strip, text.split(",")):
+        theirs, _, ours = (part.strip() for part in pair.rpartition("="))
+        if not theirs or ours not in (*DEFECT_CLASSES, LEFT_OUT):
+            raise SettingsError(f"--classes {pair.strip()}: expected their_name=CLASS, CLASS one of {', '.join(DEFECT_CLASSES)} or {LEFT_OUT}")
+        out[theirs] = ours
+    return out
+
+
+def _known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str]) -> dict[str, str]:
+    """Meaning of every name that occurs."""
+    found = sorted({name for sheet in sheets for name in sheet.names})
+    absent = sorted(set(told) - set(found) - {"*"})
+    if absent:
+        raise SettingsError(f"--classes {absent[0]}=...: no label has that class; those found: {', '.join(found)}")
+    out, unknown = {}, []
+    for name in found:
+        plain = re.sub(r"[\s-]+", "_", name.strip().lower())
+        ours = told.get(name) or (plain if plain in DEFECT_CLASSES else told.get("*"))
+        if ours is None:
+            unknown.append(name)
+        else:
+            out[name] = ours
+    if unknown:
+        what = "the labels name no classes" if unknown == [UNNAMED] == found else f"unknown class {unknown[0]!r}; those found: {', '.join(found)}"
+        raise SettingsError(f"{source}: {what}; expected {', '.join(DEFECT_CLASSES)}; add --classes '{unknown[0]}=loop' or what it is")
+    return out
+
+
+def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
+    """Movie or series of a picture: its folder and its name without the number at the end, copies counted as one; a stack is a group by itself.
+
+    Parameters
+    ----------
+    picture : Path
+        The file.
+    root : Path
+        Folder that was given; what lies above it does not count.
+    stacked : bool
+        Whether the file holds several labelled pictures.
+
+    Examples
+    --------
+    >>> group_of(Path("data/fe_300C_0012.png"), Path("data")), group_of(Path("data/run2/0012.png"), Path("data"))
+    ('fe_300C', 'run2/')
+    """
+    folder = picture.parent.relative_to(root).as_posix() if picture.is_relative_to(root) else picture.parent.name
+    stem = picture.stem if stacked else re.sub(r"(?i)([-_ ]*(\d+|\(\d+\)|copy))+$", "", picture.stem)
+    return stem if folder in (".", "images", "imgs") else f"{folder}/{stem}"

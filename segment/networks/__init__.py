@@ -1,0 +1,1 @@
+"""Networks run on a frame and their raw output made detections; what happens to the frame before is in `prepare`."""

@@ -1,0 +1,1 @@
+"""How the shipped networks are made: data sets, trainers, export. Needs the extra `train`; nothing that a run needs."""

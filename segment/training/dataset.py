@@ -1,0 +1,231 @@
+"""Training data: synthetic scenes and labelled pictures written as a YOLO segmentation data set, split by movie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
+from insitrack.io.errors import SourceError
+from insitrack.io.frames import GreyImage
+from insitrack.io.synth.source import SynthSource
+from insitrack.segment.labels.reader import filled
+from insitrack.segment.labels.rows import drawn_rows
+from insitrack.segment.prepare.grey import stretch_to_8_bit
+
+TRAINED_CLASSES: tuple[str, ...] = ("black_dot", "loop_111", "loop_100", "loop", "void", "precipitate")
+"""Classes of the shipped network, in the order of its outputs; line dislocations are background to it."""
+
+SYNTHETIC = "synth"
+"""Name of a folder of drawn pictures beside labelled ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSettings:
+    """What to draw.
+
+    Parameters
+    ----------
+    scenes : int
+        Movies, each with its own seed.
+    frames_per_scene : int
+        Pictures taken from each, far apart in time.
+    size_px : int
+        Side of the pictures.
+    first_seed : int
+        Seeds run from here.
+    held_out : float
+        Share of the movies that goes to validation, all their frames together.
+    shares : dict
+        Relative number of movies of each kind.
+    """
+
+    scenes: int = 2000
+    frames_per_scene: int = 3
+    size_px: int = 320
+    first_seed: int = 10_000
+    held_out: float = 0.03
+    shares: dict[str, float] | None = None
+
+    def kinds(self) -> dict[str, float]:
+        """Shares of the kinds of scene, summing to 1."""
+        shares = self.shares or {"two_beam": 0.40, "loops": 0.30, "mixed": 0.12, "voids": 0.06, "precipitates": 0.05, "dense": 0.07}
+        total = sum(shares.values())
+        return {kind: share / total for kind, share in shares.items()}
+
+
+def polygons(masks: Masks) -> list[NDArray[np.float32]]:
+    """Outer contour of each mask, px (x, y), so that filling it gives the mask again.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (K, 2)
+        Pixel (0, 0) covers [0, 1) x [0, 1); fewer than three points where the mask is empty.
+    """
+    out = []
+    for i in range(len(masks)):
+        crop = masks.crop(i).astype(np.uint8)
+        contours, _ = cv2.findContours(crop, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        if not contours:
+            out.append(np.zeros((0, 2), np.float32))
+            continue
+        points = max(contours, key=cv2.contourArea)[:, 0].astype(np.float32) + 0.5
+        # findContours runs through pixel centres: move each point outwards by almost half a pixel, or small defects shrink
+        half = np.array(crop.shape[::-1], np.float32) / 2
+        points += 0.45 * np.clip((points - half) / np.maximum(half / 2, 0.5), -1, 1)
+        out.append(points + masks.corners[i, ::-1].astype(np.float32))
+    return out
+
+
+def label_lines(detections: Detections, classes: Sequence[str] = TRAINED_CLASSES) -> list[str]:
+    """Labels in YOLO segmentation form: class number and the contour, normalised; classes not trained are left out."""
+    height, width = detections.shape
+    lines = []
+    for name, points in zip(detections.names(), polygons(detections.masks), strict=True):
+        if name in classes and len(points) >= 3:
+            flat = np.clip(points / np.array([width, height], np.float32), 0, 1).ravel()
+            lines.append(f"{classes.index(name)} " + " ".join(f"{value:.5f}" for value in flat))
+    return lines
+
+
+def read_labels(path: Path, shape: tuple[int, int], classes: Sequence[str] = TRAINED_CLASSES) -> Detections:
+    """Read labels in YOLO segmentation form into detections of a picture of the given height and width.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file, or a row is no label.
+    """
+    if not path.is_file():
+        raise SourceError(f"{path}: no such labels; expected one text file beside each picture, empty where there is nothing")
+    drawn = drawn_rows(path, dict(enumerate(classes)), shape)
+    unknown = [one.name for one in drawn if one.name not in DEFECT_CLASSES]
+    if unknown:
+        raise SourceError(
+            f"{path}: class {unknown[0]} is none of {', '.join(f'{i} {name}' for i, name in enumerate(classes))}; map it with read_labelled"
+        )
+    return filled(drawn, shape)[0]
+
+
+def jittered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Change brightness, contrast and gamma beyond what the stretching leaves."""
+    levels = np.linspace(0, 1, 256)
+    levels = levels ** np.exp(rng.normal(0, 0.25))
+    levels = (levels - 0.5) * rng.uniform(0.7, 1.1) + 0.5 + rng.uniform(-0.1, 0.1)
+    table = np.clip(levels * 255, 0, 255).astype(np.uint8)
+    return np.asarray(table[image], np.uint8)
+
+
+def scene_uri(kind: str, seed: int, settings: DatasetSettings) -> str:
+    """Address of one training movie: long enough for its frames to differ, with stage jumps, text and borders."""
+    return f"synth:{kind}?seed={seed}&size={settings.size_px}&frames=80&fps=4&jumps=3&overlay=2&start=0.35&blink=0.15"
+
+
+def scenes(settings: DatasetSettings) -> Iterator[tuple[str, bool]]:
+    """Address of each movie and whether it is held out; which one depends on its seed alone."""
+    shares = settings.kinds()
+    for seed in range(settings.first_seed, settings.first_seed + settings.scenes):
+        rng = np.random.default_rng([seed, 99])
+        kind = str(rng.choice(list(shares), p=list(shares.values())))
+        yield scene_uri(kind, seed, settings), bool(rng.random() < settings.held_out)
+
+
+def write_synth_dataset(folder: Path, settings: DatasetSettings, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
+    """Write pictures and labels of many synthetic movies.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if absent; receives ``images/train images/val labels/train labels/val`` and ``data.yaml``.
+    settings : DatasetSettings
+        What to draw.
+    classes : sequence of str
+        In the order of the network's outputs; defects of other classes are left out.
+
+    Returns
+    -------
+    Path
+        ``data.yaml``.
+    """
+    for uri, held_out in scenes(settings):
+        movie = SynthSource(uri)
+        rng = np.random.default_rng([int(movie.settings.values["seed"]), 98])
+        indices = np.linspace(4, (movie.n_frames or 1) - 1, settings.frames_per_scene).astype(int)
+        for index in indices.tolist():
+            # at inference the overlay is found in most pictures, not in all, and left out of the percentiles
+            field = ~movie.overlay.covered if rng.random() < 0.7 else None
+            image = stretch_to_8_bit(movie.frame(index).image, field)
+            image = image if held_out else jittered(image, rng)
+            write_example(folder, "val" if held_out else "train", f"{movie.name}_{index:03d}", image, movie.truth(index), classes)
+    (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+    return write_yaml(folder, classes)
+
+
+def write_example(folder: Path, split: str, name: str, image: NDArray[np.uint8], truth: Detections, classes: Sequence[str] = TRAINED_CLASSES) -> None:
+    """Write one picture and its labels."""
+    for part in ("images", "labels"):
+        (folder / part / split).mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / "images" / split / f"{name}.png"), image)
+    (folder / "labels" / split / f"{name}.txt").write_text("\n".join(label_lines(truth, classes)) + "\n", encoding="utf-8")
+
+
+def write_yaml(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
+    """Write ``data.yaml``, which tells the trainer where the pictures are and what the classes are called."""
+    names = "".join(f"  {i}: {name}\n" for i, name in enumerate(classes))
+    path = folder / "data.yaml"
+    path.write_text(f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8")
+    return path
+
+
+def tiles(image: GreyImage, truth: Detections, side_px: int, stride_px: int) -> Iterator[tuple[int, int, GreyImage, Detections]]:
+    """Cut a large labelled picture into square tiles that cover all of it; a defect goes with a tile that holds more than 40 % of it.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (H, W)
+        The picture.
+    truth : Detections
+        Its labels.
+    side_px, stride_px : int
+        Side of the tiles and the largest distance between their corners, px; a smaller picture is one tile.
+
+    Yields
+    ------
+    y, x, image, truth
+        Corner of a tile, and the part of both in it.
+    """
+    height, width = image.shape
+    for y in _corners(height, side_px, stride_px):
+        for x in _corners(width, side_px, stride_px):
+            yield y, x, image[y : y + side_px, x : x + side_px], _cut(truth, (y, x), (min(side_px, height), min(side_px, width)))
+
+
+def _corners(length: int, side: int, stride: int) -> list[int]:
+    """First pixels of tiles, evenly spread from edge to edge."""
+    room = max(0, length - side)
+    return [round(at) for at in np.linspace(0, room, -(-room // stride) + 1).tolist()]
+
+
+def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> Detections:
+    """Rows of `truth` inside a window, in its coordinates."""
+    moved = truth.masks.shifted(-corner[0], -corner[1])
+    areas, kept, crops, corners = moved.area_px(), [], [], []
+    for i, (y, x) in enumerate(moved.corners.tolist()):
+        height, width = moved.sizes[i].tolist()
+        y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y + height, shape[0]), min(x + width, shape[1])
+        if y1 <= y0 or x1 <= x0:
+            continue
+        crop = moved.crop(i)[y0 - y : y1 - y, x0 - x : x1 - x]
+        if crop.sum() > 0.4 * areas[i]:
+            kept.append(i)
+            crops.append(crop)
+            corners.append((y0, x0))
+    masks = Masks.from_crops(crops, corners)
+    rows = np.array(kept, np.int64)
+    return Detections(truth.frame_index, truth.t_s, shape, masks.boxes(), truth.labels[rows], truth.scores[rows], masks, truth.class_names)

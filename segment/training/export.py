@@ -1,0 +1,235 @@
+"""Checkpoints in and out without running what is in them, the exported ONNX network, and the model card beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# ultralytics reads these when it is first imported; without them it may call home or install packages
+os.environ.setdefault("YOLO_OFFLINE", "true")
+os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
+import torch
+from ultralytics.nn.tasks import SegmentationModel
+
+from insitrack.io.errors import ModelError
+from insitrack.io.manifest import file_sha256
+
+STRIDE = 32
+_FORM = "insitrack checkpoint 1"
+# classes of which a pickled YOLO-seg network consists; a file that names any other is not opened
+_KNOWN = re.compile(
+    r"torch\.nn\.modules\.\w+\.\w+|ultralytics\.nn\.modules\.\w+\.\w+|ultralytics\.nn\.tasks\.SegmentationModel"
+    r"|ultralytics\.utils\.IterableSimpleNamespace|insitrack\.segment\.train(ing\.yolo)?\.Bf16SegmentationModel"
+)
+
+# where a class of ours stood when older checkpoints were written
+_MOVED = {"insitrack.segment.train.Bf16SegmentationModel": "insitrack.segment.training.yolo.Bf16SegmentationModel"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Weights of a YOLO-seg network and what is needed to build it again.
+
+    Parameters
+    ----------
+    architecture : dict
+        What ultralytics builds the network from.
+    classes : tuple of str
+        In the order of its outputs.
+    state : dict of Tensor
+        Weights and running means, float32.
+    sha256 : str
+        Hash of the file that they were read from; empty where there was none.
+    """
+
+    architecture: dict[str, Any]
+    classes: tuple[str, ...]
+    state: dict[str, torch.Tensor]
+    sha256: str = ""
+
+    def network(self) -> SegmentationModel:
+        """Build the network, on the processor, ready to run."""
+        model = SegmentationModel(dict(self.architecture), nc=len(self.classes), ch=3, verbose=False)
+        model.load_state_dict(self.state)
+        model.names = dict(enumerate(self.classes))
+        return model.eval()
+
+
+def check_harmless(path: Path) -> None:
+    """Refuse a checkpoint that would run anything but the parts of a network when it is opened.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no checkpoint, or names a function or class that no YOLO-seg network needs.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such checkpoint; expected a .pt file, for example weights/last.pt of a training")
+    try:
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception as error:
+        raise ModelError(f"{path}: not a checkpoint of torch ({type(error).__name__}: {str(error).splitlines()[0]}); expected a .pt file") from error
+    foreign = sorted(name for name in named if not _KNOWN.fullmatch(name))
+    if foreign:
+        raise ModelError(
+            f"{path}: opening it would run {foreign[0]}, which no YOLO-seg network needs; it was not opened (SHA-256 {file_sha256(path)[:12]}...)"
+        )
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint: one of `save_checkpoint`, or one that ultralytics wrote; neither runs code from the file.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, would run code, or holds no YOLO-seg network.
+    """
+    check_harmless(path)
+    named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    homes = {name: _MOVED.get(name, name).rpartition(".") for name in named}
+    known = [(getattr(importlib.import_module(module), kind), name) for name, (module, _, kind) in homes.items()]
+    try:
+        with torch.serialization.safe_globals(known):
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelError(f"{path}: the checkpoint cannot be read ({type(error).__name__}); copy it again, or train again") from error
+    sha256 = file_sha256(path)
+    if isinstance(stored, dict) and stored.get("form") == _FORM:
+        state = {key: value.float() if value.is_floating_point() else value for key, value in stored["state"].items()}
+        return Checkpoint(stored["architecture"], tuple(stored["classes"]), state, sha256)
+    model = stored.get("ema") or stored.get("model") if isinstance(stored, dict) else None
+    if not isinstance(model, SegmentationModel):
+        raise ModelError(f"{path}: holds no YOLO-seg network; expected a checkpoint of track train or of ultralytics")
+    return checkpoint_of(model, sha256)
+
+
+def checkpoint_of(model: SegmentationModel, sha256: str = "") -> Checkpoint:
+    """Checkpoint of a network in memory; its weights are copied."""
+    state = {
+        key: (value.detach().float() if value.is_floating_point() else value.detach()).cpu().clone() for key, value in model.state_dict().items()
+    }
+    architecture = dict(model.yaml)
+    if not architecture.get("scale") and architecture.get("scales"):
+        architecture["scale"] = next(iter(architecture["scales"]))  # what ultralytics takes where the name of the file tells none
+    names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
+    return Checkpoint(architecture, tuple(str(names[i]) for i in range(len(names))), state, sha256)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> Path:
+    """Write weights in float16 and the architecture, in a form that opens with ``torch.load(path, weights_only=True)``."""
+    state = {key: value.half() if value.is_floating_point() else value for key, value in checkpoint.state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".pt.part")
+    # plain dicts, lists, numbers and text only: through JSON nothing else can hide in the architecture
+    architecture = json.loads(json.dumps(checkpoint.architecture))
+    torch.save({"form": _FORM, "architecture": architecture, "classes": list(checkpoint.classes), "state": state}, part)
+    part.replace(path)
+    return path
+
+
+def export(checkpoint: Path | Checkpoint, target: Path) -> Path:
+    """Write a checkpoint as ONNX with free height and width, batch 1, suppression of overlaps left out.
+
+    Parameters
+    ----------
+    checkpoint : Path or Checkpoint
+        A ``.pt`` file, see `load_checkpoint`.
+    target : Path
+        The ``.onnx`` file; input ``images`` (1, 3, H, W) in 0..1 with sides that are multiples of 32, outputs ``output0``
+        (1, 4 + classes + 32, anchors) and ``output1`` (1, 32, H / 4, W / 4); slim networks have 16 in place of 32.
+
+    Returns
+    -------
+    Path
+        `target`.
+
+    Raises
+    ------
+    ModelError
+        If the checkpoint is missing or no network.
+    """
+    read = load_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
+    import onnx
+    import onnxslim
+
+    model = read.network().fuse(verbose=False)
+    head = model.model[-1]
+    head.export, head.dynamic, head.format = True, True, "onnx"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".onnx.part")
+    sides = {2: "height", 3: "width"}
+    axes = {"images": sides, "output0": {2: "anchors"}, "output1": {2: "mask_height", 3: "mask_width"}}
+    torch.onnx.export(
+        model, (torch.zeros(1, 3, 320, 256),), str(part), opset_version=17, input_names=["images"], output_names=["output0", "output1"],
+        dynamic_axes=axes, dynamo=False,
+    )  # fmt: skip
+    onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
+    part.replace(target)
+    return target
+
+
+def write_card(weights: Path, *, classes: Sequence[str], recipe: Mapping[str, Any], facts: Mapping[str, Any]) -> Path:
+    """Write the model card beside the weights: JSON for the program, Markdown for people.
+
+    Parameters
+    ----------
+    weights : Path
+        The exported network.
+    classes : sequence of str
+        In the order of its outputs.
+    recipe : mapping
+        How it was trained: the settings by name, ``seed`` among them.
+    facts : mapping
+        What else is to be said: ``trained_on``, ``metrics``, ``known_failures``.
+
+    Returns
+    -------
+    Path
+        The JSON card; the page has the same name with ``.md``.
+    """
+    card: dict[str, Any] = {
+        "name": weights.stem,
+        "file": weights.name,
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "classes": list(classes),
+        "stride": STRIDE,
+        "input_scaling": "grey levels stretched from the percentiles 0.5 and 99.5 to 0..255, three equal channels, divided by 255",
+        "seed": recipe.get("seed", 0),
+        "recipe": dict(recipe),
+        "licence": "AGPL-3.0-or-later",
+        **facts,
+    }
+    path = weights.with_suffix(".json")
+    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    weights.with_suffix(".md").write_text(_page(card), encoding="utf-8")
+    return path
+
+
+def _page(card: dict[str, Any]) -> str:
+    """Model card as a page: what it is, how good it is on what, where it fails."""
+    lines = [f"# Model `{card['name']}`", "", str(card.get("about", "")), "", "| | |", "|---|---|"]
+    lines += [f"| {key} | {card[key]} |" for key in ("file", "sha256", "licence", "trained_on", "input_scaling") if key in card]
+    lines += [f"| classes | {', '.join(card['classes'])} |", f"| recipe | {', '.join(f'{k} {v}' for k, v in card['recipe'].items())} |", ""]
+    columns = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "size_error", "size_bias")
+    if card.get("metrics"):
+        lines += ["## How good it is", "", str(card.get("metrics_note", "")), ""]
+        lines += ["| pictures | method | mask IoU | " + " | ".join(columns) + " |", "|" + "---|" * (3 + len(columns))]
+    for pictures, methods in card.get("metrics", {}).items():
+        for method, scores in methods.items():
+            for iou, facts in scores.items():
+                lines.append(
+                    f"| {pictures} | {method} | {iou.removeprefix('iou_')} | "
+                    + " | ".join("" if c not in facts else f"{facts[c]:.0f}" if c.startswith("n_") else f"{facts[c]:.3g}" for c in columns)
+                    + " |"
+                )
+    if card.get("known_failures"):
+        lines += ["", "## Where it fails", "", *(f"- {failure}" for failure in card["known_failures"])]
+    return "\n".join(lines) + "\n"

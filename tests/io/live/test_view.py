@@ -1,0 +1,283 @@
+"""The browser view of a live run: by its address, and in a real browser where there is one."""
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import cv2
+import numpy as np
+import pytest
+
+import insitrack
+from insitrack.io.errors import SettingsError
+from insitrack.io.live.replay import Replay
+from insitrack.io.live.view import MOST_CLIENTS, parse_wish
+from insitrack.tracker.run.config import load_config
+
+# event streams are left in the middle, which urllib complains of
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+TOLD = ["output.video=false", "segment.scale=1.0", "segment.contrast=dark", "live.give_up_s=1"]
+GIVEN = ["source.nm_per_px=0.4", "specimen.thickness_nm=100", "specimen.material=fecral"]
+
+
+class LiveRun:
+    """A run of a camera that is not there, with its view."""
+
+    def __init__(self, folder, fps=12.0, settings=(), frames=900):
+        self.folder, self.lines, self.stop = folder, [], threading.Event()
+        self.camera = Replay(f"synth:two_beam?frames={frames}&size=192&seed=3&start=0.5", fps=fps)
+        self.config = load_config(assignments=[*TOLD, *GIVEN, *settings])
+
+    def __enter__(self):
+        self.camera.__enter__()
+        self.work = threading.Thread(target=self._run, daemon=True)
+        self.work.start()
+        self.address = self.until(lambda: next((line.split()[-1] for line in self.lines if "watch it at" in line), None))
+        self.until(lambda: self.status()["processed"] > 5)
+        return self
+
+    def _run(self):
+        self.run = insitrack.track(self.camera.address, self.folder, config=self.config, alarm=self.lines.append, stop=self.stop)
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.work.join(timeout=20)
+        self.camera.__exit__()
+        assert not self.work.is_alive()
+
+    @staticmethod
+    def until(condition, timeout_s=30.0):
+        end = time.monotonic() + timeout_s
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert time.monotonic() < end, "it did not come"
+            time.sleep(0.05)
+
+    def get(self, path, headers=None):
+        base, _, query = self.address.partition("?")
+        request = urllib.request.Request(f"{base}{path}{'&' if '?' in path else '?'}{query}", headers=headers or {})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read(), dict(answer.headers)
+
+    def message(self):
+        base, _, query = self.address.partition("?")
+        with urllib.request.urlopen(f"{base}events?{query}", timeout=10) as answer:
+            return json.loads(answer.readline()[6:])
+
+    def status(self):
+        return self.message()["status"]
+
+    def control(self, body, headers=None):
+        base, _, query = self.address.partition("?")
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"{base}control?{query}", data=data, headers={"X-Insitrack": "1", **(headers or {})})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    with LiveRun(tmp_path_factory.mktemp("live") / "run") as run:
+        yield run
+
+
+def test_the_page_is_one_file_that_asks_for_nothing_elsewhere(live):
+    page, headers = live.get("")
+    assert b"<!doctype html>" in page
+    assert b"http://" not in page
+    assert b"https://" not in page
+    assert "default-src 'self'" in headers["content-security-policy"]
+
+
+def test_the_picture_is_the_newest_frame_with_or_without_outlines(live):
+    pictures = [cv2.imdecode(np.frombuffer(live.get(f"picture?outlines={on}&ids={on}")[0], np.uint8), cv2.IMREAD_COLOR) for on in (1, 0)]
+    assert pictures[0].shape[1] == 192
+    colour = [int((picture[:192].max(axis=2).astype(int) - picture[:192].min(axis=2) > 60).sum()) for picture in pictures]
+    assert colour[0] > 10 * max(1, colour[1])
+
+
+def test_rows_go_on_and_every_viewer_sees_the_same(live):
+    one, two = live.message(), live.message()
+    assert one["history"][: len(one["history"]) // 2] == two["history"][: len(one["history"]) // 2]
+    assert len(two["history"]) >= len(one["history"])
+    assert two["classes"]
+    assert {"d", "d_lo", "d_hi", "s", "hl", "hq", "t", "dose"} <= set(two["history"][-1])
+
+
+def test_what_viewers_set_reaches_the_tables_and_is_written_down(live):
+    assert live.message()["history"][-1]["dose"] is None
+    assert live.control({"action": "dose_rate", "value": 1e-3})[0] == 200
+    assert live.control({"action": "mark", "text": 'beam "on", <b>'})[0] == 200
+    live.until(lambda: live.message()["history"][-1]["dose"])
+    before = live.message()["history"][-1]["d"]
+    assert live.control({"action": "thickness", "value": 50})[0] == 200
+    live.until(lambda: live.message()["history"][-1]["d"] > 1.5 * before)
+    marks = live.until(lambda: live.message()["marks"])
+    assert 'beam "on", <b>' in [mark["text"] for mark in marks]
+    import pandas as pd
+
+    table = pd.read_csv(live.folder / "marks.csv")
+    assert table["mark"].tolist()[:3] == ["dose rate 0.001 dpa/s", 'beam "on", <b>', "thickness 50 nm"]
+
+
+def test_pause_and_going_on(live):
+    assert live.control({"action": "pause"})[0] == 200
+    live.until(lambda: live.status()["skipped"] > 2)
+    assert live.control({"action": "resume"})[0] == 200
+    n = live.status()["processed"]
+    live.until(lambda: live.status()["processed"] > n + 3)
+
+
+def test_what_does_not_come_from_the_page_is_refused(live):
+    assert live.control({"action": "mark", "text": "x"}, {"X-Insitrack": "0"})[0] == 403
+    assert live.control(b"x" * 5000)[0] == 413
+    assert live.control(b"not json")[0] == 400
+    assert live.control({"action": "delete"})[0] == 400
+    assert live.control({"action": "thickness", "value": -1})[0] == 400
+    for path in ("tracks.csv", "../run.json", "%2e%2e/run.json", "picture/../../run.json"):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            live.get(path)
+        assert error.value.code == 404
+    with pytest.raises(urllib.error.HTTPError) as error:
+        live.get("", {"Host": "evil.example:80"})
+    assert error.value.code == 403
+
+
+def test_viewers_who_do_not_listen_and_too_many_of_them_harm_nobody(live):
+    host, _, port = live.address.removeprefix("http://").rstrip("/").partition(":")
+    stuck = []
+    for _ in range(MOST_CLIENTS + 4):
+        connection = socket.create_connection((host, int(port)))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        stuck.append(connection)
+    time.sleep(1.0)
+    for connection in stuck:
+        connection.close()
+    n = live.until(lambda: live.status()["processed"])
+    assert live.until(lambda: live.status()["processed"] > n + 5)
+
+
+def test_any_other_address_needs_the_token(tmp_path):
+    with LiveRun(tmp_path / "run", settings=["output.view=0.0.0.0:0"]) as run:
+        assert "?token=" in run.address
+        base = run.address.split("?")[0]
+        for path in ("", "events", "picture", "?token=wrong"):
+            with pytest.raises(urllib.error.HTTPError) as error:
+                urllib.request.urlopen(base + path, timeout=10)
+            assert error.value.code == 403
+        assert b"insitrack" in run.get("")[0]
+
+
+def test_stop_in_the_browser_completes_the_run(tmp_path):
+    with LiveRun(tmp_path / "run") as run:
+        assert run.control({"action": "stop"})[0] == 200
+        run.work.join(timeout=30)
+    assert run.run.manifest["status"] == "done"
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert run.run.manifest["results"]["live"]["changes"][-1]["what"] == "stop"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'{"action": 3}', b'{"action": "mark"}', b'{"action": "mark", "text": "a\\u0000"}', b'{"action": "dose_rate", "value": true}']
+)
+def test_wishes_that_mean_nothing_are_refused(body):
+    with pytest.raises(SettingsError, match="expected"):
+        parse_wish(body)
+
+
+class Browser:
+    """Headless browser, driven over its debugging port."""
+
+    def __init__(self, folder, address, width=1300, height=1000):
+        from websockets.sync.client import connect
+
+        port = free_port()
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+        size = [f"--window-size={width},{height}", f"--user-data-dir={folder}", f"--remote-debugging-port={port}", address]
+        self.process = subprocess.Popen([BROWSER, *options, *size], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        target = LiveRun.until(lambda: self._target(port), 30)
+        self.connection = connect(target, max_size=None)
+        self.socket = self.connection.__enter__()
+        self.n = 0
+
+    @staticmethod
+    def _target(port):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=2) as answer:
+                return next((one["webSocketDebuggerUrl"] for one in json.loads(answer.read()) if one["type"] == "page"), None)
+        except OSError:
+            return None
+
+    def call(self, method, **parameters):
+        self.n += 1
+        self.socket.send(json.dumps({"id": self.n, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self.socket.recv(timeout=20))
+            if answer.get("id") == self.n:
+                return answer["result"]
+
+    def value(self, code):
+        return self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)["result"].get("value")
+
+    def screenshot(self):
+        data = base64.b64decode(self.call("Page.captureScreenshot")["data"])
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+    def close(self):
+        self.connection.__exit__(None, None, None)
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_in_a_real_browser_curves_move_buttons_work_and_a_second_viewer_sees_the_same(tmp_path):
+    with LiveRun(tmp_path / "run") as run:
+        pages = [Browser(tmp_path / "one", run.address), Browser(tmp_path / "two", run.address, 400, 800)]
+        try:
+            for page in pages:
+                LiveRun.until(lambda page=page: page.value("history.length > 20 && document.getElementById('picture').naturalWidth > 0"))
+            ink = (
+                "(() => { const c = document.getElementById('density'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; "
+                "let s = 0; for (let i = 0; i < d.length; i += 4) s += d[i + 3] * (i % 9973); return s; })()"
+            )
+            before = [page.value(ink) for page in pages]
+            n = pages[0].value("last.status.processed")
+            LiveRun.until(lambda: pages[0].value("last.status.processed") > n + 10)
+            assert all(page.value(ink) != old for page, old in zip(pages, before, strict=True))
+            pages[0].value("document.getElementById('text').value = 'beam on'; document.getElementById('mark').click()")
+            LiveRun.until(lambda: pages[1].value("marks.length") == 1)
+            pages[1].value("document.getElementById('rate').value = '0.002'; document.getElementById('setrate').click()")
+            LiveRun.until(lambda: pages[0].value("history[history.length - 1].dose") or 0 > 0)
+            pages[0].value("document.getElementById('pause').click()")
+            LiveRun.until(lambda: pages[1].value("document.getElementById('state').textContent") == "paused")
+            pages[1].value("document.getElementById('pause').click()")
+            LiveRun.until(lambda: pages[0].value("document.getElementById('state').textContent") == "live")
+            assert pages[1].value("document.documentElement.scrollWidth <= innerWidth")  # fits a phone
+            pages[0].value("document.documentElement.dataset.theme = 'dark'; draw()")
+            dark = pages[0].screenshot()
+            pages[0].value("document.documentElement.dataset.theme = 'light'; draw()")
+            light = pages[0].screenshot()
+            assert dark[5, 5].max() < 60 < 200 < light[5, 5].min()
+        finally:
+            for page in pages:
+                page.close()

@@ -1,0 +1,159 @@
+"""Drift of the stage, on textures whose motion is known exactly and on a real movie whose motion was measured by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from insitrack.io.errors import SettingsError
+from insitrack.io.frames import BoolImage, Frame
+from insitrack.tracker.link.drift import Drift, DriftConfig, DriftEstimator
+
+TI = Path(__file__).parents[3] / "../shared/data/ti-anneal/consecutive/1733-1739_full"
+Path2D = Callable[[int], tuple[float, float]]
+MARGIN = 170
+
+
+def texture(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> NDArray[np.float32]:
+    image = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), grain)
+    return np.asarray(image / image.std(), np.float32)
+
+
+def movie(path: Path2D, n: int, *, shape: tuple[int, int] = (240, 320), text: bool = False, seed: int = 1, noise: float = 8.0) -> Iterator[Frame]:
+    """A moving specimen under a fixed camera pattern, shot noise and, if asked, burnt-in text."""
+    rng = np.random.default_rng(seed)
+    height, width = shape
+    specimen = 14 * texture(rng, (height + 2 * MARGIN, width + 2 * MARGIN), 4.0)
+    pattern = 5 * rng.standard_normal(shape)
+    x, y = np.meshgrid(np.arange(width) + MARGIN, np.arange(height) + MARGIN)
+    for i in range(n):
+        dx, dy = path(i)
+        seen = cv2.remap(specimen, (x - dx).astype(np.float32), (y - dy).astype(np.float32), cv2.INTER_CUBIC)
+        image = np.clip(120 + seen + pattern + noise * rng.standard_normal(shape), 0, 255).astype(np.uint8)
+        if text:
+            cv2.putText(image, "200 nm", (10, height - 14), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 255, 3)
+        yield Frame(i, float(i), image)
+
+
+def field_without_text(shape: tuple[int, int] = (240, 320)) -> BoolImage:
+    field = np.ones(shape, bool)
+    field[-55:] = False
+    return field
+
+
+def follow(frames: Iterator[Frame], field: BoolImage | None = None, config: DriftConfig | None = None) -> list[Drift]:
+    estimator = DriftEstimator(config)
+    return [estimator.update(frame, field) for frame in frames]
+
+
+def rms_error(drifts: list[Drift], path: Path2D) -> float:
+    truth = np.array([np.subtract(path(i), path(0)) for i in range(len(drifts))])
+    return float(np.sqrt(np.mean((np.array([drift.shift_px for drift in drifts]) - truth) ** 2)))
+
+
+@settings(max_examples=8, deadline=None)
+@given(vx=st.floats(-4, 4), vy=st.floats(-4, 4), seed=st.integers(0, 99))
+def test_steady_drift_is_followed_to_a_third_of_a_pixel(vx: float, vy: float, seed: int) -> None:
+    def path(i: int) -> tuple[float, float]:
+        return vx * i, vy * i
+
+    assert rms_error(follow(movie(path, 8, seed=seed)), path) < 0.3
+
+
+def test_a_random_walk_with_text_outside_the_field_is_followed_without_adding_up_errors() -> None:
+    steps = np.random.default_rng(3).normal(0, 2, (40, 2)).cumsum(axis=0)
+
+    def path(i: int) -> tuple[float, float]:
+        return float(steps[i, 0]), float(steps[i, 1])
+
+    drifts = follow(movie(path, 40, text=True), field_without_text())
+    assert rms_error(drifts, path) < 0.3
+    assert np.abs(np.subtract(drifts[-1].shift_px, np.subtract(path(39), path(0)))).max() < 0.5
+
+
+def test_a_jump_of_the_stage_is_followed() -> None:
+    def path(i: int) -> tuple[float, float]:
+        return (0.2 * i, 0.0) if i < 5 else (0.2 * i + 100.0, -60.0)
+
+    assert rms_error(follow(movie(path, 10, shape=(360, 480))), path) < 0.3
+
+
+def test_a_specimen_that_leaves_the_first_view_altogether_is_still_followed() -> None:
+    def path(i: int) -> tuple[float, float]:
+        return 9.0 * i - 150.0, 4.0 * i - 60.0
+
+    assert rms_error(follow(movie(path, 34, shape=(192, 256))), path) < 1.0
+
+
+def test_a_specimen_at_rest_does_not_drift() -> None:
+    assert rms_error(follow(movie(lambda i: (0.0, 0.0), 10)), lambda i: (0.0, 0.0)) < 0.05
+
+
+def test_blank_frames_keep_the_last_shift_and_say_so() -> None:
+    def path(i: int) -> tuple[float, float]:
+        return 1.5 * i, 0.5 * i
+
+    rng = np.random.default_rng(0)
+    frames = [Frame(f.index, f.t_s, rng.poisson(60, f.shape).astype(np.uint8)) if 5 <= f.index < 10 else f for f in movie(path, 14)]
+    drifts = follow(iter(frames))
+    assert [drift.quality for drift in drifts[5:10]] == [0.0] * 5
+    assert {drift.shift_px for drift in drifts[5:10]} == {drifts[4].shift_px}
+    assert drifts[13].shift_px == pytest.approx((19.5, 6.5), abs=0.4)
+
+
+def test_a_new_view_is_taken_up_where_the_old_one_ended() -> None:
+    def path(i: int) -> tuple[float, float]:
+        return 2.0 * i, 0.0
+
+    drifts = follow(iter([*movie(path, 5), *(Frame(f.index + 5, f.t_s + 5, f.image) for f in movie(path, 10, seed=77))]))
+    assert drifts[-1].quality > 0.5
+    assert drifts[-1].shift_px[0] - drifts[9].shift_px[0] == pytest.approx(10.0, abs=0.5)
+
+
+def test_sixteen_bits_give_the_same_drift_as_eight() -> None:
+    frames = list(movie(lambda i: (1.2 * i, -0.7 * i), 4))
+    deep = [Frame(f.index, f.t_s, f.image.astype(np.uint16) * 200) for f in frames]
+    for a, b in zip(follow(iter(frames)), follow(iter(deep)), strict=True):
+        assert a.shift_px == pytest.approx(b.shift_px, abs=0.05)
+
+
+def test_frames_without_any_structure_do_not_drift() -> None:
+    flat = [Frame(i, float(i), np.full((64, 96), 80, np.uint8)) for i in range(3)]
+    assert follow(iter(flat)) == [Drift((0.0, 0.0), 0.0)] * 3
+
+
+def test_a_field_that_excludes_everything_gives_no_drift() -> None:
+    assert {d.shift_px for d in follow(movie(lambda i: (3.0 * i, 0.0), 3), np.zeros((240, 320), bool))} == {(0.0, 0.0)}
+
+
+def test_tiny_frames_do_not_drift() -> None:
+    assert follow(iter([Frame(i, float(i), np.eye(9, dtype=np.uint8)) for i in range(2)])) == [Drift((0.0, 0.0), 0.0)] * 2
+
+
+def test_drift_can_be_switched_off() -> None:
+    drifts = follow(movie(lambda i: (5.0 * i, 0.0), 3), config=DriftConfig(enabled=False))
+    assert {drift.shift_px for drift in drifts} == {(0.0, 0.0)}
+
+
+@pytest.mark.parametrize("changes", [{"size_px": 8}, {"min_significance": 0.0}, {"refresh_quality": 2.0}, {"refresh_shift": 0.0}, {"lost_frames": 0}])
+def test_impossible_settings_are_refused_by_name(changes: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(changes))):
+        DriftConfig(**changes)  # type: ignore[arg-type]
+
+
+def test_drift_of_a_real_heating_movie_agrees_with_the_measurement_by_hand() -> None:
+    """People measured |y| 10.3 and |x| 8.5 px from frame 1733 to 1739; phase correlation answers (0, 0)."""
+    if not TI.is_dir():
+        pytest.skip(f"{TI}: not here")
+    paths = sorted(TI.glob("frame_*.png"))
+    drifts = follow(Frame(i, float(i), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for i, path in enumerate(paths))
+    assert drifts[-1].shift_px[0] == pytest.approx(-8.5, abs=2.5)
+    assert drifts[-1].shift_px[1] == pytest.approx(-10.3, abs=2.0)
+    assert min(drift.quality for drift in drifts) > 0.5

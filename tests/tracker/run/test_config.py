@@ -1,0 +1,84 @@
+import dataclasses
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insitrack.io.errors import SettingsError
+from insitrack.tracker.run.config import RunConfig, load_config
+
+DEFAULT = Path(str(resources.files("insitrack.configs") / "default.toml"))
+
+
+def test_the_documented_defaults_are_the_defaults() -> None:
+    assert load_config(DEFAULT) == RunConfig()
+
+
+def test_every_setting_is_documented() -> None:
+    text = DEFAULT.read_text(encoding="utf-8")
+    sections = re.findall(r"^\[([\w.]+)\](.*?)(?=^\[|\Z)", text, re.M | re.S)
+    listed = {(section, key) for section, body in sections for key in re.findall(r"^(?:# )?(\w+) = ", body, re.M)}
+    for part in dataclasses.fields(RunConfig):
+        value = getattr(RunConfig(), part.name)
+        if not dataclasses.is_dataclass(value):
+            assert re.search(rf"^{part.name} = ", text, re.M)
+            continue
+        for inner in dataclasses.fields(value):
+            assert (part.name, inner.name) in listed or any(section == f"{part.name}.{inner.name}" for section, _ in listed), inner.name
+
+
+@given(st.floats(0.01, 0.99))
+def test_set_reaches_the_setting_it_names(value: float) -> None:
+    assert load_config(assignments=[f"segment.confidence={value!r}"]).segment.confidence == value
+
+
+def test_options_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text("[link]\nconfirm_hits = 5\npatience_s = 9\n[source]\nevery = 2\n", encoding="utf-8")
+    config = load_config(file, ["link.patience_s=4.5", "source.every=3"], {"source.every": 7, "source.end_s": None})
+    assert (config.link.confirm_hits, config.link.patience_s, config.source.every, config.source.end_s) == (5, 4.5, 7, None)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("segment.confidense=0.3", "unknown setting 'segment.confidense'; did you mean segment.confidence"),
+        ("speed=3", "unknown setting 'speed'"),
+        ("segment.confidence=high", "segment.confidence = 'high': expected float"),
+        ("segment.confidence=1.5", "expected a number between 0 and 1"),
+        ("source.every=0", "source.every = 0"),
+        ("source.every=1.5", "source.every = 1.5: expected int"),
+        ("source.nm_per_px=-0.37", "source.nm_per_px = -0.37: expected a positive number"),
+        ("specimen.thickness_nm=nan", "specimen.thickness_nm"),
+        ("segment=3", "segment = 3: expected a section"),
+        ("output.video=1", "output.video = 1: expected bool"),
+        ("confidence", "expected key=value"),
+        ("measure.size_definition.void=diagonal", "diagonal"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(assignment: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)) as caught:
+        load_config(assignments=[assignment])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_config(tmp_path / "absent.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[link\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="not TOML"):
+        load_config(broken)
+
+
+def test_the_defaults_are_toml_that_any_reader_takes() -> None:
+    assert tomllib.loads(DEFAULT.read_text(encoding="utf-8"))["model"] == "loops"
+
+
+def test_a_choice_that_is_none_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"series\.border = 'half': expected one of gundersen, inside, centroid, all"):
+        load_config(assignments=["series.border=half"])

@@ -1,0 +1,1 @@
+"""`track series`: runs recomputed from their tables, pooled over time, fitted, compared."""

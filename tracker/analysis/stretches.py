@@ -1,0 +1,218 @@
+"""Stretches of time in place of frames: a series resampled, or smoothed, with intervals that know which defects are the same ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from insitrack.io.detections import Ints
+from insitrack.io.errors import SettingsError
+from insitrack.io.results import Floats
+from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.sights import Sights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from insitrack.io.tables.stream import Columns
+
+MOST_STRETCHES = 200
+"""Stretches into which a longer series is cut, unless asked otherwise."""
+
+_SUMS = ("share", "counted", "observed", "whole", "size", "weight", "line")
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Which frames belong to which stretch.
+
+    Parameters
+    ----------
+    of_frame : ndarray of int64, shape (F,)
+        Stretch of each frame that was looked at, rising from 0.
+    n : int
+        Number of stretches.
+    width : int
+        Stretches that a window covers, odd: 1 resamples, more smooths.
+    """
+
+    of_frame: Ints
+    n: int
+    width: int = 1
+
+    @classmethod
+    def of_times(cls, t_s: Floats, *, every_s: float | None = None, window_s: float | None = None) -> Stretches:
+        """Cut a series into stretches.
+
+        Parameters
+        ----------
+        t_s : ndarray of float64, shape (F,)
+            Times of the frames, rising, s.
+        every_s : float, optional
+            Length of a stretch, s; left out, every frame is one, or so many frames that there are at most `MOST_STRETCHES`.
+        window_s : float, optional
+            Length of the window that is averaged at each stretch, s; left out, the stretch itself.
+
+        Raises
+        ------
+        SettingsError
+            If a length is not positive, or the window is shorter than a stretch.
+
+        Examples
+        --------
+        >>> Stretches.of_times(np.arange(6.0), every_s=2.0).of_frame.tolist()
+        [0, 0, 1, 1, 2, 2]
+        """
+        for name, value in (("--every-s", every_s), ("--window-s", window_s)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} {value}: expected a positive number of s")
+        if not len(t_s):
+            return cls(np.zeros(0, np.int64), 0)
+        if every_s is None:
+            size = max(1, math.ceil(len(t_s) / MOST_STRETCHES))
+            of_frame = np.arange(len(t_s)) // size
+            step = float(t_s[-1] - t_s[0]) / max(1, len(t_s) - 1) * size
+        else:
+            _, of_frame = np.unique(np.floor((t_s - t_s[0]) / every_s + 1e-9).astype(np.int64), return_inverse=True)
+            step = every_s
+        if window_s is None:
+            return cls(of_frame, int(of_frame[-1]) + 1)
+        if window_s < step * (1 - 1e-9):
+            raise SettingsError(f"--window-s {window_s:g}: shorter than a stretch of {step:g} s; expected a longer window, or a smaller --every-s")
+        return cls(of_frame, int(of_frame[-1]) + 1, 2 * int(window_s / step / 2) + 1)
+
+
+class Pool:
+    """Gathers what every track did in every stretch, some frames at a time; memory goes with tracks and stretches, not with rows.
+
+    Parameters
+    ----------
+    meter : SeriesMeter
+        Whose border rule and classes hold.
+    stretches : Stretches
+        Which frames belong together.
+    """
+
+    def __init__(self, meter: SeriesMeter, stretches: Stretches) -> None:
+        self.meter, self.stretches = meter, stretches
+        self._parts: list[pd.DataFrame] = []
+
+    def add(self, place: Ints, columns: Columns, labels: Ints, size_nm: Floats, line_nm: Floats, frame_px: Floats) -> None:
+        """Take rows of ``tracks.csv``.
+
+        Parameters
+        ----------
+        place : ndarray of int64, shape (N,)
+            Place of each row's frame among those looked at.
+        columns : dict of str to ndarray
+            Columns of the table.
+        labels : ndarray of int64, shape (N,)
+            Classes 1..K.
+        size_nm, line_nm : ndarray of float64, shape (N,)
+            Size and length of a line, nm.
+        frame_px : ndarray of float64, shape (N, 2)
+            Width and height of each row's frame, px.
+        """
+        import pandas as pd
+
+        flags = (columns[name] == 1 for name in ("on_edge", "on_exclusion_edge", "observed"))
+        places = (np.column_stack([columns[name] for name in names]) for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px")))
+        # every row in a frame of its own, whose size is given row by row
+        seen = self.meter.sights(np.arange(len(place)), labels, size_nm, line_nm, *flags, *places, frame_px=frame_px)
+        rows = pd.DataFrame(
+            {
+                "stretch": self.stretches.of_frame[place],
+                "track": columns["track_id"],
+                "label": labels,
+                "share": seen.share,
+                "counted": seen.counted,
+                "observed": seen.observed,
+                "whole": seen.whole.astype(np.float64),
+                "size": np.where(seen.whole, size_nm, 0.0),
+                "weight": np.where(seen.whole, seen.weight, 0.0),
+                "line": np.nan_to_num(line_nm),
+            }
+        )
+        self._parts.append(_summed(rows))
+
+    def take(self, rows: pd.DataFrame) -> None:
+        """Take what another pool gave, under other stretches."""
+        self._parts.append(_summed(rows))
+
+    def rows(self) -> pd.DataFrame:
+        """One row per stretch, track and class, with the sums over its frames of `share counted observed whole size weight line`."""
+        import pandas as pd
+
+        if not self._parts:
+            return pd.DataFrame({name: np.zeros(0) for name in ("stretch", "track", "label", *_SUMS)}).astype(
+                {"stretch": int, "track": int, "label": int}
+            )
+        self._parts = [_summed(pd.concat(self._parts, ignore_index=True))]
+        return self._parts[0]
+
+    def windows(self) -> pd.DataFrame:
+        """Return the same for windows as wide as the stretches say, one about each stretch."""
+        import pandas as pd
+
+        rows, half = self.rows(), self.stretches.width // 2
+        if not half:
+            return rows
+        moved = [rows.assign(stretch=rows["stretch"] + by) for by in range(-half, half + 1)]
+        joined = pd.concat(moved, ignore_index=True)
+        return _summed(joined[(joined["stretch"] >= 0) & (joined["stretch"] < self.stretches.n)])
+
+    def series(self, t_s: Floats, field_nm2: Floats, frame_px: Floats, births: Ints, deaths: Ints) -> dict[str, Floats]:
+        """Columns of the series of every window, with two more: `n_frames`, and `t_s` in the middle of them.
+
+        A mean over time has the error of as many defects as are different ones, however many frames show them: each track enters
+        with the share of the frames in which it is there (see `insitrack.tracker.series.meter`).
+
+        Parameters
+        ----------
+        t_s, field_nm2 : ndarray of float64, shape (F,)
+            Time and specimen in view of every frame that was looked at.
+        frame_px : ndarray of float64, shape (F, 2)
+            Width and height, px.
+        births, deaths : ndarray of int64, shape (F, K)
+            Tracks that began and that were given up.
+        """
+        rows, n = self.windows(), self.stretches.n
+        n_frames = self._over_window(np.ones(len(t_s)))
+        stretch = rows["stretch"].to_numpy(np.int64)
+        frames = n_frames[stretch]
+        whole = rows["whole"].to_numpy(np.float64)
+        some = np.where(whole > 0, whole, 1.0)
+        share = rows["share"].to_numpy(np.float64)
+        sights = Sights(
+            frame=stretch,
+            place=rows["label"].to_numpy(np.int64) - 1,
+            size_nm=np.where(whole > 0, rows["size"].to_numpy(np.float64) / some, np.nan),
+            line_length_nm=rows["line"].to_numpy(np.float64) / share,
+            whole=whole > 0,
+            weight=rows["weight"].to_numpy(np.float64) / frames,
+            share=share / frames,
+            counted=rows["counted"].to_numpy(np.float64) / frames,
+            observed=rows["observed"].to_numpy(np.float64) / frames,
+        )
+        mean = [self._over_window(values) / n_frames for values in (t_s, field_nm2, *frame_px.T)]
+        changes = [
+            np.column_stack([self._over_window(column.astype(np.float64)) for column in counts.T]).astype(np.int64) for counts in (births, deaths)
+        ]
+        values = self.meter.table(mean[0], mean[1], sights, *changes, frame_px=np.column_stack(mean[2:]))
+        k = len(self.meter.class_names) + 1
+        return {"t_s": np.repeat(mean[0][:, None], k, axis=1), "n_frames": np.repeat(n_frames[:, None], k, axis=1).reshape(n, k), **values}
+
+    def _over_window(self, values: Floats) -> Floats:
+        """Sum of a quantity of the frames over each window."""
+        sums = np.bincount(self.stretches.of_frame, weights=values, minlength=self.stretches.n)
+        half = self.stretches.width // 2
+        total = np.concatenate([[0.0], np.cumsum(sums)])
+        here = np.arange(self.stretches.n)
+        return np.asarray(total[np.minimum(here + half + 1, self.stretches.n)] - total[np.maximum(here - half, 0)], np.float64)
+
+
+def _summed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby(["stretch", "track", "label"], sort=True, as_index=False)[list(_SUMS)].sum()

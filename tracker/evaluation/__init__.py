@@ -1,0 +1,1 @@
+"""`track eval`: found against true for defects, sizes, densities, hardening and tracks."""

@@ -1,0 +1,153 @@
+"""A row for every frame of every life: noise taken out, misses filled in; two tracks that are one defect seen in turns are told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from insitrack.io.detections import Ints
+from insitrack.io.results import Floats
+from insitrack.tracker.evaluation.track_scores import box_iou
+from insitrack.tracker.hindsight.smooth import Smoothed, smooth, step_noise
+
+_UNLIKELY = 0.05
+"""A run of misses that is less likely, at the rate at which a defect is missed, is not taken for one."""
+_SAME_PLACE_IOU = 0.5
+"""Boxes that overlap by more hold one defect, if one of the two was not seen."""
+LOG_COLUMNS = ("width", "height", "area_px", "major_px", "minor_px", "size_nm", "area_nm2", "line_length_nm")
+
+
+def extreme(choose: np.ufunc, chain: Ints, place: Ints) -> Ints:
+    """Least or greatest place of each chain."""
+    answer = np.full(int(chain.max()) + 1, place[0])
+    answer[chain] = place
+    choose.at(answer, chain, place)
+    return answer
+
+
+def filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked: pd.DataFrame, shift: Floats, *, smoothing: bool) -> pd.DataFrame:
+    """Take the noise out and make a row for every frame between the first and the last sight."""
+    box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
+    sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]})
+    sizes = pd.concat([sizes, seen[[name for name in LOG_COLUMNS if name in seen]]], axis=1)
+    known = [name for name in LOG_COLUMNS if name in sizes and (sizes[name] > 0).all()]
+    t_s = looked["t_s"].to_numpy(np.float64)
+    logs = np.log(sizes[known].to_numpy(np.float64)) if known else np.zeros((len(seen), 0))
+    where, large = _smoothed(chain, t_s[place], points, smoothing), _smoothed(chain, t_s[place], logs, smoothing)
+    sight, frame = _rows(chain, place, len(looked))
+    observed = place[sight] == frame
+    xy, xy_sd = _between(where, sight, frame, chain, place, t_s)
+    log, log_sd = _between(large, sight, frame, chain, place, t_s)
+    size = {name: np.exp(log[:, k]) for k, name in enumerate(known)}
+    table = seen.iloc[sight].reset_index(drop=True)
+    table["frame"], table["t_s"] = looked["frame"].to_numpy()[frame], t_s[frame]
+    table["observed"] = observed.astype(np.int8)
+    for name in ("score", "raw_x_px", "raw_y_px", "raw_size_nm"):
+        table[name] = np.where(observed, table[name], np.nan)
+    if "causal_id" in table:
+        table["causal_id"] = np.where(observed, table["causal_id"], -1)
+    table["on_edge"] = table["on_edge"].astype(np.int8)
+    centre = xy + shift[frame]
+    half = np.column_stack([size["width"], size["height"]]) / 2 if "width" in size else np.ones((len(table), 2))
+    # outlines lie as they were seen about their centre: a box is not always centred on its mask
+    offset = (box[:, :2] + box[:, 2:]) / 2 - seen[["x_px", "y_px"]].to_numpy(np.float64)
+    off = np.column_stack([pd.Series(offset[:, k]).groupby(chain).transform("median").to_numpy()[sight] for k in (0, 1)])
+    low, high = centre + off - half, centre + off + half
+    for name, values in zip(("x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px"), (*centre.T, *low.T, *high.T), strict=True):
+        table[name] = values
+    for name in known:
+        if name in table:
+            table[name] = size[name]
+    table["x_sd_px"], table["y_sd_px"] = xy_sd.T
+    table["size_sd_nm"] = log_sd[:, known.index("size_nm")] * table["size_nm"] if "size_nm" in known else np.nan
+    table["defect_class"] = _classes(seen, chain)[chain[sight]]
+    return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
+
+
+def _same_place(table: pd.DataFrame) -> tuple[Ints, Ints]:
+    """Pairs of rows of one frame that lie at one place, the first of them filled in; `table` is sorted by frame."""
+    box = table[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
+    observed, frame = table["observed"].to_numpy() == 1, table["frame"].to_numpy(np.int64)
+    edges = np.flatnonzero(np.diff(frame, prepend=-1, append=-1))
+    one, other = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+        filled = start + np.flatnonzero(~observed[start:end])
+        if len(filled):
+            a, b = np.nonzero(box_iou(box[filled], box[start:end]) > _SAME_PLACE_IOU)
+            apart = filled[a] != start + b
+            one.append(filled[a][apart])
+            other.append(start + b[apart])
+    return np.concatenate(one), np.concatenate(other)
+
+
+def one_in_turns(table: pd.DataFrame) -> dict[int, int]:
+    """Tracks that are one defect seen in turns: at one place in most frames that they share, never both seen. Id to the id that it belongs to."""
+    filled, other = _same_place(table)
+    ids = table["track_id"].to_numpy(np.int64)
+    pair = np.sort(np.column_stack([ids[filled], ids[other]]), axis=1)
+    frame = table["frame"].to_numpy(np.int64)[filled]
+    pairs = np.unique(np.column_stack([pair, frame]), axis=0)[:, :2]  # two filled rows at one place stand there twice
+    names, counts = np.unique(pairs, axis=0, return_counts=True)
+    rows = dict(iter(table.groupby("track_id")[["frame", "observed"]]))
+    answer: dict[int, int] = {}
+    for (a, b), count in zip(names.tolist(), counts.tolist(), strict=True):
+        first, second = rows[a], rows[b]
+        shared = np.intersect1d(first["frame"], second["frame"])
+        both = np.intersect1d(first.loc[first["observed"] == 1, "frame"], second.loc[second["observed"] == 1, "frame"])
+        if len(both) or count < 0.5 * len(shared) or a in answer or b in answer or a in answer.values() or b in answer.values():
+            continue
+        keep, lose = (a, b) if first["observed"].sum() >= second["observed"].sum() else (b, a)
+        answer[lose] = keep
+    return answer
+
+
+def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothed:
+    if wanted and values.shape[1]:
+        return smooth(chain, t_s, values)
+    sd = np.broadcast_to(step_noise(chain, values), values.shape) if values.shape[1] else values
+    return Smoothed(values, np.zeros_like(values), np.asarray(sd), np.arange(len(values)))
+
+
+def _rows(chain: Ints, place: Ints, n_frames: int) -> tuple[Ints, Ints]:
+    """Sight from which each row is made (the last one up to its frame), and its frame, for every frame of every life.
+
+    A defect that is missed often may be missed in the first frames of the movie, or in the last: where that is not unlikely it was there.
+    """
+    n = len(chain)
+    goes_on = np.append(chain[1:] == chain[:-1], False)
+    begins = np.append(True, ~goes_on[:-1])
+    sights = np.bincount(chain)[chain]
+    span = (1 + extreme(np.maximum, chain, place) - extreme(np.minimum, chain, place))[chain]
+    missed = np.where(span > sights, 1 - sights / span, 0.0)
+    since = np.where(begins & (missed**place >= _UNLIKELY), 0, place)
+    after = np.where(missed ** (n_frames - 1 - place) >= _UNLIKELY, n_frames, place + 1)
+    until = np.where(goes_on, np.append(place[1:], 0), after)
+    length = until - since
+    sight = np.repeat(np.arange(n), length)
+    return sight, since[sight] + np.arange(len(sight)) - np.repeat(np.cumsum(length) - length, length)
+
+
+def _between(part: Smoothed, sight: Ints, frame: Ints, chain: Ints, place: Ints, t_s: Floats) -> tuple[Floats, Floats]:
+    """Values and their standard deviations at every row: at the sights as smoothed, in gaps between the lines of both sides."""
+    after = np.minimum(sight + 1, len(chain) - 1)
+    gap = (frame > place[sight]) & (chain[after] == chain[sight])
+    after = np.where(gap, after, sight)
+    since, ahead = t_s[frame] - t_s[place[sight]], t_s[place[after]] - t_s[frame]
+    span = np.maximum(since + ahead, 1e-12)
+    share = np.where(gap, since / span, 0.0)
+    share = np.where(part.piece[after] == part.piece[sight], share, np.rint(share))[:, None]
+    flat = (part.piece[after] != part.piece[sight])[:, None]
+    left = part.value[sight] + np.where(flat, 0.0, part.slope[sight] * since[:, None])
+    right = part.value[after] - np.where(flat, 0.0, part.slope[after] * ahead[:, None])
+    left = np.where(gap[:, None], left, part.value[sight])
+    right = np.where(gap[:, None], right, part.value[sight])
+    return left * (1 - share) + right * share, np.maximum(part.sd[sight], part.sd[after])
+
+
+def _classes(seen: pd.DataFrame, chain: Ints) -> NDArray[np.str_]:
+    """Class of each chain by the sum of scores over its whole life."""
+    names, code = np.unique(seen["defect_class"].to_numpy(str), return_inverse=True)
+    votes = np.zeros((int(chain.max()) + 1, len(names)))
+    np.add.at(votes, (chain, code), seen["score"].fillna(0.0).to_numpy(np.float64))
+    return np.asarray(names[votes.argmax(axis=1)])

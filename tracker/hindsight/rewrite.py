@@ -1,0 +1,152 @@
+"""A finished run looked at again: causal tables in, refined tables out; the causal ones move to a folder beside them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import Ints
+from insitrack.io.errors import OutputError
+from insitrack.io.tables import columns as tables
+from insitrack.io.tables.run_folder import CAUSAL
+from insitrack.io.tables.sink import TABLE_PART
+from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
+from insitrack.tracker.kinetics.lives import kinetics_rows, lives
+from insitrack.tracker.series.meter import SeriesMeter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REWRITTEN = ("tracks.csv", "series.csv", "summary.csv", "events.csv")
+_AT_ONCE = 2000
+Counts = Mapping[str, int]
+
+
+def look_back(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[str, float]:
+    """Refine the tables of a finished run in place; the causal ones stay in ``causal/``.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder of a run whose tables are closed.
+    config : RefineConfig
+        What to do.
+    meter : SeriesMeter
+        A fresh meter with the run's settings.
+
+    Returns
+    -------
+    dict
+        What was done, for the manifest; empty where the table has more than `RefineConfig.max_rows` rows and was left alone.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    frames = tables.FRAMES.read(folder / tables.FRAMES.file)
+    if float(frames["n_detections"].sum()) > config.max_rows:
+        return {}
+    tracks = tables.TRACKS.read(folder / tables.TRACKS.file)
+    nm_per_px = meter.calibration.nm_per_px or math.nan
+    refined = refine(tracks.assign(seen_class=tracks["defect_class"]), frames, config, nm_per_px=nm_per_px)
+    try:
+        (folder / CAUSAL).mkdir(exist_ok=True)
+        write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL)
+    except OSError as error:
+        raise OutputError(f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete") from error
+    return {**refined.facts, "tracks": int(refined.tracks["track_id"].nunique())}
+
+
+def write_tables(folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, keep: Path | None = None) -> None:
+    """Write the tables that follow from tracks and frames, each to a temporary name first; earlier ones move to `keep`."""
+    nm_per_px = meter.calibration.nm_per_px or math.nan
+    looked = looked_at(frames)
+    place = np.minimum(np.searchsorted(looked["frame"].to_numpy(), rows["frame"].to_numpy()), max(0, len(looked) - 1))
+    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place] if len(looked) else np.zeros((0, 2))
+    rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
+    told = lives(rows, looked, nm_per_px=nm_per_px)
+    texts: dict[tables.Table, Iterable[str]] = {
+        tables.TRACKS: [tables.TRACKS.format({name: rows[name].to_numpy() for name in tables.TRACKS.names}) if len(rows) else ""],
+        tables.SERIES: _series(rows, frames, meter, told.births, told.deaths),
+        tables.SUMMARY: [tables.SUMMARY.format_records(told.summaries)],
+        tables.EVENTS: [tables.EVENTS.format_records(told.events)],
+        tables.KINETICS: [_columns(tables.KINETICS, kinetics_rows(told, rows, looked, nm_per_px=nm_per_px))],
+    }
+    for table, parts in texts.items():
+        with (folder / f"{table.file}{TABLE_PART}").open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(table.header())
+            stream.writelines(parts)
+    for table in texts:
+        if keep is not None and (folder / table.file).exists():
+            shutil.move(folder / table.file, keep / table.file)
+        (folder / f"{table.file}{TABLE_PART}").replace(folder / table.file)
+
+
+def _columns(table: tables.Table, records: list[dict[str, object]]) -> str:
+    return table.format({name: [one[name] for one in records] for name in table.names}) if records else ""
+
+
+def _series(
+    rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Mapping[int, Counts], deaths: Mapping[int, Counts]
+) -> Iterator[str]:
+    """Text of ``series.csv``, some frames at a time."""
+    frames = frames[(frames["status"] != "skipped").to_numpy()]
+    number = frames["frame"].to_numpy(np.int64)
+    edges = np.searchsorted(rows["frame"].to_numpy(np.int64), number)
+    for start in range(0, len(number), _AT_ONCE):
+        part = frames.iloc[start : start + _AT_ONCE]
+        last = edges[start + _AT_ONCE] if start + _AT_ONCE < len(number) else len(rows)
+        changes = (
+            np.array([[counts.get(int(frame), {}).get(name, 0) for name in meter.class_names] for frame in part["frame"]], np.int64)
+            for counts in (births, deaths)
+        )
+        yield tables.SERIES.format(series_columns(rows.iloc[edges[start] : last], part, meter, *changes))
+
+
+def series_columns(rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Ints, deaths: Ints) -> dict[str, NDArray[Any]]:
+    """Columns of ``series.csv`` for some frames, from the rows of ``tracks.csv`` and ``frames.csv``.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of these frames, sorted by frame.
+    frames : DataFrame
+        T frames that were not skipped; those that were not processed get rows of unknowns.
+    meter : SeriesMeter
+        Makes the numbers.
+    births, deaths : ndarray of int64, shape (T, K)
+        Tracks that began and that were given up, by class.
+    """
+    codes = {name: i for i, name in enumerate(meter.class_names, 1)}
+    flags = {name: rows[name].to_numpy() == 1 for name in ("on_edge", "on_exclusion_edge", "observed")}
+    t_s, frame_px = frames["t_s"].to_numpy(np.float64), frames[["width_px", "height_px"]].to_numpy(np.float64)
+    sights = meter.sights(
+        *(np.searchsorted(frames["frame"].to_numpy(), rows["frame"].to_numpy()), rows["defect_class"].map(codes).to_numpy(np.int64)),
+        *(rows[name].to_numpy(np.float64) for name in ("size_nm", "line_length_nm")),
+        *flags.values(),
+        *(rows[list(names)].to_numpy(np.float64) for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))),
+        frame_px=frame_px,
+    )
+    area = frames["field_px"].to_numpy(np.float64)
+    field_nm2 = np.where(area > 0, area, math.nan) * (meter.calibration.nm_per_px or math.nan) ** 2
+    values = meter.table(t_s, field_nm2, sights, births, deaths, frame_px=frame_px)
+    lost = ((frames["status"] != "processed") | (frames["field_px"] == 0)).to_numpy()
+    names = (*meter.class_names, "all")
+    dose = meter.exposure.dose_dpa(t_s)
+    columns: dict[str, NDArray[Any]] = {
+        "frame": np.repeat(frames["frame"].to_numpy(), len(names)),
+        "t_s": np.repeat(t_s, len(names)),
+        "dose_dpa": np.repeat(dose, len(names)),
+        "defect_class": np.tile(np.array(names, object), len(t_s)),
+    }
+    for name, value in values.items():
+        value[lost] = math.nan
+        columns[name] = value.reshape(-1)
+    return columns

@@ -1,0 +1,1 @@
+"""Lifetimes, growth, rates and diffusion with their intervals, and the histories of tracks that they come from."""

@@ -1,0 +1,65 @@
+"""Merges and splits: which defect went into which, or came out of which, told by their masks in two frames."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from insitrack.io.detections import Ints, Masks
+from insitrack.tracker.link.assign import gated_pairs
+
+COVERED = 0.6
+"""Share of a mask that must be covered to say that one defect went into another, or came out of it."""
+
+
+def engulfing(inner: Masks, inner_rows: Ints, cover: Masks, cover_rows: Ints, apart_rows: Ints, offset: tuple[int, int]) -> Ints:
+    """For each inner mask the other that covers it in the other frame, though not in its own.
+
+    A merge: `inner` are the masks of the frame before, `cover` those of this one. A split is the same with time reversed:
+    `inner` is this frame, `cover` the one before. That the other does not cover it in its own frame too tells a merge from a
+    second detection of one defect that goes away.
+
+    Parameters
+    ----------
+    inner : Masks
+        Masks of the frame in which the two are apart.
+    inner_rows : ndarray of int64, shape (N,)
+        Rows of the masks in question.
+    cover : Masks
+        Masks of the other frame.
+    cover_rows : ndarray of int64, shape (M,)
+        Rows of those that may cover.
+    apart_rows : ndarray of int64, shape (M,)
+        Rows of the same M defects in `inner`.
+    offset : tuple of int
+        Rows and columns by which `cover` must be moved to lie in the frame of `inner`: the drift between the two, px.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        Place in `cover_rows` of the one that covers most, the first of equals; -1 where there is none.
+
+    Examples
+    --------
+    >>> apart = Masks.from_crops([np.ones((4, 4), bool), np.ones((4, 8), bool)], [(0, 0), (0, 4)])
+    >>> merged = Masks.from_crops([np.ones((4, 12), bool)], [(0, 0)])
+    >>> engulfing(apart, np.array([0]), merged, np.array([0]), np.array([1]), (0, 0)).tolist()
+    [0]
+    """
+    answer = np.full(len(inner_rows), -1, np.int64)
+    if not len(inner_rows) or not len(cover_rows):
+        return answer
+    cover = cover.shifted(*offset)
+    outer = cover.boxes()[cover_rows].astype(np.float64)
+    centres = inner.boxes()[inner_rows].astype(np.float64).reshape(-1, 2, 2).mean(axis=1)
+    gates = np.hypot(*(outer[:, 2:] - outer[:, :2]).T) / 2
+    pairs = gated_pairs(outer.reshape(-1, 2, 2).mean(axis=1), np.maximum(gates, 0.5), centres)
+    point, box = centres[pairs.cols], outer[pairs.rows]
+    inside = ((point >= box[:, :2]) & (point <= box[:, 2:])).all(axis=1)
+    best = np.full(len(inner_rows), COVERED)
+    for i, j in zip(pairs.cols[inside].tolist(), pairs.rows[inside].tolist(), strict=True):
+        row = int(inner_rows[i])
+        area = int(np.count_nonzero(inner.crop(row)))
+        covered = inner.overlap_px(row, cover, int(cover_rows[j])) / max(1, area)
+        if covered >= best[i] and (answer[i] < 0 or covered > best[i]) and inner.overlap_px(row, inner, int(apart_rows[j])) < COVERED * area:
+            answer[i], best[i] = j, covered
+    return answer

@@ -1,0 +1,240 @@
+"""What the linker remembers: one record of fixed size per live track, and the last sight of each.
+
+Records are rows of a structured array, so that thousands of tracks are advanced by a handful of array operations, and hold
+running sums only, so that a track costs the same after a million frames as after one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.detections import Detections, Ints, Masks
+from insitrack.io.results import NAN, Bools, Floats, Measures, TrackSummary
+from insitrack.tracker.link import filter as track_filter
+
+Tracks = NDArray[np.void]
+"""Structured array of live tracks, sorted by id; fields are those of `track_type`."""
+
+
+def track_type(n_classes: int) -> np.dtype[np.void]:
+    """Fields of a track's record; places are in specimen coordinates, px: the picture's, less the drift.
+
+    Parameters
+    ----------
+    n_classes : int
+        Number of classes K.
+
+    Returns
+    -------
+    dtype
+        Structured type. `sight` is the row of the last sight in `Sights`, `absorber` the id of the track that covered this one
+        when it was lost (-1: none), `sum_*` run over size in nm and time since the first sight in s.
+    """
+    floats = "x y first_x first_y diameter shift_x shift_y first_t_s last_t_s sum_size sum_t sum_tt sum_ts"
+    return np.dtype(
+        [(name, np.int64) for name in ("id", "n", "n_sizes", "last_frame", "sight", "absorber", "label")]
+        + [(name, np.float64) for name in floats.split()]
+        + [
+            ("missed", np.bool_),
+            ("on_edge", np.bool_),
+            ("left_censored", np.bool_),
+            ("box", np.float64, (4,)),
+            ("evidence", np.float64, (n_classes,)),
+            *track_filter.FIELDS,
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sights:
+    """Detections with their measures, row by row."""
+
+    detections: Detections
+    measures: Measures
+
+    def take(self, rows: Ints) -> Sights:
+        """Return the rows asked for, in that order."""
+        return Sights(self.detections.take(rows), self.measures.take(rows))
+
+    def then(self, later: Sights) -> Sights:
+        """Rows of these, then those of a later frame, whose number and time they get."""
+        if not len(self.measures):
+            return later
+        now = later.detections
+        joined = replace(self.detections.then(now), frame_index=now.frame_index, t_s=now.t_s, shape=now.shape, n_over_cap=now.n_over_cap)
+        return Sights(joined, self.measures.then(later.measures))
+
+    def moved(self, dx: Floats, dy: Floats) -> Sights:
+        """Move each row with the specimen: places and boxes exactly, masks by whole pixels and cut at the border of the frame."""
+        found, measured = self.detections, self.measures
+        corners = found.masks.corners + np.rint(np.column_stack([dy, dx])).astype(np.int32)
+        masks = _cut(Masks(found.masks.pixels, corners, found.masks.sizes), found.shape)
+        height, width = found.shape
+        boxes = (found.boxes + np.column_stack([dx, dy, dx, dy])).clip(0, [width, height, width, height]).astype(np.float32)
+        return Sights(replace(found, boxes=boxes, masks=masks), replace(measured, x_px=measured.x_px + dx, y_px=measured.y_px + dy))
+
+
+def _cut(masks: Masks, shape: tuple[int, int]) -> Masks:
+    """Masks without what lies outside the frame; one that lies outside altogether becomes a False pixel at the border."""
+    limit = np.array(shape)
+    low, high = masks.corners, masks.corners + masks.sizes
+    if not len(masks) or ((low >= 0) & (high <= limit)).all():
+        return masks
+    first = np.clip(low, 0, limit - 1)
+    last = np.maximum(first + 1, np.minimum(high, limit))
+    crops = []
+    for i, (y, x, h, w) in enumerate(np.concatenate([first - low, last - first], axis=1).tolist()):
+        crop = masks.crop(i)[y : y + h, x : x + w] if y >= 0 and x >= 0 else np.zeros((0, 0), bool)
+        crops.append(crop if crop.shape == (h, w) else np.zeros((h, w), bool))
+    return Masks.from_crops(crops, first)
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """One frame in the form that linking needs, in an order that does not depend on the order of the rows.
+
+    Parameters
+    ----------
+    row : ndarray of int64, shape (N,)
+        Row in the frame's detections.
+    x, y, box, diameter : ndarray of float64, shape (N,), (N,), (N, 4), (N,)
+        Centre and box in specimen coordinates, mean of the axes, px.
+    label, score, size_nm, on_edge : ndarray, shape (N,)
+        As in the detections and measures.
+    """
+
+    frame: int
+    t_s: float
+    shift: tuple[float, float]
+    row: Ints
+    x: Floats
+    y: Floats
+    box: Floats
+    diameter: Floats
+    label: Ints
+    score: Floats
+    size_nm: Floats
+    on_edge: Bools
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def extent(self, at: Ints | slice) -> Floats:
+        """Centre and sides of the boxes at some places: x, y, width, height, specimen coordinates, px, shape (N, 4)."""
+        box = self.box[at]
+        return np.column_stack([self.x[at], self.y[at], box[:, 2:] - box[:, :2]])
+
+    @classmethod
+    def of(cls, sights: Sights, shift: tuple[float, float]) -> Observations:
+        """Sort the rows by place, then by whatever tells two at one place apart."""
+        found, measured = sights.detections, sights.measures
+        box = found.boxes.astype(np.float64)
+        middle, sides = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
+        # An empty mask has no centre and no axes; its box has.
+        x = np.where(np.isfinite(measured.x_px), measured.x_px, middle[:, 0])
+        y = np.where(np.isfinite(measured.y_px), measured.y_px, middle[:, 1])
+        diameter = (measured.major_px + measured.minor_px) / 2
+        diameter = np.maximum(1.0, np.where(diameter > 0, diameter, sides.mean(axis=1)))
+        order = np.lexsort((found.scores, found.labels, *box.T, x, y))
+        moved = box - np.array([*shift, *shift])
+        return cls(
+            found.frame_index,
+            found.t_s,
+            shift,
+            order,
+            x[order] - shift[0],
+            y[order] - shift[1],
+            moved[order],
+            diameter[order],
+            found.labels[order],
+            found.scores[order].astype(np.float64),
+            measured.size_nm[order],
+            measured.on_edge[order],
+        )
+
+
+def begin(seen: Observations, at: Ints, first_id: int, n_classes: int, *, first_frame: bool) -> Tracks:
+    """Make new tracks for the observations `at`, with ids from `first_id` upwards in their order."""
+    tracks = np.zeros(len(at), track_type(n_classes))
+    tracks["id"] = first_id + np.arange(len(at))
+    tracks["first_t_s"] = seen.t_s
+    tracks["first_x"], tracks["first_y"] = seen.x[at], seen.y[at]
+    tracks["left_censored"] = seen.on_edge[at] | first_frame
+    track_filter.start(tracks, slice(None), seen.extent(at))
+    observe(tracks, np.arange(len(at)), seen, at)
+    return tracks
+
+
+def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
+    """Enter the observations `at` into the tracks `which`, in place."""
+    tracks["n"][which] += 1
+    tracks["missed"][which], tracks["absorber"][which] = False, -1
+    tracks["last_frame"][which], tracks["last_t_s"][which] = seen.frame, seen.t_s
+    tracks["shift_x"][which], tracks["shift_y"][which] = seen.shift
+    for name, values in (
+        ("x", seen.x),
+        ("y", seen.y),
+        ("diameter", seen.diameter),
+        ("box", seen.box),
+        ("sight", seen.row),
+        ("on_edge", seen.on_edge),
+    ):
+        tracks[name][which] = values[at]
+    label = seen.label[at]
+    tracks["evidence"][which, label - 1] += seen.score[at]
+    evidence = tracks["evidence"][which]
+    leads = evidence[np.arange(len(at)), label - 1] >= evidence.max(axis=1, initial=0.0)
+    tracks["label"][which] = np.where(leads, label, evidence.argmax(axis=1) + 1)
+    known = np.isfinite(seen.size_nm[at])
+    measured, size = which[known], seen.size_nm[at][known]
+    age = seen.t_s - tracks["first_t_s"][measured]
+    for name, term in (("n_sizes", 1), ("sum_size", size), ("sum_t", age), ("sum_tt", age * age), ("sum_ts", age * size)):
+        tracks[name][measured] += term
+
+
+def summaries(tracks: Tracks, right_censored: Bools, class_names: tuple[str, ...], nm_per_px: float) -> tuple[TrackSummary, ...]:
+    """Sum up tracks that have ended.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        The tracks, N records.
+    right_censored : ndarray of bool, shape (N,)
+        True where the end was not seen.
+    class_names : tuple of str
+        Names of labels 1..K.
+    nm_per_px : float
+        Scale, nm; NaN where unknown.
+
+    Returns
+    -------
+    tuple of TrackSummary
+        One per record, in order.
+    """
+    n = tracks["n_sizes"].astype(np.float64)
+    spread = n * tracks["sum_tt"] - tracks["sum_t"] ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where(n > 0, tracks["sum_size"] / n, NAN)
+        slope = (n * tracks["sum_ts"] - tracks["sum_t"] * tracks["sum_size"]) / spread
+    growth = np.where((n >= 3) & (spread > 0), slope, NAN)
+    path = np.hypot(tracks["x"] - tracks["first_x"], tracks["y"] - tracks["first_y"]) * nm_per_px
+    return tuple(
+        TrackSummary(
+            track_id=int(track["id"]),
+            defect_class=class_names[int(track["label"]) - 1],
+            t_first_s=float(track["first_t_s"]),
+            t_last_s=float(track["last_t_s"]),
+            lifetime_s=float(track["last_t_s"] - track["first_t_s"]),
+            left_censored=bool(track["left_censored"]),
+            right_censored=bool(right_censored[i]),
+            n_observed=int(track["n"]),
+            size_nm=float(size[i]),
+            growth_nm_per_s=float(growth[i]),
+            net_displacement_nm=float(path[i]),
+            class_probability=float(track["evidence"].max() / max(float(track["evidence"].sum()), 1e-12)),
+        )
+        for i, track in enumerate(tracks)
+    )

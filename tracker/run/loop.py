@@ -1,0 +1,329 @@
+"""The loop: source, segmenter, drift, linker, meter, sinks. Batch and live are the same code."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from insitrack.io.detections import Detections
+from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Source
+from insitrack.io.results import Measures, TrackedFrame
+from insitrack.io.tables.sink import Sink
+from insitrack.segment.base import Segmenter
+from insitrack.segment.prepare.grey import FieldConfig, FieldFinder
+from insitrack.tracker.link.drift import DriftEstimator
+from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
+from insitrack.tracker.series.meter import SeriesMeter
+
+Shift = tuple[float, float]
+Progress = Callable[["Tally"], None]
+KeepState = Callable[[int, float, bytes, bytes, "Tally"], None]
+STATE_EVERY_S = 1.0
+_TICK_S = 0.2
+_READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of a run, for the progress bar and the manifest."""
+
+    frames: int = 0
+    processed: int = 0
+    damaged: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    gap: int = 0
+    blank: int = 0
+    detections: int = 0
+    over_cap: int = 0
+    tracks: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def count(self, tracked: TrackedFrame, n_over_cap: int) -> None:
+        """Take one source frame into account."""
+        self.frames += 1
+        status = "processed" if isinstance(tracked.frame, Frame) else tracked.frame.status
+        setattr(self, status, getattr(self, status) + 1)
+        self.detections += int(np.count_nonzero(tracked.observed))
+        self.over_cap += n_over_cap
+        self.blank += status == "processed" and any(math.isnan(row.n) for row in tracked.series)
+        self.tracks += sum(event.kind in ("birth", "split") for event in tracked.events)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Wall time since the start, s."""
+        return max(1e-9, time.perf_counter() - self.started)
+
+    @property
+    def frames_per_s(self) -> float:
+        """Frames processed per second of wall time so far."""
+        return self.processed / self.elapsed_s
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A source frame after the first stage: decoded, its field found, its drift known."""
+
+    item: Frame | MissingFrame
+    field: BoolImage | None
+    shift_px: Shift
+    drift_quality: float = math.nan
+    state: bytes | None = None
+    """Field and drift after this frame, now and then: what a run that was cut off goes on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goes:
+    """Where a run that was cut off goes on.
+
+    Parameters
+    ----------
+    next_index : int
+        First frame to look at.
+    fields : FieldFinder
+        As it was after the frame before.
+    tally : Tally
+        Counts so far.
+    """
+
+    next_index: int
+    fields: FieldFinder
+    tally: Tally
+
+
+class Reader:
+    """Decodes frames, finds their field and their drift in a thread of its own, a few frames ahead of the network.
+
+    Parameters
+    ----------
+    source : Source
+        Frames.
+    fields : FieldConfig
+        How overlays and borders are found.
+    drift : DriftEstimator
+        Follows the stage.
+    live : bool
+        Frames come when they come: none is read ahead, so that the queue of the source knows how many wait.
+    stop : threading.Event, optional
+        Ends the reading also while no frame comes.
+    state_every_s : float or None
+        Time between two states of field and drift that go with the frames, s; None: none.
+    goes_on : Goes, optional
+        Where a run that was cut off goes on.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        fields: FieldConfig,
+        drift: DriftEstimator,
+        *,
+        live: bool = False,
+        stop: threading.Event | None = None,
+        state_every_s: float | None = None,
+        goes_on: Goes | None = None,
+    ) -> None:
+        self._source, self._drift = source, drift
+        self._fields = FieldFinder(fields) if goes_on is None else goes_on.fields
+        self._from = 0 if goes_on is None else goes_on.next_index
+        self._state_every_s, self._state_s = state_every_s, time.monotonic()
+        self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(1 if live else _READ_AHEAD)
+        self._stop, self._asked = threading.Event(), stop
+        self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
+
+    def __enter__(self) -> Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():  # the thread may be waiting for room
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no frame waits."""
+        return self._queue.empty()
+
+    def __iter__(self) -> Iterator[Looked]:
+        while True:
+            try:
+                looked = self._queue.get(timeout=_TICK_S)
+            except queue.Empty:
+                if self._asked is not None and self._asked.is_set():
+                    return
+                continue
+            if looked is None:
+                return
+            if isinstance(looked, BaseException):
+                raise looked
+            yield looked
+
+    def _work(self) -> None:
+        try:
+            for item in self._source:
+                if self._stop.is_set():
+                    break
+                if item.index >= self._from:
+                    self._queue.put(self._with_state(self._look(item)))
+            self._queue.put(None)
+        except BaseException as error:  # handed to the thread that waits for frames, which raises it
+            self._queue.put(error)
+
+    def _with_state(self, looked: Looked) -> Looked:
+        """Add field and drift as they are after this frame, if it is time."""
+        now = time.monotonic()
+        if self._state_every_s is None or now - self._state_s < self._state_every_s:
+            return looked
+        self._state_s = now
+        return replace(looked, state=_frozen(self._fields, self._drift))
+
+    def _look(self, item: Frame | MissingFrame) -> Looked:
+        if isinstance(item, MissingFrame):
+            return Looked(item, None, (float("nan"), float("nan")))
+        area = self._fields.update(item.image)
+        drift = self._drift.update(item, area)
+        return Looked(item, area, drift.shift_px, drift.quality)
+
+
+def run(
+    source: Source,
+    segmenter: Segmenter,
+    linker: Linker,
+    meter: SeriesMeter,
+    sinks: Sequence[Sink],
+    *,
+    calibration: Calibration,
+    fields: FieldConfig,
+    drift: DriftEstimator,
+    sizes: MeasureConfig,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    live: bool = False,
+    keep_state: KeepState | None = None,
+    goes_on: Goes | None = None,
+) -> Tally:
+    """Process a source to its end, or until `stop` is set; every source frame reaches every sink once, in order.
+
+    Parameters
+    ----------
+    source, segmenter, linker, meter, sinks
+        Frames; what finds defects, follows them, makes the rows of the series; where results go.
+    calibration, fields, drift, sizes
+        Scale and thickness; how overlays and borders are found; what follows the stage; definitions of size.
+    progress : callable, optional
+        Called with the running counts after every source frame.
+    stop : threading.Event, optional
+        Set it to end the run after the frame in hand; everything written stays complete.
+    live : bool
+        The source does not wait: every frame goes through as soon as it comes, instead of several at once.
+    keep_state : callable, optional
+        Gets, at the beginning and about once a second, what a run that is cut off can go on from: the number of the next frame, the time of
+        the last whose rows are written, the states of field and drift, of linker and meter, and the counts.
+    goes_on : Goes, optional
+        Where a run that was cut off goes on; linker, meter and drift are then as they were.
+
+    Returns
+    -------
+    Tally
+        Counts.
+    """
+    tally = Tally() if goes_on is None else goes_on.tally
+    every_s = None if keep_state is None else STATE_EVERY_S
+    with ExitStack() as stack:
+        threads = cv2.getNumThreads()
+        stack.callback(cv2.setNumThreads, threads)
+        cv2.setNumThreads(1)  # the cores are busy with the network; splitting small pictures further only adds waiting
+        for sink in sinks:
+            stack.enter_context(sink)
+        if keep_state is not None and goes_on is None:
+            keep_state(0, 0.0, _frozen(FieldFinder(fields), drift), _frozen(linker, meter), tally)
+        reader = stack.enter_context(Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on))
+        for detections, looked in segmenter.stream(_items(reader, live)):
+            if looked is None:
+                continue
+            tracked = follow(detections, looked, linker, meter, calibration, sizes)
+            for sink in sinks:
+                sink.write(tracked)
+            tally.count(tracked, 0 if detections is None else detections.n_over_cap)
+            if keep_state is not None and looked.state is not None:
+                keep_state(tracked.frame.index + 1, tracked.frame.t_s, looked.state, _frozen(linker, meter), tally)
+            if progress is not None:
+                progress(tally)
+            if stop is not None and stop.is_set():
+                break
+        remaining = linker.finish()
+        for sink in sinks:
+            sink.finish(remaining)
+    return tally
+
+
+def _frozen(*parts: object) -> bytes:
+    return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage | None, Looked | None]]:
+    """Frames for the segmenter; live, an item without a frame follows where no other waits, so that nothing stays in the network."""
+    for looked in reader:
+        yield looked.item if isinstance(looked.item, Frame) else None, looked.field, looked
+        if live and reader.idle:
+            yield None, None, None
+
+
+def follow(
+    detections: Detections | None, looked: Looked, linker: Linker, meter: SeriesMeter, calibration: Calibration, sizes: MeasureConfig
+) -> TrackedFrame:
+    """Everything after the network for one source frame."""
+    item = looked.item
+    blind = looked.field is not None and not looked.field.any()
+    if detections is None or blind:  # nothing was looked for: neither a count of 0 nor the end of a track
+        lost = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "gap")
+        nothing = Detections.empty(item.index, item.t_s, (0, 0)) if detections is None else detections.take(np.zeros(0, np.int64))
+        series = () if lost.status == "skipped" else meter.missing(lost)
+        empty = (measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool))
+        area = math.nan if detections is None else 0.0
+        return TrackedFrame(item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area)
+    local = calibration if looked.field is None else replace(calibration, field=looked.field)
+    return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter)
+
+
+def follow_measured(detections: Detections, measures: Measures, looked: Looked, linker: Linker, meter: SeriesMeter) -> TrackedFrame:
+    """Everything after the measuring for one source frame; without a shift in `looked` the defects themselves tell the drift."""
+    item = looked.item
+    linked = linker.update(detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None)
+    coasting = linked.coasting
+    everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
+    sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
+    ids = np.concatenate([linked.track_ids, coasting.track_ids])
+    observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
+    if not ids.all():  # too weak to begin a track (link.birth_score)
+        strong = ids > 0
+        everything, sizes_of_all, ids, observed = everything.take(strong), sizes_of_all.take(strong), ids[strong], observed[strong]
+    series = meter.rows(
+        item.index,
+        item.t_s,
+        everything,
+        sizes_of_all,
+        observed,
+        linked.births_by_class,
+        linked.deaths_by_class,
+        field=looked.field,
+    )
+    area = float(np.prod(detections.shape) if looked.field is None else np.count_nonzero(looked.field))
+    return TrackedFrame(
+        item, everything, sizes_of_all, ids, observed, linked.shift_px, series, linked.events, linked.finished, looked.drift_quality, area
+    )

@@ -1,0 +1,116 @@
+"""One whole job: settings and a source in, an output folder out. The command and the Python door both come here."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from insitrack.io.errors import OutputError, SourceError
+from insitrack.io.sources import open_source
+from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
+from insitrack.tracker.run import loop
+from insitrack.tracker.run.config import RunConfig, build_settings
+from insitrack.tracker.run.job import Job
+
+
+def track(
+    uri: str | Path,
+    out: str | Path | None = None,
+    *,
+    config: RunConfig | None = None,
+    overwrite: bool = False,
+    progress: Callable[[loop.Tally, int | None], None] | None = None,
+    stop: threading.Event | None = None,
+    command: Sequence[str] | None = None,
+    alarm: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Run:
+    """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
+
+    Parameters
+    ----------
+    uri : str or Path
+        Movie, folder or glob of images, TIFF stack, microscope file, live source, or `synth:loops?seed=7`.
+    out : str or Path, optional
+        Output folder; by default named after the source, in the current directory.
+    config : RunConfig, optional
+        Settings; by default those of `configs/default.toml`.
+    overwrite : bool
+        Replace an earlier run in the same folder.
+    progress : callable, optional
+        Called with the running counts and the number of frames (None if unknown) after every source frame.
+    stop : threading.Event, optional
+        Set it to end the run after the frame in hand.
+    command : sequence of str, optional
+        Command line for the manifest.
+    alarm : callable, optional
+        Gets what goes wrong with a live source, one line each, from another thread.
+    **options
+        Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`, `model`, `confidence`, `classes`,
+        `start_s`, `end_s`, `every`, `video`.
+
+    Returns
+    -------
+    Run
+        The folder and its tables.
+
+    Raises
+    ------
+    InsitrackError
+        If the source, a setting, the model or the output folder is not usable; nothing is written then.
+
+    Examples
+    --------
+    >>> import insitrack, tempfile
+    >>> run = insitrack.track("synth:loops?seed=1&frames=3&size=128", tempfile.mkdtemp(), video=False)
+    >>> len(run.frames)
+    3
+    """
+    config = _with_options(config or RunConfig(), options)
+    uri = str(uri)
+    folder = Path(out) if out is not None else default_folder(uri)
+    check_folder(folder, overwrite)
+    if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:
+        raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
+    chosen = dataclasses.asdict(config.source)
+    del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
+    source = open_source(uri, **chosen, live=config.live, alarm=alarm)
+    try:
+        refused = getattr(source, "refused", "")
+        if refused:
+            raise SourceError(refused)
+        job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
+        return job.execute(progress, stop)
+    finally:
+        source.close()
+
+
+_SHORT = {
+    "nm_per_px": "source",
+    "nm_per_px_sd": "source",
+    "frame_interval_s": "source",
+    "start_s": "source",
+    "end_s": "source",
+    "every": "source",
+    "thickness_nm": "specimen",
+    "thickness_sd_nm": "specimen",
+    "dose_rate_dpa_per_s": "specimen",
+    "material": "specimen",
+    "confidence": "segment",
+    "classes": "segment",
+    "video": "output",
+}
+
+
+def _with_options(config: RunConfig, options: dict[str, Any]) -> RunConfig:
+    """Put single options over a configuration, through the same checks as a TOML file; None takes the default."""
+    tree = config.plain()
+    for name, value in options.items():
+        section = tree[_SHORT[name]] if name in _SHORT else tree
+        section[name] = value
+        if value is None:
+            del section[name]
+    return build_settings(RunConfig, tree)

@@ -1,0 +1,118 @@
+"""What a reader of the series must know: what is unknown, biased or left out, each line with the option that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from insitrack.io.detections import Ints
+from insitrack.io.frames import Calibration
+from insitrack.io.results import Bools, Floats
+from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES, material_names
+from insitrack.tracker.hardening.models import Material
+from insitrack.tracker.series.settings import SeriesConfig
+
+
+@dataclass
+class Noticed:
+    """What the meter noticed on its way, by class.
+
+    Parameters
+    ----------
+    class_names : tuple of str
+        Classes.
+    hardens : ndarray of bool, shape (K,)
+        Has a part in the hardening.
+    seen : ndarray of bool, shape (K,)
+        Was there at all.
+    overlap : ndarray of float64, shape (K,)
+        Largest share of defects behind others.
+    unsized, too_dense : ndarray of int64, shape (K,)
+        Frames in which no defect of the class had a size; in which a model had no room between them.
+    largest_nm : ndarray of float64, shape (K,)
+        Largest size of classes with a volume.
+    notes : list of str
+        Other warnings, as they stand.
+    """
+
+    class_names: tuple[str, ...]
+    hardens: Bools
+    seen: Bools = field(init=False)
+    overlap: Floats = field(init=False)
+    unsized: Ints = field(init=False)
+    too_dense: Ints = field(init=False)
+    largest_nm: Floats = field(init=False)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        k = len(self.class_names)
+        self.seen, self.overlap, self.largest_nm = np.zeros(k, bool), np.zeros(k), np.zeros(k)
+        self.unsized, self.too_dense = np.zeros(k, np.int64), np.zeros(k, np.int64)
+
+
+def series_warnings(config: SeriesConfig, calibration: Calibration, material: Material | None, noticed: Noticed, *, dose_known: bool) -> list[str]:
+    """Warnings, one line each."""
+    lines = [*_calibration(config, calibration, noticed, dose_known), *noticed.notes]
+    for name, loss in zip(noticed.class_names, (100 * noticed.overlap).tolist(), strict=True):
+        if loss > config.overlap_warning * 100:
+            lines.append(
+                f"{name}: up to {loss:.0f} % lie within a diameter of another one, so they are under-counted; "
+                "use a thinner or less damaged area, or correct for it (the limit is series.overlap_warning)"
+            )
+    return lines + _hardening(material, noticed)
+
+
+def _calibration(config: SeriesConfig, calibration: Calibration, noticed: Noticed, dose_known: bool) -> list[str]:
+    lines = []
+    if calibration.nm_per_px is None:
+        lines.append("scale unknown: sizes, densities and hardening stay empty; give --nm-per-px")
+    if calibration.thickness_nm is None:
+        lines.append("foil thickness unknown: volume densities and hardening stay empty; give --thickness-nm")
+    elif not calibration.thickness_sd_nm:
+        share = config.thickness_sd_relative
+        lines.append(f"error of the foil thickness unknown: {share:.0%} assumed (EELS: 20%); set series.thickness_sd_relative")
+    if not dose_known:
+        lines.append("dose rate unknown: the dose stays empty; give --dose-rate or --log")
+    if config.visibility_by_class and not config.visibility_reason:
+        lines.append("series.visibility_by_class multiplies densities without saying why; set series.visibility_reason, it goes into run.json")
+    if config.detector_precision and not config.detector_labels:
+        lines.append("error of the detector's correction unknown: left out of the intervals; set series.detector_labels")
+    thickness_nm = calibration.thickness_nm
+    if thickness_nm is not None:
+        lines += [
+            f"{name}: the largest measures {largest:.0f} nm, the foil is only {thickness_nm:g} nm thick; "
+            "its volume fraction means little: check the scale and the thickness"
+            for name, largest in zip(noticed.class_names, noticed.largest_nm.tolist(), strict=True)
+            if name in VOLUME_CLASSES and largest > thickness_nm
+        ]
+    return lines
+
+
+def _hardening(material: Material | None, noticed: Noticed) -> list[str]:
+    if material is None:
+        return [f"material unknown: hardening stays empty; give --material with {', '.join(material_names())} or a TOML file of your own"]
+    lines, name, names, known = [], material.name, noticed.class_names, noticed.hardens
+    are_lines = np.isin(names, LINE_CLASSES)
+    if material.caution:
+        lines.append(f"{name}: barrier strengths are {material.caution}; give your own with --material FILE.toml")
+    left_out = [names[i] for i in np.flatnonzero(noticed.seen & ~are_lines & ~known)]
+    if left_out:
+        lines.append(
+            f"{name}: no barrier strength for {', '.join(left_out)}, so total hardening is a lower bound; "
+            f"add alpha.{left_out[0]} to a TOML file of your own and give it with --material"
+        )
+    lines += [
+        f"{names[i]}: hardening by lines is not included, so total hardening is a lower bound; it needs "
+        f"series.unirradiated_line_density_per_m2 (0 if there were none) and alpha.{names[i]} of the material"
+        for i in np.flatnonzero(noticed.seen & are_lines & ~known)
+    ]
+    lines += [
+        f"{names[i]}: no size in {noticed.unsized[i]} frames because every one touches the border; hardening there is that of the parts in view"
+        for i in np.flatnonzero((noticed.unsized > 0) & known)
+    ]
+    lines += [
+        f"{names[i]}: so dense in {noticed.too_dense[i]} frames that no free spacing is left between them; hardening stays empty there"
+        for i in np.flatnonzero(noticed.too_dense > 0)
+    ]
+    return lines
