@@ -1,4 +1,4 @@
-"""Life times from tracks with 10 % missed and 5 % false detections, against the truth: ``python benchmarks/lifetimes.py``.
+"""Lifetimes from tracks with 10 % missed and 5 % false detections, against the truth: ``python benchmarks/lifetimes.py``.
 
 Writes lifetimes.json and lifetimes.md. Twenty scenes in which every defect dies, half of them within 4 to 5 s, in a movie of 25 s; the same estimator
 for truth and tracks.
@@ -30,7 +30,7 @@ def main() -> None:
             facts[f"{name}, {key}"] = {"bias_percent": 100 * float(each.mean()), "standard_error": 100 * float(each.std() / np.sqrt(len(each)))}
     here = Path(__file__)
     here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Life times and nucleation from tracks", "", "`python benchmarks/lifetimes.py`. Twenty scenes, 10 % missed, 5 % false.", ""]
+    lines = ["# Lifetimes and nucleation from tracks", "", "`python benchmarks/lifetimes.py`. Twenty scenes, 10 % missed, 5 % false.", ""]
     lines += ["| tables, quantity | bias, % | standard error |", "|---|---|---|"]
     lines += [f"| {name} | {one['bias_percent']:+.1f} | {one['standard_error']:.1f} |" for name, one in facts.items()]
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -200,7 +200,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
             field = timed("overlays and borders", lambda frame=frame: fields.update(frame.image))
             moved = timed("drift", lambda frame=frame, field=field: drift.update(frame, field))
             detections = timed("network and masks", lambda frame=frame, field=field: segmenter(frame, field))
-            looked = loop.Looked(frame, field, moved.shift_px)
+            looked = loop.PreparedFrame(frame, field, moved.shift_px)
             tracked = timed(
                 "measure, link, series",
                 lambda detections=detections, looked=looked: loop.follow(detections, looked, linker, meter, calibration, config.measure),

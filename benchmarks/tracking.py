@@ -31,7 +31,7 @@ BORDER_PX = 12.0
 
 
 def published(table: BoxTable, side: int) -> dict[str, float]:
-    """Work out what a user publishes from tracks: median life time, s, median growth, nm/s, nucleation rate, 1/(m^2 s); the same code for all."""
+    """Work out what a user publishes from tracks: median lifetime, s, median growth, nm/s, nucleation rate, 1/(m^2 s); the same code for all."""
     lifetimes, died, births, slopes = [], [], 0, []
     order = np.lexsort((table.frame, table.track_id))
     frame, boxes = table.frame[order], table.boxes[order]

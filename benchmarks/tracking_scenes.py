@@ -91,7 +91,7 @@ def _drift(rng: np.random.Generator) -> Floats:
 def _defect(rng: np.random.Generator, name: str, side: int, reach: Floats) -> Defect:
     first = 0 if rng.random() < 0.6 else int(rng.integers(1, FRAMES - 5))
     last = FRAMES - 1
-    if name == "mortal":  # not in the scoreboard: life times that the movie is long enough to tell
+    if name == "mortal":  # not in the scoreboard: lifetimes that the movie is long enough to tell
         last = min(last, first + 2 + int(rng.exponential(25)))
     elif rng.random() < 0.33:
         last = min(last, first + 4 + int(rng.exponential(35)))

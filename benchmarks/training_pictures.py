@@ -20,7 +20,7 @@ from insitrack.io.detections import Detections, Masks
 from insitrack.segment.base import SegmentConfig, load_segmenter
 from insitrack.segment.labels.reader import read_labelled
 from insitrack.segment.prepare.grey import stretch_to_8_bit
-from insitrack.segment.training.borrowed import drawn_onto
+from insitrack.segment.training.composite import drawn_onto
 from insitrack.segment.training.dataset import DatasetSettings, jittered, read_labels, write_example, write_synth_dataset, write_yaml
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"

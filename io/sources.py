@@ -42,7 +42,7 @@ def open_source(
     frame_interval_s : float, optional
         Time between frames, s, in place of the timestamps: frame number times this. Pictures without times get 1 s each, and that is said.
     start_s, end_s, every
-        First and last time to process, s from the first frame, both included; and every so-manieth frame.
+        First and last time to process, s from the first frame, both included; and every N-th frame.
     live, alarm, left_off
         Of a live source, see `insitrack.io.live.camera.LiveSource`.
 

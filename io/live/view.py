@@ -38,7 +38,7 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ViewerRequest:
     """Something that a viewer asked for.
 
     Parameters
@@ -56,7 +56,7 @@ class Wish:
     value: float = math.nan
 
 
-def parse_wish(body: bytes) -> Wish:
+def parse_request(body: bytes) -> ViewerRequest:
     """Read what a viewer sent.
 
     Raises
@@ -67,7 +67,7 @@ def parse_wish(body: bytes) -> Wish:
     Examples
     --------
     >>> parse_wish(b'{"action": "mark", "text": "beam on"}')
-    Wish(action='mark', text='beam on', value=nan)
+    ViewerRequest(action='mark', text='beam on', value=nan)
     """
     try:
         asked = json.loads(body)
@@ -75,12 +75,12 @@ def parse_wish(body: bytes) -> Wish:
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError("expected JSON with an action") from error
     if action in ("pause", "resume", "stop"):
-        return Wish(action)
+        return ViewerRequest(action)
     if action == "mark":
         text = str(asked.get("text", "")).strip()
         if not text or len(text) > 80 or not text.isprintable():
             raise SettingsError("a mark: expected up to 80 printable characters")
-        return Wish(action, text)
+        return ViewerRequest(action, text)
     if action in ("dose_rate", "thickness"):
         value = asked.get("value")
         words = "zero or a positive number of dpa/s" if action == "dose_rate" else "a positive number of nm"
@@ -92,7 +92,7 @@ def parse_wish(body: bytes) -> Wish:
             or (action == "thickness" and not value)
         ):
             raise SettingsError(f"{action.replace('_', ' ')} {value}: expected {words}")
-        return Wish(action, value=float(value))
+        return ViewerRequest(action, value=float(value))
     raise SettingsError(f"action {str(action)[:40]!r}: expected pause, resume, stop, mark, dose_rate or thickness")
 
 
@@ -125,7 +125,7 @@ class LiveView:
         self,
         status: LiveStatus,
         name: str,
-        wish: Callable[[Wish], tuple[float, float] | None],
+        wish: Callable[[ViewerRequest], tuple[float, float] | None],
         *,
         nm_per_px: float | None = None,
         host: str = "127.0.0.1",
@@ -144,7 +144,7 @@ class LiveView:
         self._marks: list[dict[str, object]] = []
         self._classes: list[dict[str, object]] = []
         self._density = ("density_per_m3", "density (m⁻³)")
-        self._wishes: list[Wish] = []
+        self._wishes: list[ViewerRequest] = []
         self._over = False
         self._clients = 0
         self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
@@ -256,7 +256,7 @@ class LiveView:
             self._state = now, self._status.now()
         return self._state[1]
 
-    def _ask(self, wish: Wish) -> None:
+    def _ask(self, wish: ViewerRequest) -> None:
         """Hand a wish on: at once where no frame may come to carry it."""
         if wish.action in ("stop", "resume", "pause"):
             self._wish(wish)
@@ -324,7 +324,7 @@ class LiveView:
                 if len(body) > MOST_BYTES:
                     return JSONResponse({"error": f"more than {MOST_BYTES} bytes"}, 413, _HEADERS)
             try:
-                self._ask(parse_wish(body))
+                self._ask(parse_request(body))
             except SettingsError as error:
                 return JSONResponse({"error": str(error)}, 400, _HEADERS)
             return JSONResponse({"done": True}, headers=_HEADERS)

@@ -308,7 +308,7 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
         line = {"color": colour, "width": 1.8}
         words = f"{spoken(name)}, {len(part)} births"
         figure.add_scatter(x=short(x), y=short(steps[0]), name=words, legendgroup=name, mode="lines", line=line, hovertemplate="%{y:.2f}")
-    lay_out(figure, f"Life time ({unit})", "Share that lives longer")
+    lay_out(figure, f"Lifetime ({unit})", "Share that lives longer")
     figure.update_yaxes(range=[0, 1.02])
     return figure
 

@@ -66,8 +66,8 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
     histograms = []
     if len(tracks):
         lives = lifetime_figure(tracks)
-        told = note("Life times", "No class has five births in view, so there is nothing to plot.")
-        histograms = [_size_histogram(tracks, facts), plot("lifetimes", "Life times", lives) if lives is not None else told]
+        told = note("Lifetimes", "No class has five births in view, so there is nothing to plot.")
+        histograms = [_size_histogram(tracks, facts), plot("lifetimes", "Lifetimes", lives) if lives is not None else told]
     return [
         head(f"{name} - insitrack"),
         f"<h1>{safe(name)}</h1>",
@@ -235,12 +235,12 @@ _KIND_NOTES = {
         "The tables were refined with hindsight: gaps closed, finds of one or two frames left out, noise taken out, misses filled in. "
         "What was known frame by frame is in causal/; the annotated movie and the pictures show that."
     ),
-    "edited": "Tracks were put right by hand; run.json lists every edit.",
+    "edited": "Tracks were corrected by hand; run.json lists every edit.",
 }
 
 
 def _kinetics(folder: Path, facts: Mapping[str, Any]) -> list[str]:
-    """Table of life times, growth and rates, where the run has one, and what kind of tables these are."""
+    """Table of lifetimes, growth and rates, where the run has one, and what kind of tables these are."""
     kind = _KIND_NOTES.get(str(facts.get("tables")), "")
     told = [f'<p class="note">{kind}</p>'] if kind else []
     if not (folder / KINETICS.file).is_file():

@@ -28,7 +28,7 @@ _FEWEST_TILES = 240  # of labelled pictures, copies that differ in place and gre
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class PictureSplit:
     """Which pictures are trained on and which judge.
 
     Parameters
@@ -44,7 +44,7 @@ class Split:
     warning: str = ""
 
 
-def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.2, seed: int = 0) -> Split:
+def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.2, seed: int = 0) -> PictureSplit:
     """Hold out pictures to judge by, whole movies or series at a time.
 
     Parameters
@@ -71,21 +71,21 @@ def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.
         if hit.all() or not hit.any():
             some = ", ".join(labels.names[:3])
             raise SettingsError(f"--val {' '.join(patterns)}: takes {hit.sum()} of {n} pictures; expected some, not all, of names such as {some}")
-        return Split(*_rows(hit))
+        return PictureSplit(*_rows(hit))
     if not 0 < share < 1:
         raise SettingsError(f"--val-share {share:g}: expected more than 0 and less than 1")
     groups = sorted(set(labels.groups))
     if len(groups) == 1:
         held = np.arange(n) >= n - max(1, round(share * n))
         warning = "all pictures seem to be frames of one movie: the last ones judge, and the scores flatter; name others with --val"
-        return Split(*_rows(held), warning)
+        return PictureSplit(*_rows(held), warning)
     order = [groups[i] for i in np.random.default_rng([seed, 3]).permutation(len(groups))]
     counts = [labels.groups.count(group) for group in order]
     # groups are held out while that brings their share nearer to what was asked for; one at least
     n_held = 1
     while n_held < len(order) - 1 and sum(counts[: n_held + 1]) <= share * n:
         n_held += 1
-    return Split(*_rows(np.isin(labels.groups, order[:n_held])))
+    return PictureSplit(*_rows(np.isin(labels.groups, order[:n_held])))
 
 
 def named(labels: Labels, patterns: Sequence[str]) -> NDArray[np.bool_]:

@@ -22,7 +22,7 @@ Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class DataSplit:
     """One division of the pictures.
 
     Parameters
@@ -38,7 +38,7 @@ class Split:
     test: tuple[int, ...]
 
 
-def random_splits(n: int, k: int = 5, test_share: float = 0.2, seed: int = 0) -> list[Split]:
+def random_splits(n: int, k: int = 5, test_share: float = 0.2, seed: int = 0) -> list[DataSplit]:
     """Divide at random, `k` times anew, with `test_share` of the pictures held out each time.
 
     Examples
@@ -50,7 +50,7 @@ def random_splits(n: int, k: int = 5, test_share: float = 0.2, seed: int = 0) ->
     return [_split(f"random_{i + 1}", rng.permutation(n), test_share) for i in range(_at_least_one(k))]
 
 
-def folds(n: int, k: int = 5, seed: int | None = None) -> list[Split]:
+def folds(n: int, k: int = 5, seed: int | None = None) -> list[DataSplit]:
     """Divide into `k` parts and hold out each once: parts of neighbours, or shuffled where a seed is given.
 
     Examples
@@ -65,7 +65,7 @@ def folds(n: int, k: int = 5, seed: int | None = None) -> list[Split]:
     return [_made(f"fold_{i + 1}", np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
 
 
-def leave_out_percent(n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), repeats: int = 3, seed: int = 0) -> list[Split]:
+def leave_out_percent(n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), repeats: int = 3, seed: int = 0) -> list[DataSplit]:
     """Hold out a share of the pictures at random, several times for each share (Jacobs et al. 2022, figure 8).
 
     Examples
@@ -78,7 +78,7 @@ def leave_out_percent(n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), 
     return [_split(name, rng.permutation(n), percent / 100) for percent, name in names]
 
 
-def leave_out_groups(values: Sequence[str]) -> list[Split]:
+def leave_out_groups(values: Sequence[str]) -> list[DataSplit]:
     """Hold out every group of pictures once; `values` names the group of each picture: an alloy, a microscope, a movie.
 
     Raises
@@ -100,7 +100,7 @@ def leave_out_groups(values: Sequence[str]) -> list[Split]:
     return [_made(f"without_{_fit(group)}", np.flatnonzero(of != group), np.flatnonzero(of == group)) for group in groups]
 
 
-def learning_curve(n: int, steps: int = 5, test_share: float = 0.2, seed: int = 0) -> list[Split]:
+def learning_curve(n: int, steps: int = 5, test_share: float = 0.2, seed: int = 0) -> list[DataSplit]:
     """Hold out one test set and train on more and more of the rest, doubling each time and ending with all of it.
 
     Examples
@@ -111,10 +111,10 @@ def learning_curve(n: int, steps: int = 5, test_share: float = 0.2, seed: int = 
     whole = _split("", np.random.default_rng([seed, 4]).permutation(n), test_share)
     order = np.random.default_rng([seed, 5]).permutation(np.array(whole.train))
     sizes = sorted({max(1, round(len(order) / 2**step)) for step in range(_at_least_one(steps))})
-    return [Split(f"train_on_{size}", tuple(sorted(order[:size].tolist())), whole.test) for size in sizes]
+    return [DataSplit(f"train_on_{size}", tuple(sorted(order[:size].tolist())), whole.test) for size in sizes]
 
 
-def splits_from(text: str, names: Sequence[str], table: Mapping[str, Mapping[str, str]], seed: int = 0) -> list[Split]:
+def splits_from(text: str, names: Sequence[str], table: Mapping[str, Mapping[str, str]], seed: int = 0) -> list[DataSplit]:
     """Make splits from their short form.
 
     Parameters
@@ -179,8 +179,8 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
 
 def cross_validate(
     pictures: Sequence[Picture],
-    splits: Sequence[Split],
-    train: Callable[[list[Picture], Split], Model],
+    splits: Sequence[DataSplit],
+    train: Callable[[list[Picture], DataSplit], Model],
     test: Callable[[Model, list[Picture]], Outcome],
 ) -> dict[str, Outcome]:
     """Train on one part of the pictures and test on the other, split by split.
@@ -213,7 +213,7 @@ def cross_validate(
     return outcomes
 
 
-def _split(name: str, order: np.ndarray[tuple[int], np.dtype[np.int64]], test_share: float) -> Split:
+def _split(name: str, order: np.ndarray[tuple[int], np.dtype[np.int64]], test_share: float) -> DataSplit:
     """First part of the order held out, at least one picture on either side."""
     if not 0 < test_share < 1:
         raise SettingsError(f"share of test pictures {test_share:g}: expected more than 0 and less than 1 (0 and 100 %)")
@@ -223,8 +223,8 @@ def _split(name: str, order: np.ndarray[tuple[int], np.dtype[np.int64]], test_sh
     return _made(name, order[n_test:], order[:n_test])
 
 
-def _made(name: str, train: np.ndarray[tuple[int], np.dtype[np.int64]], test: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Split:
-    return Split(name, tuple(sorted(train.tolist())), tuple(sorted(test.tolist())))
+def _made(name: str, train: np.ndarray[tuple[int], np.dtype[np.int64]], test: np.ndarray[tuple[int], np.dtype[np.int64]]) -> DataSplit:
+    return DataSplit(name, tuple(sorted(train.tolist())), tuple(sorted(test.tolist())))
 
 
 def _at_least_one(count: int) -> int:

@@ -1,4 +1,4 @@
-"""Kinetics of a run from its tables: averages, size distributions, saturation, growth, nucleation, life times."""
+"""Kinetics of a run from its tables: averages, size distributions, saturation, growth, nucleation, lifetimes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from insitrack.tracker.analysis.recompute import Recomputed, TableRun
 from insitrack.tracker.hardening.materials import VOLUME_CLASSES
 from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.kinetics import estimators
-from insitrack.tracker.kinetics.lives import kinetics_row, rate_rows
+from insitrack.tracker.kinetics.track_histories import kinetics_row, rate_rows
 from insitrack.tracker.series.density import poisson_interval
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
@@ -39,7 +39,7 @@ def fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
 
 
 def _summaries(run: TableRun, out: Recomputed) -> list[TrackSummary]:
-    """Lives of the tracks: as ``summary.csv`` tells them, or from the table of tracks alone."""
+    """TrackSpans of the tracks: as ``summary.csv`` tells them, or from the table of tracks alone."""
     path = run.tracks.parent / tables.SUMMARY.file
     if run.lives is None and path.is_file():
         table = tables.SUMMARY.read(path)
@@ -84,7 +84,7 @@ def _from_pool(run: TableRun, out: Recomputed) -> Iterator[TrackSummary]:
 
 def _per_dose(rows: list[dict[str, object]], label: str, out: Recomputed) -> list[dict[str, object]]:
     """Growth and nucleation per dose, where the dose rose at one rate."""
-    dose, t = out.stretches["dose_dpa"].to_numpy(np.float64), out.stretches["t_s"].to_numpy(np.float64)
+    dose, t = out.time_bins["dose_dpa"].to_numpy(np.float64), out.time_bins["t_s"].to_numpy(np.float64)
     known = np.isfinite(dose) & np.isfinite(t)
     if np.count_nonzero(known) < 2 or not np.ptp(t[known]) > 0:
         return []
@@ -112,7 +112,7 @@ def _saturation_rows(run: TableRun, out: Recomputed, label: str) -> Iterator[dic
     pool = out.pool if label == "all" else out.pool[out.pool["label"] == run.class_names.index(label) + 1]
     if pool["track"].nunique() < _MIN_TRACKS or len(out.t_s) < 8:
         return
-    table = out.stretches[out.stretches["defect_class"] == label]
+    table = out.time_bins[out.time_bins["defect_class"] == label]
     dose = table["dose_dpa"].to_numpy(np.float64)
     against, x = ("dpa", dose) if np.isfinite(dose).all() and np.ptp(dose) > 0 else ("s", out.t_s - out.t_s[0])
     group = np.arange(len(x)) * min(_BINS, len(x)) // len(x)
@@ -197,7 +197,7 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
         return rows
     mean = (pool["size"] / pool["whole"]).to_numpy(np.float64)
     step = round_step(float(np.quantile(mean, 0.99)) / 20 or 1.0)
-    frames = out.stretches.groupby("t_s", sort=True)["n_frames"].first().to_numpy(np.float64)
+    frames = out.time_bins.groupby("t_s", sort=True)["n_frames"].first().to_numpy(np.float64)
     last = len(out.t_s) - 1
     meter, area = run.meter(), out.area_nm2
     for when, chosen, looked in (
@@ -230,10 +230,10 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
 
 def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     """Means over the whole run, one row per class: what one would write in the abstract."""
-    from insitrack.tracker.analysis.stretches import Pool, Stretches
+    from insitrack.tracker.analysis.time_bins import Pool, TimeBins
 
     meter = run.meter()
-    pool = Pool(meter, Stretches(np.zeros(out.n_frames, np.int64), 1))
+    pool = Pool(meter, TimeBins(np.zeros(out.n_frames, np.int64), 1))
     pool.take(out.pool.assign(stretch=0))
     k = len(run.class_names)
     looked = looked_at(run.counting_frames())

@@ -1,4 +1,4 @@
-"""A run worked out anew from its tables alone, under other settings: no movie, no model."""
+"""A run recomputed from its tables alone, under other settings: no movie, no model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from insitrack.io.results import NAN, Floats
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.stream import Columns, to_parquet
 from insitrack.tracker.analysis.common_field import common_window, cut_to
-from insitrack.tracker.analysis.stretches import Pool, Stretches
+from insitrack.tracker.analysis.time_bins import Pool, TimeBins
 from insitrack.tracker.hindsight.rewrite import series_columns
 from insitrack.tracker.measure.measure import sizes_px
 from insitrack.tracker.run.config import RunConfig, changed
@@ -27,13 +27,13 @@ from insitrack.tracker.run.meters import config_of, meter_for
 from insitrack.tracker.series.meter import SeriesMeter
 
 CHANGEABLE = ("source.nm_per_px", "source.nm_per_px_sd", "specimen", "measure", "series")
-"""Settings that tables can be worked out anew under; all others took part in finding and following the defects."""
+"""Settings that tables can be recomputed under; all others took part in finding and following the defects."""
 
 _SHAPES = ("area_px", "major_px", "minor_px", "feret_px", "r_min_px", "r_max_px")
 
 
 @dataclass
-class Lives:
+class TrackSpans:
     """Which frames a table of tracks has rows of, and the first and last row of every track."""
 
     frames: pd.DataFrame
@@ -67,7 +67,7 @@ class TableRun:
         ``run.json``, empty where there is none.
     warnings : list of str
         What was assumed.
-    lives : Lives or None
+    lives : TrackSpans or None
         First and last row of every track, where no other table tells.
     window : tuple of float or None
         Left, top, right and lower side of the part that counts, specimen coordinates, px; None: every frame as it is.
@@ -85,7 +85,7 @@ class TableRun:
     deaths: Ints
     manifest: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    lives: Lives | None = None
+    lives: TrackSpans | None = None
     window: tuple[float, float, float, float] | None = None
 
     def counting_frames(self) -> pd.DataFrame:
@@ -198,7 +198,7 @@ def _calibration(config: RunConfig, facts: Mapping[str, Any], nm_per_px: float |
     )
 
 
-def _lives(path: Path) -> Lives:
+def _lives(path: Path) -> TrackSpans:
     """Go through a table of tracks once."""
     parts: list[pd.DataFrame] = []
     first: dict[int, tuple[int, str, bool]] = {}
@@ -217,17 +217,17 @@ def _lives(path: Path) -> Lives:
         last.update(zip(found.tolist(), zip(frame[::-1][index].tolist(), on_edge[::-1][index].tolist(), strict=True), strict=True))
     if not parts:
         raise TableError(f"{path}: line 2: no rows; expected at least one defect")
-    return Lives(pd.concat(parts, ignore_index=True), first, last)
+    return TrackSpans(pd.concat(parts, ignore_index=True), first, last)
 
 
-def _frames_of(lives: Lives, size_px: tuple[int, int] | None) -> pd.DataFrame:
+def _frames_of(lives: TrackSpans, size_px: tuple[int, int] | None) -> pd.DataFrame:
     """Rows of ``frames.csv`` for a table of tracks alone: only the frames that it has rows of are known."""
     width, height = size_px if size_px is not None else (NAN, NAN)
     zero = {"shift_x_px": 0.0, "shift_y_px": 0.0, "drift_quality": NAN}
     return lives.frames.assign(status="processed", field_px=float(width * height), width_px=float(width), height_px=float(height), **zero)
 
 
-def _with_changes(run: TableRun, lives: Lives | None) -> TableRun:
+def _with_changes(run: TableRun, lives: TrackSpans | None) -> TableRun:
     """Fill in classes, births and deaths: from ``series.csv`` beside the tracks, else from the tracks themselves."""
     series = run.tracks.parent / tables.SERIES.file
     frames = run.frames["frame"].to_numpy(np.int64)
@@ -263,7 +263,7 @@ class Recomputed:
     stretches : DataFrame
         Series of the stretches: `defect_class`, `t_s`, `dose_dpa`, `n_frames` and the columns of ``series.csv``.
     pool : DataFrame
-        What every track did in every stretch, see `insitrack.tracker.analysis.stretches.Pool.rows`.
+        What every track did in every stretch, see `insitrack.tracker.analysis.time_bins.Pool.rows`.
     t_s : ndarray of float64
         Middle of each stretch, s.
     warnings : list of str
@@ -274,7 +274,7 @@ class Recomputed:
         Mean specimen in view, and how long it was watched.
     """
 
-    stretches: pd.DataFrame
+    time_bins: pd.DataFrame
     pool: pd.DataFrame
     t_s: Floats
     warnings: list[str]
@@ -285,7 +285,7 @@ class Recomputed:
 
 
 class Recompute:
-    """Goes through the tracks of a run once: the series of every frame comes piece by piece, that of the stretches at the end."""
+    """ResumePoint through the tracks of a run once: the series of every frame comes piece by piece, that of the stretches at the end."""
 
     def __init__(self, run: TableRun, *, every_s: float | None = None, window_s: float | None = None, parquet: Path | None = None) -> None:
         self.run, self.parquet = run, parquet
@@ -296,7 +296,7 @@ class Recompute:
         if not np.isfinite(self._t_s[self._looked]).all() or (np.diff(self._t_s[self._looked]) < 0).any():
             bad = int(np.flatnonzero(np.diff(self._t_s[self._looked], prepend=-math.inf) < 0)[:1].sum())
             raise TableError(f"{run.tracks.parent}: times of the frames do not rise at frame {frames['frame'].iloc[bad]}; expected t_s in order")
-        self._stretches = Stretches.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
+        self._stretches = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
         self.pool = Pool(run.meter(), self._stretches)
         self._same_sizes = run.config.measure == run.was.measure
         self.n_rows = 0

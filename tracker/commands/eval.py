@@ -13,8 +13,8 @@ from insitrack.io.errors import SettingsError
 
 if TYPE_CHECKING:
     from insitrack.segment.labels.reader import Labels
-    from insitrack.segment.scores.splits import Split
-    from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation, Looked
+    from insitrack.segment.scores.splits import DataSplit
+    from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation, PreparedPicture
     from insitrack.tracker.run.config import RunConfig
 
 DESCRIPTION = """\
@@ -117,7 +117,7 @@ class _Job:
         self.table = read_table(Path(options.table)) if options.table else {}
         self.found_by = str(options.predictions or self.config.model)
         self.per_split = "{split}" in self.found_by
-        self.splits: list[Split] = []
+        self.splits: list[DataSplit] = []
         if options.split == "group":
             self.splits = leave_out_groups(self.labels.groups)
         elif options.split:
@@ -184,23 +184,23 @@ class _Job:
         pooled: dict[str, Any] = whole["tables"]["pooled"][0]
         return pooled
 
-    def _looked(self, labels: Labels, split: str) -> Iterator[Looked]:
+    def _looked(self, labels: Labels, split: str) -> Iterator[PreparedPicture]:
         from insitrack.segment.base import load_segmenter
         from insitrack.segment.labels.predictions import coco_facts, read_predictions
-        from insitrack.tracker.evaluation.evaluation import foretold, seen_by
+        from insitrack.tracker.evaluation.evaluation import from_model, from_predictions
 
         name = self.found_by.replace("{split}", split)
         pictures = _told(labels, split)
         if not self.options.predictions:
-            return seen_by(load_segmenter(name, self.config.segment), pictures, self.config.field)
+            return from_model(load_segmenter(name, self.config.segment), pictures, self.config.field)
         shapes = {picture.name: picture.truth.shape for picture in labels}
         told = coco_facts({sheet.labels for sheet in self.labels.sheets}) if self.labels.kind == "COCO" else {}
         predictions = read_predictions(Path(name), shapes, told)
         if self.options.conf is not None:
             predictions = {key: found.take(found.scores >= self.options.conf) for key, found in predictions.items()}
-        return foretold(predictions, pictures, self.config.field)
+        return from_predictions(predictions, pictures, self.config.field)
 
-    def _take(self, evaluation: Evaluation, looked: Looked, split: str, draw: Callable[[str, Any, Any], None]) -> None:
+    def _take(self, evaluation: Evaluation, looked: PreparedPicture, split: str, draw: Callable[[str, Any, Any], None]) -> None:
         from insitrack.tracker.evaluation.evaluation import value_of
 
         name = looked[0].name
@@ -220,7 +220,7 @@ class _Job:
         """Labels in each picture."""
         return [len(picture.truth) for picture in self.labels]
 
-    def _n_labels(self, split: Split) -> tuple[int, int]:
+    def _n_labels(self, split: DataSplit) -> tuple[int, int]:
         """Labels among the training and among the test pictures."""
         return sum(self._counts[i] for i in split.train), sum(self._counts[i] for i in split.test)
 

@@ -130,7 +130,7 @@ def link(
     from insitrack.io.manifest import RunManifest, fingerprint
     from insitrack.io.report.run_report import write_report
     from insitrack.io.tables.run_folder import MANIFEST, Run
-    from insitrack.tracker.run.methods import told
+    from insitrack.tracker.run.methods import describe_choices
 
     if not len(table.times):
         raise SettingsError(f"{name}: no detections; expected at least one row")
@@ -142,7 +142,7 @@ def link(
         calibration={"nm_per_px": table.nm_per_px, "thickness_nm": meter.calibration.thickness_nm, "origin": meter.calibration.origin},
         settings=config.plain(),
         material=material,
-        **told(config, meter.material, meter.calibration, {"classes": table.class_names}),
+        **describe_choices(config, meter.material, meter.calibration, {"classes": table.class_names}),
     )
     folder.mkdir(parents=True, exist_ok=True)
     if linker == "insitrack":
@@ -182,18 +182,18 @@ def _by_insitrack(table: DetectionTable, folder: Path, config: RunConfig, meter:
 
     from insitrack.io.frames import Frame
     from insitrack.io.tables.sink import TableSink
-    from insitrack.tracker.hindsight.rewrite import look_back
+    from insitrack.tracker.hindsight.rewrite import refine_run
     from insitrack.tracker.link.linker import Linker
-    from insitrack.tracker.run.loop import Looked, follow_measured
+    from insitrack.tracker.run.loop import PreparedFrame, follow_measured
 
     linker, nowhere = Linker(config.link), (math.nan, math.nan)
     blank = np.zeros(table.shape, np.uint8)
     with TableSink(folder) as sink:
         for found, measures in table.frames():
-            looked = Looked(Frame(found.frame_index, found.t_s, blank), None, nowhere)
+            looked = PreparedFrame(Frame(found.frame_index, found.t_s, blank), None, nowhere)
             sink.write(follow_measured(found, measures, looked, linker, meter))
         sink.finish(linker.finish())
-    return look_back(folder, config.refine, meter) if config.refine.enabled else {}
+    return refine_run(folder, config.refine, meter) if config.refine.enabled else {}
 
 
 def _by_trackpy(table: DetectionTable, config: RunConfig) -> Ints:

@@ -163,7 +163,7 @@ def _write(opened: list[TableRun], results: list[Recomputed], folder: Path, agai
     from insitrack.tracker.analysis.fits import average_rows, fit_rows, size_rows
 
     pairs = list(zip(opened, results, strict=True))
-    table = tidy({one.label: result.stretches for one, result in pairs})
+    table = tidy({one.label: result.time_bins for one, result in pairs})
     if against == "dose" and not table["dose_dpa"].notna().any():
         raise SettingsError("--against dose: the dose is not known; give --dose-rate or --log")
     averages = pd.DataFrame([{"run": one.label, **row} for one, result in pairs for row in average_rows(one, result)])
@@ -199,7 +199,7 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
     import json
 
     from insitrack.io.manifest import fingerprint, installed_versions
-    from insitrack.tracker.run.methods import told
+    from insitrack.tracker.run.methods import describe_choices
 
     def known(one: TableRun) -> dict[str, object]:
         return {f.name: getattr(one.calibration, f.name) for f in dataclasses.fields(one.calibration) if f.name != "field"}
@@ -213,7 +213,7 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
                 "source": one.manifest.get("source", {}),
                 "calibration": known(one),
                 "settings": one.config.plain(),
-                **told(one.config, one.meter().material, one.calibration, one.manifest.get("model") or {"classes": one.class_names}),
+                **describe_choices(one.config, one.meter().material, one.calibration, one.manifest.get("model") or {"classes": one.class_names}),
                 "material": {} if (material := one.meter().material) is None else material.provenance(),
                 "warnings": result.warnings,
                 "rows": result.n_rows,

@@ -21,7 +21,7 @@ from insitrack.segment.scores.pixels import PixelCounts, pixel_counts
 from insitrack.tracker.evaluation.parity import Picture, Sizes, look_at
 from insitrack.tracker.measure.measure import MeasureConfig
 
-Looked = tuple[LabelledPicture, BoolImage | None, Detections]
+PreparedPicture = tuple[LabelledPicture, BoolImage | None, Detections]
 Comparison = Callable[[str, Detections, Detections], None]
 
 
@@ -88,7 +88,7 @@ def merged(detections: Detections, merge: Mapping[str, str]) -> Detections:
     return dataclasses.replace(detections.take(kept), labels=labels, class_names=names)
 
 
-def seen_by(segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[Looked]:
+def from_model(segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[PreparedPicture]:
     """Run a model over labelled pictures as `track` does: at native depth, overlays and borders left out.
 
     Each picture goes alone, so that neither its scale nor its polarity, where these are to be found out, depends on the others.
@@ -99,7 +99,7 @@ def seen_by(segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: Fie
         yield picture, area, segmenter(frame, area)
 
 
-def foretold(predictions: Mapping[str, Detections], labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[Looked]:
+def from_predictions(predictions: Mapping[str, Detections], labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[PreparedPicture]:
     """Put given detections beside the labels; the specimen in view is found as `track` finds it."""
     for picture in labels:
         yield picture, field_of(picture.frame, fields), predictions[picture.name]
@@ -134,7 +134,7 @@ class Evaluation:
 
     def take(
         self,
-        looked: Looked,
+        looked: PreparedPicture,
         *,
         sizes: MeasureConfig,
         thickness_nm: float | None = None,

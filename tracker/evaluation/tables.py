@@ -11,7 +11,7 @@ import numpy as np
 from insitrack.segment.scores.average_precision import average_precision, mean_average_precision
 from insitrack.segment.scores.evaluate import Confusion, classes_of, confusion, curve
 from insitrack.segment.scores.pixels import PixelCounts
-from insitrack.segment.scores.splits import Split
+from insitrack.segment.scores.splits import DataSplit
 from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation
 from insitrack.tracker.evaluation.parity import NAN, Picture, Row, Unit, error_summary, hardening, properties, unit_of
 from insitrack.tracker.hardening.models import Material
@@ -23,7 +23,7 @@ SPLIT_SCORES = ("find_f1", "type_f1_pairs", "type_f1_strict", "ap", "size_error_
 _RECALL = ("n_true", "n_found", "n_matched", "find_recall")  # a recall means little without the number of detections that it took
 
 
-def make_tables(evaluation: Evaluation, material: Material | None, splits: Sequence[tuple[Split, int, int]] = ()) -> Tables:
+def make_tables(evaluation: Evaluation, material: Material | None, splits: Sequence[tuple[DataSplit, int, int]] = ()) -> Tables:
     """Every table of an evaluation, by name, in rows.
 
     Parameters
@@ -114,7 +114,7 @@ def _picture_row(picture: Picture, settings: EvalSettings, unit: Unit, material:
     return row | with_unit(properties([picture], None, unit), unit) | dict(hardening([picture], material))
 
 
-def _split_row(pictures: Sequence[Picture], settings: EvalSettings, material: Material | None, split: Split, n_train: int, n_test: int) -> Row:
+def _split_row(pictures: Sequence[Picture], settings: EvalSettings, material: Material | None, split: DataSplit, n_train: int, n_test: int) -> Row:
     chosen = [picture for picture in pictures if picture.split == split.name] or [pictures[i] for i in split.test]
     row: Row = {"split": split.name, "n_train_pictures": len(split.train), "n_train_defects": n_train}
     row |= {"n_test_pictures": len(chosen), "n_test_defects": n_test}

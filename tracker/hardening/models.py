@@ -239,7 +239,7 @@ def friedel_kroupa_hirsch(
 
     .. math:: \Delta\sigma = \tfrac{1}{8} M \mu b d N^{2/3}
 
-    Goes with d, not with its root: unlike the dispersed barrier it weighs a size distribution by its mean.
+    ResumePoint with d, not with its root: unlike the dispersed barrier it weighs a size distribution by its mean.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from insitrack.io.tables import columns as tables
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.tables.sink import TABLE_PART
 from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
-from insitrack.tracker.kinetics.lives import kinetics_rows, lives
+from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
 from insitrack.tracker.series.meter import SeriesMeter
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _AT_ONCE = 2000
 Counts = Mapping[str, int]
 
 
-def look_back(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[str, float]:
+def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[str, float]:
     """Refine the tables of a finished run in place; the causal ones stay in ``causal/``.
 
     Parameters
@@ -71,7 +71,7 @@ def write_tables(folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: 
     place = np.minimum(np.searchsorted(looked["frame"].to_numpy(), rows["frame"].to_numpy()), max(0, len(looked) - 1))
     shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place] if len(looked) else np.zeros((0, 2))
     rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
-    told = lives(rows, looked, nm_per_px=nm_per_px)
+    told = track_histories(rows, looked, nm_per_px=nm_per_px)
     texts: dict[tables.Table, Iterable[str]] = {
         tables.TRACKS: [tables.TRACKS.format({name: rows[name].to_numpy() for name in tables.TRACKS.names}) if len(rows) else ""],
         tables.SERIES: _series(rows, frames, meter, told.births, told.deaths),

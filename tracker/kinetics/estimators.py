@@ -1,4 +1,4 @@
-"""Kinetics from tracks: life times, growth, nucleation, diffusion, saturation with dose. Arrays in, numbers with intervals out."""
+"""Kinetics from tracks: lifetimes, growth, nucleation, diffusion, saturation with dose. Arrays in, numbers with intervals out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Survival:
     Parameters
     ----------
     t_s : ndarray of float64, shape (K,)
-        Life times at which somebody died, rising, s.
+        Lifetimes at which somebody died, rising, s.
     survival : ndarray of float64, shape (K,)
         Share that lives longer than each.
     sd : ndarray of float64, shape (K,)
@@ -57,7 +57,7 @@ class Survival:
     n_deaths: NDArray[np.int64]
 
     def median(self) -> Estimate:
-        """First life time that half of the defects do not outlive; interval after Brookmeyer and Crowley on the log-log scale.
+        """First lifetime that half of the defects do not outlive; interval after Brookmeyer and Crowley on the log-log scale.
 
         NaN where more than half outlive the movie; `hi` is infinite where the movie is too short to bound it.
         """
@@ -99,7 +99,7 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
     Raises
     ------
     ValueError
-        If a life time is negative or not finite, or ends before it came under watch.
+        If a lifetime is negative or not finite, or ends before it came under watch.
 
     References
     ----------
@@ -129,7 +129,7 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
 
 
 def mean_lifetime(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | None = None) -> Estimate:
-    r"""Mean life time if deaths come at a constant rate: all time under watch over the number of deaths, s.
+    r"""Mean lifetime if deaths come at a constant rate: all time under watch over the number of deaths, s.
 
     The interval is exact for that many deaths (Garwood): :math:`2 T / \chi^2`.
 

@@ -19,7 +19,7 @@ from insitrack.tracker.link import filter as track_filter
 from insitrack.tracker.link.assign import assign, gated_pairs, paired_iou
 from insitrack.tracker.link.encounters import engulfing
 from insitrack.tracker.link.point_drift import drift_of_points
-from insitrack.tracker.link.state import Observations, Sights, Tracks, begin, observe, summaries, track_type
+from insitrack.tracker.link.state import LastObservations, Observations, Tracks, begin, observe, summaries, track_type
 
 _MISS_COST = 1.3
 """Cost of leaving a track without a detection. A pair costs 0 where nothing has changed; a step as long as the gate costs 1."""
@@ -189,7 +189,7 @@ class Linker:
     def __init__(self, config: LinkConfig | None = None) -> None:
         self._config = config or LinkConfig()
         self._tracks: Tracks = np.zeros(0, track_type(0))
-        self._sights: Sights | None = None
+        self._sights: LastObservations | None = None
         self._next_id = 1
         self._t_s = -math.inf
         self._intervals: deque[float] = deque(maxlen=101)
@@ -225,7 +225,7 @@ class Linker:
         ValueError
             If the rows do not fit together, time runs backwards, the shift is not finite, or the classes change.
         """
-        now = Sights(detections, measures)
+        now = LastObservations(detections, measures)
         if shift_px is None:
             shift_px = self._stage(Observations.of(now, (0.0, 0.0)))
         first_frame = self._open(now, shift_px)
@@ -271,7 +271,7 @@ class Linker:
         tracks, self._tracks = self._tracks, self._tracks[:0]
         return self._summaries(tracks, np.ones(len(tracks), bool))
 
-    def _open(self, now: Sights, shift_px: tuple[float, float]) -> bool:
+    def _open(self, now: LastObservations, shift_px: tuple[float, float]) -> bool:
         """Check a frame against the run and take its time and scale; tell whether it is the first one."""
         found, measured = now.detections, now.measures
         first = self._sights is None
@@ -366,7 +366,7 @@ class Linker:
         out_of = engulfing(masks, seen.row[newborn], past, row_before, row_now, (dy, dx))
         return np.where(out_of >= 0, names[out_of], -1)
 
-    def _remember(self, tracks: Tracks, now: Sights, shift_px: tuple[float, float]) -> None:
+    def _remember(self, tracks: Tracks, now: LastObservations, shift_px: tuple[float, float]) -> None:
         """Keep the live tracks and the last sight of each."""
         missed = tracks["missed"]
         n_missed = int(np.count_nonzero(missed))

@@ -30,7 +30,7 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
     Returns
     -------
     dtype
-        Structured type. `sight` is the row of the last sight in `Sights`, `absorber` the id of the track that covered this one
+        Structured type. `sight` is the row of the last sight in `LastObservations`, `absorber` the id of the track that covered this one
         when it was lost (-1: none), `sum_*` run over size in nm and time since the first sight in s.
     """
     floats = "x y first_x first_y diameter shift_x shift_y first_t_s last_t_s sum_size sum_t sum_tt sum_ts"
@@ -49,32 +49,32 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sights:
+class LastObservations:
     """Detections with their measures, row by row."""
 
     detections: Detections
     measures: Measures
 
-    def take(self, rows: Ints) -> Sights:
+    def take(self, rows: Ints) -> LastObservations:
         """Return the rows asked for, in that order."""
-        return Sights(self.detections.take(rows), self.measures.take(rows))
+        return LastObservations(self.detections.take(rows), self.measures.take(rows))
 
-    def then(self, later: Sights) -> Sights:
+    def then(self, later: LastObservations) -> LastObservations:
         """Rows of these, then those of a later frame, whose number and time they get."""
         if not len(self.measures):
             return later
         now = later.detections
         joined = replace(self.detections.then(now), frame_index=now.frame_index, t_s=now.t_s, shape=now.shape, n_over_cap=now.n_over_cap)
-        return Sights(joined, self.measures.then(later.measures))
+        return LastObservations(joined, self.measures.then(later.measures))
 
-    def moved(self, dx: Floats, dy: Floats) -> Sights:
+    def moved(self, dx: Floats, dy: Floats) -> LastObservations:
         """Move each row with the specimen: places and boxes exactly, masks by whole pixels and cut at the border of the frame."""
         found, measured = self.detections, self.measures
         corners = found.masks.corners + np.rint(np.column_stack([dy, dx])).astype(np.int32)
         masks = _cut(Masks(found.masks.pixels, corners, found.masks.sizes), found.shape)
         height, width = found.shape
         boxes = (found.boxes + np.column_stack([dx, dy, dx, dy])).clip(0, [width, height, width, height]).astype(np.float32)
-        return Sights(replace(found, boxes=boxes, masks=masks), replace(measured, x_px=measured.x_px + dx, y_px=measured.y_px + dy))
+        return LastObservations(replace(found, boxes=boxes, masks=masks), replace(measured, x_px=measured.x_px + dx, y_px=measured.y_px + dy))
 
 
 def _cut(masks: Masks, shape: tuple[int, int]) -> Masks:
@@ -128,7 +128,7 @@ class Observations:
         return np.column_stack([self.x[at], self.y[at], box[:, 2:] - box[:, :2]])
 
     @classmethod
-    def of(cls, sights: Sights, shift: tuple[float, float]) -> Observations:
+    def of(cls, sights: LastObservations, shift: tuple[float, float]) -> Observations:
         """Sort the rows by place, then by whatever tells two at one place apart."""
         found, measured = sights.detections, sights.measures
         box = found.boxes.astype(np.float64)

@@ -41,7 +41,7 @@ class SourceConfig:
     start_s, end_s : float or None
         First and last time to process, s of the source's own time axis.
     every : int
-        Process every so-manieth frame.
+        Process every N-th frame.
     """
 
     nm_per_px: float | None = None

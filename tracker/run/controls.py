@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.camera import LiveSource
-from insitrack.io.live.view import Wish
+from insitrack.io.live.view import ViewerRequest
 from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables.run_folder import MARKS
 from insitrack.tracker.series.meter import SeriesMeter
@@ -53,7 +53,7 @@ class LiveControls:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
-    def __call__(self, wish: Wish) -> tuple[float, float] | None:
+    def __call__(self, wish: ViewerRequest) -> tuple[float, float] | None:
         """Do it; return time and dose of what a curve should show."""
         try:
             self._do(wish)
@@ -67,7 +67,7 @@ class LiveControls:
         self._write(words, dose)
         return None if wish.action in ("pause", "resume", "stop") else (self._t_s, dose)
 
-    def _do(self, wish: Wish) -> None:
+    def _do(self, wish: ViewerRequest) -> None:
         if wish.action in ("pause", "resume"):
             self._source.paused = wish.action == "pause"
         elif wish.action == "stop":

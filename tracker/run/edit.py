@@ -1,4 +1,4 @@
-"""Tracks put right by hand: merge, split, delete, re-class from a small table; everything that follows from them is worked out anew."""
+"""Tracks corrected by hand: merge, split, delete, re-class from a small table; everything that follows from them is recomputed."""
 
 from __future__ import annotations
 

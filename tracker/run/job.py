@@ -26,15 +26,15 @@ from insitrack.io.tables.run_folder import CAUSAL, MANIFEST, MOVIE, MOVIE_BEFORE
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import SegmentConfig, Segmenter, load_segmenter
 from insitrack.segment.prepare.grey import grey_range
-from insitrack.tracker.hindsight.rewrite import look_back
+from insitrack.tracker.hindsight.rewrite import refine_run
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.meters import meter_for
-from insitrack.tracker.run.methods import told
-from insitrack.tracker.run.state import State, StateWriter, cut_back, thaw
+from insitrack.tracker.run.methods import describe_choices
+from insitrack.tracker.run.state import State, StateWriter, load_part, truncate_tables
 from insitrack.tracker.series.meter import SeriesMeter
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Job:
             settings=config.plain(),
             material={} if material is None else material.provenance(),
             started=_now(),
-            **told(config, material, self.calibration, self.segmenter.describe()),
+            **describe_choices(config, material, self.calibration, self.segmenter.describe()),
         )
 
     def execute(self, progress: Callable[[loop.Tally, int | None], None] | None, stop: threading.Event | None, state: State | None = None) -> Run:
@@ -70,12 +70,12 @@ class Job:
         if state is None:
             self._make_folder()
         else:
-            (fields, drift), (linker, self.meter) = thaw(state.looked), thaw(state.followed)
+            (fields, drift), (linker, self.meter) = load_part(state.looked), load_part(state.followed)
             tally = loop.Tally(**state.tally)  # type: ignore[arg-type]
-            goes_on = loop.Goes(state.next_index, fields, tally)
+            goes_on = loop.ResumePoint(state.next_index, fields, tally)
             if self.config.output.registered and state.next_index:
                 self.notes.append(f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was cut off")
-            cut_back(self.folder, state)
+            truncate_tables(self.folder, state)
         pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first)
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
         if self.config.output.registered:
@@ -173,11 +173,11 @@ class Job:
         meter = self._make_meter()
         meter.exposure = self.meter.exposure  # as they were set while it ran
         meter.set_thickness(self.meter.calibration.thickness_nm, self.meter.calibration.thickness_sd_nm)
-        facts = look_back(self.folder, self.config.refine, meter)
+        facts = refine_run(self.folder, self.config.refine, meter)
         if facts:
             self.manifest.tables, self.meter = "refined", meter
         else:
-            self.meter.noticed.notes.append(
+            self.meter.diagnostics.notes.append(
                 f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not refined; raise it"
             )
         return facts

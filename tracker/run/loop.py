@@ -71,7 +71,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class PreparedFrame:
     """A source frame after the first stage: decoded, its field found, its drift known."""
 
     item: Frame | MissingFrame
@@ -83,7 +83,7 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
-class Goes:
+class ResumePoint:
     """Where a run that was cut off goes on.
 
     Parameters
@@ -118,7 +118,7 @@ class Reader:
         Ends the reading also while no frame comes.
     state_every_s : float or None
         Time between two states of field and drift that go with the frames, s; None: none.
-    goes_on : Goes, optional
+    goes_on : ResumePoint, optional
         Where a run that was cut off goes on.
     """
 
@@ -131,13 +131,13 @@ class Reader:
         live: bool = False,
         stop: threading.Event | None = None,
         state_every_s: float | None = None,
-        goes_on: Goes | None = None,
+        goes_on: ResumePoint | None = None,
     ) -> None:
         self._source, self._drift = source, drift
         self._fields = FieldFinder(fields) if goes_on is None else goes_on.fields
         self._from = 0 if goes_on is None else goes_on.next_index
         self._state_every_s, self._state_s = state_every_s, time.monotonic()
-        self._queue: queue.Queue[Looked | BaseException | None] = queue.Queue(1 if live else _READ_AHEAD)
+        self._queue: queue.Queue[PreparedFrame | BaseException | None] = queue.Queue(1 if live else _READ_AHEAD)
         self._stop, self._asked = threading.Event(), stop
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
 
@@ -159,7 +159,7 @@ class Reader:
         """Whether no frame waits."""
         return self._queue.empty()
 
-    def __iter__(self) -> Iterator[Looked]:
+    def __iter__(self) -> Iterator[PreparedFrame]:
         while True:
             try:
                 looked = self._queue.get(timeout=_TICK_S)
@@ -184,7 +184,7 @@ class Reader:
         except BaseException as error:  # handed to the thread that waits for frames, which raises it
             self._queue.put(error)
 
-    def _with_state(self, looked: Looked) -> Looked:
+    def _with_state(self, looked: PreparedFrame) -> PreparedFrame:
         """Add field and drift as they are after this frame, if it is time."""
         now = time.monotonic()
         if self._state_every_s is None or now - self._state_s < self._state_every_s:
@@ -192,12 +192,12 @@ class Reader:
         self._state_s = now
         return replace(looked, state=_frozen(self._fields, self._drift))
 
-    def _look(self, item: Frame | MissingFrame) -> Looked:
+    def _look(self, item: Frame | MissingFrame) -> PreparedFrame:
         if isinstance(item, MissingFrame):
-            return Looked(item, None, (float("nan"), float("nan")))
+            return PreparedFrame(item, None, (float("nan"), float("nan")))
         area = self._fields.update(item.image)
         drift = self._drift.update(item, area)
-        return Looked(item, area, drift.shift_px, drift.quality)
+        return PreparedFrame(item, area, drift.shift_px, drift.quality)
 
 
 def run(
@@ -215,7 +215,7 @@ def run(
     stop: threading.Event | None = None,
     live: bool = False,
     keep_state: KeepState | None = None,
-    goes_on: Goes | None = None,
+    goes_on: ResumePoint | None = None,
 ) -> Tally:
     """Process a source to its end, or until `stop` is set; every source frame reaches every sink once, in order.
 
@@ -234,7 +234,7 @@ def run(
     keep_state : callable, optional
         Gets, at the beginning and about once a second, what a run that is cut off can go on from: the number of the next frame, the time of
         the last whose rows are written, the states of field and drift, of linker and meter, and the counts.
-    goes_on : Goes, optional
+    goes_on : ResumePoint, optional
         Where a run that was cut off goes on; linker, meter and drift are then as they were.
 
     Returns
@@ -276,7 +276,7 @@ def _frozen(*parts: object) -> bytes:
     return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage | None, Looked | None]]:
+def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage | None, PreparedFrame | None]]:
     """Frames for the segmenter; live, an item without a frame follows where no other waits, so that nothing stays in the network."""
     for looked in reader:
         yield looked.item if isinstance(looked.item, Frame) else None, looked.field, looked
@@ -285,7 +285,7 @@ def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage
 
 
 def follow(
-    detections: Detections | None, looked: Looked, linker: Linker, meter: SeriesMeter, calibration: Calibration, sizes: MeasureConfig
+    detections: Detections | None, looked: PreparedFrame, linker: Linker, meter: SeriesMeter, calibration: Calibration, sizes: MeasureConfig
 ) -> TrackedFrame:
     """Everything after the network for one source frame."""
     item = looked.item
@@ -301,7 +301,7 @@ def follow(
     return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter)
 
 
-def follow_measured(detections: Detections, measures: Measures, looked: Looked, linker: Linker, meter: SeriesMeter) -> TrackedFrame:
+def follow_measured(detections: Detections, measures: Measures, looked: PreparedFrame, linker: Linker, meter: SeriesMeter) -> TrackedFrame:
     """Everything after the measuring for one source frame; without a shift in `looked` the defects themselves tell the drift."""
     item = looked.item
     linked = linker.update(detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None)

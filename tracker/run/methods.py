@@ -71,7 +71,7 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
         ("denominator of swelling", "series.swelling_denominator", series.swelling_denominator, "the void fraction"),
         ("black dots", "series.black_dots_as", _pairs(series.black_dots_as) or "a class of their own", "their hardening"),
         ("standard of dose", "specimen.dose_standard", specimen.dose_standard, "a factor of 2"),
-        ("life times", "link.patience_frames, refine.max_gap_frames", f"Kaplan-Meier; gaps up to {_gap(config)} closed", "misses shorten lives"),
+        ("lifetimes", "link.patience_frames, refine.max_gap_frames", f"Kaplan-Meier; gaps up to {_gap(config)} closed", "misses shorten lives"),
         ("matching with labels", "track eval --iou --overlap --matching", "mask IoU 0.3, Hungarian", "F1"),
         ("averages over pictures", "track eval", "pooled and per picture, both", "-"),
         ("glide of loops", "refine.glide_nm, refine.sessile", _glide(config), "linking"),
@@ -120,7 +120,7 @@ def _glide(config: RunConfig) -> str:
     return words + (f"; sessile: {', '.join(config.refine.sessile)}" if config.refine.sessile else ", loops of every kind")
 
 
-def told(config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]) -> dict[str, Any]:
+def describe_choices(config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]) -> dict[str, Any]:
     """`choices` and `methods` of a manifest."""
     return {"choices": [asdict(one) for one in choices(config, material)], "methods": methods(config, material, calibration, model)}
 

@@ -73,7 +73,7 @@ class _Careful(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} does not belong there")
 
 
-def thaw(data: bytes) -> Any:
+def load_part(data: bytes) -> Any:
     """Load a part of a state.
 
     Raises
@@ -98,7 +98,7 @@ def read_state(folder: Path) -> State:
     path = folder / STATE
     if not path.is_file():
         raise OutputError(f"{folder}: holds no {STATE}; expected the folder of a run that was cut off; one that ended has none")
-    state = thaw(path.read_bytes())
+    state = load_part(path.read_bytes())
     if not isinstance(state, State):
         raise OutputError(f"{path}: not the state of a run; begin it anew")
     return state
@@ -165,7 +165,7 @@ class StateWriter:
             (self._folder / name).unlink(missing_ok=True)
 
 
-def cut_back(folder: Path, state: State) -> None:
+def truncate_tables(folder: Path, state: State) -> None:
     """Cut the tables to where the state was written; of a run that was cut off while it was refined, the causal ones.
 
     Raises

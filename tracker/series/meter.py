@@ -29,11 +29,11 @@ from insitrack.tracker.series.density import (
     volume_fraction_to_swelling,
     whole_weight,
 )
+from insitrack.tracker.series.diagnostics import SeriesDiagnostics, series_warnings
 from insitrack.tracker.series.dose import Exposure
 from insitrack.tracker.series.hardening import MIN_FOR_SPREAD, HardeningMeter, Population
-from insitrack.tracker.series.notices import Noticed, series_warnings
+from insitrack.tracker.series.observations import Counts, Observations, Sizes, counts_of, moments, sizes_or_cut, summed, with_total
 from insitrack.tracker.series.settings import SeriesConfig
-from insitrack.tracker.series.sights import Counts, Sights, Sizes, counts_of, moments, sizes_or_cut, summed, with_total
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
@@ -113,7 +113,7 @@ class SeriesMeter:
         self._hardening = HardeningMeter(config, material, class_names, scale_rel=self._scale_rel, detector_rel=self._detector_rel)
         hardens = np.zeros(len(class_names), bool)
         hardens[self._hardening.known] = True
-        self.noticed = Noticed(class_names, hardens)
+        self.diagnostics = SeriesDiagnostics(class_names, hardens)
 
     def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
         """Take another foil thickness, nm, from now on; without an error of its own the relative one of the settings."""
@@ -193,7 +193,7 @@ class SeriesMeter:
         centres: Floats,
         *,
         frame_px: Floats,
-    ) -> Sights:
+    ) -> Observations:
         """Put rows of measures, or of ``tracks.csv``, into the form that `table` takes.
 
         Parameters
@@ -212,16 +212,16 @@ class SeriesMeter:
         guard = self.config.border_guard_px or 0.0
         near = np.asarray(((centres < guard) | (centres > size_px - guard)).any(axis=1))
         counts = counted(self.config.border, on_edge, on_exclusion_edge, near).astype(np.float64)
-        return Sights(frame, labels - 1, size_nm, line_length_nm, whole, weight, np.ones(len(frame)), counts, observed.astype(np.float64))
+        return Observations(frame, labels - 1, size_nm, line_length_nm, whole, weight, np.ones(len(frame)), counts, observed.astype(np.float64))
 
-    def table(self, t_s: Floats, field_nm2: Floats, sights: Sights, births: Ints, deaths: Ints, *, frame_px: Floats) -> dict[str, Floats]:
+    def table(self, t_s: Floats, field_nm2: Floats, sights: Observations, births: Ints, deaths: Ints, *, frame_px: Floats) -> dict[str, Floats]:
         """Every column of the series of some frames.
 
         Parameters
         ----------
         t_s, field_nm2 : ndarray of float64, shape (T,)
             Time, s, and specimen in view, nm^2, NaN where unknown.
-        sights : Sights
+        sights : Observations
             Defects of these frames.
         births, deaths : ndarray of int64, shape (T, K)
             Tracks that began and that were given up, by class.
@@ -254,7 +254,7 @@ class SeriesMeter:
         straight, squared, third = self._hardening.columns(population)
         known = self._hardening.known
         told = np.isfinite(density[:, known]) & np.isfinite(obstacles.mean[:, known])
-        self.noticed.too_dense[known] += (told & np.isnan(straight[0][:, known])).sum(axis=0)
+        self.diagnostics.too_dense[known] += (told & np.isnan(straight[0][:, known])).sum(axis=0)
         half = np.hypot(mean_half_width(sizes.n) * sizes.sd, Z_95 * self._scale_rel * sizes.mean)
         columns = [
             *(there.n, *there.interval(), counts_of(sights, sights.observed, t, k).n),
@@ -279,18 +279,18 @@ class SeriesMeter:
     @property
     def warnings(self) -> list[str]:
         """What is unknown or biased in the rows so far, one line each, with the option that mends it."""
-        return series_warnings(self.config, self.calibration, self.material, self.noticed, dose_known=self.exposure.known)
+        return series_warnings(self.config, self.calibration, self.material, self.diagnostics, dose_known=self.exposure.known)
 
     def _remember(self, n: Floats, per_m2: Floats, sizes: Sizes) -> None:
         """Keep what the warnings need."""
         k = len(self.class_names)
-        self.noticed.seen |= (n > 0).any(axis=0)
+        self.diagnostics.seen |= (n > 0).any(axis=0)
         if math.isnan(self._nm_per_px):
             return
         size_nm = sizes.mean[:, :k]
-        self.noticed.unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
+        self.diagnostics.unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
         lost = np.where(self._dispersed, overlap_loss(per_m2, size_nm), 0.0)
-        self.noticed.overlap = np.fmax(self.noticed.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
+        self.diagnostics.overlap = np.fmax(self.diagnostics.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
 
     def _by_class(self, counts: _Changes) -> Ints:
         return np.array([(counts or {}).get(name, 0) for name in self.class_names], np.int64)
@@ -308,7 +308,7 @@ class SeriesMeter:
         zone = self.config.denuded_zone_nm or 0.0
         return foil_depth_nm(self.config.foil, self._thickness_nm, size_nm, smallest_cap_nm=self.config.smallest_cap_nm, denuded_zone_nm=zone)
 
-    def _sizes(self, sights: Sights, t: int) -> Sizes:
+    def _sizes(self, sights: Observations, t: int) -> Sizes:
         """Mean and standard deviation of the sizes of what lies wholly in view, each with its weight."""
         k = len(self.class_names)
         mean, n, sd = moments(sights.size_nm, sights, sights.whole, t, k)
@@ -317,10 +317,10 @@ class SeriesMeter:
         all_mean, all_n, all_sd = moments(sights.size_nm, everything, pooled, t, 1)
         for i in np.flatnonzero(self._bulky):
             mine = sights.size_nm[sights.whole & (sights.place == i)]
-            self.noticed.largest_nm[i] = max(self.noticed.largest_nm[i], mine.max(initial=0.0))
+            self.diagnostics.largest_nm[i] = max(self.diagnostics.largest_nm[i], mine.max(initial=0.0))
         return Sizes(np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd]))
 
-    def _depths(self, sights: Sights, sizes: Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+    def _depths(self, sights: Observations, sizes: Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
         """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2; all defect by defect."""
         k = len(self.class_names)
         if self.config.foil == "abercrombie":
@@ -355,7 +355,7 @@ class SeriesMeter:
         below, above = (np.sqrt((end - both.n) ** 2 + own**2 + common**2) for end in (low, high))
         return both.n / area, np.maximum(both.n - below, 0) / area, (both.n + above) / area
 
-    def _line_density(self, there: Counts, sights: Sights, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
+    def _line_density(self, there: Counts, sights: Observations, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
         """Length of line in view, nm, and its density with interval (number of lines, thickness, scale); NaN for classes that are no lines."""
         k = len(self.class_names)
         if self._dispersed.all():

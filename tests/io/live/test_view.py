@@ -17,7 +17,7 @@ import pytest
 import insitrack
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.replay import Replay
-from insitrack.io.live.view import MOST_CLIENTS, parse_wish
+from insitrack.io.live.view import MOST_CLIENTS, parse_request
 from insitrack.tracker.run.config import load_config
 
 # event streams are left in the middle, which urllib complains of
@@ -196,7 +196,7 @@ def test_stop_in_the_browser_completes_the_run(tmp_path):
 )
 def test_wishes_that_mean_nothing_are_refused(body):
     with pytest.raises(SettingsError, match="expected"):
-        parse_wish(body)
+        parse_request(body)
 
 
 class Browser:

@@ -10,7 +10,7 @@ import pytest
 
 from insitrack.io.tables import columns as tables
 from insitrack.tracker.analysis.recompute import Recompute, open_run
-from insitrack.tracker.analysis.stretches import Stretches
+from insitrack.tracker.analysis.time_bins import TimeBins
 from insitrack.tracker.cli import main
 
 OPTIONS = ("--thickness-nm", "100", "--material", "fecral", "--dose-rate", "1e-3")
@@ -66,12 +66,12 @@ def test_a_thinner_foil_and_another_border_rule_change_only_what_hangs_on_them(r
 
 def test_other_definitions_of_size_come_from_the_outlines_in_the_table(run, tmp_path):
     out = series(tmp_path, run, "--set", "measure.sizes_of=jacobs")
-    stretches = pd.read_csv(out / "series.csv")
+    time_bins = pd.read_csv(out / "series.csv")
     rows = tables.TRACKS.read(run / "tracks.csv")
     first = rows[(rows["frame"] == 0) & (rows["defect_class"] == "loop_111") & (rows["on_edge"] == 0)]
     scale = json.loads((run / "run.json").read_text())["calibration"]["nm_per_px"]
     sizes = 2 * first["r_max_px"] * scale
-    mine = stretches[(stretches["frame"] == 0) & (stretches["defect_class"] == "loop_111")]["size_nm"].iloc[0]
+    mine = time_bins[(time_bins["frame"] == 0) & (time_bins["defect_class"] == "loop_111")]["size_nm"].iloc[0]
     assert sizes.min() <= mine <= sizes.max()
     record = json.loads((out / "run.json").read_text())["runs"]["run"]
     assert record["settings"]["measure"]["sizes_of"] == "jacobs"
@@ -112,14 +112,14 @@ def test_a_stretch_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, 
 def test_frames_of_one_movie_are_not_independent():
     """A hundred frames of the same defects tell no more than one; of ever new ones a hundred times as much."""
     from insitrack.io.frames import Calibration
-    from insitrack.tracker.analysis.stretches import Pool
+    from insitrack.tracker.analysis.time_bins import Pool
     from insitrack.tracker.series.meter import SeriesMeter
     from insitrack.tracker.series.settings import SeriesConfig
 
     meter = SeriesMeter(SeriesConfig(), Calibration(nm_per_px=1.0, thickness_nm=100.0, thickness_sd_nm=1e-9), class_names=("void",))
     widths = []
     for same in (True, False):
-        pool = Pool(meter, Stretches(np.zeros(100, np.int64), 1))
+        pool = Pool(meter, TimeBins(np.zeros(100, np.int64), 1))
         frame, n = np.repeat(np.arange(100), 25), 2500
         columns = {name: np.full(n, 200.0) for name in ("x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px")}
         columns |= {name: np.zeros(n, np.int8) for name in ("on_edge", "on_exclusion_edge")} | {"observed": np.ones(n, np.int8)}
@@ -315,4 +315,4 @@ def test_a_run_in_two_passes_is_a_run_in_one(run):
         assert len(list(pieces.series())) >= 1
     finally:
         stream._ROWS_AT_ONCE = before
-    pd.testing.assert_frame_equal(whole.finish().stretches, pieces.finish().stretches)
+    pd.testing.assert_frame_equal(whole.finish().time_bins, pieces.finish().time_bins)

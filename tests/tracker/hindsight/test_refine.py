@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from insitrack.io.errors import SettingsError
 from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
-from insitrack.tracker.kinetics.lives import lives
+from insitrack.tracker.kinetics.track_histories import track_histories
 
 N = 60
 
@@ -133,7 +133,7 @@ def test_a_merge_needs_a_partner_that_grows_by_what_vanished() -> None:
         rows = crowd() + [sight(t, 80, 312.0, size=12.0) for t in range(30)]
         rows += [sight(t, 81, 300.0, size=14.0 if t < 30 else float(grown)) for t in range(N)]
         refined = refine(pd.DataFrame(rows), frames(), RefineConfig())
-        told = lives(refined.tracks.assign(specimen_x_px=0.0, specimen_y_px=0.0), looked_at(frames()))
+        told = track_histories(refined.tracks.assign(specimen_x_px=0.0, specimen_y_px=0.0), looked_at(frames()))
         (event,) = [event for event in told.events if event.track_id == 80 and event.kind in ("merge", "death")]
         assert event.kind == kind
         assert next(one for one in told.summaries if one.track_id == 80).right_censored == (kind == "merge")

@@ -1,4 +1,4 @@
-"""Life times, growth, rates, diffusion, saturation: laws, worked numbers, edges."""
+"""Lifetimes, growth, rates, diffusion, saturation: laws, worked numbers, edges."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_without_censoring_survival_is_the_share_that_lives_longer() -> None:
 
 
 def test_delayed_entry_and_censoring_leave_the_median_unbiased() -> None:
-    # deaths at a constant rate; the movie is one mean life time long and begins in the middle of things
+    # deaths at a constant rate; the movie is one mean lifetime long and begins in the middle of things
     medians, naive = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ from insitrack.io.tables.run_folder import MOVIE, MOVIE_BEFORE, STATE
 from insitrack.tracker.hindsight import rewrite
 from insitrack.tracker.run import job, loop
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.state import read_state, resume, thaw
+from insitrack.tracker.run.state import load_part, read_state, resume
 
 SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral", "specimen.dose_rate_dpa_per_s=1e-3"]
 NAMES = [*columns.TABLES, "causal/tracks.csv", "causal/series.csv", "kinetics.csv"]
@@ -227,7 +227,7 @@ def test_a_state_from_somebody_else_runs_no_programs(tmp_path):
             return os.system, (f"touch {tmp_path / 'harm'}",)
 
     with pytest.raises(OutputError, match="does not belong there"):
-        thaw(pickle.dumps(Evil()))
+        load_part(pickle.dumps(Evil()))
     assert not (tmp_path / "harm").exists()
 
 

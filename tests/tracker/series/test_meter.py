@@ -19,8 +19,8 @@ from insitrack.tracker.hardening.models import Barrier, Material, dispersed_barr
 from insitrack.tracker.series.density import mean_half_width, overlap_loss, poisson_interval
 from insitrack.tracker.series.dose import Exposure
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.observations import Observations
 from insitrack.tracker.series.settings import SeriesConfig
-from insitrack.tracker.series.sights import Sights
 
 TEST_SET = {"black_dot": 0.20, "loop_111": 0.30, "loop_100": 0.30}
 SHEN_NM = {"black_dot": 8.2, "loop_111": 22.4, "loop_100": 20.3}
@@ -391,7 +391,7 @@ def test_every_model_reaches_the_rows_and_its_interval_agrees_with_a_monte_carlo
 def test_a_track_that_is_there_half_of_the_time_counts_half_and_widens_the_band():
     meter = SeriesMeter(SeriesConfig(), FOIL, class_names=("void",))
     half = np.full(8, 0.5)
-    sights = Sights(np.zeros(8, np.int64), np.zeros(8, np.int64), np.full(8, 5.0), np.full(8, np.nan), np.ones(8, bool), half, half, half, half)
+    sights = Observations(np.zeros(8, np.int64), np.zeros(8, np.int64), np.full(8, 5.0), np.full(8, np.nan), np.ones(8, bool), half, half, half, half)
     nothing = np.zeros((1, 1), np.int64)
     row = meter.table(np.zeros(1), np.array([1e6]), sights, nothing, nothing, frame_px=np.full((1, 2), 1000.0))
     assert row["n"].tolist() == [[4.0, 4.0]]

@@ -1,4 +1,4 @@
-"""Stretches of time in place of frames: a series resampled, or smoothed, with intervals that know which defects are the same ones."""
+"""TimeBins of time in place of frames: a series resampled, or smoothed, with intervals that know which defects are the same ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from insitrack.io.detections import Ints
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Floats
 from insitrack.tracker.series.meter import SeriesMeter
-from insitrack.tracker.series.sights import Sights
+from insitrack.tracker.series.observations import Observations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from insitrack.io.tables.stream import Columns
 
 MOST_STRETCHES = 200
-"""Stretches into which a longer series is cut, unless asked otherwise."""
+"""TimeBins into which a longer series is cut, unless asked otherwise."""
 
 _SUMS = ("share", "counted", "observed", "whole", "size", "weight", "line")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
+class TimeBins:
     """Which frames belong to which stretch.
 
     Parameters
@@ -36,7 +36,7 @@ class Stretches:
     n : int
         Number of stretches.
     width : int
-        Stretches that a window covers, odd: 1 resamples, more smooths.
+        TimeBins that a window covers, odd: 1 resamples, more smooths.
     """
 
     of_frame: Ints
@@ -44,7 +44,7 @@ class Stretches:
     width: int = 1
 
     @classmethod
-    def of_times(cls, t_s: Floats, *, every_s: float | None = None, window_s: float | None = None) -> Stretches:
+    def of_times(cls, t_s: Floats, *, every_s: float | None = None, window_s: float | None = None) -> TimeBins:
         """Cut a series into stretches.
 
         Parameters
@@ -63,7 +63,7 @@ class Stretches:
 
         Examples
         --------
-        >>> Stretches.of_times(np.arange(6.0), every_s=2.0).of_frame.tolist()
+        >>> TimeBins.of_times(np.arange(6.0), every_s=2.0).of_frame.tolist()
         [0, 0, 1, 1, 2, 2]
         """
         for name, value in (("--every-s", every_s), ("--window-s", window_s)):
@@ -92,12 +92,12 @@ class Pool:
     ----------
     meter : SeriesMeter
         Whose border rule and classes hold.
-    stretches : Stretches
+    stretches : TimeBins
         Which frames belong together.
     """
 
-    def __init__(self, meter: SeriesMeter, stretches: Stretches) -> None:
-        self.meter, self.stretches = meter, stretches
+    def __init__(self, meter: SeriesMeter, time_bins: TimeBins) -> None:
+        self.meter, self.time_bins = meter, time_bins
         self._parts: list[pd.DataFrame] = []
 
     def add(self, place: Ints, columns: Columns, labels: Ints, size_nm: Floats, line_nm: Floats, frame_px: Floats) -> None:
@@ -124,7 +124,7 @@ class Pool:
         seen = self.meter.sights(np.arange(len(place)), labels, size_nm, line_nm, *flags, *places, frame_px=frame_px)
         rows = pd.DataFrame(
             {
-                "stretch": self.stretches.of_frame[place],
+                "stretch": self.time_bins.of_frame[place],
                 "track": columns["track_id"],
                 "label": labels,
                 "share": seen.share,
@@ -157,12 +157,12 @@ class Pool:
         """Return the same for windows as wide as the stretches say, one about each stretch."""
         import pandas as pd
 
-        rows, half = self.rows(), self.stretches.width // 2
+        rows, half = self.rows(), self.time_bins.width // 2
         if not half:
             return rows
-        moved = [rows.assign(stretch=rows["stretch"] + by) for by in range(-half, half + 1)]
+        moved = [rows.assign(time_bin=rows["stretch"] + by) for by in range(-half, half + 1)]
         joined = pd.concat(moved, ignore_index=True)
-        return _summed(joined[(joined["stretch"] >= 0) & (joined["stretch"] < self.stretches.n)])
+        return _summed(joined[(joined["stretch"] >= 0) & (joined["stretch"] < self.time_bins.n)])
 
     def series(self, t_s: Floats, field_nm2: Floats, frame_px: Floats, births: Ints, deaths: Ints) -> dict[str, Floats]:
         """Columns of the series of every window, with two more: `n_frames`, and `t_s` in the middle of them.
@@ -179,15 +179,15 @@ class Pool:
         births, deaths : ndarray of int64, shape (F, K)
             Tracks that began and that were given up.
         """
-        rows, n = self.windows(), self.stretches.n
+        rows, n = self.windows(), self.time_bins.n
         n_frames = self._over_window(np.ones(len(t_s)))
-        stretch = rows["stretch"].to_numpy(np.int64)
-        frames = n_frames[stretch]
+        time_bin = rows["stretch"].to_numpy(np.int64)
+        frames = n_frames[time_bin]
         whole = rows["whole"].to_numpy(np.float64)
         some = np.where(whole > 0, whole, 1.0)
         share = rows["share"].to_numpy(np.float64)
-        sights = Sights(
-            frame=stretch,
+        sights = Observations(
+            frame=time_bin,
             place=rows["label"].to_numpy(np.int64) - 1,
             size_nm=np.where(whole > 0, rows["size"].to_numpy(np.float64) / some, np.nan),
             line_length_nm=rows["line"].to_numpy(np.float64) / share,
@@ -207,11 +207,11 @@ class Pool:
 
     def _over_window(self, values: Floats) -> Floats:
         """Sum of a quantity of the frames over each window."""
-        sums = np.bincount(self.stretches.of_frame, weights=values, minlength=self.stretches.n)
-        half = self.stretches.width // 2
+        sums = np.bincount(self.time_bins.of_frame, weights=values, minlength=self.time_bins.n)
+        half = self.time_bins.width // 2
         total = np.concatenate([[0.0], np.cumsum(sums)])
-        here = np.arange(self.stretches.n)
-        return np.asarray(total[np.minimum(here + half + 1, self.stretches.n)] - total[np.maximum(here - half, 0)], np.float64)
+        here = np.arange(self.time_bins.n)
+        return np.asarray(total[np.minimum(here + half + 1, self.time_bins.n)] - total[np.maximum(here - half, 0)], np.float64)
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:

@@ -27,7 +27,7 @@ _MIN_FOR_GROWTH = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Lives:
+class TrackHistories:
     """What the tracks of a run went through.
 
     Parameters
@@ -46,7 +46,7 @@ class Lives:
     deaths: dict[int, Counter[str]] = field(default_factory=dict)
 
 
-def lives(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -> Lives:
+def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -> TrackHistories:
     """Tell what became of every track.
 
     Parameters
@@ -60,7 +60,7 @@ def lives(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -
 
     Returns
     -------
-    Lives
+    TrackHistories
     """
     numbers, times = looked["frame"].to_numpy(np.int64), looked["t_s"].to_numpy(np.float64)
     tracks = _Tracks(rows, numbers)
@@ -84,7 +84,7 @@ def lives(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -
         left, right = first == 0 or bool(edge[0]), to_the_end or bool(edge[-1]) or merged[k] >= 0
         summaries.append(_summary(name, label, part, observed, left, right, nm_per_px))
     events.sort(key=lambda event: (event.frame, event.track_id, event.kind))
-    return Lives(tuple(events), tuple(summaries), births, deaths)
+    return TrackHistories(tuple(events), tuple(summaries), births, deaths)
 
 
 class _Tracks:
@@ -172,10 +172,10 @@ def _thinned(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
     return np.bincount(group, t_s) / n, np.bincount(group, values) / n
 
 
-def kinetics_rows(told: Lives, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -> list[dict[str, object]]:
-    """Rows of ``kinetics.csv``: life times, growth, rates and diffusion, by class and for all.
+def kinetics_rows(told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -> list[dict[str, object]]:
+    """Rows of ``kinetics.csv``: lifetimes, growth, rates and diffusion, by class and for all.
 
-    Life times count from births that were seen: the age of what was there in the first frame, or came in at the border, is not known. The mean life
+    Lifetimes count from births that were seen: the age of what was there in the first frame, or came in at the border, is not known. The mean life
     time takes those in too, for the time that they were watched, which is right if death does not depend on age.
     """
     answer = []
@@ -209,7 +209,7 @@ def kinetics_row(label: str, quantity: str, estimate: estimators.Estimate, metho
 def rate_rows(
     label: str, some: Sequence[TrackSummary], *, interval_s: float, area_nm2: float, duration_s: float, n_merges: int | None = None
 ) -> Iterator[dict[str, object]]:
-    """Rows of ``kinetics.csv`` that follow from the lives of tracks: life times, growth, nucleation, coalescence.
+    """Rows of ``kinetics.csv`` that follow from the lives of tracks: lifetimes, growth, nucleation, coalescence.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from insitrack.tracker.series.density import poisson_interval
 
 
 @dataclass(frozen=True, slots=True)
-class Sights:
+class Observations:
     """Defects of some frames, row by row: what the series needs of them.
 
     A stretch of time is a frame too: then a row is a track, and its shares say in what part of the stretch it was there.
@@ -73,17 +73,17 @@ class Sizes:
     sd: Floats
 
 
-def summed(sights: Sights, values: Floats, t: int, k: int) -> Floats:
+def summed(sights: Observations, values: Floats, t: int, k: int) -> Floats:
     """Sum over the defects of each frame and class, shape (T, K)."""
     return np.asarray(np.bincount(sights.frame * k + (sights.place if k > 1 else 0), weights=values, minlength=t * k).reshape(t, k), np.float64)
 
 
-def counts_of(sights: Sights, shares: Floats, t: int, k: int) -> Counts:
+def counts_of(sights: Observations, shares: Floats, t: int, k: int) -> Counts:
     """Count the defects of each frame and class, each with its share."""
     return Counts(with_total(summed(sights, shares, t, k)), with_total(summed(sights, shares**2, t, k)))
 
 
-def moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tuple[Floats, Floats, Floats]:
+def moments(values: Floats, sights: Observations, which: Bools, t: int, k: int) -> tuple[Floats, Floats, Floats]:
     """Weighted mean, effective number and standard deviation of the chosen defects of each frame and class, shape (T, K)."""
     weight = np.where(which, sights.weight, 0.0)
     value = np.where(which, values, 0.0)
@@ -99,7 +99,7 @@ def moments(values: Floats, sights: Sights, which: Bools, t: int, k: int) -> tup
     return mean, n, sd
 
 
-def sizes_or_cut(sights: Sights, sizes: Sizes, t: int) -> Sizes:
+def sizes_or_cut(sights: Observations, sizes: Sizes, t: int) -> Sizes:
     """Sizes of obstacles: where all of a class are cut by the border, those of what is in view, else one lone defect would empty the total."""
     k = sizes.mean.shape[1] - 1
     mean, n, sd = moments(sights.size_nm, replace(sights, weight=sights.share), np.isfinite(sights.size_nm), t, k)

@@ -15,8 +15,8 @@ from insitrack.tracker.series.settings import SeriesConfig
 
 
 @dataclass
-class Noticed:
-    """What the meter noticed on its way, by class.
+class SeriesDiagnostics:
+    """What the meter diagnostics on its way, by class.
 
     Parameters
     ----------
@@ -51,19 +51,19 @@ class Noticed:
         self.unsized, self.too_dense = np.zeros(k, np.int64), np.zeros(k, np.int64)
 
 
-def series_warnings(config: SeriesConfig, calibration: Calibration, material: Material | None, noticed: Noticed, *, dose_known: bool) -> list[str]:
+def series_warnings(config: SeriesConfig, calibration: Calibration, material: Material | None, diagnostics: SeriesDiagnostics, *, dose_known: bool) -> list[str]:
     """Warnings, one line each."""
-    lines = [*_calibration(config, calibration, noticed, dose_known), *noticed.notes]
-    for name, loss in zip(noticed.class_names, (100 * noticed.overlap).tolist(), strict=True):
+    lines = [*_calibration(config, calibration, diagnostics, dose_known), *diagnostics.notes]
+    for name, loss in zip(diagnostics.class_names, (100 * diagnostics.overlap).tolist(), strict=True):
         if loss > config.overlap_warning * 100:
             lines.append(
                 f"{name}: up to {loss:.0f} % lie within a diameter of another one, so they are under-counted; "
                 "use a thinner or less damaged area, or correct for it (the limit is series.overlap_warning)"
             )
-    return lines + _hardening(material, noticed)
+    return lines + _hardening(material, diagnostics)
 
 
-def _calibration(config: SeriesConfig, calibration: Calibration, noticed: Noticed, dose_known: bool) -> list[str]:
+def _calibration(config: SeriesConfig, calibration: Calibration, diagnostics: SeriesDiagnostics, dose_known: bool) -> list[str]:
     lines = []
     if calibration.nm_per_px is None:
         lines.append("scale unknown: sizes, densities and hardening stay empty; give --nm-per-px")
@@ -83,20 +83,20 @@ def _calibration(config: SeriesConfig, calibration: Calibration, noticed: Notice
         lines += [
             f"{name}: the largest measures {largest:.0f} nm, the foil is only {thickness_nm:g} nm thick; "
             "its volume fraction means little: check the scale and the thickness"
-            for name, largest in zip(noticed.class_names, noticed.largest_nm.tolist(), strict=True)
+            for name, largest in zip(diagnostics.class_names, diagnostics.largest_nm.tolist(), strict=True)
             if name in VOLUME_CLASSES and largest > thickness_nm
         ]
     return lines
 
 
-def _hardening(material: Material | None, noticed: Noticed) -> list[str]:
+def _hardening(material: Material | None, diagnostics: SeriesDiagnostics) -> list[str]:
     if material is None:
         return [f"material unknown: hardening stays empty; give --material with {', '.join(material_names())} or a TOML file of your own"]
-    lines, name, names, known = [], material.name, noticed.class_names, noticed.hardens
+    lines, name, names, known = [], material.name, diagnostics.class_names, diagnostics.hardens
     are_lines = np.isin(names, LINE_CLASSES)
     if material.caution:
         lines.append(f"{name}: barrier strengths are {material.caution}; give your own with --material FILE.toml")
-    left_out = [names[i] for i in np.flatnonzero(noticed.seen & ~are_lines & ~known)]
+    left_out = [names[i] for i in np.flatnonzero(diagnostics.seen & ~are_lines & ~known)]
     if left_out:
         lines.append(
             f"{name}: no barrier strength for {', '.join(left_out)}, so total hardening is a lower bound; "
@@ -105,14 +105,14 @@ def _hardening(material: Material | None, noticed: Noticed) -> list[str]:
     lines += [
         f"{names[i]}: hardening by lines is not included, so total hardening is a lower bound; it needs "
         f"series.unirradiated_line_density_per_m2 (0 if there were none) and alpha.{names[i]} of the material"
-        for i in np.flatnonzero(noticed.seen & are_lines & ~known)
+        for i in np.flatnonzero(diagnostics.seen & are_lines & ~known)
     ]
     lines += [
-        f"{names[i]}: no size in {noticed.unsized[i]} frames because every one touches the border; hardening there is that of the parts in view"
-        for i in np.flatnonzero((noticed.unsized > 0) & known)
+        f"{names[i]}: no size in {diagnostics.unsized[i]} frames because every one touches the border; hardening there is that of the parts in view"
+        for i in np.flatnonzero((diagnostics.unsized > 0) & known)
     ]
     lines += [
-        f"{names[i]}: so dense in {noticed.too_dense[i]} frames that no free spacing is left between them; hardening stays empty there"
-        for i in np.flatnonzero(noticed.too_dense > 0)
+        f"{names[i]}: so dense in {diagnostics.too_dense[i]} frames that no free spacing is left between them; hardening stays empty there"
+        for i in np.flatnonzero(diagnostics.too_dense > 0)
     ]
     return lines

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.segment.training.borrowed import drawn_onto
+from insitrack.segment.training.composite import drawn_onto
 
 
 def picture(seed: int, noise: float = 4.0) -> np.ndarray:
