@@ -1,6 +1,7 @@
 """Find, follow and measure crystal defects in in-situ electron-microscope movies.
 
-The door to everything that a user of the library needs; what is imported here is loaded when it is first asked for.
+The door to everything that a user of the library needs; what is imported here is loaded when it is first
+asked for.
 
 Examples
 --------

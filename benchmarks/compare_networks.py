@@ -1,9 +1,12 @@
-"""YOLO-seg against Mask R-CNN: both trained for the same time on the same pictures, both scored on pictures that neither saw.
+"""YOLO-seg against Mask R-CNN.
 
-``python benchmarks/compare_networks.py DATA.yaml TEST_FOLDER... --out FOLDER --hours 1`` trains what is not trained yet (a training
-that was stopped is gone on with), scores each network and the threshold baseline, and writes ``FOLDER/compare_networks.json`` and
-``.md``; ``--keep`` copies both beside this script. Give --threads the number of idle cores, and run nothing else meanwhile: what is
-compared is what a laboratory gets for its time.
+Both trained for the same time on the same pictures, both scored on pictures that neither saw.
+
+``python benchmarks/compare_networks.py DATA.yaml TEST_FOLDER... --out FOLDER --hours 1`` trains what is not
+trained yet (a training that was stopped is gone on with), scores each network and the threshold baseline, and
+writes ``FOLDER/compare_networks.json`` and ``.md``; ``--keep`` copies both beside this script. Give --threads
+the number of idle cores, and run nothing else meanwhile: what is compared is what a laboratory gets for its
+time.
 """
 
 from __future__ import annotations
@@ -34,13 +37,20 @@ COLUMNS = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "
 
 def yolo(data: Path, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Train a YOLO-seg, export it; its name for `load_segmenter` and facts."""
-    chosen = train.TrainSettings(hours=given.hours, image_px=given.image_px, threads=given.threads, seed=given.seed)
+    chosen = train.TrainSettings(
+        hours=given.hours, image_px=given.image_px, threads=given.threads, seed=given.seed
+    )
     target = folder / "yolo.onnx"
     if not target.is_file():
         checkpoint = train.train(data, folder, chosen, resume=(folder / "weights" / "last.pt").is_file())
         export(checkpoint, target)
         names = yolo_names(data)
-        write_card(target, classes=[names[i] for i in sorted(names)], recipe={"hours": given.hours, "seed": given.seed}, facts={})
+        write_card(
+            target,
+            classes=[names[i] for i in sorted(names)],
+            recipe={"hours": given.hours, "seed": given.seed},
+            facts={},
+        )
     epochs = len((folder / "results.csv").read_text(encoding="utf-8").splitlines()) - 1
     weights = load_checkpoint(folder / "weights" / "last.pt").state
     return {
@@ -53,20 +63,33 @@ def yolo(data: Path, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 def mask_rcnn(data: Path, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Train a Mask R-CNN; its name for `load_segmenter` and facts."""
-    chosen = maskrcnn_train.RcnnTraining(builder=given.builder, hours=given.hours, image_px=given.image_px, threads=given.threads, seed=given.seed)
+    chosen = maskrcnn_train.RcnnTraining(
+        builder=given.builder,
+        hours=given.hours,
+        image_px=given.image_px,
+        threads=given.threads,
+        seed=given.seed,
+    )
     target = folder / maskrcnn_train.FINAL
     if not target.is_file():
         maskrcnn_train.train(data, folder, chosen, resume=(folder / maskrcnn_train.LAST).is_file())
     trained = tomllib.loads(target.with_suffix(".toml").read_text(encoding="utf-8"))["training"]
     weights = torch.load(target, weights_only=True)
-    return {"model": f"maskrcnn:{target}", "network": chosen.builder, "pictures_seen": trained["pictures_seen"], "parameters": count(weights)}
+    return {
+        "model": f"maskrcnn:{target}",
+        "network": chosen.builder,
+        "pictures_seen": trained["pictures_seen"],
+        "parameters": count(weights),
+    }
 
 
 def count(state: dict[str, torch.Tensor]) -> int:
     return sum(value.numel() for value in state.values() if value.is_floating_point())
 
 
-def timed(segment: Callable[[Frame], Detections], examples: Sequence[Example]) -> tuple[dict[str, dict[str, float]], float]:
+def timed(
+    segment: Callable[[Frame], Detections], examples: Sequence[Example]
+) -> tuple[dict[str, dict[str, float]], float]:
     """Scores, and milliseconds a picture."""
     segment(examples[0][0])
     begun = time.perf_counter()
@@ -75,21 +98,41 @@ def timed(segment: Callable[[Frame], Detections], examples: Sequence[Example]) -
 
 
 def page(facts: dict[str, Any]) -> str:
-    lines = ["# YOLO-seg against Mask R-CNN", "", facts["about"], "", "| network | parameters | pictures seen |", "|---|---|---|"]
-    lines += [f"| {name} ({one['network']}) | {one['parameters'] / 1e6:.1f} M | {one['pictures_seen']} |" for name, one in facts["networks"].items()]
-    lines += ["", "| pictures | network | mask IoU | " + " | ".join(COLUMNS) + " | ms a picture |", "|" + "---|" * (len(COLUMNS) + 4)]
+    lines = [
+        "# YOLO-seg against Mask R-CNN",
+        "",
+        facts["about"],
+        "",
+        "| network | parameters | pictures seen |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {name} ({one['network']}) | {one['parameters'] / 1e6:.1f} M | {one['pictures_seen']} |"
+        for name, one in facts["networks"].items()
+    ]
+    lines += [
+        "",
+        "| pictures | network | mask IoU | " + " | ".join(COLUMNS) + " | ms a picture |",
+        "|" + "---|" * (len(COLUMNS) + 4),
+    ]
     for pictures, results in facts["scores"].items():
         for name, result in results.items():
             for iou, scores in result["scores"].items():
-                values = " | ".join(f"{scores[c]:.0f}" if c.startswith("n_") else f"{scores[c]:.3g}" for c in COLUMNS)
-                lines.append(f"| {pictures} | {name} | {iou.removeprefix('iou_')} | {values} | {result['ms']:.0f} |")
+                values = " | ".join(
+                    f"{scores[c]:.0f}" if c.startswith("n_") else f"{scores[c]:.3g}" for c in COLUMNS
+                )
+                lines.append(
+                    f"| {pictures} | {name} | {iou.removeprefix('iou_')} | {values} | {result['ms']:.0f} |"
+                )
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="data.yaml that both train on")
-    parser.add_argument("tests", type=Path, nargs="+", help="folders of labelled test pictures, images/ beside labels/")
+    parser.add_argument(
+        "tests", type=Path, nargs="+", help="folders of labelled test pictures, images/ beside labels/"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for both trainings and the table")
     parser.add_argument("--hours", type=float, default=1.0, help="of training for each network")
     parser.add_argument("--builder", default=maskrcnn_train.RcnnTraining().builder)
@@ -99,13 +142,17 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=0, help="test pictures of each folder; 0: all")
     parser.add_argument("--keep", action="store_true", help="copy the table beside this script")
     given = parser.parse_args()
-    networks = {"YOLO-seg": yolo(given.data, given.out / "yolo", given), "Mask R-CNN": mask_rcnn(given.data, given.out / "maskrcnn", given)}
+    networks = {
+        "YOLO-seg": yolo(given.data, given.out / "yolo", given),
+        "Mask R-CNN": mask_rcnn(given.data, given.out / "maskrcnn", given),
+    }
     torch.set_num_threads(given.threads)
     names = yolo_names(given.data)
     n = len(maskrcnn_train.dataset_pictures(given.data))
     about = (
-        f"Each trained from random weights for {given.hours:g} h on the same {n} pictures of {given.image_px} px with {given.threads} threads, "
-        f"seed {given.seed}; {platform.machine()}. Scores pool all pictures; optimal pairing by mask IoU."
+        f"Each trained from random weights for {given.hours:g} h on the same {n} pictures of {given.image_px}"
+        f" px with {given.threads} threads, seed {given.seed}; {platform.machine()}. Scores pool all"
+        " pictures; optimal pairing by mask IoU."
     )
     facts: dict[str, Any] = {"about": about, "hours": given.hours, "networks": networks, "scores": {}}
     config = SegmentConfig(threads=given.threads, scale=1.0, contrast="dark")
@@ -113,7 +160,10 @@ def main() -> None:
         examples = list(labelled_pictures(folder, [names[i] for i in sorted(names)]))
         examples = examples[:: max(1, len(examples) // given.most)] if given.most else examples
         found = facts["scores"][folder.name] = {}
-        for name, segment in [*((name, load_segmenter(one["model"], config)) for name, one in networks.items()), ("threshold", threshold_baseline)]:
+        for name, segment in [
+            *((name, load_segmenter(one["model"], config)) for name, one in networks.items()),
+            ("threshold", threshold_baseline),
+        ]:
             scores, milliseconds = timed(segment, examples)
             found[name] = {"scores": scores, "ms": round(milliseconds, 1), "pictures": len(examples)}
     for one in networks.values():

@@ -1,7 +1,9 @@
-"""Drift of the stage against the truth: synthetic movies of unseen seeds, and real frames of which people measured the drift by hand.
+"""Drift of the stage against the truth.
 
-``python benchmarks/drift.py [--ti FOLDER]`` with the folder of consecutive frames of in-situ annealed titanium
-(Hirst et al. 2024). Writes drift.json, .md.
+Synthetic movies of unseen seeds, and real frames of which people measured the drift by hand.
+
+``python benchmarks/drift.py [--ti FOLDER]`` with the folder of consecutive frames of in-situ annealed
+titanium (Hirst et al. 2024). Writes drift.json, .md.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ def synthetic() -> dict[str, dict[str, float]]:
         for jumps in (0, 1):
             errors, times, known = [], [], []
             for seed in SEEDS:
-                movie = SynthSource(f"synth:{kind}?seed={seed}&frames=60&size=512&fps=7&drift=2&jumps={jumps}&faults=0")
+                movie = SynthSource(
+                    f"synth:{kind}?seed={seed}&frames=60&size=512&fps=7&drift=2&jumps={jumps}&faults=0"
+                )
                 found, quality, ms = follow(movie)
                 true = np.array([movie.stage.shift_px(i / movie.fps) for i in range(len(found))])
                 true -= true[0]
@@ -57,10 +61,13 @@ def synthetic() -> dict[str, dict[str, float]]:
             error, good = np.concatenate(errors), np.concatenate(known)
             name = f"{kind}, {'jumps' if jumps else 'no jumps'}"
             answer[name] = {
-                "rms_px": float(np.sqrt((error**2).mean())), "rms_where_known_px": float(np.sqrt((error[good] ** 2).mean())),
-                "median_px": float(np.median(np.abs(error))), "worst_px": float(np.abs(error).max()), "known": float(good.mean()),
+                "rms_px": float(np.sqrt((error**2).mean())),
+                "rms_where_known_px": float(np.sqrt((error[good] ** 2).mean())),
+                "median_px": float(np.median(np.abs(error))),
+                "worst_px": float(np.abs(error).max()),
+                "known": float(good.mean()),
                 "ms_per_frame": float(np.mean(times)),
-            }  # fmt: skip
+            }
             print(name, answer[name], flush=True)
     return answer
 
@@ -85,14 +92,25 @@ def main() -> None:
         facts["real"] = real
     here = Path(__file__)
     here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Drift of the stage", "", "`python benchmarks/drift.py --ti FOLDER`. Five synthetic movies of 60 frames a line, 512x512.", ""]
-    lines += ["| synthetic | rms, px | rms where known | median | worst | known | ms a frame |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "# Drift of the stage",
+        "",
+        "`python benchmarks/drift.py --ti FOLDER`. Five synthetic movies of 60 frames a line, 512x512.",
+        "",
+    ]
+    lines += [
+        "| synthetic | rms, px | rms where known | median | worst | known | ms a frame |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, one in facts["synthetic"].items():
         lines.append(f"| {name} | " + " | ".join(f"{value:.3g}" for value in one.values()) + " |")
     for name, one in facts.get("real", {}).items():
         x, y = one["shift_px"][-1]
         told = f"; people: |x| {one['people'][0]}, |y| {one['people'][1]}" if one["people"] else ""
-        lines.append(f"\nReal frames {name}: last frame against the first x {x:+.1f}, y {y:+.1f} px, {math.hypot(x, y):.1f} px in all{told}.")
+        lines.append(
+            f"\nReal frames {name}: last frame against the first x {x:+.1f}, y {y:+.1f} px,"
+            f" {math.hypot(x, y):.1f} px in all{told}."
+        )
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

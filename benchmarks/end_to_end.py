@@ -1,10 +1,13 @@
-"""Density, size and hardening of synthetic movies, end to end with the shipped model, against the truth; and with exact detections.
+"""Density, size and hardening of synthetic movies, end to end with the shipped model, against the truth.
+
+And with exact detections.
 
     python benchmarks/end_to_end.py
 
-Movies of seeds that no training saw. The truth is every defect from the first to the last frame in which it can be seen, with the size from
-which it was drawn. Numbers are means over a movie. `corrected` multiplies densities by precision over recall, which were measured on other
-seeds of the same scene (`series.detector_precision`, `series.detector_recall`).
+Movies of seeds that no training saw. The truth is every defect from the first to the last frame in which it
+can be seen, with the size from which it was drawn. Numbers are means over a movie. `corrected` multiplies
+densities by precision over recall, which were measured on other seeds of the same scene
+(`series.detector_precision`, `series.detector_recall`).
 """
 
 from __future__ import annotations
@@ -37,14 +40,20 @@ QUANTITIES = ("density_per_m2", "size_nm", "hardening_linear_mpa", "hardening_qu
 
 
 def there(movie: SynthSource) -> list[np.ndarray]:
-    """For every frame which defects count as there: those between the first and the last frame in which they can be seen."""
+    """For every frame which defects count as there.
+
+    Those between the first and the last frame in which they can be seen.
+    """
     states = [movie.truth_state(i) for i in range(movie.n_frames or 0)]
     seen: dict[int, list[int]] = {}
     for i, state in enumerate(states):
         for name in state.track_ids[state.visible].tolist():
             seen.setdefault(name, []).append(i)
     return [
-        np.array([name in seen and seen[name][0] <= i <= seen[name][-1] for name in state.track_ids.tolist()], bool) for i, state in enumerate(states)
+        np.array(
+            [name in seen and seen[name][0] <= i <= seen[name][-1] for name in state.track_ids.tolist()], bool
+        )
+        for i, state in enumerate(states)
     ]
 
 
@@ -62,9 +71,13 @@ def truth_rows(movie: SynthSource) -> pd.DataFrame:
         edge = (box[:, 0] <= 0) | (box[:, 1] <= 0) | (box[:, 2] >= width) | (box[:, 3] >= height)
         out = (box[:, 0] <= 0) | (box[:, 3] >= height)
         centre = (state.x_px[alive], state.y_px[alive])
-        measures = Measures(*centre, blank, blank, blank, blank, edge, state.size_nm[alive], blank, on_exclusion_edge=out)
+        measures = Measures(
+            *centre, blank, blank, blank, blank, edge, state.size_nm[alive], blank, on_exclusion_edge=out
+        )
         rows += meter.rows(i, found.t_s, found, measures, np.ones(len(found), bool))
-    return pd.DataFrame([{name: getattr(row, name) for name in ("defect_class", *QUANTITIES)} for row in rows])
+    return pd.DataFrame(
+        [{name: getattr(row, name) for name in ("defect_class", *QUANTITIES)} for row in rows]
+    )
 
 
 def scores(run: insitrack.Run, movie: SynthSource) -> tuple[int, int, int]:
@@ -76,7 +89,10 @@ def scores(run: insitrack.Run, movie: SynthSource) -> tuple[int, int, int]:
         mine = found.loc[found["frame"] == i, ["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(float)
         n_found, n_true = n_found + len(mine), n_true + len(box)
         if len(mine) and len(box):
-            low, high = np.maximum(mine[:, None, :2], box[None, :, :2]), np.minimum(mine[:, None, 2:], box[None, :, 2:])
+            low, high = (
+                np.maximum(mine[:, None, :2], box[None, :, :2]),
+                np.minimum(mine[:, None, 2:], box[None, :, 2:]),
+            )
             both = np.clip(high - low, 0, None).prod(axis=2)
             area = [np.prod(part[:, 2:] - part[:, :2], axis=1) for part in (mine, box)]
             n_pairs += len(pairs(both / (area[0][:, None] + area[1][None] - both), 0.3, "hungarian")[0])
@@ -86,10 +102,22 @@ def scores(run: insitrack.Run, movie: SynthSource) -> tuple[int, int, int]:
 def exact(movie: SynthSource, folder: Path) -> pd.DataFrame:
     """Series of what is there, given to `track link` as detections."""
     rows = []
-    for i, (alive, state) in enumerate(zip(there(movie), (movie.truth_state(i) for i in range(movie.n_frames or 0)), strict=True)):
+    for i, (alive, state) in enumerate(
+        zip(there(movie), (movie.truth_state(i) for i in range(movie.n_frames or 0)), strict=True)
+    ):
         box = state.detections.boxes.astype(float)
-        columns = {"frame": i, "t_s": state.detections.t_s, "x_px": state.x_px, "y_px": state.y_px, "size_px": state.size_nm / movie.nm_per_px}
-        columns |= {"defect_class": state.detections.names(), "score": 1.0, **{f"{n}_px": box[:, k] for k, n in enumerate(("x1", "y1", "x2", "y2"))}}
+        columns = {
+            "frame": i,
+            "t_s": state.detections.t_s,
+            "x_px": state.x_px,
+            "y_px": state.y_px,
+            "size_px": state.size_nm / movie.nm_per_px,
+        }
+        columns |= {
+            "defect_class": state.detections.names(),
+            "score": 1.0,
+            **{f"{n}_px": box[:, k] for k, n in enumerate(("x1", "y1", "x2", "y2"))},
+        }
         rows.append(pd.DataFrame(columns)[alive])
     path = folder / "detections.csv"
     pd.concat(rows).to_csv(path, index=False)
@@ -97,9 +125,15 @@ def exact(movie: SynthSource, folder: Path) -> pd.DataFrame:
     return link(table, folder / "linked", settings()).series
 
 
-def settings(precision: float = 0.0, recall: float = 0.0, labels: int = 0) -> insitrack.tracker.run.config.RunConfig:
+def settings(
+    precision: float = 0.0, recall: float = 0.0, labels: int = 0
+) -> insitrack.tracker.run.config.RunConfig:
     """Make the settings of a run, with or without the correction for the detector."""
-    extra = [f"series.detector_precision={{all={precision}}}", f"series.detector_recall={{all={recall}}}", f"series.detector_labels={labels}"]
+    extra = [
+        f"series.detector_precision={{all={precision}}}",
+        f"series.detector_recall={{all={recall}}}",
+        f"series.detector_labels={labels}",
+    ]
     chosen = [f"specimen.thickness_nm={THICKNESS_NM}", "specimen.material=fecral", "output.video=false"]
     return load_config(assignments=chosen + (extra if labels else []))
 
@@ -110,7 +144,9 @@ def errors(kind: str) -> dict[str, dict[str, float]]:
     for seed in OTHER_SEEDS:
         uri = SCENE.format(kind=kind, seed=seed)
         with tempfile.TemporaryDirectory() as folder:
-            totals += scores(insitrack.track(uri, folder, config=settings(), overwrite=True), SynthSource(uri))
+            totals += scores(
+                insitrack.track(uri, folder, config=settings(), overwrite=True), SynthSource(uri)
+            )
     precision, recall = totals[2] / totals[0], totals[2] / totals[1]
     cases = {"as found": settings(), "corrected": settings(precision, recall, int(totals[1] / 40))}
     pooled: dict[str, list[dict[str, float]]] = {name: [] for name in (*cases, "exact detections")}
@@ -148,20 +184,35 @@ def main() -> None:
         print(kind, json.dumps(results[kind], indent=1), flush=True)
     here = Path(__file__)
     machine = f"{platform.machine()}, Python {platform.python_version()}"
-    here.with_suffix(".json").write_text(json.dumps({"machine": machine, "movies": len(SEEDS), **results}, indent=1) + "\n", encoding="utf-8")
+    here.with_suffix(".json").write_text(
+        json.dumps({"machine": machine, "movies": len(SEEDS), **results}, indent=1) + "\n", encoding="utf-8"
+    )
     lines = [
         "# Density, size and hardening end to end",
         "",
-        f"`python benchmarks/end_to_end.py`: {len(SEEDS)} movies of each scene, 40 frames of 512 x 512, seeds that no training saw, shipped model "
-        "`loops`, refined tables, means over a movie. Error of the mean of all movies, and in brackets the mean absolute error of a movie.",
+        (
+            f"`python benchmarks/end_to_end.py`: {len(SEEDS)} movies of each scene, 40 frames of 512 x 512,"
+            " seeds that no training saw, shipped model `loops`, refined tables, means over a movie. Error"
+            " of the mean of all movies, and in brackets the mean absolute error of a movie."
+        ),
         "",
-        "| scene | densities | density | size | hardening, linear | hardening, quadrature | precision, recall of the other seeds |",
+        (
+            "| scene | densities | density | size | hardening, linear | hardening, quadrature | precision,"
+            " recall of the other seeds |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     for kind, part in results.items():
         for name in ("as found", "corrected", "exact detections"):
-            cells = [f"{part[f'{name}, {key}']['mean_error']:+.1%} ({part[f'{name}, {key}']['mean_absolute_error']:.1%})" for key in QUANTITIES]
-            lines.append(f"| {kind} | {name} | {' | '.join(cells)} | {part['detector']['precision']:.2f}, {part['detector']['recall']:.2f} |")
+            cells = [
+                f"{part[f'{name}, {key}']['mean_error']:+.1%}"
+                f" ({part[f'{name}, {key}']['mean_absolute_error']:.1%})"
+                for key in QUANTITIES
+            ]
+            lines.append(
+                f"| {kind} | {name} | {' | '.join(cells)} | {part['detector']['precision']:.2f},"
+                f" {part['detector']['recall']:.2f} |"
+            )
     lines += ["", f"Machine: {machine}.", ""]
     here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))

@@ -1,8 +1,12 @@
-"""Files of microscopes: time to open, pictures a second and memory, of a short file and of one four times as long.
+"""Files of microscopes: time to open, pictures a second and memory.
 
-``python -P benchmarks/files.py`` (-P: no benchmark hides a library of its name) writes files.json and files.md beside this file. The files are
-made here, 512 x 512 px of 16 bits; each is read in a process of its own, by `insitrack.io.files.stacks` and, where it can, by RosettaSciIO lazily.
-Memory is the most that the process held for itself (RssAnon) after any of the pictures: mapped pages, which the system can drop, do not count.
+Of a short file and of one four times as long.
+
+``python -P benchmarks/files.py`` (-P: no benchmark hides a library of its name) writes files.json and
+files.md beside this file. The files are made here, 512 x 512 px of 16 bits; each is read in a process of its
+own, by `insitrack.io.files.stacks` and, where it can, by RosettaSciIO lazily. Memory is the most that the
+process held for itself (RssAnon) after any of the pictures: mapped pages, which the system can drop, do not
+count.
 """
 
 from __future__ import annotations
@@ -71,7 +75,11 @@ def measure(path: str, kind: str, reader: str) -> dict[str, float]:
     for index in range(READ):
         read(index)
         most = max(most, taken_mb())
-    return {"open_s": round(opened, 2), "pictures_per_s": round(READ / (time.perf_counter() - start), 1), "memory_mb": round(most - before)}
+    return {
+        "open_s": round(opened, 2),
+        "pictures_per_s": round(READ / (time.perf_counter() - start), 1),
+        "memory_mb": round(most - before),
+    }
 
 
 def main() -> None:
@@ -85,19 +93,39 @@ def main() -> None:
                 if reader == "insitrack" or kind in PLUGINS:
                     command = [sys.executable, "-P", str(HERE), "--measure", str(path), kind, reader]
                     done = subprocess.run(command, capture_output=True, text=True, check=True)
-                    rows.append({"format": kind, "pictures": n, "reader": reader, **json.loads(done.stdout.splitlines()[-1])})
+                    rows.append(
+                        {
+                            "format": kind,
+                            "pictures": n,
+                            "reader": reader,
+                            **json.loads(done.stdout.splitlines()[-1]),
+                        }
+                    )
                     print(rows[-1], flush=True)
             shutil.rmtree(folder)
     HERE.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
     lines = [
         "# Files of microscopes",
         "",
-        "`python -P benchmarks/files.py`: 512 x 512 px, 16 bits, made by RosettaSciIO where it can write them.",
+        (
+            "`python -P benchmarks/files.py`: 512 x 512 px, 16 bits, made by RosettaSciIO where it can write"
+            " them."
+        ),
         "",
     ]
-    lines += ["| format | pictures | reader | opens in s | pictures a second | memory in MB |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| format | pictures | reader | opens in s | pictures a second | memory in MB |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        lines.append("| " + " | ".join(str(row[name]) for name in ("format", "pictures", "reader", "open_s", "pictures_per_s", "memory_mb")) + " |")
+        lines.append(
+            "| "
+            + " | ".join(
+                str(row[name])
+                for name in ("format", "pictures", "reader", "open_s", "pictures_per_s", "memory_mb")
+            )
+            + " |"
+        )
     lines += ["", f"Machine: {platform.machine()}, 2 cores, Python {platform.python_version()}."]
     HERE.with_suffix(".md").write_text("\n".join(lines) + "\n")
 

@@ -1,8 +1,11 @@
-"""What fine-tuning on a few labelled crops gains: five-fold over the 16 crops of 316L, each scored by a model that never saw it.
+"""What fine-tuning on a few labelled crops gains.
 
-``python benchmarks/finetune_316l.py BASE [--minutes 5] [--epochs 12] [--folds 5] [--threads 2] [--out FOLDER]`` takes a checkpoint that has not
-seen the crops and writes ``finetune_316l.json`` and ``finetune_316l.md`` beside this file. Within each fold the epoch is chosen on a part
-of the training crops, so that the test crops decide nothing. The crops are read from ``../shared/data`` beside the repository.
+Five-fold over the 16 crops of 316L, each scored by a model that never saw it.
+
+``python benchmarks/finetune_316l.py BASE [--minutes 5] [--epochs 12] [--folds 5] [--threads 2] [--out
+FOLDER]`` takes a checkpoint that has not seen the crops and writes ``finetune_316l.json`` and
+``finetune_316l.md`` beside this file. Within each fold the epoch is chosen on a part of the training crops,
+so that the test crops decide nothing. The crops are read from ``../shared/data`` beside the repository.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ Pair = tuple[Detections, Detections]
 def scores(pairs: list[Pair]) -> dict[str, float]:
     """F1, error of the count and of the labelled area, over all pictures and per picture."""
     counts = np.array([(len(found), len(true)) for found, true in pairs], float)
-    areas = np.array([(found.masks.area_px().sum(), true.masks.area_px().sum()) for found, true in pairs], float)
+    areas = np.array(
+        [(found.masks.area_px().sum(), true.masks.area_px().sum()) for found, true in pairs], float
+    )
     out = {f"f1_iou_{iou:g}": score(pairs, iou).facts()["f1"] for iou in (0.3, 0.5)}
     for name, values in (("count", counts), ("area", areas)):
         out[f"{name}_error"] = float(values[:, 0].sum() / values[:, 1].sum() - 1)
@@ -55,13 +60,25 @@ def run(base: str, chosen: FinetuneSettings, n_folds: int, only: int, work: Path
         test = labels.chosen(split.test)
         judges = [labels.names[row] for row in split.train[:: max(1, len(split.train) // 3)]][:3]
         began = time.monotonic()
-        done = finetune(CROPS, work / split.name, replace(chosen, val=tuple(judges), leave_out=test.names), classes=CLASSES)
+        done = finetune(
+            CROPS,
+            work / split.name,
+            replace(chosen, val=tuple(judges), leave_out=test.names),
+            classes=CLASSES,
+        )
         times.append(time.monotonic() - began)
         segment = start.segmenter(chosen.segment_config())
         if segment is not None:
             before += found_and_true(segment, test)
         after += found_and_true(load_segmenter(str(done.model), chosen.segment_config()), test)
-        print(split.name, "test crops", ", ".join(test.names), f"{times[-1] / 60:.1f} min", scores(after[-len(test) :]), flush=True)
+        print(
+            split.name,
+            "test crops",
+            ", ".join(test.names),
+            f"{times[-1] / 60:.1f} min",
+            scores(after[-len(test) :]),
+            flush=True,
+        )
     return {
         "base": Path(base).name,
         "base_sha256": start.checkpoint.sha256 if start.checkpoint else None,
@@ -77,7 +94,10 @@ def run(base: str, chosen: FinetuneSettings, n_folds: int, only: int, work: Path
 
 def page(facts: dict[str, Any]) -> str:
     old, new = facts["before"], facts["after"]
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {'' if old is None else f'{old[name]:.3f}'} | {new[name]:.3f} |" for name in new)
+    rows = "\n".join(
+        f"| {name.replace('_', ' ')} | {'' if old is None else f'{old[name]:.3f}'} | {new[name]:.3f} |"
+        for name in new
+    )
     crops = f"{facts['folds']} folds: {facts['n_crops']} crops with {facts['n_labelled']} labelled loops"
     return f"""# Fine-tuning on 16 crops of 316L
 
@@ -94,7 +114,9 @@ For comparison, of the model published with the crops: count and area within 5 %
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="five-fold fine-tuning on the 316L crops")
-    parser.add_argument("base", help="checkpoint that has not seen the crops, a shipped model's name, or scratch")
+    parser.add_argument(
+        "base", help="checkpoint that has not seen the crops, a shipped model's name, or scratch"
+    )
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--only", type=int, default=99, help="run the first few folds only")
     parser.add_argument("--minutes", type=float)
@@ -103,12 +125,18 @@ def main() -> None:
     parser.add_argument("--synth-pictures", type=int, default=FinetuneSettings().synthetic_pictures)
     parser.add_argument("--learning-rate", type=float, default=FinetuneSettings().learning_rate)
     parser.add_argument("--out", type=Path, help="keep the trainings here")
-    parser.add_argument("--to", type=Path, default=Path(__file__), help="write the results beside this, with .json and .md")
+    parser.add_argument(
+        "--to", type=Path, default=Path(__file__), help="write the results beside this, with .json and .md"
+    )
     given = parser.parse_args()
     chosen = FinetuneSettings(
-        base=given.base, minutes=given.minutes, epochs=given.epochs, threads=given.threads, learning_rate=given.learning_rate,
+        base=given.base,
+        minutes=given.minutes,
+        epochs=given.epochs,
+        threads=given.threads,
+        learning_rate=given.learning_rate,
         synthetic_pictures=given.synth_pictures,
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory() as temporary:
         facts = run(given.base, chosen, given.folds, given.only, given.out or Path(temporary))
     given.to.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

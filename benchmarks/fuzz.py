@@ -1,9 +1,12 @@
-"""Damaged movies, TIFFs, pictures and microscope files through the readers: one clear line or frames, never a crash, a hang or a full memory.
+"""Damaged movies, TIFFs, pictures and microscope files through the readers.
+
+One clear line or frames, never a crash, a hang or a full memory.
 
     python -P benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
 
-Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes changed, pieces cut out,
-doubled or cut off. Each is opened and read to its end in a child process that is watched.
+Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes
+changed, pieces cut out, doubled or cut off. Each is opened and read to its end in a child process that is
+watched.
 """
 
 from __future__ import annotations
@@ -65,9 +68,19 @@ def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
         writer.write(picture)
     writer.release()
     deep = pictures.astype(np.uint16) * 200
-    tifffile.imwrite(folder / "f.tif", pictures, imagej=True, resolution=(2.5, 2.5), metadata={"unit": "nm", "finterval": 0.5})
+    tifffile.imwrite(
+        folder / "f.tif",
+        pictures,
+        imagej=True,
+        resolution=(2.5, 2.5),
+        metadata={"unit": "nm", "finterval": 0.5},
+    )
     tifffile.imwrite(folder / "g.tif", deep, compression="zlib", photometric="minisblack")
-    tifffile.imwrite(folder / "h.ome.tif", pictures, metadata={"axes": "TYX", "PhysicalSizeX": 0.4, "PhysicalSizeXUnit": "nm"})
+    tifffile.imwrite(
+        folder / "h.ome.tif",
+        pictures,
+        metadata={"axes": "TYX", "PhysicalSizeX": 0.4, "PhysicalSizeXUnit": "nm"},
+    )
     tifffile.imwrite(folder / "i.tif", deep.astype(np.float32), photometric="minisblack")
     cv2.imwrite(str(folder / "j.png"), pictures[0])
     cv2.imwrite(str(folder / "k.jpg"), pictures[0])
@@ -75,12 +88,20 @@ def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
     write_ser(folder / "m_1.ser", deep)
     (folder / "m.emi").write_text(EMI.format(mode="TEM uP SA Zoom Image"))
     for suffix in ("hspy", "emd", "tvips"):
-        importlib.import_module(f"rsciio.{suffix}").file_writer(str(folder / f"n_000.{suffix}"), signal(deep, step_s=2.0))
+        importlib.import_module(f"rsciio.{suffix}").file_writer(
+            str(folder / f"n_000.{suffix}"), signal(deep, step_s=2.0)
+        )
     made = [path for path in sorted(folder.iterdir()) if path.is_file()]
     from insitrack.io.files.stacks import VENDOR_SUFFIXES
 
     found = (
-        [] if vendor is None else [path for path in sorted(vendor.rglob("*")) if path.suffix.lower() in VENDOR_SUFFIXES and path.stat().st_size < 5e6]
+        []
+        if vendor is None
+        else [
+            path
+            for path in sorted(vendor.rglob("*"))
+            if path.suffix.lower() in VENDOR_SUFFIXES and path.stat().st_size < 5e6
+        ]
     )
     return made + found
 
@@ -136,7 +157,14 @@ def run(paths: list[Path], folder: Path) -> list[tuple[str, str, float, int]]:
         rows = [line.split("\t") for line in text.splitlines()]
         results += [(name, said, float(took), int(memory)) for name, said, took, memory in rows]
         if len(rows) < len(batch):  # it died at the file after the last one told
-            results.append((str(batch[len(rows)]), "hang" if hung else f"crash {worker.returncode}", LIMIT_S if hung else 0.0, 0))
+            results.append(
+                (
+                    str(batch[len(rows)]),
+                    "hang" if hung else f"crash {worker.returncode}",
+                    LIMIT_S if hung else 0.0,
+                    0,
+                )
+            )
             paths = batch[len(rows) + 1 :] + paths
     return results
 
@@ -157,7 +185,8 @@ def main() -> None:
         for i in range(options.files):
             source = sound[i % len(sound)]
             path = (
-                folder / f"{i:05d}{ENDS.get(source.suffix, '')}{''.join(source.suffixes[-2:]) if source.name.endswith('.ome.tif') else source.suffix}"
+                folder
+                / f"{i:05d}{ENDS.get(source.suffix, '')}{''.join(source.suffixes[-2:]) if source.name.endswith('.ome.tif') else source.suffix}"
             )
             path.write_bytes(damaged(source.read_bytes(), random))
             if source.suffix == ".emi":
@@ -165,7 +194,11 @@ def main() -> None:
             paths.append(path)
         results = run(paths, folder)
     kinds = Counter("read" if said.startswith("read") else said.split(":")[0] for _, said, _, _ in results)
-    bad = [(Path(name).suffix, said, took) for name, said, took, _ in results if not said.startswith(("read", "refused"))]
+    bad = [
+        (Path(name).suffix, said, took)
+        for name, said, took, _ in results
+        if not said.startswith(("read", "refused"))
+    ]
     facts = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "command": "python -P benchmarks/fuzz.py --vendor FOLDER",
@@ -180,8 +213,17 @@ def main() -> None:
         "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
     }
     here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps({**facts, "bad": bad[:40]}, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Damaged files through the readers", "", "`python -P benchmarks/fuzz.py`", "", "| | |", "|---|---|"]
+    here.with_suffix(".json").write_text(
+        json.dumps({**facts, "bad": bad[:40]}, indent=1) + "\n", encoding="utf-8"
+    )
+    lines = [
+        "# Damaged files through the readers",
+        "",
+        "`python -P benchmarks/fuzz.py`",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()] + [""]
     here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines), *bad[:40], sep="\n")

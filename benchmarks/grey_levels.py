@@ -1,8 +1,11 @@
-"""Grey levels of 16-bit movies: fixed over the run, by its first frame, or by each frame; with a steady beam and with one that changes.
+"""Grey levels of 16-bit movies.
 
-``python benchmarks/grey_levels.py`` writes grey_levels.json and grey_levels.md beside this file. Synthetic movies of seeds that no training has
-seen, with exact truth; the FeCrAl movie (Shen et al. 2021, doi 10.1016/j.commatsci.2021.110560), which nobody has labelled, where it lies beside
-the project: of it the scatter of the count. Both are made deep by taking every grey level as 100 of 16 bits.
+Fixed over the run, by its first frame, or by each frame; with a steady beam and with one that changes.
+
+``python benchmarks/grey_levels.py`` writes grey_levels.json and grey_levels.md beside this file. Synthetic
+movies of seeds that no training has seen, with exact truth; the FeCrAl movie (Shen et al. 2021, doi
+10.1016/j.commatsci.2021.110560), which nobody has labelled, where it lies beside the project: of it the
+scatter of the count. Both are made deep by taking every grey level as 100 of 16 bits.
 """
 
 from __future__ import annotations
@@ -44,7 +47,10 @@ def deep(frames: list[Frame], beam: Beam) -> list[Frame]:
     """Make 16-bit frames as a camera gives them under a beam."""
     random = np.random.default_rng(0)
     strength = [beam(i / max(1, len(frames) - 1), random) for i in range(len(frames))]
-    pictures = [np.clip(DARK_CURRENT + frame.image * (DEEP * k), 0, 65535).astype(np.uint16) for frame, k in zip(frames, strength, strict=True)]
+    pictures = [
+        np.clip(DARK_CURRENT + frame.image * (DEEP * k), 0, 65535).astype(np.uint16)
+        for frame, k in zip(frames, strength, strict=True)
+    ]
     return [Frame(frame.index, frame.t_s, picture) for frame, picture in zip(frames, pictures, strict=True)]
 
 
@@ -53,14 +59,22 @@ def found_in(frames: list[Frame], levels: Any) -> list[Detections]:
     finder = FieldFinder()
     items = ((frame, finder.update(frame.image), None) for frame in frames)
     return [
-        found for found, _ in load_segmenter("loops", SegmentConfig(scale=1.0, contrast="dark", levels=levels)).stream(items) if found is not None
+        found
+        for found, _ in load_segmenter(
+            "loops", SegmentConfig(scale=1.0, contrast="dark", levels=levels)
+        ).stream(items)
+        if found is not None
     ]
 
 
 def ways(frames: list[Frame]) -> dict[str, Any]:
     """Make the settings that are compared."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, SPREAD).round().astype(int))
-    return {"frame": "frame", "run, its first frame": "run", "run, 16 frames": grey_range(frames[i] for i in chosen)}
+    return {
+        "frame": "frame",
+        "run, its first frame": "run",
+        "run, 16 frames": grey_range(frames[i] for i in chosen),
+    }
 
 
 def step(found: list[Detections]) -> float:
@@ -74,7 +88,9 @@ def synthetic() -> list[dict[str, Any]]:
     movies = []
     for kind in KINDS:
         for seed in SEEDS:
-            source = SynthSource(f"synth:{kind}?seed={seed}&size=512&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0")
+            source = SynthSource(
+                f"synth:{kind}?seed={seed}&size=512&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0"
+            )
             frames = [item for item in source if isinstance(item, Frame)]
             movies.append((frames, [source.truth(frame.index) for frame in frames]))
     rows = []
@@ -91,7 +107,16 @@ def synthetic() -> list[dict[str, Any]]:
             facts = score(those, 0.5).facts()
             count = sum(len(a) for a, _ in those) / sum(len(b) for _, b in those) - 1
             change = float(np.mean(steps[way]))
-            rows.append({"beam": beam, "levels": way, "f1": facts["f1"], "size_bias": facts["size_bias"], "count_error": count, "step": change})
+            rows.append(
+                {
+                    "beam": beam,
+                    "levels": way,
+                    "f1": facts["f1"],
+                    "size_bias": facts["size_bias"],
+                    "count_error": count,
+                    "step": change,
+                }
+            )
     return rows
 
 
@@ -105,7 +130,14 @@ def real() -> list[dict[str, Any]]:
         made = deep(frames, strength)
         for way, levels in ways(made).items():
             found = found_in(made, levels)
-            rows.append({"beam": beam, "levels": way, "mean_count": float(np.mean([len(one) for one in found])), "step": step(found)})
+            rows.append(
+                {
+                    "beam": beam,
+                    "levels": way,
+                    "mean_count": float(np.mean([len(one) for one in found])),
+                    "step": step(found),
+                }
+            )
     return rows
 
 
@@ -120,7 +152,10 @@ def main() -> None:
         "Six synthetic movies that no training saw, mask IoU 0.5:",
         "",
     ]
-    lines += ["| beam | levels | F1 | size bias | count | change of the count per frame |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| beam | levels | F1 | size bias | count | change of the count per frame |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in result["synthetic"]:
         numbers = f"{row['f1']:.3f} | {row['size_bias']:+.3f} | {row['count_error']:+.1%} | {row['step']:.1%}"
         lines.append(f"| {row['beam']} | {row['levels']} | {numbers} |")
@@ -132,7 +167,10 @@ def main() -> None:
             "| beam | levels | mean count | change per frame |",
             "|---|---|---|---|",
         ]
-        lines += [f"| {row['beam']} | {row['levels']} | {row['mean_count']:.1f} | {row['step']:.1%} |" for row in result["real"]]
+        lines += [
+            f"| {row['beam']} | {row['levels']} | {row['mean_count']:.1f} | {row['step']:.1%} |"
+            for row in result["real"]
+        ]
     lines += ["", f"Machine: {platform.machine()}, Python {platform.python_version()}."]
     HERE.with_suffix(".md").write_text("\n".join(lines) + "\n")
 

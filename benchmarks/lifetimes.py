@@ -1,7 +1,9 @@
-"""Lifetimes from tracks with 10 % missed and 5 % false detections, against the truth: ``python benchmarks/lifetimes.py``.
+"""Lifetimes from tracks with 10 % missed and 5 % false detections, against the truth.
 
-Writes lifetimes.json and lifetimes.md. Twenty scenes in which every defect dies, half of them within 4 to 5 s, in a movie of 25 s; the same estimator
-for truth and tracks.
+``python benchmarks/lifetimes.py``.
+
+Writes lifetimes.json and lifetimes.md. Twenty scenes in which every defect dies, half of them within 4 to 5
+s, in a movie of 25 s; the same estimator for truth and tracks.
 """
 
 from __future__ import annotations
@@ -20,19 +22,33 @@ def main() -> None:
     for seed in range(20):
         scene = ts.make("mortal", seed)
         true = published(scene.truth, scene.side)
-        found = {name: published(track(scene), scene.side) for name, track in (("refined", ours.refined), ("causal", ours.causal))}
+        found = {
+            name: published(track(scene), scene.side)
+            for name, track in (("refined", ours.refined), ("causal", ours.causal))
+        }
         rows.append({"true": true, **found})
     facts = {}
     for name in ("refined", "causal"):
         for key in ("lifetime_s", "nucleation"):
             pairs = np.array([(row["true"][key], row[name][key]) for row in rows])
             each = pairs[:, 1] / pairs[:, 0] - 1
-            facts[f"{name}, {key}"] = {"bias_percent": 100 * float(each.mean()), "standard_error": 100 * float(each.std() / np.sqrt(len(each)))}
+            facts[f"{name}, {key}"] = {
+                "bias_percent": 100 * float(each.mean()),
+                "standard_error": 100 * float(each.std() / np.sqrt(len(each))),
+            }
     here = Path(__file__)
     here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Lifetimes and nucleation from tracks", "", "`python benchmarks/lifetimes.py`. Twenty scenes, 10 % missed, 5 % false.", ""]
+    lines = [
+        "# Lifetimes and nucleation from tracks",
+        "",
+        "`python benchmarks/lifetimes.py`. Twenty scenes, 10 % missed, 5 % false.",
+        "",
+    ]
     lines += ["| tables, quantity | bias, % | standard error |", "|---|---|---|"]
-    lines += [f"| {name} | {one['bias_percent']:+.1f} | {one['standard_error']:.1f} |" for name, one in facts.items()]
+    lines += [
+        f"| {name} | {one['bias_percent']:+.1f} | {one['standard_error']:.1f} |"
+        for name, one in facts.items()
+    ]
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

@@ -1,9 +1,12 @@
-"""How the shipped network for line dislocations was made and scored: data, training, export, thresholds, card.
+"""How the shipped network for line dislocations was made and scored.
+
+Data, training, export, thresholds, card.
 
 ``python -m insitrack.segment.training.semantic_data FOLDER`` draws the training pictures,
 ``python -m insitrack.segment.training.semantic FOLDER --out RUN`` trains,
-``python benchmarks/lines_model.py card FOLDER RUN/last.pt TARGET.onnx`` exports, scores and writes the card and
-``benchmarks/lines_model.md``; ``python benchmarks/lines_model.py look PICTURES... OUT.png`` draws what the model says of pictures.
+``python benchmarks/lines_model.py card FOLDER RUN/last.pt TARGET.onnx`` exports, scores and writes the card
+and ``benchmarks/lines_model.md``; ``python benchmarks/lines_model.py look PICTURES... OUT.png`` draws what
+the model says of pictures.
 """
 
 from __future__ import annotations
@@ -25,7 +28,12 @@ from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig, load_segmenter
 from insitrack.segment.lines.length import chain_length
 from insitrack.segment.lines.trace import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
-from insitrack.segment.networks.semantic import CentrelineThresholds, SemanticSegmenter, connected_parts, trace_centrelines
+from insitrack.segment.networks.semantic import (
+    CentrelineThresholds,
+    SemanticSegmenter,
+    connected_parts,
+    trace_centrelines,
+)
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 from insitrack.segment.scores.lines import NOTHING, LineScore, line_score, pixel_table
 from insitrack.segment.scores.pixels import covered
@@ -37,7 +45,11 @@ FIRST_TEST_SEED = 500_000
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 SURE = (0.4, 0.6, 0.75)
 MEANS = (0.0, 0.4, 0.5, 0.6)
-PUBLISHED = {"dislocation": (91.60, 55.13, 69.10, 44.34), "precipitate": (93.39, 72.06, 78.38, 59.85), "void": (98.85, 89.17, 90.17, 81.19)}
+PUBLISHED = {
+    "dislocation": (91.60, 55.13, 69.10, 44.34),
+    "precipitate": (93.39, 72.06, 78.38, 59.85),
+    "void": (98.85, 89.17, 90.17, 81.19),
+}
 PUBLISHED["overall"] = (94.61, 72.12, 79.22, 61.79)
 
 Example = tuple[Frame, Detections, list[np.ndarray[Any, Any]]]
@@ -53,7 +65,10 @@ def example(uri: str, index: int) -> Example:
 def test_addresses() -> dict[str, list[tuple[str, int]]]:
     """Movies whose seeds no training has seen, and a frame of each."""
     return {
-        kind: [(f"synth:{kind}?seed={FIRST_TEST_SEED + k}&size=512&frames=40&fps=2&overlay=2&jumps=2", 30) for k in range(count)]
+        kind: [
+            (f"synth:{kind}?seed={FIRST_TEST_SEED + k}&size=512&frames=40&fps=2&overlay=2&jumps=2", 30)
+            for k in range(count)
+        ]
         for kind, count in TEST_SCENES.items()
     }
 
@@ -89,10 +104,16 @@ def score_lines(pairs: Sequence[tuple[Detections, Example]]) -> LineScore:
 
 
 def threshold_baseline(frame: Frame) -> Detections:
-    """Smooth, subtract the background, threshold: long thin dark parts are dislocations, solid dark ones precipitates, bright ones voids."""
+    """Smooth, subtract the background, threshold.
+
+    Long thin dark parts are dislocations, solid dark ones precipitates, bright ones voids.
+    """
     grey = stretch_to_8_bit(frame.image).astype(np.float32)
     rough = cv2.GaussianBlur(grey, (0, 0), 1.5) - cv2.GaussianBlur(grey, (0, 0), 14)
-    parts = {"dark": connected_parts(rough < -1.5 * rough.std()), "bright": connected_parts(rough > 2 * rough.std())}
+    parts = {
+        "dark": connected_parts(rough < -1.5 * rough.std()),
+        "bright": connected_parts(rough > 2 * rough.std()),
+    }
     found = Detections.empty(frame.index, frame.t_s, frame.shape, CLASSES)
     for tone, masks in parts.items():
         masks = masks.take(masks.area_px() >= 40)
@@ -108,20 +129,36 @@ def threshold_baseline(frame: Frame) -> Detections:
                 whole = some.dense(frame.shape).any(axis=0)
                 some = line_masks(trace_lines(whole), whole)
             label = np.full(len(some), CLASSES.index(name) + 1, np.int64)
-            found = found.then(Detections(0, 0.0, frame.shape, some.boxes(), label, np.ones(len(some), np.float32), some, CLASSES))
+            found = found.then(
+                Detections(
+                    0, 0.0, frame.shape, some.boxes(), label, np.ones(len(some), np.float32), some, CLASSES
+                )
+            )
     return found
 
 
 def choose_thresholds(segmenter: SemanticSegmenter) -> dict[str, Any]:
-    """Thresholds that are best on the validation pictures: of each class by IU, of the centrelines by the quality of the lines."""
+    """Thresholds that are best on the validation pictures.
+
+    Of each class by IU, of the centrelines by the quality of the lines.
+    """
     examples = [(segmenter.maps(frame), true, lines) for frame, true, lines in validation_set()]
     pixels = {name: max(THRESHOLDS, key=lambda t, name=name: pixel_iu(examples, name, t)) for name in CLASSES}
     best = max(
-        (CentrelineThresholds(threshold=low, sure=sure, mean=mean) for low in THRESHOLDS[:6] for sure in SURE if sure > low for mean in MEANS),
+        (
+            CentrelineThresholds(threshold=low, sure=sure, mean=mean)
+            for low in THRESHOLDS[:6]
+            for sure in SURE
+            if sure > low
+            for mean in MEANS
+        ),
         key=lambda chosen: centreline_quality(examples, chosen, pixels["dislocation"]),
     )
     print(pixels, best, flush=True)
-    return {"pixel_thresholds": pixels, **{f"centreline_{name}": value for name, value in asdict(best).items()}}
+    return {
+        "pixel_thresholds": pixels,
+        **{f"centreline_{name}": value for name, value in asdict(best).items()},
+    }
 
 
 def pixel_iu(examples: Sequence[Any], name: str, threshold: float) -> float:
@@ -139,23 +176,38 @@ def centreline_quality(examples: Sequence[Any], chosen: CentrelineThresholds, th
     for maps, _, lines in examples:
         width = line_width_px(maps["dislocation"] >= 255 * threshold)
         chains = trace_centrelines(maps["centreline"], chosen, width) if width else []
-        total = total + line_score([chain[:, ::-1] + 0.5 for chain in chains], lines, found_lengths=[chain_length(chain) for chain in chains])
+        total = total + line_score(
+            [chain[:, ::-1] + 0.5 for chain in chains],
+            lines,
+            found_lengths=[chain_length(chain) for chain in chains],
+        )
     return total.quality + total.recovered
 
 
 def learned_classes(segmenter: SemanticSegmenter, least_iu: float = 0.1) -> list[str]:
-    """Classes that the network finds at all in the validation pictures: one that it has not learned has no count, not a count of 0."""
+    """Classes that the network finds at all in the validation pictures.
+
+    One that it has not learned has no count, not a count of 0.
+    """
     table = pixel_table([(segmenter(frame), true) for frame, true, _ in validation_set()], CLASSES)
     return [name for name in CLASSES if table[name]["pixel_iu"] >= least_iu]
 
 
 def evaluate(segment: Callable[[Frame], Detections], sets: dict[str, list[Example]]) -> dict[str, Any]:
     """Pixel table over all pictures and line scores by kind of scene."""
-    pairs = {kind: [(segment(example[0]), example) for example in examples] for kind, examples in sets.items()}
+    pairs = {
+        kind: [(segment(example[0]), example) for example in examples] for kind, examples in sets.items()
+    }
     everything = [pair for some in pairs.values() for pair in some]
     lines = {kind: score_lines(some).facts() for kind, some in (*pairs.items(), ("all", everything))}
     table = pixel_table([(found, true) for found, (_, true, _) in everything], CLASSES)
-    return {"pixels": {name: {column: round(100 * value, 2) for column, value in row.items()} for name, row in table.items()}, "lines": lines}
+    return {
+        "pixels": {
+            name: {column: round(100 * value, 2) for column, value in row.items()}
+            for name, row in table.items()
+        },
+        "lines": lines,
+    }
 
 
 def ceiling(sets: dict[str, list[Example]]) -> dict[str, float]:
@@ -166,35 +218,64 @@ def ceiling(sets: dict[str, list[Example]]) -> dict[str, float]:
             found = class_map(SynthSource(uri), index)
             mask, core = (found & 1) > 0, (found & 8) > 0
             gap = 3 * max(1.0, line_width_px(mask) / max(1e-9, line_width_px(core)))
-            masks = line_masks(trace_lines(core, LineSettings(gap=gap)), mask) if core.any() else connected_parts(core)
+            masks = (
+                line_masks(trace_lines(core, LineSettings(gap=gap)), mask)
+                if core.any()
+                else connected_parts(core)
+            )
             label = np.ones(len(masks), np.int64)
-            lines, lengths = centrelines(Detections(0, 0.0, mask.shape, masks.boxes(), label, np.ones(len(masks), np.float32), masks, CLASSES))
+            lines, lengths = centrelines(
+                Detections(
+                    0, 0.0, mask.shape, masks.boxes(), label, np.ones(len(masks), np.float32), masks, CLASSES
+                )
+            )
             total = total + line_score(lines, true, found_lengths=lengths)
     return total.facts()
 
 
 def page(results: dict[str, Any]) -> str:
     """Results as a page: DefectNet's table, then the lines."""
-    lines = ["## Pixels", "", "Synthetic test pictures of 512 px; in brackets DefectNet on its own micrographs (doi 10.1038/s41598-019-49105-0).", ""]
-    lines += ["| class | method | pixel accuracy % | precision % | recall % | IU % |", "|---|---|---|---|---|---|"]
+    lines = [
+        "## Pixels",
+        "",
+        (
+            "Synthetic test pictures of 512 px; in brackets DefectNet on its own micrographs (doi"
+            " 10.1038/s41598-019-49105-0)."
+        ),
+        "",
+    ]
+    lines += [
+        "| class | method | pixel accuracy % | precision % | recall % | IU % |",
+        "|---|---|---|---|---|---|",
+    ]
     for method in ("network", "smooth and threshold"):
         for name, row in results[method]["pixels"].items():
-            cells = [f"{value:.2f}" + (f" ({PUBLISHED[name][k]:.2f})" if method == "network" else "") for k, value in enumerate(row.values())]
+            cells = [
+                f"{value:.2f}" + (f" ({PUBLISHED[name][k]:.2f})" if method == "network" else "")
+                for k, value in enumerate(row.values())
+            ]
             lines.append(f"| {name} | {method} | " + " | ".join(cells) + " |")
     columns = list(results["tracing of the true maps"])
     lines += [
         "",
         "## Lines",
         "",
-        "Centrelines within 3 px; a line is recovered where one found line, and it alone, follows it over 80 % of both.",
+        (
+            "Centrelines within 3 px; a line is recovered where one found line, and it alone, follows it over"
+            " 80 % of both."
+        ),
         "",
     ]
     lines += ["| scene | method | " + " | ".join(columns) + " |", "|" + "---|" * (2 + len(columns))]
     for method in ("network", "smooth and threshold"):
         for kind, row in results[method]["lines"].items():
-            lines.append(f"| {kind} | {method} | " + " | ".join(f"{row[column]:.3g}" for column in columns) + " |")
+            lines.append(
+                f"| {kind} | {method} | " + " | ".join(f"{row[column]:.3g}" for column in columns) + " |"
+            )
     lines.append(
-        "| all | tracing of the true maps | " + " | ".join(f"{results['tracing of the true maps'][column]:.3g}" for column in columns) + " |"
+        "| all | tracing of the true maps | "
+        + " | ".join(f"{results['tracing of the true maps'][column]:.3g}" for column in columns)
+        + " |"
     )
     return "\n".join(lines) + "\n"
 
@@ -213,7 +294,9 @@ def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
         "kind": "semantic",
         "channels": list(CHANNELS),
         "stride": STRIDE,
-        "input_scaling": "grey levels stretched from the percentiles 0.5 and 99.5 to 0..255, one channel, divided by 255",
+        "input_scaling": (
+            "grey levels stretched from the percentiles 0.5 and 99.5 to 0..255, one channel, divided by 255"
+        ),
         "steps": recipe["step"],
         "data": json.loads((folder / "settings.json").read_text(encoding="utf-8")),
         **known["facts"],
@@ -255,7 +338,11 @@ def look(paths: list[Path], out: Path, model: str = "lines", most_px: int = 512)
         maps, found = segmenter.maps(frame), segmenter(frame)
         grey = cv2.cvtColor(stretch_to_8_bit(image), cv2.COLOR_GRAY2BGR)
         classes, single = grey // 2, grey.copy()
-        for name, colour in (("dislocation", (0, 0, 220)), ("precipitate", (230, 110, 0)), ("void", (0, 200, 0))):
+        for name, colour in (
+            ("dislocation", (0, 0, 220)),
+            ("precipitate", (230, 110, 0)),
+            ("void", (0, 200, 0)),
+        ):
             classes[maps[name] > 127] = colour
         rng = np.random.default_rng(1)
         for line in centrelines(found)[0]:

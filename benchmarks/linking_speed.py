@@ -1,6 +1,9 @@
-"""Time and memory of the linker alone: 50, 500 and 10,000 defects in a frame, and a long run. ``python benchmarks/linking_speed.py [--long FRAMES]``.
+"""Time and memory of the linker alone.
 
-Detections are made beforehand; registration of the picture is timed in benchmarks/drift.py. Writes linking_speed.json and .md.
+50, 500 and 10,000 defects in a frame, and a long run. ``python benchmarks/linking_speed.py [--long FRAMES]``.
+
+Detections are made beforehand; registration of the picture is timed in benchmarks/drift.py. Writes
+linking_speed.json and .md.
 """
 
 from __future__ import annotations
@@ -29,14 +32,26 @@ def frames(n: int, count: int, seed: int = 0) -> list[tuple[Detections, Measures
     answer = []
     for t in range(count):
         seen = rng.random(n) > 0.1
-        xy = np.concatenate([places[seen] + rng.normal(0, 0.7, (int(seen.sum()), 2)), rng.uniform(20, side - 20, (n // 20, 2))])
+        xy = np.concatenate(
+            [
+                places[seen] + rng.normal(0, 0.7, (int(seen.sum()), 2)),
+                rng.uniform(20, side - 20, (n // 20, 2)),
+            ]
+        )
         d = np.concatenate([size[seen], rng.uniform(8, 16, n // 20)])
         boxes = np.concatenate([xy - d[:, None] / 2, xy + d[:, None] / 2], axis=1)
-        labels, scores = np.concatenate([label[seen], np.ones(n // 20, int)]), np.full(len(d), 0.8, np.float32)
-        found = Detections(t, 0.25 * t, (side, side), boxes.astype(np.float32), labels, scores, ellipses(boxes))
+        labels, scores = (
+            np.concatenate([label[seen], np.ones(n // 20, int)]),
+            np.full(len(d), 0.8, np.float32),
+        )
+        found = Detections(
+            t, 0.25 * t, (side, side), boxes.astype(np.float32), labels, scores, ellipses(boxes)
+        )
         area = np.pi / 4 * d**2
         zero = np.zeros(len(d))
-        answer.append((found, Measures(xy[:, 0], xy[:, 1], area, d, d, zero, zero.astype(bool), d * 0.5, area * 0.25)))
+        answer.append(
+            (found, Measures(xy[:, 0], xy[:, 1], area, d, d, zero, zero.astype(bool), d * 0.5, area * 0.25))
+        )
     return answer
 
 
@@ -64,7 +79,13 @@ def long_run(n_frames: int) -> dict[str, float]:
             seconds.append(time.process_time() - start)
             memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
             start = time.process_time()
-    return {"frames": n_frames, "first_tenth_s": seconds[0], "last_tenth_s": seconds[-1], "memory_first_mb": memory[0], "memory_last_mb": memory[-1]}
+    return {
+        "frames": n_frames,
+        "first_tenth_s": seconds[0],
+        "last_tenth_s": seconds[-1],
+        "memory_first_mb": memory[0],
+        "memory_last_mb": memory[-1],
+    }
 
 
 def main() -> None:
@@ -76,13 +97,25 @@ def main() -> None:
     end = long_run(given.long)
     here = Path(__file__)
     here.with_suffix(".json").write_text(
-        json.dumps({"ms_per_frame": facts, "long_run": end, "cores": os.cpu_count()}, indent=1) + "\n", encoding="utf-8"
+        json.dumps({"ms_per_frame": facts, "long_run": end, "cores": os.cpu_count()}, indent=1) + "\n",
+        encoding="utf-8",
     )
-    lines = ["# Time and memory of the linker", "", f"`python benchmarks/linking_speed.py --long {given.long}`, {os.cpu_count()} cores.", ""]
-    lines += ["| defects in a frame | ms a frame |", "|---|---|", *(f"| {n} | {value:.2f} |" for n, value in facts.items()), ""]
+    lines = [
+        "# Time and memory of the linker",
+        "",
+        f"`python benchmarks/linking_speed.py --long {given.long}`, {os.cpu_count()} cores.",
+        "",
+    ]
+    lines += [
+        "| defects in a frame | ms a frame |",
+        "|---|---|",
+        *(f"| {n} | {value:.2f} |" for n, value in facts.items()),
+        "",
+    ]
     lines.append(
-        f"{end['frames']} frames of 50 defects: processor time of the last tenth {end['last_tenth_s'] / end['first_tenth_s']:.3f} of the first, "
-        f"peak memory {end['memory_first_mb']:.0f} MB after the first tenth, {end['memory_last_mb']:.0f} MB at the end."
+        f"{end['frames']} frames of 50 defects: processor time of the last tenth"
+        f" {end['last_tenth_s'] / end['first_tenth_s']:.3f} of the first, peak memory"
+        f" {end['memory_first_mb']:.0f} MB after the first tenth, {end['memory_last_mb']:.0f} MB at the end."
     )
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))

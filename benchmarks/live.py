@@ -1,6 +1,7 @@
 """Live runs under load: delay, overload, faults, kills, a full disk, viewers.
 
-    python benchmarks/live.py [latency overload faults kill disk viewers]   (or page: only write the page again)
+    python benchmarks/live.py [latency overload faults kill disk viewers]   (or page: only write the page
+    again)
 
 Loopback only; camera and analysis share this machine. Results of parts that are not run again are kept.
 """
@@ -41,14 +42,19 @@ def movie(folder: Path, size: int = 512, frames: int = 250) -> str:
     return str(path / "movie.mkv")
 
 
-def live_run(folder: Path, camera: Replay, extra: list[str] = (), stop: threading.Event | None = None) -> insitrack.Run:
+def live_run(
+    folder: Path, camera: Replay, extra: list[str] = (), stop: threading.Event | None = None
+) -> insitrack.Run:
     """Run on a camera that is not there."""
     config = load_config(assignments=[*SETTINGS, *extra])
     return insitrack.track(camera.address, folder / f"run_{time.monotonic_ns()}", config=config, stop=stop)
 
 
 def latency(folder: Path, minutes: float = 10.0) -> dict[str, object]:
-    """Delay from capture to row on disk, 512 x 512 px at 25 frames a second, annotated movie written, the first 100 frames left out."""
+    """Delay from capture to row on disk, 512 x 512 px at 25 frames a second, annotated movie written.
+
+    The first 100 frames left out.
+    """
     loops = round(minutes * 60 * 25 / 250)
     with Replay(movie(folder), fps=25, loops=loops) as camera:
         run = live_run(folder, camera, ["refine.enabled=false"])
@@ -65,8 +71,13 @@ def overload(folder: Path) -> dict[str, object]:
         run = live_run(folder, camera, ["refine.enabled=false", "output.video=false"])
     facts = run.manifest["results"]["live"]
     exact = facts["captured"] == facts["processed"] + facts["dropped"] + facts["damaged"]
-    return {"machine_frames_per_s": rate, "sent_frames_per_s": round(4 * rate, 1), **facts, "sum_exact": exact,
-            "peak_memory_mb": run.manifest["results"]["peak_memory_mb"]}  # fmt: skip
+    return {
+        "machine_frames_per_s": rate,
+        "sent_frames_per_s": round(4 * rate, 1),
+        **facts,
+        "sum_exact": exact,
+        "peak_memory_mb": run.manifest["results"]["peak_memory_mb"],
+    }
 
 
 def faults(folder: Path) -> dict[str, object]:
@@ -76,15 +87,27 @@ def faults(folder: Path) -> dict[str, object]:
         source = LiveSource(camera.mjpeg_address, LiveConfig(give_up_s=2.0, stall_s=1.0))
         items = list(source)
         source.close()
-    counts = {status: sum(getattr(item, "status", "") == status for item in items) for status in ("dropped", "damaged", "gap")}
+    counts = {
+        status: sum(getattr(item, "status", "") == status for item in items)
+        for status in ("dropped", "damaged", "gap")
+    }
     pictures = sum(isinstance(item, Frame) for item in items)
     times = np.array([item.t_s for item in items])
-    gaps = [times[i + 1] - times[i - 1] for i, item in enumerate(items[:-1]) if getattr(item, "status", "") == "gap" and i]
+    gaps = [
+        times[i + 1] - times[i - 1]
+        for i, item in enumerate(items[:-1])
+        if getattr(item, "status", "") == "gap" and i
+    ]
     return {
-        "faults": 200, "captured": source.n_captured, "pictures": pictures, **counts, "reconnects": source.n_reconnects,
-        "sum_exact": source.n_captured == pictures + counts["dropped"] + counts["damaged"], "times_rise": bool((np.diff(times) > 0).all()),
+        "faults": 200,
+        "captured": source.n_captured,
+        "pictures": pictures,
+        **counts,
+        "reconnects": source.n_reconnects,
+        "sum_exact": source.n_captured == pictures + counts["dropped"] + counts["damaged"],
+        "times_rise": bool((np.diff(times) > 0).all()),
         "longest_interruption_s": round(float(max(gaps, default=0.0)), 2),
-    }  # fmt: skip
+    }
 
 
 def kill(folder: Path, n: int = 50) -> dict[str, object]:
@@ -99,12 +122,20 @@ def kill(folder: Path, n: int = 50) -> dict[str, object]:
     same = anew = lost = unreadable = 0
     for _ in range(n):
         shutil.rmtree(cut, ignore_errors=True)
-        worker = subprocess.Popen([*command, source, *options, "--out", str(cut)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        worker = subprocess.Popen(
+            [*command, source, *options, "--out", str(cut)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         time.sleep(float(random.uniform(0.15, 0.95)) * length)
         worker.kill()
         worker.wait()
         try:
-            rows = [len(table.read(cut / table.file)) for table in columns.TABLES.values() if (cut / table.file).exists()]
+            rows = [
+                len(table.read(cut / table.file))
+                for table in columns.TABLES.values()
+                if (cut / table.file).exists()
+            ]
             unreadable += len(rows) not in (0, 5)
         except insitrack.io.errors.InsitrackError:
             unreadable += 1
@@ -115,22 +146,38 @@ def kill(folder: Path, n: int = 50) -> dict[str, object]:
         names = [*columns.TABLES, "causal/tracks.csv", "causal/series.csv"]
         good = all(filecmp.cmp(whole / name, cut / name, shallow=False) for name in names)
         same, lost = same + good, lost + (not good)
-    return {"kills": n, "resumed_byte_for_byte": same, "different": lost, "ended_or_not_begun": anew, "unreadable": unreadable}
+    return {
+        "kills": n,
+        "resumed_byte_for_byte": same,
+        "different": lost,
+        "ended_or_not_begun": anew,
+        "unreadable": unreadable,
+    }
 
 
 def disk(folder: Path) -> dict[str, object]:
     """Run into a full disk, then make room and go on."""
     place = folder / "small"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)], capture_output=True
+    ).returncode:
         return {"not_run": "a small disk cannot be mounted here"}
     command = [sys.executable, "-m", "insitrack.tracker.cli"]
     try:
-        first = subprocess.run([*command, movie(folder), "--no-video", "--out", str(place / "run")], capture_output=True, text=True)
+        first = subprocess.run(
+            [*command, movie(folder), "--no-video", "--out", str(place / "run")],
+            capture_output=True,
+            text=True,
+        )
         readable = len(columns.FRAMES.read(place / "run" / "frames.csv"))
         shutil.copytree(place / "run", folder / "roomy")
         went = subprocess.run([*command, "resume", str(folder / "roomy")], capture_output=True, text=True)
-        line = first.stderr.strip().splitlines()[-1].replace(str(folder), "FOLDER") if first.stderr.strip() else ""
+        line = (
+            first.stderr.strip().splitlines()[-1].replace(str(folder), "FOLDER")
+            if first.stderr.strip()
+            else ""
+        )
         return {
             "exit_status": first.returncode,
             "told": line,
@@ -143,7 +190,10 @@ def disk(folder: Path) -> dict[str, object]:
 
 
 def viewers(folder: Path) -> dict[str, object]:
-    """Rate of the analysis with ten viewers and without, in turns: of a camera with 25 frames a second, and as fast as frames are taken."""
+    """Rate of the analysis with ten viewers and without, in turns.
+
+    Of a camera with 25 frames a second, and as fast as frames are taken.
+    """
     answer: dict[str, object] = {}
     for fps, loops in ((25.0, 2), (0.0, 3)):
         rates: dict[int, list[float]] = {0: [], 10: []}
@@ -152,12 +202,20 @@ def viewers(folder: Path) -> dict[str, object]:
             with Replay(movie(folder), fps=fps, loops=loops) as camera:
                 told: list[str] = []
                 policy = "newest" if fps else "all"
-                told_settings = ["refine.enabled=false", "output.video=false", f"live.policy={policy}", "segment.scale=1.0", "segment.contrast=dark"]
+                told_settings = [
+                    "refine.enabled=false",
+                    "output.video=false",
+                    f"live.policy={policy}",
+                    "segment.scale=1.0",
+                    "segment.contrast=dark",
+                ]
                 config = load_config(assignments=[*SETTINGS[:-1], *told_settings])
                 over = threading.Event()
                 watch = threading.Thread(target=_watch, args=(told, n, over), daemon=True)
                 watch.start()
-                run = insitrack.track(camera.address, folder / f"view_{fps}_{turn}", config=config, alarm=told.append)
+                run = insitrack.track(
+                    camera.address, folder / f"view_{fps}_{turn}", config=config, alarm=told.append
+                )
                 over.set()
                 watch.join()
             rates[n].append(run.manifest["results"]["frames_per_s"])
@@ -183,11 +241,18 @@ for _ in range(int(sys.argv[2])):
 
 
 def _watch(told: list[str], n: int, over: threading.Event) -> None:
-    """Ten clients in a process of their own, each as the page is one: events, and a picture four times a second."""
-    while not over.is_set() and not (address := next((line.split()[-1] for line in told if "watch it at" in line), "")):
+    """Ten clients in a process of their own, each as the page is one.
+
+    Events, and a picture four times a second.
+    """
+    while not over.is_set() and not (
+        address := next((line.split()[-1] for line in told if "watch it at" in line), "")
+    ):
         time.sleep(0.02)
     if n and not over.is_set():
-        clients = subprocess.Popen([sys.executable, "-c", _CLIENTS, address, str(n)], stderr=subprocess.DEVNULL)
+        clients = subprocess.Popen(
+            [sys.executable, "-c", _CLIENTS, address, str(n)], stderr=subprocess.DEVNULL
+        )
         over.wait()
         clients.kill()
         clients.wait()
@@ -196,11 +261,26 @@ def _watch(told: list[str], n: int, over: threading.Event) -> None:
 def _processor() -> str:
     """Name of the processor, as far as the system tells."""
     told = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in told.read_text().splitlines() if line.startswith("model name")] if told.exists() else []
+    names = (
+        [
+            line.partition(":")[2].strip()
+            for line in told.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        if told.exists()
+        else []
+    )
     return names[0] if names else platform.machine()
 
 
-PARTS = {"latency": latency, "overload": overload, "faults": faults, "kill": kill, "disk": disk, "viewers": viewers}
+PARTS = {
+    "latency": latency,
+    "overload": overload,
+    "faults": faults,
+    "kill": kill,
+    "disk": disk,
+    "viewers": viewers,
+}
 
 
 def main() -> None:
@@ -213,10 +293,22 @@ def main() -> None:
             results[name] = {**PARTS[name](Path(made)), "machine": machine}
             print(name, json.dumps(results[name]), flush=True)
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    lines = ["# Live runs", "", "`python benchmarks/live.py`, loopback only; the camera that is not there runs on the same cores.", ""]
+    lines = [
+        "# Live runs",
+        "",
+        "`python benchmarks/live.py`, loopback only; the camera that is not there runs on the same cores.",
+        "",
+    ]
     for name in PARTS:
         if name in results:
-            lines += [f"## {name.capitalize()}", "", (PARTS[name].__doc__ or "").strip(), "", "| | |", "|---|---|"]
+            lines += [
+                f"## {name.capitalize()}",
+                "",
+                (PARTS[name].__doc__ or "").strip(),
+                "",
+                "| | |",
+                "|---|---|",
+            ]
             lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in results[name].items()] + [""]
     HERE.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
 

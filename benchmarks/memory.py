@@ -1,4 +1,6 @@
-"""Peak memory of a long run against a short one, and of large frames: it must grow neither with the movie nor with the network's view.
+"""Peak memory of a long run against a short one, and of large frames.
+
+It must grow neither with the movie nor with the network's view.
 
     python benchmarks/memory.py [--short 500] [--long 10000]       # length of the movie
     python benchmarks/memory.py --sides 1024 2048 4096             # size of the frames, the segmenter alone
@@ -28,12 +30,19 @@ print("RESULT", run.manifest["results"]["peak_memory_mb"], run.manifest["results
 
 
 def draw_movie(path: Path, frames: int) -> None:
-    """Draw a few hundred frames and play them to and fro: drawing ten thousand would take longer than analysing them."""
+    """Draw a few hundred frames and play them to and fro.
+
+    Drawing ten thousand would take longer than analysing them.
+    """
     from insitrack.io.draw.movie_writer import MovieWriter
     from insitrack.io.frames import Frame
     from insitrack.io.sources import open_source
 
-    drawn = [item.image for item in open_source(f"synth:loops?seed=5&frames=250&size={SIZE}&n=40") if isinstance(item, Frame)]
+    drawn = [
+        item.image
+        for item in open_source(f"synth:loops?seed=5&frames=250&size={SIZE}&n=40")
+        if isinstance(item, Frame)
+    ]
     period = drawn + drawn[-2:0:-1]
     with MovieWriter(path, playback_fps="timestamps") as writer:
         for i in range(frames):
@@ -42,7 +51,9 @@ def draw_movie(path: Path, frames: int) -> None:
 
 def peak_mb(movie: Path, folder: Path) -> tuple[float, int, int]:
     """Run the whole job in a process of its own; its peak resident memory after report and manifest."""
-    done = subprocess.run([sys.executable, "-c", RUN, str(movie), str(folder)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(movie), str(folder)], capture_output=True, text=True, check=False
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
     if not lines:
         raise SystemExit(done.stderr[-2000:])
@@ -70,17 +81,34 @@ def measure_sides(sides: list[int]) -> dict[str, Any]:
     rows = []
     for side in sides:
         for tile_px in (0, side) if 1024 < side <= 2048 else (0,):
-            done = subprocess.run([sys.executable, "-c", LARGE, str(side), str(tile_px)], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [sys.executable, "-c", LARGE, str(side), str(tile_px)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
             if not lines:
                 raise SystemExit(done.stderr[-2000:])
             _, peak, found = lines[0].split()
-            rows.append({"side_px": side, "whole": tile_px > 0 or side <= 1024, "detections": int(found), "peak_mb": float(peak)})
+            rows.append(
+                {
+                    "side_px": side,
+                    "whole": tile_px > 0 or side <= 1024,
+                    "detections": int(found),
+                    "peak_mb": float(peak),
+                }
+            )
     return {"command": "python " + " ".join(["benchmarks/memory.py", *sys.argv[1:]]), "runs": rows}
 
 
 def page_of_sides(result: dict[str, Any]) -> str:
-    lines = ["## Peak memory against the size of the frame", "", f"The segmenter alone, three frames. `{result['command']}`.", ""]
+    lines = [
+        "## Peak memory against the size of the frame",
+        "",
+        f"The segmenter alone, three frames. `{result['command']}`.",
+        "",
+    ]
     lines += ["| side, px | | detections | peak memory, MB |", "|---|---|---|---|"]
     for row in result["runs"]:
         how = "whole" if row["whole"] else "tiles"
@@ -96,32 +124,54 @@ def measure(short: int, long: int) -> dict[str, Any]:
             draw_movie(movie, frames)
             peak, processed, detections = peak_mb(movie, Path(name) / f"run{frames}")
             rows.append({"frames": processed, "detections": detections, "peak_mb": peak})
-    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
-    return {"machine": machine, "command": "python " + " ".join(["benchmarks/memory.py", *sys.argv[1:]]), "movie": f"{SIZE} x {SIZE}", "runs": rows}
+    machine = (
+        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
+    )
+    return {
+        "machine": machine,
+        "command": "python " + " ".join(["benchmarks/memory.py", *sys.argv[1:]]),
+        "movie": f"{SIZE} x {SIZE}",
+        "runs": rows,
+    }
 
 
 def page(result: dict[str, Any]) -> str:
     first, last = result["runs"][0], result["runs"][-1]
-    lines = ["# Peak memory against the length of the movie", "", f"{result['movie']} px. {result['machine']}. `{result['command']}`.", ""]
+    lines = [
+        "# Peak memory against the length of the movie",
+        "",
+        f"{result['movie']} px. {result['machine']}. `{result['command']}`.",
+        "",
+    ]
     lines += ["| frames | detections | peak memory, MB |", "|---|---|---|"]
     lines += [f"| {row['frames']} | {row['detections']} | {row['peak_mb']:.0f} |" for row in result["runs"]]
     growth = last["peak_mb"] / first["peak_mb"] - 1
-    lines += ["", f"The peak of the long run against that of the short one: {growth:+.1%}; at most +10 % is wanted.", ""]
+    lines += [
+        "",
+        f"The peak of the long run against that of the short one: {growth:+.1%}; at most +10 % is wanted.",
+        "",
+    ]
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--short", type=int, default=500)
     parser.add_argument("--long", type=int, default=10_000)
-    parser.add_argument("--sides", type=int, nargs="*", help="measure frames of these sizes instead, px, multiples of 1024")
+    parser.add_argument(
+        "--sides", type=int, nargs="*", help="measure frames of these sizes instead, px, multiples of 1024"
+    )
     options = parser.parse_args()
     stored = HERE / "memory.json"
     result = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
     if options.sides:
         result["large_frames"] = measure_sides(options.sides)
     else:
-        result = measure(options.short, options.long) | {key: result[key] for key in ("large_frames",) if key in result}
+        result = measure(options.short, options.long) | {
+            key: result[key] for key in ("large_frames",) if key in result
+        }
     stored.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     text = page(result) if "runs" in result else ""
     text += "\n" + page_of_sides(result["large_frames"]) if "large_frames" in result else ""

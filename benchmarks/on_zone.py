@@ -1,9 +1,12 @@
-"""Training labels for the on-zone FeCrAl pictures: the boxes that people drew, and a model's detections sorted by geometry.
+"""Training labels for the on-zone FeCrAl pictures.
 
-People boxed only a0/2<111> loops, and not all of them. Everything else in the pictures (dots, a0<100> loops) is found by an earlier
-model and given the type that its outline, its darkness and the crystal's axes say (physics: on [001] the <111> loops lie along two
-perpendicular axes, edge-on <100> loops at 45 degrees to them, plan-view ones are rings in a ring). These are labels of a program,
-not of people: they train, they never judge.
+The boxes that people drew, and a model's detections sorted by geometry.
+
+People boxed only a0/2<111> loops, and not all of them. Everything else in the pictures (dots, a0<100> loops)
+is found by an earlier model and given the type that its outline, its darkness and the crystal's axes say
+(physics: on [001] the <111> loops lie along two perpendicular axes, edge-on <100> loops at 45 degrees to
+them, plan-view ones are rings in a ring). These are labels of a program, not of people: they train, they
+never judge.
 """
 
 from __future__ import annotations
@@ -21,7 +24,20 @@ from insitrack.io.frames import Frame
 from insitrack.segment.base import Segmenter
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "fecral-loops-111"
-SERIES = ("0501_300kx", "2501_300kx", "5401_300kx", "K713", "grid1_roi1", "grid1_roi2", "200kV_500kx", "BF X500K", "ROI", "map", "g1_", "g2_")
+SERIES = (
+    "0501_300kx",
+    "2501_300kx",
+    "5401_300kx",
+    "K713",
+    "grid1_roi1",
+    "grid1_roi2",
+    "200kV_500kx",
+    "BF X500K",
+    "ROI",
+    "map",
+    "g1_",
+    "g2_",
+)
 WIDTH_PX = 1024
 DETECTED_AT = (1.0, 0.6)  # scales at which the earlier model looked
 
@@ -57,7 +73,10 @@ class OnZonePicture:
 
     @property
     def series(self) -> str:
-        """Series of the microscope that the picture belongs to: pictures of one series go to one side of a split."""
+        """Series of the microscope that the picture belongs to.
+
+        Pictures of one series go to one side of a split.
+        """
         return next((series for series in SERIES if series in self.name), "map")
 
     @property
@@ -75,7 +94,10 @@ def pictures() -> Iterator[OnZonePicture]:
         factor = image.shape[1] / WIDTH_PX
         if factor > 1.2:
             size = (round(image.shape[1] / factor), round(image.shape[0] / factor))
-            image, boxes = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8), boxes / factor
+            image, boxes = (
+                np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8),
+                boxes / factor,
+            )
         yield OnZonePicture(path.name, image, boxes)
 
 
@@ -83,12 +105,24 @@ def detect(segment: Segmenter, image: Grey) -> list[Outline]:
     """Return what a model finds at several scales, the surer of two that overlap."""
     out = []
     for scale in DETECTED_AT:
-        seen = image if scale == 1 else np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        seen = (
+            image
+            if scale == 1
+            else np.asarray(
+                cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+            )
+        )
         found = segment(Frame(0, 0.0, np.ascontiguousarray(seen)))
         for i in range(len(found)):
             mask, (y, x) = found.masks.crop(i), found.masks.corners[i].tolist()
             if scale != 1:
-                large = cv2.resize(np.pad(mask, 1).astype(np.float32), None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_LINEAR)
+                large = cv2.resize(
+                    np.pad(mask, 1).astype(np.float32),
+                    None,
+                    fx=1 / scale,
+                    fy=1 / scale,
+                    interpolation=cv2.INTER_LINEAR,
+                )
                 mask, y, x = large > 0.5, round((y - 1) / scale), round((x - 1) / scale)
             outline = _inside(Outline(mask=mask, y=y, x=x, score=float(found.scores[i])), image.shape)
             if outline is not None:
@@ -97,7 +131,10 @@ def detect(segment: Segmenter, image: Grey) -> list[Outline]:
 
 
 def bars(image: Grey) -> list[Outline]:
-    """Very dark, straight, compact streaks: edge-on loops, which a model that has not been shown enough of them leaves out."""
+    """Very dark, straight, compact streaks.
+
+    Edge-on loops, which a model that has not been shown enough of them leaves out.
+    """
     level = cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.2)
     ground = cv2.medianBlur(image, 99).astype(np.float32)
     dark = (ground - level) / np.maximum(ground - 0.8 * float(image.min()), 1.0)
@@ -107,8 +144,12 @@ def bars(image: Grey) -> list[Outline]:
         if least < 2.5 * spread:
             continue
         # what goes on beyond the bar more faintly is a line, or a neighbour
-        _, wide, areas, _ = cv2.connectedComponentsWithStats((dark > 0.65 * least).astype(np.uint8), connectivity=4)
-        _, labelled, stats, _ = cv2.connectedComponentsWithStats((dark > least).astype(np.uint8), connectivity=4)
+        _, wide, areas, _ = cv2.connectedComponentsWithStats(
+            (dark > 0.65 * least).astype(np.uint8), connectivity=4
+        )
+        _, labelled, stats, _ = cv2.connectedComponentsWithStats(
+            (dark > least).astype(np.uint8), connectivity=4
+        )
         for i in (1 + np.flatnonzero((stats[1:, 4] >= 110) & (stats[1:, 4] <= 3000))).tolist():
             x, y, width, height, area = (int(value) for value in stats[i])
             mask = labelled[y : y + height, x : x + width] == i
@@ -122,7 +163,10 @@ def bars(image: Grey) -> list[Outline]:
 
 
 def axes(all_pictures: list[OnZonePicture]) -> dict[str, float]:
-    """Direction of the <111> loops of each series, degrees from x: 0 where people's boxes are long, 45 where they are square."""
+    """Direction of the <111> loops of each series, degrees from x.
+
+    0 where people's boxes are long, 45 where they are square.
+    """
     lengths: dict[str, list[float]] = {}
     for picture in all_pictures:
         sides = picture.boxes[:, 2:] - picture.boxes[:, :2]
@@ -138,7 +182,11 @@ def labels(picture: OnZonePicture, axis_deg: float) -> Detections:
     typical = float(np.median(known)) if len(known) >= 3 else 0.25
     named = []
     for outline in sorted(outlines, key=lambda outline: (not outline.boxed, -outline.score)):
-        name = "loop_111" if outline.boxed else _type(outline, darkness[id(outline)], typical, axis_deg, picture.image.shape[1])
+        name = (
+            "loop_111"
+            if outline.boxed
+            else _type(outline, darkness[id(outline)], typical, axis_deg, picture.image.shape[1])
+        )
         if name:
             named.append(replace(_rounded(outline), name=name))
     return _detections(_apart(named, 0.3), picture.image.shape)
@@ -147,11 +195,17 @@ def labels(picture: OnZonePicture, axis_deg: float) -> Detections:
 def boxed(picture: OnZonePicture) -> Detections:
     """Return what people boxed: <111> loops, an ellipse in each box for a mask."""
     outlines = [_inside(_ellipse(box), picture.image.shape) for box in picture.boxes]
-    return _detections([replace(outline, name="loop_111") for outline in outlines if outline is not None], picture.image.shape)
+    return _detections(
+        [replace(outline, name="loop_111") for outline in outlines if outline is not None],
+        picture.image.shape,
+    )
 
 
 def _boxed(picture: OnZonePicture) -> list[Outline]:
-    """Return the detections; where people drew a box, an ellipse that fills it, turned as the model saw the loop, if it did."""
+    """Return the detections; where people drew a box, an ellipse that fills it.
+
+    Turned as the model saw the loop, if it did.
+    """
     out = list(picture.found)
     for box in picture.boxes:
         boxes = np.array([outline.box for outline in out], np.float64).reshape(-1, 4)
@@ -169,7 +223,10 @@ def _boxed(picture: OnZonePicture) -> list[Outline]:
 
 
 def _slope(mask: Bools) -> float:
-    """Correlation of x and y over a mask: 0 for an ellipse along the axes, towards -1 or 1 for a thin one along a diagonal."""
+    """Correlation of x and y over a mask.
+
+    0 for an ellipse along the axes, towards -1 or 1 for a thin one along a diagonal.
+    """
     y, x = np.nonzero(mask)
     if len(x) < 12 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return 0.0
@@ -177,7 +234,10 @@ def _slope(mask: Bools) -> float:
 
 
 def _rounded(outline: Outline) -> Outline:
-    """Outline as the ellipse that fills the same box; a bar keeps its hull. A network that was trained briefly fills the corners of its boxes."""
+    """Outline as the ellipse that fills the same box.
+
+    A bar keeps its hull. A network that was trained briefly fills the corners of its boxes.
+    """
     major, minor, _ = _ellipse_of(outline.mask)
     if outline.boxed or minor < 0.45 * major:
         return replace(outline, mask=_hull(outline.mask))
@@ -185,13 +245,17 @@ def _rounded(outline: Outline) -> Outline:
     return replace(outline, mask=round_one.mask)
 
 
-def _type(outline: Outline, dark: tuple[float, float, float], typical: float, axis_deg: float, width_px: int) -> str:
+def _type(
+    outline: Outline, dark: tuple[float, float, float], typical: float, axis_deg: float, width_px: int
+) -> str:
     """Type of a detection that people did not box; empty where it is too doubtful to train on."""
     major, minor, angle = _ellipse_of(outline.mask)
     ratio, (total, rim, core) = minor / major, dark
     off = abs((angle - axis_deg + 45) % 90 - 45)  # 0 along a <111> axis, 45 between them
     solid = outline.mask.sum() / max(1, _hull(outline.mask).sum())
-    cut_off = major > 20 and outline.mask.mean() > 0.86 and abs(angle % 90 - 45) > 25  # a mask as square as its box ends at the box
+    cut_off = (
+        major > 20 and outline.mask.mean() > 0.86 and abs(angle % 90 - 45) > 25
+    )  # a mask as square as its box ends at the box
     if outline.score < (0.35 if major < 10 else 0.3) or total < 0.05 or solid < 0.75 or cut_off:
         return ""
     if ratio > 0.78 and major > 20 and total < 0.65 * typical:
@@ -218,12 +282,17 @@ def _darkness(image: Grey, outline: Outline) -> tuple[float, float, float]:
     part = image[top : y1 + reach, left : x1 + reach].astype(np.float64)
     mask = np.zeros(part.shape, np.uint8)
     mask[y0 - top : y1 - top, x0 - left : x1 - left] = outline.mask
-    around = (cv2.dilate(mask, np.ones((2 * reach - 1,) * 2, np.uint8)) > 0) & ~(cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0)
+    around = (cv2.dilate(mask, np.ones((2 * reach - 1,) * 2, np.uint8)) > 0) & ~(
+        cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0
+    )
     ground = float(np.median(part[around])) if around.any() else float(np.median(part))
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
     parts = (mask > 0, (mask > 0) & (depth <= 0.4 * depth.max()), depth > 0.55 * depth.max())
     floor = 0.8 * float(image.min())
-    total, rim, core = ((ground - float(np.median(part[where]))) / max(ground - floor, 1.0) if where.any() else 0.0 for where in parts)
+    total, rim, core = (
+        (ground - float(np.median(part[where]))) / max(ground - floor, 1.0) if where.any() else 0.0
+        for where in parts
+    )
     return total, rim, core
 
 
@@ -282,12 +351,18 @@ def _clash(outline: Outline, other: Outline, most_iou: float) -> bool:
 
 
 def _box_iou(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
-    shared = np.prod(np.clip(np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]), 0, None), axis=1)
-    return np.asarray(shared / (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - shared))
+    shared = np.prod(
+        np.clip(np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]), 0, None), axis=1
+    )
+    return np.asarray(
+        shared / (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - shared)
+    )
 
 
 def _detections(outlines: list[Outline], shape: tuple[int, ...]) -> Detections:
-    masks = Masks.from_crops([outline.mask for outline in outlines], [(outline.y, outline.x) for outline in outlines])
+    masks = Masks.from_crops(
+        [outline.mask for outline in outlines], [(outline.y, outline.x) for outline in outlines]
+    )
     numbers = np.array([DEFECT_CLASSES.index(outline.name) + 1 for outline in outlines], np.int64)
     scores = np.ones(len(outlines), np.float32)
     return Detections(0, 0.0, (shape[0], shape[1]), masks.boxes(), numbers, scores, masks, DEFECT_CLASSES)

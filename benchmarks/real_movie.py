@@ -1,8 +1,11 @@
-"""What the shipped model makes of a real in-situ movie that it was never trained on: outlines, the count against time, nothing on the overlay.
+"""What the shipped model makes of a real in-situ movie that it was never trained on.
 
-``python benchmarks/real_movie.py [MOVIE]`` writes real_movie.json and real_movie.md beside this file and docs/real_movie.png. The movie
-(Shen et al. 2021, doi 10.1016/j.commatsci.2021.110560) has no licence, so that the figure shows the outlines alone and no picture: run
-``track MOVIE`` and open annotated.mp4 to see them on the frames. Nobody has labelled it: these numbers are no scores.
+Outlines, the count against time, nothing on the overlay.
+
+``python benchmarks/real_movie.py [MOVIE]`` writes real_movie.json and real_movie.md beside this file and
+docs/real_movie.png. The movie (Shen et al. 2021, doi 10.1016/j.commatsci.2021.110560) has no licence, so that
+the figure shows the outlines alone and no picture: run ``track MOVIE`` and open annotated.mp4 to see them on
+the frames. Nobody has labelled it: these numbers are no scores.
 """
 
 from __future__ import annotations
@@ -26,15 +29,28 @@ from insitrack.segment.training.dataset import polygons
 
 MOVIE = Path(__file__).resolve().parents[2] / "shared" / "data" / "fecral-video" / "fecral_insitu_400-699.mp4"
 SHOWN = (0, 60, 120, 180, 240, 299)
-# where the text, the scale bar and the label stand in the last frame, px x0 y0 x1 y1, measured by hand; they wander a little
+# where the text, the scale bar and the label stand in the last frame, px x0 y0 x1 y1, measured by hand; they
+# wander a little
 LETTERING = {"text and scale bar": (0, 610, 215, 685), "label": (965, 655, 1110, 710)}
-COLOURS = {"black_dot": "#E69F00", "loop_111": "#009E73", "loop_100": "#0072B2", "loop": "#D55E00", "void": "#CC79A7", "precipitate": "#56B4E9"}
+COLOURS = {
+    "black_dot": "#E69F00",
+    "loop_111": "#009E73",
+    "loop_100": "#0072B2",
+    "loop": "#D55E00",
+    "void": "#CC79A7",
+    "precipitate": "#56B4E9",
+}
 
 
 def on_lettering(found: Detections) -> int:
     """Count detections whose centre lies where the last frame has lettering."""
     x, y = found.boxes[:, [0, 2]].mean(axis=1), found.boxes[:, [1, 3]].mean(axis=1)
-    return int(sum(np.count_nonzero((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)) for x0, y0, x1, y1 in LETTERING.values()))
+    return int(
+        sum(
+            np.count_nonzero((x0 <= x) & (x < x1) & (y0 <= y) & (y < y1))
+            for x0, y0, x1, y1 in LETTERING.values()
+        )
+    )
 
 
 def watch(path: Path) -> tuple[list[Detections], list[float]]:
@@ -43,7 +59,9 @@ def watch(path: Path) -> tuple[list[Detections], list[float]]:
     with closing(open_source(path)) as source:
         frames = [item for item in source if isinstance(item, Frame)]
     items = ((frame, finder.update(frame.image), None) for frame in frames)
-    return [found for found, _ in load_segmenter("loops").stream(items) if found is not None], [frame.t_s for frame in frames]
+    return [found for found, _ in load_segmenter("loops").stream(items) if found is not None], [
+        frame.t_s for frame in frames
+    ]
 
 
 def facts_of(found: list[Detections]) -> dict[str, Any]:
@@ -61,7 +79,10 @@ def facts_of(found: list[Detections]) -> dict[str, Any]:
         "scatter_about_running_mean": round(float((counts - smooth).std() / counts.mean()), 4),
         "poisson_scatter": round(float(counts.mean() ** -0.5), 4),
         "on_lettering_last_frame": on_lettering(found[-1]),
-        "share_of_class": {name: round(sum(one.names().count(name) for one in found) / float(counts.sum()), 3) for name in classes},
+        "share_of_class": {
+            name: round(sum(one.names().count(name) for one in found) / float(counts.sum()), 3)
+            for name in classes
+        },
     }
 
 
@@ -70,9 +91,13 @@ def draw(panel: Axes, found: Detections, title: str) -> None:
     for name, points in zip(found.names(), polygons(found.masks), strict=True):
         if len(points):
             panel.fill(*points.T, facecolor="none", edgecolor=COLOURS.get(name, "black"), linewidth=0.7)
-    panel.set(xlim=(0, found.shape[1]), ylim=(found.shape[0], 0), aspect="equal", title=title, xticks=[], yticks=[])
+    panel.set(
+        xlim=(0, found.shape[1]), ylim=(found.shape[0], 0), aspect="equal", title=title, xticks=[], yticks=[]
+    )
     for x0, y0, x1, y1 in LETTERING.values():
-        panel.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor="0.9", edgecolor="none", zorder=0))
+        panel.add_patch(
+            plt.Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor="0.9", edgecolor="none", zorder=0)
+        )
 
 
 def main() -> None:

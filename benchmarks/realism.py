@@ -1,9 +1,12 @@
-"""How far synthetic pictures are from real ones, in numbers: power spectra, grey levels, noise, and the contrast and size of defects.
+"""How far synthetic pictures are from real ones, in numbers.
+
+Power spectra, grey levels, noise, and the contrast and size of defects.
 
     python benchmarks/realism.py [--pictures 24]
 
-writes benchmarks/realism.json and benchmarks/realism.md, docs/realism.png (plots of the numbers) and docs/synthetic.jpg (synthetic
-pictures). Real pictures are read from ``../shared/data`` beside the repository; sets that are absent are left out.
+writes benchmarks/realism.json and benchmarks/realism.md, docs/realism.png (plots of the numbers) and
+docs/synthetic.jpg (synthetic pictures). Real pictures are read from ``../shared/data`` beside the repository;
+sets that are absent are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +34,11 @@ REAL = HERE.parents[1] / "shared" / "data"
 SIDE = 512  # spectra are taken from the middle of a picture
 EDGES = 2.0 ** -np.arange(8, 0.5, -0.5)  # spatial frequencies, cycles per px
 MOST_DEFECTS = 40  # of one picture: a crowded one must not speak for all
-PAIRS = {"fecral-loops-111": "loops", "creme-316L": "diffuse", "ti-anneal": "diffuse"}  # which kind of scene is meant to look like which set
+PAIRS = {
+    "fecral-loops-111": "loops",
+    "creme-316L": "diffuse",
+    "ti-anneal": "diffuse",
+}  # which kind of scene is meant to look like which set
 
 Grey = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -44,7 +51,9 @@ class Numbers:
 
     spectra: list[Any] = field(default_factory=list)
     pictures: list[dict[str, float]] = field(default_factory=list)
-    defects: list[tuple[float, float, float]] = field(default_factory=list)  # contrast, contrast-to-noise, size in px
+    defects: list[tuple[float, float, float]] = field(
+        default_factory=list
+    )  # contrast, contrast-to-noise, size in px
 
 
 def measure(numbers: Numbers, image: Grey, masks: Masks) -> None:
@@ -72,12 +81,17 @@ def spectrum(grey: Floats) -> NDArray[np.float64]:
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 / (window**2).sum()
     k = np.hypot(np.fft.fftfreq(grey.shape[0])[:, None], np.fft.fftfreq(grey.shape[1]))
     ring = np.digitize(k.ravel(), EDGES)
-    total = np.bincount(ring, power.ravel(), len(EDGES) + 1) / np.maximum(np.bincount(ring, minlength=len(EDGES) + 1), 1)
+    total = np.bincount(ring, power.ravel(), len(EDGES) + 1) / np.maximum(
+        np.bincount(ring, minlength=len(EDGES) + 1), 1
+    )
     return np.asarray(np.log10(total[1 : len(EDGES)] + 1e-9))
 
 
 def contrasts(image: Floats, masks: Masks) -> list[tuple[float, float, float]]:
-    """Contrast of each defect against what lies around it, the same over the spread there after a blur of 2 px, and its diameter, px."""
+    """Contrast of each defect against what lies around it.
+
+    The same over the spread there after a blur of 2 px, and its diameter, px.
+    """
     anything = np.any(masks, axis=0) if masks else np.zeros(image.shape, bool)
     smooth = cv2.GaussianBlur(image, (0, 0), 2)
     out = []
@@ -92,19 +106,32 @@ def contrasts(image: Floats, masks: Masks) -> list[tuple[float, float, float]]:
         if around.sum() > 20:
             level = float(np.median(image[part][around]))
             drop = level - float(image[mask].mean())
-            out.append((drop / max(level, 1.0), drop / (float(smooth[part][around].std()) + 1e-6), (4 * area / np.pi) ** 0.5))
+            out.append(
+                (
+                    drop / max(level, 1.0),
+                    drop / (float(smooth[part][around].std()) + 1e-6),
+                    (4 * area / np.pi) ** 0.5,
+                )
+            )
     return out
 
 
 def fecral() -> Iterator[tuple[Grey, Masks]]:
-    """Every eleventh of the on-zone pictures of FeCrAl; the labels are boxes: the ellipse inside one is taken for the loop."""
+    """Every eleventh of the on-zone pictures of FeCrAl; the labels are boxes.
+
+    The ellipse inside one is taken for the loop.
+    """
     for path in sorted((REAL / "fecral-loops-111" / "images").iterdir())[::11]:
         image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
         label = REAL / "fecral-loops-111" / "boxes" / f"{path.stem}.txt"
         masks = []
-        for y0, x0, y1, x1 in np.loadtxt(label, ndmin=2)[:, :4] if label.is_file() and label.stat().st_size else ():
+        for y0, x0, y1, x1 in (
+            np.loadtxt(label, ndmin=2)[:, :4] if label.is_file() and label.stat().st_size else ()
+        ):
             mask = np.zeros(image.shape, np.uint8)
-            cv2.ellipse(mask, (((x0 + x1) / 2, (y0 + y1) / 2), (max(x1 - x0, 1), max(y1 - y0, 1)), 0.0), 1, -1)
+            cv2.ellipse(
+                mask, (((x0 + x1) / 2, (y0 + y1) / 2), (max(x1 - x0, 1), max(y1 - y0, 1)), 0.0), 1, -1
+            )
             masks.append(mask > 0)
         yield image, masks
 
@@ -118,7 +145,9 @@ def outlined(folder: str, labels: str, classes: dict[str, str]) -> Iterator[tupl
 def titanium() -> Iterator[tuple[Grey, Masks]]:
     """Labelled frames of irradiated Ti, their middle."""
     for image, masks in outlined("ti-anneal", "annotation_new", {"0": "loop"}):
-        middle = np.s_[image.shape[0] // 4 : 3 * image.shape[0] // 4, image.shape[1] // 4 : 3 * image.shape[1] // 4]
+        middle = np.s_[
+            image.shape[0] // 4 : 3 * image.shape[0] // 4, image.shape[1] // 4 : 3 * image.shape[1] // 4
+        ]
         yield np.ascontiguousarray(image[middle]), [mask[middle] for mask in masks if mask[middle].sum() > 9]
 
 
@@ -132,7 +161,9 @@ SETS: dict[str, Callable[[], Iterator[tuple[Grey, Masks]]]] = {
 def synthetic(kind: str, count: int, classes: tuple[str, ...] = ()) -> Iterator[tuple[Grey, Masks]]:
     """Pictures of one kind of scene, dark on bright as the real sets are, without text."""
     for seed in range(70_000, 70_000 + count):
-        movie = SynthSource(f"synth:{kind}?seed={seed}&size={SIDE}&frames=40&fps=4&overlay=0&polarity=dark&start=0.5")
+        movie = SynthSource(
+            f"synth:{kind}?seed={seed}&size={SIDE}&frames=40&fps=4&overlay=0&polarity=dark&start=0.5"
+        )
         truth: Detections = movie.truth(35)
         kept = np.array([not classes or name in classes for name in truth.names()], bool)
         yield np.asarray(movie.frame(35).image, np.uint8), list(truth.masks.dense(truth.shape)[kept])
@@ -164,8 +195,14 @@ def facts(numbers: Numbers) -> dict[str, Any]:
     """Sum one set up in a row."""
     k = np.sqrt(EDGES[:-1] * EDGES[1:])
     mean = np.mean(numbers.spectra, axis=0)
-    out: dict[str, Any] = {"pictures": len(numbers.pictures), "spectrum slope": round(slope(numbers.spectra), 2)}
-    out |= {f"log power at 1/{n}": round(float(np.interp(np.log(1 / n), np.log(k), mean)), 2) for n in (128, 32, 8, 3)}
+    out: dict[str, Any] = {
+        "pictures": len(numbers.pictures),
+        "spectrum slope": round(slope(numbers.spectra), 2),
+    }
+    out |= {
+        f"log power at 1/{n}": round(float(np.interp(np.log(1 / n), np.log(k), mean)), 2)
+        for n in (128, 32, 8, 3)
+    }
     for key in numbers.pictures[0]:
         out[key] = round(float(np.median([row[key] for row in numbers.pictures])), 3)
     defects = np.array(numbers.defects).reshape(-1, 3)
@@ -177,19 +214,41 @@ def facts(numbers: Numbers) -> dict[str, Any]:
 
 def write(rows: dict[str, dict[str, Any]], command: str) -> None:
     """Write the numbers and a page with them side by side."""
-    (HERE / "realism.json").write_text(json.dumps({"command": command, "sets": rows}, indent=2) + "\n", encoding="utf-8")
-    lines = ["# Synthetic pictures beside real ones", "", f"`{command}`. Medians over pictures; of the defects the 10th, 50th and 90th percentile."]
-    lines += ["Grey levels are those that the network sees: stretched to the 0.5th and 99.5th percentile, 0 to 1. Spectra: log10 of the power."]
-    lines += [f"Of `fecral-loops-111` only a0/2<111> loops are labelled, so of `synth:loops` only those count. {_meant()}", ""]
+    (HERE / "realism.json").write_text(
+        json.dumps({"command": command, "sets": rows}, indent=2) + "\n", encoding="utf-8"
+    )
+    lines = [
+        "# Synthetic pictures beside real ones",
+        "",
+        f"`{command}`. Medians over pictures; of the defects the 10th, 50th and 90th percentile.",
+    ]
+    lines += [
+        "Grey levels are those that the network sees: stretched to the 0.5th and 99.5th percentile, 0 to 1."
+        " Spectra: log10 of the power."
+    ]
+    lines += [
+        (
+            "Of `fecral-loops-111` only a0/2<111> loops are labelled, so of `synth:loops` only those count."
+            f" {_meant()}"
+        ),
+        "",
+    ]
     lines += ["| | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
     for key in next(iter(rows.values())):
-        cells = [", ".join(map(str, row[key])) if isinstance(row[key], list) else str(row[key]) for row in rows.values()]
+        cells = [
+            ", ".join(map(str, row[key])) if isinstance(row[key], list) else str(row[key])
+            for row in rows.values()
+        ]
         lines.append(f"| {key} | " + " | ".join(cells) + " |")
     (HERE / "realism.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _meant() -> str:
-    return "Meant to look alike: " + ", ".join(f"`{real}` and `synth:{kind}`" for real, kind in PAIRS.items()) + "."
+    return (
+        "Meant to look alike: "
+        + ", ".join(f"`{real}` and `synth:{kind}`" for real, kind in PAIRS.items())
+        + "."
+    )
 
 
 def plot(found: dict[str, Numbers]) -> None:
@@ -198,20 +257,37 @@ def plot(found: dict[str, Numbers]) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
     k = np.sqrt(EDGES[:-1] * EDGES[1:])
     every = np.concatenate([numbers.spectra for name, numbers in found.items() if name.startswith("synth")])
-    axes[0, 0].fill_between(k, *np.percentile(every, (5, 95), axis=0), color="0.85", label="synthetic, 5 to 95 % of pictures")
+    axes[0, 0].fill_between(
+        k, *np.percentile(every, (5, 95), axis=0), color="0.85", label="synthetic, 5 to 95 % of pictures"
+    )
     for name, colour in colours.items():
         if f"real {name}" in found:
             axes[0, 0].plot(k, np.median(found[f"real {name}"].spectra, axis=0), color=colour, label=name)
     axes[0, 0].set(xscale="log", xlabel="spatial frequency (1/px)", ylabel="log10 power")
     axes[0, 0].legend(frameon=False)
-    columns = (("contrast", np.linspace(-0.1, 0.9, 26)), ("contrast to noise", np.linspace(-1, 9, 26)), ("diameter (px)", np.geomspace(5, 200, 26)))
+    columns = (
+        ("contrast", np.linspace(-0.1, 0.9, 26)),
+        ("contrast to noise", np.linspace(-1, 9, 26)),
+        ("diameter (px)", np.geomspace(5, 200, 26)),
+    )
     for i, (axis, (label, edges)) in enumerate(zip(axes.ravel()[1:], columns, strict=True)):
-        synthetic_values = np.concatenate([np.array(n.defects)[:, i] for name, n in found.items() if name.startswith("synth")])
+        synthetic_values = np.concatenate(
+            [np.array(n.defects)[:, i] for name, n in found.items() if name.startswith("synth")]
+        )
         axis.hist(synthetic_values, edges, density=True, color="0.85", label="synthetic, four kinds")
         for name, colour in colours.items():
             if f"real {name}" in found:
-                axis.hist(np.array(found[f"real {name}"].defects)[:, i], edges, density=True, histtype="step", color=colour, lw=1.6)
-        axis.set(xlabel=f"{label} of labelled defects", ylabel="density", xscale="log" if i == 2 else "linear")
+                axis.hist(
+                    np.array(found[f"real {name}"].defects)[:, i],
+                    edges,
+                    density=True,
+                    histtype="step",
+                    color=colour,
+                    lw=1.6,
+                )
+        axis.set(
+            xlabel=f"{label} of labelled defects", ylabel="density", xscale="log" if i == 2 else "linear"
+        )
     for axis in axes.ravel():
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(HERE.parent / "docs" / "realism.png", dpi=80)
@@ -219,7 +295,20 @@ def plot(found: dict[str, Numbers]) -> None:
 
 def draw_examples() -> None:
     """Draw twelve synthetic pictures as the network sees them."""
-    kinds = ("loops", "loops", "loops", "two_beam", "loops", "diffuse", "diffuse", "two_beam", "dense", "mixed", "voids", "precipitates")
+    kinds = (
+        "loops",
+        "loops",
+        "loops",
+        "two_beam",
+        "loops",
+        "diffuse",
+        "diffuse",
+        "two_beam",
+        "dense",
+        "mixed",
+        "voids",
+        "precipitates",
+    )
     tiles = []
     for i, kind in enumerate(kinds):
         movie = SynthSource(f"synth:{kind}?seed={80_000 + i}&size=320&frames=40&fps=4&overlay=2")
@@ -230,7 +319,9 @@ def draw_examples() -> None:
 
 def main() -> None:
     """Measure, write, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pictures", type=int, default=24, help="most pictures of a set")
     options = parser.parse_args()
     found = measured(options.pictures)

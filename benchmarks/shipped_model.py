@@ -1,9 +1,10 @@
 """How the shipped network was made and scored: data, training, export, card.
 
-``python benchmarks/shipped_model.py data FOLDER MODEL`` makes the training pictures (MODEL, an earlier one, labels what people left
-unlabelled), ``python -m insitrack.segment.training.yolo FOLDER/data.yaml --out RUN --hours 1.5`` trains, and
-``python benchmarks/shipped_model.py card CHECKPOINT TARGET.onnx`` exports and scores.
-Real pictures are read from ``../shared/data`` beside the repository and left out where they are absent.
+``python benchmarks/shipped_model.py data FOLDER MODEL`` makes the training pictures (MODEL, an earlier one,
+labels what people left unlabelled), ``python -m insitrack.segment.training.yolo FOLDER/data.yaml --out RUN
+--hours 1.5`` trains, and ``python benchmarks/shipped_model.py card CHECKPOINT TARGET.onnx`` exports and
+scores. Real pictures are read from ``../shared/data`` beside the repository and left out where they are
+absent.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from training_pictures import FOLDS, REAL, crops_316l, fold_of_series, frames_ti
 from insitrack.io.frames import Frame
 from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig, Segmenter, load_segmenter
-from insitrack.segment.scores.evaluate import Compared, Example, compare, confusion, evaluate, field_of, threshold_baseline
+from insitrack.segment.scores.evaluate import (
+    Compared,
+    Example,
+    compare,
+    confusion,
+    evaluate,
+    field_of,
+    threshold_baseline,
+)
 from insitrack.segment.training.dataset import TRAINED_CLASSES
 
 TEST_SCENES = {"two_beam": 14, "loops": 10, "mixed": 6, "voids": 4, "precipitates": 3, "dense": 3}
@@ -32,29 +41,47 @@ def test_sets() -> dict[str, list[Example]]:
     sets: dict[str, list[Example]] = {"synthetic, all kinds": [], "synthetic, two-beam": []}
     for kind, count in TEST_SCENES.items():
         for seed in range(50_000, 50_000 + count):
-            movie = SynthSource(f"synth:{kind}?seed={seed}&size=512&frames=40&fps=4&overlay=2&start=.4&jumps=2")
+            movie = SynthSource(
+                f"synth:{kind}?seed={seed}&size=512&frames=40&fps=4&overlay=2&start=.4&jumps=2"
+            )
             sets["synthetic, all kinds"].append((movie.frame(35), movie.truth(35)))
             if kind == "two_beam":
                 sets["synthetic, two-beam"].append(sets["synthetic, all kinds"][-1])
     if REAL.is_dir():
-        crops = [(Frame(n, 0.0, image), truth) for n, (_, image, truth) in crops_316l() if n % FOLDS == HELD_FOLD]
+        crops = [
+            (Frame(n, 0.0, image), truth) for n, (_, image, truth) in crops_316l() if n % FOLDS == HELD_FOLD
+        ]
         sets["real, 316L crops 5, 10, 15"] = crops
-        frames = [(Frame(i, 0.0, image), truth) for i, (_, image, truth) in enumerate(frames_ti()) if i % FOLDS == HELD_FOLD]
+        frames = [
+            (Frame(i, 0.0, image), truth)
+            for i, (_, image, truth) in enumerate(frames_ti())
+            if i % FOLDS == HELD_FOLD
+        ]
         sets["real, Ti frames 1, 6, 11, 16"] = frames
     return sets
 
 
 def boxed_loops(segment: Segmenter) -> dict[str, dict[str, dict[str, float]]]:
-    """Recall of the loops that people boxed in the held-out on-zone series, by series, at box IoU 0.3; other defects are not labelled there."""
+    """Recall of the loops that people boxed in the held-out on-zone series, by series, at box IoU 0.3.
+
+    Other defects are not labelled there.
+    """
     compared: dict[str, list[Compared]] = {}
     for picture in on_zone.pictures():
         if fold_of_series(picture.series) == HELD_FOLD:
             frame = Frame(0, 0.0, picture.image)
-            compared.setdefault(picture.series, []).append(compare(picture.name, segment(frame, field_of(frame)), on_zone.boxed(picture), "box"))
+            compared.setdefault(picture.series, []).append(
+                compare(picture.name, segment(frame, field_of(frame)), on_zone.boxed(picture), "box")
+            )
     out: dict[str, dict[str, dict[str, float]]] = {}
     for series, pictures in compared.items():
         found = confusion(pictures, 0.3)
-        facts = {"n_true": found.n_true, "n_found": found.n_found, "recall": found.recall, "class_accuracy": found.class_accuracy}
+        facts = {
+            "n_true": found.n_true,
+            "n_found": found.n_found,
+            "recall": found.recall,
+            "class_accuracy": found.class_accuracy,
+        }
         out[f"real, on-zone series {series}: boxed <111> loops, box IoU"] = {"network": {"iou_0.3": facts}}
     return out
 
@@ -70,16 +97,26 @@ def write_final_card(checkpoint: Path, target: Path) -> None:
 
     def write(more: dict[str, Any]) -> None:
         recipe = asdict(TrainSettings(**more.pop("settings", {})))
-        write_card(target, classes=TRAINED_CLASSES, recipe={**recipe, "network": Path(recipe["network"]).name}, facts=more)
+        write_card(
+            target,
+            classes=TRAINED_CLASSES,
+            recipe={**recipe, "network": Path(recipe["network"]).name},
+            facts=more,
+        )
 
-    facts["mask_logit"] = 0.0  # chosen, not fitted: what bias of the sizes it leaves is in the table of the card
+    facts["mask_logit"] = (
+        0.0  # chosen, not fitted: what bias of the sizes it leaves is in the table of the card
+    )
     write(dict(facts))
     segment = load_segmenter(str(target), SegmentConfig())
     metrics: dict[str, dict[str, Any]] = {}
     if REAL.is_dir():
         metrics |= boxed_loops(segment)
     for name, examples in test_sets().items():
-        metrics[name] = {"network": evaluate(segment, examples), "smooth and threshold": evaluate(threshold_baseline, examples)}
+        metrics[name] = {
+            "network": evaluate(segment, examples),
+            "smooth and threshold": evaluate(threshold_baseline, examples),
+        }
     write({**facts, "metrics": metrics})
 
 

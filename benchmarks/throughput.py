@@ -1,8 +1,9 @@
 """Speed of the whole job, against `yolo track` and against the bare network, in one run on one machine.
 
-The movie is drawn here: 1024 x 1024 grey H.264 with about 100 defects a frame. `yolo track` gets the same weights, the same input
-size, ByteTrack, `save=True` and streaming; its rate is taken between two movies of different length, so that start-up does not
-count against it. Ours is taken the same way. The parts are interleaved and repeated, because machines are noisy.
+The movie is drawn here: 1024 x 1024 grey H.264 with about 100 defects a frame. `yolo track` gets the same
+weights, the same input size, ByteTrack, `save=True` and streaming; its rate is taken between two movies of
+different length, so that start-up does not count against it. Ours is taken the same way. The parts are
+interleaved and repeated, because machines are noisy.
 
     python benchmarks/throughput.py [--frames 200] [--repeats 3]
 
@@ -76,7 +77,10 @@ def shorten(movie: Path, frames: int) -> Path:
 
 
 def for_yolo(weights: Path, folder: Path) -> Path:
-    """Write the checkpoint as ultralytics stores its own: ours holds weights and architecture only, which it does not read."""
+    """Write the checkpoint as ultralytics stores its own.
+
+    Ours holds weights and architecture only, which it does not read.
+    """
     import torch
 
     from insitrack.segment.training.export import load_checkpoint
@@ -91,7 +95,9 @@ def for_yolo(weights: Path, folder: Path) -> Path:
 def rate_of_yolo(weights: Path, movie: Path, threads: int, folder: Path) -> float:
     """Frames per second of `yolo track`; threads 0 leaves what it sets itself."""
     arguments = [str(weights), str(movie), str(threads), str(folder), str(SIZE)]
-    done = subprocess.run([sys.executable, "-c", YOLO, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", YOLO, *arguments], capture_output=True, text=True, check=False
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RATE")]
     if not lines:
         raise SystemExit(f"yolo track failed:\n{done.stderr[-2000:]}")
@@ -99,9 +105,12 @@ def rate_of_yolo(weights: Path, movie: Path, threads: int, folder: Path) -> floa
 
 
 def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
-    """Frames per second of the whole job after its first ten frames, until tables and movie are closed, and detections per frame.
+    """Frames per second of the whole job after its first ten frames, until tables and movie are closed.
 
-    The report, written once at the end whatever the length of the movie, is left out; `measure` tells its time.
+    And detections per frame.
+
+    The report, written once at the end whatever the length of the movie, is left out; `measure` tells its
+    time.
     """
     from unittest import mock
 
@@ -120,13 +129,23 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
 
     given = {"nm_per_px": 0.5, "thickness_nm": 100.0, "material": "fecral"}
     with mock.patch.object(job, "write_report", reported):
-        run = track(movie, folder, video=video, overwrite=True, progress=lambda *_: times.append(time.perf_counter()), **given)
+        run = track(
+            movie,
+            folder,
+            video=video,
+            overwrite=True,
+            progress=lambda *_: times.append(time.perf_counter()),
+            **given,
+        )
     rate = (len(times) - 10) / (ends[0] - times[9])
     return rate, run.manifest["results"]["detections"] / run.manifest["results"]["processed"]
 
 
 def rate_of_network(movie: Path, frames: int = 60) -> float:
-    """Frames per second of the bare network on the same runtime: pictures ready in memory, outputs thrown away."""
+    """Frames per second of the bare network on the same runtime.
+
+    Pictures ready in memory, outputs thrown away.
+    """
     from insitrack.segment.base import find_model
     from insitrack.segment.networks.runtime import load_network
 
@@ -156,7 +175,10 @@ def decoded(movie: Path, frames: int) -> list[Any]:
 
 
 def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]:
-    """Core time per frame of each stage, ms, every stage run alone and in turn: processor time of the process, all threads."""
+    """Core time per frame of each stage, ms, every stage run alone and in turn.
+
+    Processor time of the process, all threads.
+    """
     from insitrack.io.draw.annotate import Annotator
     from insitrack.io.draw.movie_writer import MovieWriter
     from insitrack.io.frames import Frame
@@ -187,7 +209,13 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     segmenter = YoloSegmenter(find_model("loops"), SegmentConfig())
     source = open_source(str(movie), nm_per_px=0.5)
     calibration = source.calibration.with_(thickness_nm=100.0)
-    meter = SeriesMeter(config.series, calibration, class_names=segmenter.model.classes, material=load_material("fecral"), dose_rate_dpa_per_s=1e-3)
+    meter = SeriesMeter(
+        config.series,
+        calibration,
+        class_names=segmenter.model.classes,
+        material=load_material("fecral"),
+        dose_rate_dpa_per_s=1e-3,
+    )
     linker, drift, fields = Linker(config.link), DriftEstimator(config.drift), FieldFinder(config.field)
     items = iter(source)
     annotator = Annotator(nm_per_px=0.5)
@@ -203,7 +231,9 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
             looked = loop.PreparedFrame(frame, field, moved.shift_px)
             tracked = timed(
                 "measure, link, series",
-                lambda detections=detections, looked=looked: loop.follow(detections, looked, linker, meter, calibration, config.measure),
+                lambda detections=detections, looked=looked: loop.follow(
+                    detections, looked, linker, meter, calibration, config.measure
+                ),
             )
             timed("tables", lambda tracked=tracked: tables.write(tracked))
             canvas = timed("draw", lambda tracked=tracked: annotator.paint(tracked))
@@ -245,7 +275,10 @@ def measure(frames: int, repeats: int, weights: Path) -> dict[str, Any]:
             rates["yolo track, 2 threads"].append(rate_of_yolo(weights, short, 2, folder / "yolo"))
         costs = stage_costs(movie, folder)
         return {
-            "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}",
+            "machine": (
+                f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python"
+                f" {platform.python_version()}"
+            ),
             "command": "python " + " ".join(["benchmarks/throughput.py", *sys.argv[1:]]),
             "movie": f"{SIZE} x {SIZE}, grey H.264, {frames} frames, {per_frame:.0f} detections a frame",
             "frames_per_s": {name: statistics.median(values) for name, values in rates.items()},
@@ -263,27 +296,53 @@ def page(result: dict[str, Any]) -> str:
     bare, network = rates["bare network"], result["network_core_ms"]
     with_movie = sum(costs.values())
     without = with_movie - costs["draw"] - costs["encode"]
-    lines = ["# Throughput of the whole job", "", f"{result['movie']}. {result['machine']}. `{result['command']}`. Medians.", ""]
-    lines += ["| | frames/s | of the bare network | times yolo track, as installed | times yolo track, 2 threads |", "|---|---|---|---|---|"]
-    for name in ("bare network", "track --no-video", "track", "yolo track, as installed", "yolo track, 2 threads"):
-        installed, two = rates[name] / rates["yolo track, as installed"], rates[name] / rates["yolo track, 2 threads"]
-        lines.append(f"| {name} | {rates[name]:.2f} | {rates[name] / bare:.0%} | {installed:.1f} | {two:.1f} |")
+    lines = [
+        "# Throughput of the whole job",
+        "",
+        f"{result['movie']}. {result['machine']}. `{result['command']}`. Medians.",
+        "",
+    ]
+    lines += [
+        "| | frames/s | of the bare network | times yolo track, as installed | times yolo track, 2 threads |",
+        "|---|---|---|---|---|",
+    ]
+    for name in (
+        "bare network",
+        "track --no-video",
+        "track",
+        "yolo track, as installed",
+        "yolo track, 2 threads",
+    ):
+        installed, two = (
+            rates[name] / rates["yolo track, as installed"],
+            rates[name] / rates["yolo track, 2 threads"],
+        )
+        lines.append(
+            f"| {name} | {rates[name]:.2f} | {rates[name] / bare:.0%} | {installed:.1f} | {two:.1f} |"
+        )
     lines += ["", "Core time of each stage run alone, per frame:", "", "| stage | ms |", "|---|---|"]
     lines += [f"| {stage} | {ms:.1f} |" for stage, ms in costs.items()]
     lines += [f"| (the bare network within it) | {network:.1f} |", ""]
     lines.append(
-        f"If the stages only shared the cores, the whole job would reach {network / without:.0%} of the bare network's rate without the movie "
-        f"and {network / with_movie:.0%} with it; wanted are 85 % and 70 %."
+        f"If the stages only shared the cores, the whole job would reach {network / without:.0%} of the bare"
+        f" network's rate without the movie and {network / with_movie:.0%} with it; wanted are 85 % and 70 %."
     )
     lines.append(f"The report, written once at the end of a run, takes {result['report_s']:.1f} s more.")
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--weights", type=Path, default=HERE.parent / "segment" / "weights" / "loops.pt", help="the same network for yolo track")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=HERE.parent / "segment" / "weights" / "loops.pt",
+        help="the same network for yolo track",
+    )
     options = parser.parse_args()
     result = measure(options.frames, options.repeats, options.weights)
     (HERE / "throughput.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

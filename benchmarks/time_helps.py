@@ -1,8 +1,11 @@
-"""What the tracks add to the single frames: F1 of what stands in the tables, frame by frame, against the thresholds that decide it.
+"""What the tracks add to the single frames.
 
-A weak detection is believed where it continues a track (``segment.confidence``), a stronger one is needed to begin a track
-(``link.birth_score``). ``python benchmarks/time_helps.py [--model loops]`` runs synthetic movies of seeds that no training has seen through the
-loop of `track`, with many pairs of both, chooses on one half of the movies and reports on the other. Writes time_helps.json and .md.
+F1 of what stands in the tables, frame by frame, against the thresholds that decide it.
+
+A weak detection is believed where it continues a track (``segment.confidence``), a stronger one is needed to
+begin a track (``link.birth_score``). ``python benchmarks/time_helps.py [--model loops]`` runs synthetic
+movies of seeds that no training has seen through the loop of `track`, with many pairs of both, chooses on one
+half of the movies and reports on the other. Writes time_helps.json and .md.
 """
 
 from __future__ import annotations
@@ -47,7 +50,9 @@ class Replay:
         found = self._found[frame.index]
         return found.take(found.scores >= self._confidence)
 
-    def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Any]]) -> Iterator[tuple[Detections | None, Any]]:
+    def stream(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Any]]
+    ) -> Iterator[tuple[Detections | None, Any]]:
         """Run over frames in order."""
         for frame, field, tag in items:
             yield None if frame is None else self(frame, field), tag
@@ -81,7 +86,9 @@ def movies(first_seed: int) -> Iterator[SynthSource]:
     """Make the movies of one half."""
     for kind, count in MOVIES.items():
         for seed in range(first_seed, first_seed + count):
-            yield SynthSource(f"synth:{kind}?seed={seed}&size=512&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0")
+            yield SynthSource(
+                f"synth:{kind}?seed={seed}&size=512&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0"
+            )
 
 
 def tabled(source: SynthSource, found: list[Detections], confidence: float, birth: float) -> list[Detections]:
@@ -89,19 +96,30 @@ def tabled(source: SynthSource, found: list[Detections], confidence: float, birt
     sink = Collect()
     meter = SeriesMeter(SeriesConfig(), source.calibration, class_names=found[0].class_names)
     run(
-        source, Replay(found, confidence), Linker(replace(LinkConfig(), birth_score=birth)), meter, [sink],
-        calibration=source.calibration, fields=FieldConfig(), drift=DriftEstimator(), sizes=MeasureConfig(),
-    )  # fmt: skip
+        source,
+        Replay(found, confidence),
+        Linker(replace(LinkConfig(), birth_score=birth)),
+        meter,
+        [sink],
+        calibration=source.calibration,
+        fields=FieldConfig(),
+        drift=DriftEstimator(),
+        sizes=MeasureConfig(),
+    )
     return sink.frames
 
 
-def scores(half: list[tuple[SynthSource, list[Detections], list[Detections]]], confidence: float, birth: float) -> dict[str, float]:
+def scores(
+    half: list[tuple[SynthSource, list[Detections], list[Detections]]], confidence: float, birth: float
+) -> dict[str, float]:
     pairs = []
     for source, found, true in half:
         pairs += list(zip(tabled(source, found, confidence, birth), true, strict=True))
     facts = score(pairs, 0.3).facts()
     count = sum(len(a) for a, _ in pairs) / sum(len(b) for _, b in pairs) - 1
-    return {name: round(float(facts[name]), 4) for name in ("precision", "recall", "f1")} | {"count_error": round(count, 4)}
+    return {name: round(float(facts[name]), 4) for name in ("precision", "recall", "f1")} | {
+        "count_error": round(count, 4)
+    }
 
 
 def main() -> None:
@@ -114,7 +132,11 @@ def main() -> None:
         half = []
         for source in movies(first_seed):
             segment = load_segmenter(given.model, SegmentConfig(confidence=LEAST, threads=given.threads))
-            found = [one for one, _ in segment.stream((source.frame(i), None, None) for i in range(FRAMES)) if one is not None]
+            found = [
+                one
+                for one, _ in segment.stream((source.frame(i), None, None) for i in range(FRAMES))
+                if one is not None
+            ]
             half.append((source, found, [source.truth(i) for i in range(FRAMES)]))
         halves.append(half)
     chosen_on, reported_on = halves
@@ -130,12 +152,27 @@ def main() -> None:
     here = Path(__file__)
     here.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     lines = ["# What the tracks add to the single frames", ""]
-    lines += ["`python benchmarks/time_helps.py`. Pooled over all frames of synthetic movies, mask IoU 0.3.", ""]
-    lines += ["| on the other half of the movies | precision | recall | F1 | count error |", "|---|---|---|---|---|"]
-    lines += [f"| {name} | " + " | ".join(f"{value:.3f}" for value in row.values()) + " |" for name, row in rows.items()]
-    lines += ["", "| F1 on the half to choose on: confidence | " + " | ".join(f"birth {b:g}" for b in BIRTHS) + " |"]
+    lines += [
+        "`python benchmarks/time_helps.py`. Pooled over all frames of synthetic movies, mask IoU 0.3.",
+        "",
+    ]
+    lines += [
+        "| on the other half of the movies | precision | recall | F1 | count error |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | " + " | ".join(f"{value:.3f}" for value in row.values()) + " |"
+        for name, row in rows.items()
+    ]
+    lines += [
+        "",
+        "| F1 on the half to choose on: confidence | " + " | ".join(f"birth {b:g}" for b in BIRTHS) + " |",
+    ]
     lines += ["|" + "---|" * (1 + len(BIRTHS))]
-    lines += [f"| {c:g} | " + " | ".join(f"{grid[c, b]['f1']:.3f}" if (c, b) in grid else "" for b in BIRTHS) + " |" for c in CONFIDENCES]
+    lines += [
+        f"| {c:g} | " + " | ".join(f"{grid[c, b]['f1']:.3f}" if (c, b) in grid else "" for b in BIRTHS) + " |"
+        for c in CONFIDENCES
+    ]
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

@@ -1,8 +1,9 @@
 """Scoreboard of trackers: the same noisy detections of drawn scenes to this tracker and to all that one would use instead.
 
-``python benchmarks/tracking.py tune`` picks, for every peer and every scene, the settings with the best HOTA on two seeds that are not reported, and
-writes tracking_tuned.json. ``python benchmarks/tracking.py`` runs everything on ten other seeds and writes tracking.json, tracking.md and
-docs/tracking.md; ours runs with its defaults in every scene. Needs ``pip install -e ".[benchmark]"``.
+``python benchmarks/tracking.py tune`` picks, for every peer and every scene, the settings with the best HOTA
+on two seeds that are not reported, and writes tracking_tuned.json. ``python benchmarks/tracking.py`` runs
+everything on ten other seeds and writes tracking.json, tracking.md and docs/tracking.md; ours runs with its
+defaults in every scene. Needs ``pip install -e ".[benchmark]"``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ BORDER_PX = 12.0
 
 
 def published(table: BoxTable, side: int) -> dict[str, float]:
-    """Work out what a user publishes from tracks: median lifetime, s, median growth, nm/s, nucleation rate, 1/(m^2 s); the same code for all."""
+    """Work out what a user publishes from tracks.
+
+    Median lifetime, s, median growth, nm/s, nucleation rate, 1/(m^2 s); the same code for all.
+    """
     lifetimes, died, births, slopes = [], [], 0, []
     order = np.lexsort((table.frame, table.track_id))
     frame, boxes = table.frame[order], table.boxes[order]
@@ -60,7 +64,17 @@ def judge(scene: ts.Scene, table: BoxTable, seconds: float) -> dict[str, float]:
     """Scores of one tracker on one scene."""
     scores = score_tracks(scene.truth, table)
     true, found = published(scene.truth, scene.side), published(table, scene.side)
-    names = ("hota", "deta", "assa", "loca", "mota", "idf1", "id_switches", "fragmentations", "mostly_tracked")
+    names = (
+        "hota",
+        "deta",
+        "assa",
+        "loca",
+        "mota",
+        "idf1",
+        "id_switches",
+        "fragmentations",
+        "mostly_tracked",
+    )
     return {
         **{name: float(getattr(scores, name)) for name in names},
         **{f"true_{name}": value for name, value in true.items()},
@@ -69,7 +83,9 @@ def judge(scene: ts.Scene, table: BoxTable, seconds: float) -> dict[str, float]:
     }
 
 
-def attempt(track: Callable[[ts.Scene, dict[str, Any]], BoxTable], setting: dict[str, Any], scenes: list[ts.Scene]) -> float:
+def attempt(
+    track: Callable[[ts.Scene, dict[str, Any]], BoxTable], setting: dict[str, Any], scenes: list[ts.Scene]
+) -> float:
     """Mean HOTA of one setting; 0 where the tracker gives up."""
     try:
         return float(np.mean([score_tracks(one.truth, track(one, setting)).hota for one in scenes]))
@@ -80,7 +96,9 @@ def attempt(track: Callable[[ts.Scene, dict[str, Any]], BoxTable], setting: dict
 
 def tune() -> None:
     """Pick the best setting of every peer for every scene, by HOTA on the seeds to tune on."""
-    chosen: dict[str, dict[str, Any]] = json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.exists() else {}
+    chosen: dict[str, dict[str, Any]] = (
+        json.loads(TUNED.read_text(encoding="utf-8")) if TUNED.exists() else {}
+    )
     for name in ts.SCENES:
         scenes = [ts.make(name, seed) for seed in (TUNE_SEEDS[:1] if name == "dense" else TUNE_SEEDS)]
         for peer, (track, grid) in peers.PEERS.items():
@@ -103,7 +121,9 @@ def contestants(name: str, tuned: dict[str, Any]) -> dict[str, Callable[[ts.Scen
         "perfect identities, raw boxes": ours.perfect,
     }
     for peer, (track, _) in peers.PEERS.items():
-        answer[f"{peer}, tuned"] = lambda scene, track=track, peer=peer: track(scene, tuned[name][peer]["setting"])
+        answer[f"{peer}, tuned"] = lambda scene, track=track, peer=peer: track(
+            scene, tuned[name][peer]["setting"]
+        )
         answer[f"{peer}, default"] = lambda scene, track=track, peer=peer: track(scene, peers.DEFAULTS[peer])
     return answer
 
@@ -139,8 +159,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", choices=("tune", "run"), default="run")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
-    parser.add_argument("--only", help="only contestants whose name contains this; the others keep their last results")
-    parser.add_argument("--jobs", type=int, default=1, help="scenes at a time; more than one disturbs the times")
+    parser.add_argument(
+        "--only", help="only contestants whose name contains this; the others keep their last results"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="scenes at a time; more than one disturbs the times"
+    )
     given = parser.parse_args()
     with peers.quiet():
         if given.what == "tune":

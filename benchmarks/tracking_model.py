@@ -1,7 +1,10 @@
-"""Tracks end to end with the shipped model on synthetic movies of seeds that no training saw: MOTA, HOTA and IDF1 of the tables against the truth.
+"""Tracks end to end with the shipped model on synthetic movies of seeds that no training saw.
 
-``python benchmarks/tracking_model.py``. The truth is every defect that can be seen (`observed` of ``truth.csv``); a defect that hides for a while is
-still true there for causal and refined tables alike, so that filling a gap is right. Writes tracking_model.json and .md.
+MOTA, HOTA and IDF1 of the tables against the truth.
+
+``python benchmarks/tracking_model.py``. The truth is every defect that can be seen (`observed` of
+``truth.csv``); a defect that hides for a while is still true there for causal and refined tables alike, so
+that filling a gap is right. Writes tracking_model.json and .md.
 """
 
 from __future__ import annotations
@@ -32,7 +35,16 @@ def truth(movie: SynthSource) -> BoxTable:
     for index in range(movie.n_frames or 0):
         state = movie.truth_state(index)
         boxes = state.detections.boxes.astype(float)
-        parts.append(pd.DataFrame({"frame": index, "track_id": state.track_ids, "seen": state.visible, **dict(zip(BOX, boxes.T, strict=True))}))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "frame": index,
+                    "track_id": state.track_ids,
+                    "seen": state.visible,
+                    **dict(zip(BOX, boxes.T, strict=True)),
+                }
+            )
+        )
     table = pd.concat(parts)
     seen = table[table["seen"]].groupby("track_id")["frame"].agg(["min", "max"])
     table = table.join(seen, on="track_id", how="inner")
@@ -41,7 +53,9 @@ def truth(movie: SynthSource) -> BoxTable:
 
 
 def of(table: pd.DataFrame) -> BoxTable:
-    return BoxTable(table["frame"].to_numpy(np.int64), table["track_id"].to_numpy(np.int64), table[BOX].to_numpy(float))
+    return BoxTable(
+        table["frame"].to_numpy(np.int64), table["track_id"].to_numpy(np.int64), table[BOX].to_numpy(float)
+    )
 
 
 def main() -> None:
@@ -55,12 +69,28 @@ def main() -> None:
                 true = truth(SynthSource(uri))
                 for kind, tables in (("refined", run), ("causal", run.causal)):
                     scores = score_tracks(true, of(tables.tracks))
-                    fields = ("mota", "hota", "idf1", "deta", "assa", "id_switches", "misses", "false_positives")
-                    rows[kind].append({key: float(getattr(scores, key)) for key in fields} | {"true": len(true)})
+                    fields = (
+                        "mota",
+                        "hota",
+                        "idf1",
+                        "deta",
+                        "assa",
+                        "id_switches",
+                        "misses",
+                        "false_positives",
+                    )
+                    rows[kind].append(
+                        {key: float(getattr(scores, key)) for key in fields} | {"true": len(true)}
+                    )
         for kind, some in rows.items():
-            total = {key: float(np.sum([one[key] for one in some])) for key in ("id_switches", "misses", "false_positives", "true")}
+            total = {
+                key: float(np.sum([one[key] for one in some]))
+                for key in ("id_switches", "misses", "false_positives", "true")
+            }
             pooled = 1 - (total["id_switches"] + total["misses"] + total["false_positives"]) / total["true"]
-            means = {key: float(np.nanmean([one[key] for one in some])) for key in ("hota", "idf1", "deta", "assa")}
+            means = {
+                key: float(np.nanmean([one[key] for one in some])) for key in ("hota", "idf1", "deta", "assa")
+            }
             results[f"{name}, {kind}"] = {"mota": pooled, **means, **total}
             print(f"{name}, {kind}", results[f"{name}, {kind}"], flush=True)
     here = Path(__file__)
@@ -71,9 +101,16 @@ def main() -> None:
         "`python benchmarks/tracking_model.py`. Four movies of 40 frames, 512x512, a line; box IoU.",
         "",
     ]
-    lines += ["| movies, tables | MOTA | HOTA | IDF1 | DetA | AssA | switches | misses | false | true boxes |", "|" + "---|" * 10]
+    lines += [
+        "| movies, tables | MOTA | HOTA | IDF1 | DetA | AssA | switches | misses | false | true boxes |",
+        "|" + "---|" * 10,
+    ]
     for name, one in results.items():
-        lines.append(f"| {name} | " + " | ".join(f"{value:.3f}" if value <= 1 else f"{value:.0f}" for value in one.values()) + " |")
+        lines.append(
+            f"| {name} | "
+            + " | ".join(f"{value:.3f}" if value <= 1 else f"{value:.0f}" for value in one.values())
+            + " |"
+        )
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -17,10 +17,19 @@ def detections(scene: ts.Scene) -> DetectionTable:
     sides = scene.boxes[:, 2:] - scene.boxes[:, :2]
     centre = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
     return DetectionTable(
-        frame=scene.frame, t_s=scene.frame * ts.INTERVAL_S, x_px=centre[:, 0], y_px=centre[:, 1], size_px=np.sqrt(sides.prod(axis=1)),
-        boxes=scene.boxes, label=scene.label, score=scene.score, class_names=ts.CLASSES, shape=(scene.side, scene.side),
-        nm_per_px=ts.NM_PER_PX, times=np.arange(ts.FRAMES) * ts.INTERVAL_S,
-    )  # fmt: skip
+        frame=scene.frame,
+        t_s=scene.frame * ts.INTERVAL_S,
+        x_px=centre[:, 0],
+        y_px=centre[:, 1],
+        size_px=np.sqrt(sides.prod(axis=1)),
+        boxes=scene.boxes,
+        label=scene.label,
+        score=scene.score,
+        class_names=ts.CLASSES,
+        shape=(scene.side, scene.side),
+        nm_per_px=ts.NM_PER_PX,
+        times=np.arange(ts.FRAMES) * ts.INTERVAL_S,
+    )
 
 
 def causal(scene: ts.Scene) -> BoxTable:
@@ -47,21 +56,46 @@ def refined(scene: ts.Scene) -> BoxTable:
         parts.append(
             pd.DataFrame(
                 {
-                    "frame": found.frame_index, "t_s": found.t_s, "track_id": linked.track_ids, "defect_class": found.names(), "score": found.scores,
-                    "x_px": measures.x_px, "y_px": measures.y_px, "x1_px": boxes[:, 0], "y1_px": boxes[:, 1], "x2_px": boxes[:, 2],
-                    "y2_px": boxes[:, 3], "area_px": measures.area_px, "size_nm": measures.size_nm, "on_edge": measures.on_edge, "observed": 1,
+                    "frame": found.frame_index,
+                    "t_s": found.t_s,
+                    "track_id": linked.track_ids,
+                    "defect_class": found.names(),
+                    "score": found.scores,
+                    "x_px": measures.x_px,
+                    "y_px": measures.y_px,
+                    "x1_px": boxes[:, 0],
+                    "y1_px": boxes[:, 1],
+                    "x2_px": boxes[:, 2],
+                    "y2_px": boxes[:, 3],
+                    "area_px": measures.area_px,
+                    "size_nm": measures.size_nm,
+                    "on_edge": measures.on_edge,
+                    "observed": 1,
                 }
             )
-        )  # fmt: skip
+        )
     shift = np.array(shifts)
     frames = pd.DataFrame(
-        {"frame": np.arange(ts.FRAMES), "t_s": table.times, "status": "processed", "shift_x_px": shift[:, 0], "shift_y_px": shift[:, 1]}
+        {
+            "frame": np.arange(ts.FRAMES),
+            "t_s": table.times,
+            "status": "processed",
+            "shift_x_px": shift[:, 0],
+            "shift_y_px": shift[:, 1],
+        }
     )
     rows = refine(pd.concat(parts, ignore_index=True), frames, RefineConfig(), nm_per_px=ts.NM_PER_PX).tracks
-    return BoxTable(rows["frame"].to_numpy(np.int64), rows["track_id"].to_numpy(np.int64), rows[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(float))
+    return BoxTable(
+        rows["frame"].to_numpy(np.int64),
+        rows["track_id"].to_numpy(np.int64),
+        rows[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(float),
+    )
 
 
 def perfect(scene: ts.Scene) -> BoxTable:
-    """Give the true identities to the detections as they are, false ones left out: the most that association alone can reach."""
+    """Give the true identities to the detections as they are, false ones left out.
+
+    The most that association alone can reach.
+    """
     good = scene.is_true >= 0
     return BoxTable(scene.frame[good], scene.is_true[good], scene.boxes[good])

@@ -1,4 +1,7 @@
-"""The page of the tracking scoreboard: tables and a picture from tracking.json, into tracking.md and docs/tracking.md."""
+"""The page of the tracking scoreboard.
+
+Tables and a picture from tracking.json, into tracking.md and docs/tracking.md.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,11 @@ def mean(rows: list[dict[str, float]], name: str) -> float:
 
 def bias(rows: list[dict[str, float]], name: str) -> float:
     """Relative error over the seeds in which both are known, percent."""
-    known = [(row[f"true_{name}"], row[f"found_{name}"]) for row in rows if np.isfinite(row[f"true_{name}"] + row[f"found_{name}"])]
+    known = [
+        (row[f"true_{name}"], row[f"found_{name}"])
+        for row in rows
+        if np.isfinite(row[f"true_{name}"] + row[f"found_{name}"])
+    ]
     true, found = (sum(values) for values in zip(*known, strict=True)) if known else (0.0, 0.0)
     return 100 * (found / true - 1) if true else float("nan")
 
@@ -45,24 +52,43 @@ def grid(results: dict[str, Any], labels: list[str], value: Any, pattern: str) -
 
 
 def body(results: dict[str, Any], n_seeds: int) -> list[str]:
-    labels = [*OURS, "perfect identities, raw boxes", *(f"{peer}, tuned" for peer in PEERS), *(f"{peer}, default" for peer in PEERS)]
+    labels = [
+        *OURS,
+        "perfect identities, raw boxes",
+        *(f"{peer}, tuned" for peer in PEERS),
+        *(f"{peer}, default" for peer in PEERS),
+    ]
     tuned = [f"{peer}, tuned" for peer in PEERS]
     hota = {label: [mean(results[name][label], "hota") for name in ts.SCENES] for label in labels}
     best = max(tuned, key=lambda label: np.mean(hota[label]))
     ahead = [100 * (hota[OURS[0]][i] - max(hota[label][i] for label in tuned)) for i in range(len(ts.SCENES))]
     live = [100 * (hota[OURS[1]][i] - max(hota[label][i] for label in tuned)) for i in range(len(ts.SCENES))]
-    switches = {label: float(np.mean([mean(results[name][label], "id_switches") for name in ts.SCENES])) for label in labels}
+    switches = {
+        label: float(np.mean([mean(results[name][label], "id_switches") for name in ts.SCENES]))
+        for label in labels
+    }
     fewest = min(tuned, key=lambda label: switches[label])
-    processor = next((row.split(":")[1].strip() for row in Path("/proc/cpuinfo").read_text().splitlines() if row.startswith("model name")), "")
-    out = [
-        f"{n_seeds} seeds a scene, two others to tune on; every peer is tuned for every scene separately, ours runs with its defaults. "
-        f"{processor or platform.processor()}, {os.cpu_count()} cores.",
+    processor = next(
+        (
+            row.split(":")[1].strip()
+            for row in Path("/proc/cpuinfo").read_text().splitlines()
+            if row.startswith("model name")
+        ),
         "",
-        f"Refined tables lie {np.mean(ahead):.1f} points of HOTA above the best tuned peer of each scene on average "
-        f"(least {min(ahead):.1f}, {ts.SCENES[int(np.argmin(ahead))]}), causal tracks "
-        f"{np.mean(live):.1f} (least {min(live):.1f}, {ts.SCENES[int(np.argmin(live))]}). The best peer over all scenes is {best}. "
-        f"Changes of identity a movie: refined {switches[OURS[0]]:.1f}, causal {switches[OURS[1]]:.1f}, "
-        f"fewest of a tuned peer {switches[fewest]:.1f} ({fewest}).",
+    )
+    out = [
+        (
+            f"{n_seeds} seeds a scene, two others to tune on; every peer is tuned for every scene separately,"
+            f" ours runs with its defaults. {processor or platform.processor()}, {os.cpu_count()} cores."
+        ),
+        "",
+        (
+            f"Refined tables lie {np.mean(ahead):.1f} points of HOTA above the best tuned peer of each scene"
+            f" on average (least {min(ahead):.1f}, {ts.SCENES[int(np.argmin(ahead))]}), causal tracks"
+            f" {np.mean(live):.1f} (least {min(live):.1f}, {ts.SCENES[int(np.argmin(live))]}). The best peer"
+            f" over all scenes is {best}. Changes of identity a movie: refined {switches[OURS[0]]:.1f},"
+            f" causal {switches[OURS[1]]:.1f}, fewest of a tuned peer {switches[fewest]:.1f} ({fewest})."
+        ),
     ]
     for title, value, pattern in (
         ("HOTA", lambda rows: mean(rows, "hota"), "{:.3f}"),
@@ -87,7 +113,10 @@ def write(results: dict[str, Any], n_seeds: int) -> None:
     head = [
         "# Scoreboard of trackers",
         "",
-        "`python benchmarks/tracking.py` (after `python benchmarks/tracking.py tune`). What it means: docs/tracking.md.",
+        (
+            "`python benchmarks/tracking.py` (after `python benchmarks/tracking.py tune`). What it means:"
+            " docs/tracking.md."
+        ),
         "",
     ]
     (HERE / "tracking.md").write_text("\n".join([*head, *text]) + "\n", encoding="utf-8")

@@ -1,7 +1,8 @@
 """Scenes of the tracking scoreboard: true tracks, and the noisy detections that every tracker is given.
 
-All are drawn from a seed. Common to all: 100 frames at 4 per second, round to oval defects of 8 to 24 px, 60 % there from the start, the
-others nucleating later, a third dying; detections with 0.7 px of noise, 4 % of noise of size, 10 % missed, 5 % false, 5 % of the wrong class.
+All are drawn from a seed. Common to all: 100 frames at 4 per second, round to oval defects of 8 to 24 px, 60
+% there from the start, the others nucleating later, a third dying; detections with 0.7 px of noise, 4 % of
+noise of size, 10 % missed, 5 % false, 5 % of the wrong class.
 """
 
 from __future__ import annotations
@@ -106,7 +107,9 @@ def _defect(rng: np.random.Generator, name: str, side: int, reach: Floats) -> De
     if name == "gliding" and rng.random() < 0.5:
         label = 2
         direction = np.pi / 6 + np.pi / 2 * int(rng.integers(2))  # two <110> of one crystal, projected
-        jumps = np.where(rng.random(len(ages)) < 1 / 8, rng.uniform(8, 36, len(ages)) * rng.choice([-1, 1], len(ages)), 0.0)
+        jumps = np.where(
+            rng.random(len(ages)) < 1 / 8, rng.uniform(8, 36, len(ages)) * rng.choice([-1, 1], len(ages)), 0.0
+        )
         jumps[0] = 0
         away = np.cumsum(jumps)
         path = path + np.column_stack([away * np.cos(direction), away * np.sin(direction)])
@@ -119,7 +122,10 @@ def _coalesce(rng: np.random.Generator, defects: list[Defect]) -> list[Defect]:
     for i, one in enumerate(out):
         if i in used:
             continue
-        away = [np.hypot(one.x[0] - b.x[0], one.y[0] - b.y[0]) if j != i and j not in used else np.inf for j, b in enumerate(out)]
+        away = [
+            np.hypot(one.x[0] - b.x[0], one.y[0] - b.y[0]) if j != i and j not in used else np.inf
+            for j, b in enumerate(out)
+        ]
         j = int(np.argmin(away))
         big, small = (i, j) if one.size.max() >= out[j].size.max() else (j, i)
         a, b = out[big], out[small]
@@ -130,7 +136,9 @@ def _coalesce(rng: np.random.Generator, defects: list[Defect]) -> list[Defect]:
         meet = int(rng.integers(start + 18, end + 1))
         begin = int(rng.integers(start, meet - 12))
         touch = 0.45 * (a.size[meet - a.first] + b.size[meet - b.first])
-        gap = np.array([a.x[begin - a.first] - b.x[begin - b.first], a.y[begin - a.first] - b.y[begin - b.first]])
+        gap = np.array(
+            [a.x[begin - a.first] - b.x[begin - b.first], a.y[begin - a.first] - b.y[begin - b.first]]
+        )
         way = gap * max(0.0, 1 - touch / np.hypot(*gap))
         share = np.clip((np.arange(b.first, b.last + 1) - begin) / (meet - begin), 0, 1)
         x, y = b.x + way[0] * share, b.y + way[1] * share
@@ -152,7 +160,9 @@ def _streaks(rng: np.random.Generator, n: int, share: float, length: float) -> N
     return out
 
 
-def _seen(rng: np.random.Generator, name: str, seed: int, side: int, defects: list[Defect], shift: Floats) -> Scene:
+def _seen(
+    rng: np.random.Generator, name: str, seed: int, side: int, defects: list[Defect], shift: Floats
+) -> Scene:
     """Put the defects on the picture and detect them badly."""
     true, found = [], []
     for number, one in enumerate(defects, 1):
@@ -160,7 +170,9 @@ def _seen(rng: np.random.Generator, name: str, seed: int, side: int, defects: li
         x, y = one.x + shift[frames, 0], one.y + shift[frames, 1]
         inside = (x > 0) & (y > 0) & (x < side) & (y < side)
         w, h = one.size / np.sqrt(one.aspect), one.size * np.sqrt(one.aspect)
-        rows = np.column_stack([frames, np.full(len(frames), number), x, y, w, h, one.size, np.full(len(frames), one.label)])[inside]
+        rows = np.column_stack(
+            [frames, np.full(len(frames), number), x, y, w, h, one.size, np.full(len(frames), one.label)]
+        )[inside]
         true.append(rows)
         missed = _streaks(rng, len(rows), 0.2, 4.0) if name == "blinking" else rng.random(len(rows)) < 0.1
         rows = rows[~missed].copy()
@@ -168,18 +180,36 @@ def _seen(rng: np.random.Generator, name: str, seed: int, side: int, defects: li
         rows[:, 4:6] *= np.exp(rng.normal(0, 0.04, (len(rows), 2)))
         wrong = rng.random(len(rows)) < (0.0 if name == "voids" else 0.05)
         rows[wrong, 7] = 3 - rows[wrong, 7]
-        found.append(np.column_stack([rows, np.clip(rng.normal(0.75, 0.12, len(rows)), 0.2, 0.99), np.full(len(rows), number)]))
+        found.append(
+            np.column_stack(
+                [rows, np.clip(rng.normal(0.75, 0.12, len(rows)), 0.2, 0.99), np.full(len(rows), number)]
+            )
+        )
     truth, seen = np.concatenate(true), np.concatenate(found)
     n_false = round(len(seen) * (0.1 if name == "noisy" else 0.05))
     places, sizes = rng.uniform(0, side, (n_false, 2)), rng.uniform(8, 18, n_false)
     label = rng.integers(1, 3, n_false) if name != "voids" else np.full(n_false, 3)
-    false = [rng.integers(0, FRAMES, n_false), np.full(n_false, -1), *places.T, sizes, sizes * rng.uniform(0.75, 1, n_false), sizes, label]
+    false = [
+        rng.integers(0, FRAMES, n_false),
+        np.full(n_false, -1),
+        *places.T,
+        sizes,
+        sizes * rng.uniform(0.75, 1, n_false),
+        sizes,
+        label,
+    ]
     false += [np.clip(rng.normal(0.5, 0.15, n_false), 0.15, 0.95), np.full(n_false, -1)]
     seen = np.concatenate([seen, np.column_stack(false)])
     seen = seen[rng.permutation(len(seen))]
     seen = seen[np.argsort(seen[:, 0], kind="stable")]
     table = BoxTable(truth[:, 0].astype(np.int64), truth[:, 1].astype(np.int64), _boxes(truth))
-    columns = (seen[:, 0].astype(np.int64), _boxes(seen), seen[:, 7].astype(np.int64), seen[:, 8], seen[:, 9].astype(np.int64))
+    columns = (
+        seen[:, 0].astype(np.int64),
+        _boxes(seen),
+        seen[:, 7].astype(np.int64),
+        seen[:, 8],
+        seen[:, 9].astype(np.int64),
+    )
     return Scene(name, seed, side, table, truth[:, 6], truth[:, 7].astype(np.int64), *columns, shift)
 
 
@@ -189,7 +219,10 @@ def _boxes(rows: Floats) -> Floats:
 
 
 def pictures(scene: Scene) -> list[NDArray[np.uint8]]:
-    """Draw the frames, for trackers that look at the picture: mottle that moves with the specimen, dark defects, noise of the camera."""
+    """Draw the frames, for trackers that look at the picture.
+
+    Mottle that moves with the specimen, dark defects, noise of the camera.
+    """
     rng = np.random.default_rng([7, scene.seed])
     pad = int(np.abs(scene.shift).max()) + 8
     size = scene.side + 2 * pad
@@ -201,7 +234,10 @@ def pictures(scene: Scene) -> list[NDArray[np.uint8]]:
         move = np.array([[1, 0, dx - pad], [0, 1, dy - pad]], np.float32)
         image = 150 + cv2.warpAffine(mottle, move, (scene.side, scene.side))
         for x1, y1, x2, y2 in scene.truth.boxes[scene.truth.frame == t].tolist():
-            centre, axes = (round(8 * (x1 + x2) - 8), round(8 * (y1 + y2) - 8)), (round(8 * (x2 - x1)), round(8 * (y2 - y1)))
+            centre, axes = (
+                (round(8 * (x1 + x2) - 8), round(8 * (y1 + y2) - 8)),
+                (round(8 * (x2 - x1)), round(8 * (y2 - y1))),
+            )
             cv2.ellipse(image, centre, axes, 0, 0, 360, 90.0, -1, cv2.LINE_AA, 4)
         image += rng.normal(0, 6, image.shape)
         out.append(image.clip(0, 255).astype(np.uint8))

@@ -1,9 +1,12 @@
-"""What real micrographs add to drawn ones, at equal cost: synthetic only, real ones that are labelled, real ones that label themselves.
+"""What real micrographs add to drawn ones, at equal cost.
 
-``python benchmarks/what_real_adds.py FOLDER --out WORK`` takes the training pictures that ``shipped_model.py data FOLDER`` made. A network
-is trained from random weights on drawn pictures alone; from there three go on, each seeing the same number of pictures more: drawn ones, or
-half of them real ones with their labels, or the same real ones with what the first network finds in them for labels. All are scored on the
-series, frames and crops that were held out. Writes what_real_adds.json and what_real_adds.md beside this file.
+Synthetic only, real ones that are labelled, real ones that label themselves.
+
+``python benchmarks/what_real_adds.py FOLDER --out WORK`` takes the training pictures that ``shipped_model.py
+data FOLDER`` made. A network is trained from random weights on drawn pictures alone; from there three go on,
+each seeing the same number of pictures more: drawn ones, or half of them real ones with their labels, or the
+same real ones with what the first network finds in them for labels. All are scored on the series, frames and
+crops that were held out. Writes what_real_adds.json and what_real_adds.md beside this file.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ def is_real(path: Path) -> bool:
 
 
 def listed(folder: Path, data: Path, pictures: Sequence[Path], *, even: bool) -> Path:
-    """Write a data set that lists pictures that lie elsewhere; `even` repeats the real ones until half of the list is real."""
+    """Write a data set that lists pictures that lie elsewhere.
+
+    `even` repeats the real ones until half of the list is real.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     real = [path for path in pictures if is_real(path)]
     repeats = round((len(pictures) - len(real)) / len(real)) if even and real else 1
@@ -47,7 +53,9 @@ def listed(folder: Path, data: Path, pictures: Sequence[Path], *, even: bool) ->
     (folder / "train.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
     told = write_yaml(folder)
     text = told.read_text(encoding="utf-8").replace("train: images/train", "train: train.txt")
-    told.write_text(text.replace("val: images/val", f"val: {(data / 'images' / 'val').resolve()}"), encoding="utf-8")
+    told.write_text(
+        text.replace("val: images/val", f"val: {(data / 'images' / 'val').resolve()}"), encoding="utf-8"
+    )
     return told
 
 
@@ -75,7 +83,9 @@ def score(checkpoint: Path, threads: int) -> dict[str, Any]:
     found = sum(one["recall"] * one["n_true"] for one in loops)
     if n_true:
         facts["boxed <111> loops: recall"] = found / n_true
-        facts["boxed <111> loops: called <111>"] = sum(one["class_accuracy"] * one["recall"] * one["n_true"] for one in loops) / max(found, 1)
+        facts["boxed <111> loops: called <111>"] = sum(
+            one["class_accuracy"] * one["recall"] * one["n_true"] for one in loops
+        ) / max(found, 1)
     for name, examples in test_sets().items():
         scores = evaluate(segment, examples)
         facts |= {f"{name}: F1 at IoU {iou.removeprefix('iou_')}": one["f1"] for iou, one in scores.items()}
@@ -91,18 +101,34 @@ def main() -> None:
     parser.add_argument("--more", type=int, default=2, help="epochs of each network that goes on")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    pictures = [Path(row) for row in dict.fromkeys((given.data / "train.txt").read_text(encoding="utf-8").split("\n")) if row]
+    pictures = [
+        Path(row)
+        for row in dict.fromkeys((given.data / "train.txt").read_text(encoding="utf-8").split("\n"))
+        if row
+    ]
     drawn = [path for path in pictures if not is_real(path)]
     real = [path for path in pictures if is_real(path)]
     first = TrainSettings(hours=None, epochs=given.epochs, threads=given.threads, mosaic=0.3, scale=0.25)
     begun = train(listed(given.out / "drawn", given.data, drawn, even=False), given.out / "first", first)
-    segment = in_memory(load_checkpoint(begun), 0.0, SegmentConfig(confidence=SELF_CONFIDENCE, scale=1.0, contrast="dark", threads=given.threads))
+    segment = in_memory(
+        load_checkpoint(begun),
+        0.0,
+        SegmentConfig(confidence=SELF_CONFIDENCE, scale=1.0, contrast="dark", threads=given.threads),
+    )
     arms = {
         "more synthetic ones": drawn,
         "real ones, labelled": drawn + real,
         "real ones that label themselves": drawn + label_themselves(real, segment, given.out / "themselves"),
     }
-    more = TrainSettings(network=str(begun), hours=None, epochs=given.more, threads=given.threads, learning_rate=7e-4, mosaic=0.3, scale=0.25)
+    more = TrainSettings(
+        network=str(begun),
+        hours=None,
+        epochs=given.more,
+        threads=given.threads,
+        learning_rate=7e-4,
+        mosaic=0.3,
+        scale=0.25,
+    )
     results = {f"{given.epochs * first.pictures_per_epoch} synthetic pictures": score(begun, given.threads)}
     for name, chosen in arms.items():
         folder = given.out / name.split(",")[0].replace(" ", "_") / name[-6:]
@@ -110,9 +136,16 @@ def main() -> None:
         results[f"and {given.more * more.pictures_per_epoch} more: {name}"] = score(last, given.threads)
         print(name, results[f"and {given.more * more.pictures_per_epoch} more: {name}"], flush=True)
     here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps({"cores": os.cpu_count(), "results": results}, indent=2) + "\n", encoding="utf-8")
+    here.with_suffix(".json").write_text(
+        json.dumps({"cores": os.cpu_count(), "results": results}, indent=2) + "\n", encoding="utf-8"
+    )
     rows = next(iter(results.values()))
-    lines = ["# What real micrographs add, at equal cost", "", (__doc__ or "").split("\n\n")[1].replace("\n", " "), ""]
+    lines = [
+        "# What real micrographs add, at equal cost",
+        "",
+        (__doc__ or "").split("\n\n")[1].replace("\n", " "),
+        "",
+    ]
     lines += ["| | " + " | ".join(results) + " |", "|" + "---|" * (1 + len(results))]
     lines += [f"| {row} | " + " | ".join(str(one[row]) for one in results.values()) + " |" for row in rows]
     here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Draw `docs/overview.png`: an annotated frame of a synthetic movie, and what is measured in the movie against its exact truth.
+"""Draw `docs/overview.png`: an annotated frame of a synthetic movie.
+
+And what is measured in the movie against its exact truth.
 
 python docs/overview.py
 """
@@ -29,10 +31,14 @@ def main() -> None:
         series = run.series.query("defect_class == 'all'")
     scene = SynthSource(SCENE)
     truth = [len(scene.truth(index)) for index in range(len(series))]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 5.6), width_ratios=(1.05, 1), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(13, 5.6), width_ratios=(1.05, 1), layout="constrained"
+    )
     left.imshow(cv2.cvtColor(frames[-10], cv2.COLOR_BGR2RGB))
     left.set_axis_off()
-    right.fill_between(series["t_s"], series["n_lo"], series["n_hi"], color="0.85", label="95 % Poisson interval")
+    right.fill_between(
+        series["t_s"], series["n_lo"], series["n_hi"], color="0.85", label="95 % Poisson interval"
+    )
     right.plot(series["t_s"], series["n"], color="#0072B2", label="measured by the shipped model")
     right.plot(series["t_s"], np.array(truth), color="black", ls="--", label="visible in truth")
     right.set(xlabel="time (s)", ylabel="defects in the frame", ylim=(0, None))

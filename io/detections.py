@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-DEFECT_CLASSES: tuple[str, ...] = ("black_dot", "loop_111", "loop_100", "dislocation", "precipitate", "void", "loop")
+DEFECT_CLASSES: tuple[str, ...] = (
+    "black_dot",
+    "loop_111",
+    "loop_100",
+    "dislocation",
+    "precipitate",
+    "void",
+    "loop",
+)
 """Names of labels 1..7; 0 is background. `loop` is a loop whose type the imaging condition cannot tell."""
 
 Ints = NDArray[np.int64]
@@ -50,11 +58,16 @@ class Masks:
 
     def __post_init__(self) -> None:
         if self.corners.shape != self.sizes.shape or self.corners.ndim != 2 or self.corners.shape[1] != 2:
-            raise ValueError(f"masks: expected corners and sizes of one shape (N, 2), got {self.corners.shape} and {self.sizes.shape}")
+            raise ValueError(
+                f"masks: expected corners and sizes of one shape (N, 2), got {self.corners.shape} and"
+                f" {self.sizes.shape}"
+            )
         ends = np.cumsum(self.sizes.astype(np.int64).prod(axis=1))
         offsets = np.concatenate([np.zeros(1, np.int64), ends])
         if self.pixels.dtype != np.bool_ or self.pixels.shape != (offsets[-1],):
-            raise ValueError(f"masks: expected {offsets[-1]} bool pixels, got {self.pixels.dtype} {self.pixels.shape}")
+            raise ValueError(
+                f"masks: expected {offsets[-1]} bool pixels, got {self.pixels.dtype} {self.pixels.shape}"
+            )
         object.__setattr__(self, "offsets", offsets)
 
     @classmethod
@@ -73,7 +86,10 @@ class Masks:
 
     @classmethod
     def from_dense(cls, dense: NDArray[np.bool_]) -> Masks:
-        """Crop full-frame masks, shape (N, H, W), to what they cover; an empty mask becomes a 1 x 1 crop of False."""
+        """Crop full-frame masks, shape (N, H, W), to what they cover.
+
+        An empty mask becomes a 1 x 1 crop of False.
+        """
         crops, corners = [], []
         for mask in np.asarray(dense, bool):
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -96,11 +112,20 @@ class Masks:
         chosen = np.arange(len(self))[rows]
         if not len(chosen):
             return Masks.empty()
-        return Masks(np.concatenate([self.pixels[self.offsets[i] : self.offsets[i + 1]] for i in chosen]), self.corners[chosen], self.sizes[chosen])
+        return Masks(
+            np.concatenate([self.pixels[self.offsets[i] : self.offsets[i + 1]] for i in chosen]),
+            self.corners[chosen],
+            self.sizes[chosen],
+        )
 
     def then(self, others: Masks) -> Masks:
         """Return these masks and then the others."""
-        return Masks(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in ("pixels", "corners", "sizes")))
+        return Masks(
+            *(
+                np.concatenate([getattr(self, name), getattr(others, name)])
+                for name in ("pixels", "corners", "sizes")
+            )
+        )
 
     def shifted(self, dy: int, dx: int) -> Masks:
         """Return the same masks moved by whole pixels."""
@@ -117,7 +142,10 @@ class Masks:
         return np.stack([x, y, x + self.sizes[:, 1], y + self.sizes[:, 0]], axis=1).astype(np.float32)
 
     def dense(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Full-frame masks, bool (N, H, W); what lies outside the frame is cut. Large: ask only when you must."""
+        """Full-frame masks, bool (N, H, W); what lies outside the frame is cut. Large.
+
+        Ask only when you must.
+        """
         out = np.zeros((len(self), *shape), bool)
         for i, (y, x) in enumerate(self.corners):
             height, width = self.sizes[i]
@@ -134,7 +162,12 @@ class Masks:
             return 0
         a, b = low - self.corners[i], low - other.corners[j]
         h, w = high - low
-        return int(np.count_nonzero(self.crop(i)[a[0] : a[0] + h, a[1] : a[1] + w] & other.crop(j)[b[0] : b[0] + h, b[1] : b[1] + w]))
+        return int(
+            np.count_nonzero(
+                self.crop(i)[a[0] : a[0] + h, a[1] : a[1] + w]
+                & other.crop(j)[b[0] : b[0] + h, b[1] : b[1] + w]
+            )
+        )
 
     def iou(self, other: Masks) -> NDArray[np.float64]:
         """Intersection over union of every pair, float64 (N, M)."""
@@ -201,18 +234,41 @@ class Detections:
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
-        if self.boxes.shape != (n, 4) or self.labels.shape != (n,) or self.scores.shape != (n,) or len(self.masks) != n:
+        if (
+            self.boxes.shape != (n, 4)
+            or self.labels.shape != (n,)
+            or self.scores.shape != (n,)
+            or len(self.masks) != n
+        ):
             raise ValueError(
                 f"frame {self.frame_index}: expected N boxes (N, 4), labels (N,), scores (N,) and N masks, "
                 f"got {self.boxes.shape}, {self.labels.shape}, {self.scores.shape}, {len(self.masks)}"
             )
         if n and (self.labels.min() < 1 or self.labels.max() > len(self.class_names)):
-            raise ValueError(f"frame {self.frame_index}: labels must lie in 1..{len(self.class_names)}, got {self.labels.min()}..{self.labels.max()}")
+            raise ValueError(
+                f"frame {self.frame_index}: labels must lie in 1..{len(self.class_names)}, got"
+                f" {self.labels.min()}..{self.labels.max()}"
+            )
 
     @classmethod
-    def empty(cls, frame_index: int, t_s: float, shape: tuple[int, int], class_names: tuple[str, ...] = DEFECT_CLASSES) -> Detections:
+    def empty(
+        cls,
+        frame_index: int,
+        t_s: float,
+        shape: tuple[int, int],
+        class_names: tuple[str, ...] = DEFECT_CLASSES,
+    ) -> Detections:
         """Return a frame in which nothing was found."""
-        return cls(frame_index, t_s, shape, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32), Masks.empty(), class_names)
+        return cls(
+            frame_index,
+            t_s,
+            shape,
+            np.zeros((0, 4), np.float32),
+            np.zeros(0, np.int64),
+            np.zeros(0, np.float32),
+            Masks.empty(),
+            class_names,
+        )
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -246,16 +302,33 @@ class Detections:
         )
 
     def to_maskrcnn(self) -> dict[str, NDArray[Any]]:
-        """Prediction in torchvision's form: boxes (N, 4), labels (N,), scores (N,), masks float32 (N, 1, H, W)."""
+        """Prediction in torchvision's form.
+
+        Boxes (N, 4), labels (N,), scores (N,), masks float32 (N, 1, H, W).
+        """
         dense = self.masks.dense(self.shape)[:, None].astype(np.float32)
-        return {"boxes": self.boxes.copy(), "labels": self.labels.copy(), "scores": self.scores.copy(), "masks": dense}
+        return {
+            "boxes": self.boxes.copy(),
+            "labels": self.labels.copy(),
+            "scores": self.scores.copy(),
+            "masks": dense,
+        }
 
     @classmethod
     def from_maskrcnn(
-        cls, prediction: dict[str, Any], *, frame_index: int, t_s: float, class_names: tuple[str, ...] = DEFECT_CLASSES, threshold: float = 0.5
+        cls,
+        prediction: dict[str, Any],
+        *,
+        frame_index: int,
+        t_s: float,
+        class_names: tuple[str, ...] = DEFECT_CLASSES,
+        threshold: float = 0.5,
     ) -> Detections:
         """Read torchvision's form, tensors or arrays; soft masks count as inside from `threshold` up."""
-        prediction = {key: value.detach().cpu() if hasattr(value, "detach") else value for key, value in prediction.items()}
+        prediction = {
+            key: value.detach().cpu() if hasattr(value, "detach") else value
+            for key, value in prediction.items()
+        }
         soft = np.asarray(prediction["masks"])
         soft = soft[:, 0] if soft.ndim == 4 else soft
         height, width = soft.shape[-2:]

@@ -13,7 +13,10 @@
 
 
 class InsitrackError(Exception):
-    """Base of every error that the user can mend; its text says what was wrong, what was expected, what to do."""
+    """Base of every error that the user can mend.
+
+    Its text says what was wrong, what was expected, what to do.
+    """
 
     exit_status = 2
 

@@ -48,7 +48,10 @@ class Frame:
     def __post_init__(self) -> None:
         image = self.image
         if image.ndim != 2 or image.size == 0 or image.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"frame {self.index}: expected a (H, W) uint8 or uint16 image, got {image.dtype} {image.shape}")
+            raise ValueError(
+                f"frame {self.index}: expected a (H, W) uint8 or uint16 image, got {image.dtype}"
+                f" {image.shape}"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,8 +71,8 @@ class MissingFrame:
     t_s : float
         Time of the frame, s; NaN where the source does not tell.
     status : {"damaged", "dropped", "gap", "skipped"}
-        `damaged` could not be decoded, `dropped` came faster than it could be processed, `gap` was never delivered,
-        `skipped` lies outside what the user asked for.
+        `damaged` could not be decoded, `dropped` came faster than it could be processed, `gap` was never
+        delivered, `skipped` lies outside what the user asked for.
     reason : str
         What happened, in the user's words.
     """
@@ -122,7 +125,9 @@ class Calibration:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 option = "--" + name.replace("_", "-")
-                raise SettingsError(f"{option} {value}: expected a positive number of nm; leave it out if it is unknown")
+                raise SettingsError(
+                    f"{option} {value}: expected a positive number of nm; leave it out if it is unknown"
+                )
         for name in ("nm_per_px_sd", "thickness_sd_nm"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
@@ -137,7 +142,8 @@ class Calibration:
 class Source(Protocol):
     """Where frames come from: a file, a folder, a generator or a camera.
 
-    Iterating yields every source frame in order, once: a `Frame`, or a `MissingFrame` that says why there is no picture.
+    Iterating yields every source frame in order, once: a `Frame`, or a `MissingFrame` that says why there is
+    no picture.
     """
 
     name: str

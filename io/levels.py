@@ -40,13 +40,20 @@ class Levels:
         dtype = samples[0].dtype
         if dtype.kind == "b" or (dtype.itemsize <= 2 and dtype.kind in "ui"):
             return cls(dtype)
-        values = np.concatenate([sample[::4, ::4].ravel() if sample.size > 1 << 16 else sample.ravel() for sample in samples])
+        values = np.concatenate(
+            [sample[::4, ::4].ravel() if sample.size > 1 << 16 else sample.ravel() for sample in samples]
+        )
         values = values[np.isfinite(values)].astype(np.float64)
         if not values.size:
             return cls(dtype)
         low, high = np.percentile(values, _PERCENTILES)
         margin = _MARGIN * (high - low)
-        return cls(dtype, float(max(values.min(), low - margin)), float(min(values.max(), high + margin)), len(samples))
+        return cls(
+            dtype,
+            float(max(values.min(), low - margin)),
+            float(min(values.max(), high + margin)),
+            len(samples),
+        )
 
     def apply(self, picture: NDArray[Any]) -> GreyImage:
         """Return the grey levels of a frame of that type, uint8 or uint16, shape (H, W)."""
@@ -67,6 +74,10 @@ class Levels:
     def __str__(self) -> str:
         kind, size = self.dtype.kind, self.dtype.itemsize
         if size <= 2 and kind in "bui":
-            return str(self.dtype.newbyteorder("=")) + (f", shifted by {1 << (8 * size - 1)}" if kind == "i" else "")
-        percentiles = "{:g} and {:g} % of the pixels of {} frames, widened by a quarter".format(*_PERCENTILES, self.n_frames)
+            return str(self.dtype.newbyteorder("=")) + (
+                f", shifted by {1 << (8 * size - 1)}" if kind == "i" else ""
+            )
+        percentiles = "{:g} and {:g} % of the pixels of {} frames, widened by a quarter".format(
+            *_PERCENTILES, self.n_frames
+        )
         return f"{self.dtype}, {self.low:g} to {self.high:g} scaled to 16 bits ({percentiles})"

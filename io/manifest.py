@@ -89,10 +89,15 @@ class RunManifest:
         """
         temporary = path.with_suffix(".json.part")
         try:
-            temporary.write_text(json.dumps(_plain(asdict(self)), indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+            temporary.write_text(
+                json.dumps(_plain(asdict(self)), indent=2, sort_keys=True, allow_nan=False) + "\n",
+                encoding="utf-8",
+            )
             temporary.replace(path)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
+            ) from error
 
 
 def installed_versions() -> dict[str, str]:
@@ -113,7 +118,9 @@ def file_sha256(path: Path) -> str:
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """Identify a source file: its size and SHA-256; of a file above 2 GB only the first and last 64 MB are hashed, and that is said.
+    """Identify a source file: its size and SHA-256.
+
+    Of a file above 2 GB only the first and last 64 MB are hashed, and that is said.
 
     Returns
     -------
@@ -127,11 +134,17 @@ def fingerprint(path: Path) -> dict[str, Any]:
         digest = hashlib.sha256(stream.read(HASHED_END_BYTES))
         stream.seek(-HASHED_END_BYTES, 2)
         digest.update(stream.read(HASHED_END_BYTES))
-    return {"bytes": size, "sha256": digest.hexdigest(), "sha256_of": f"the first and last {HASHED_END_BYTES >> 20} MiB"}
+    return {
+        "bytes": size,
+        "sha256": digest.hexdigest(),
+        "sha256_of": f"the first and last {HASHED_END_BYTES >> 20} MiB",
+    }
 
 
 def listing_fingerprint(paths: Sequence[Path]) -> dict[str, Any]:
-    """Identify a source of many files by their names and sizes, in order: reading them all twice would take as long as the run.
+    """Identify a source of many files by their names and sizes, in order.
+
+    Reading them all twice would take as long as the run.
 
     Returns
     -------

@@ -38,12 +38,15 @@ class Measures:
     area_nm2 : ndarray of float64, shape (N,)
         Area, nm^2; NaN where the scale is unknown.
     line_length_nm : ndarray of float64, shape (N,)
-        Length of a line dislocation along its middle, nm; NaN for every other class and where the scale is unknown. Left out: all NaN.
+        Length of a line dislocation along its middle, nm; NaN for every other class and where the scale is
+        unknown. Left out: all NaN.
     on_exclusion_edge : ndarray of bool, shape (N,)
-        True where the mask touches the left or the lower border: those are not counted by the rule of Gundersen. Left out: all False.
+        True where the mask touches the left or the lower border: those are not counted by the rule of
+        Gundersen. Left out: all False.
     feret_px, r_min_px, r_max_px, heywood : ndarray of float64, shape (N,)
-        Longest caliper extent, distance of the nearest and farthest corner of the convex hull from the mean of its corners, px, and the
-        hull's circularity: what other definitions of size and shape need. Left out: all NaN.
+        Longest caliper extent, distance of the nearest and farthest corner of the convex hull from the mean
+        of its corners, px, and the hull's circularity: what other definitions of size and shape need. Left
+        out: all NaN.
     """
 
     x_px: Floats
@@ -66,7 +69,9 @@ class Measures:
         n = len(self.x_px)
         for name in ("line_length_nm", "on_exclusion_edge", "feret_px", "r_min_px", "r_max_px", "heywood"):
             if len(getattr(self, name)) != n:
-                object.__setattr__(self, name, np.zeros(n, bool) if name == "on_exclusion_edge" else np.full(n, NAN))
+                object.__setattr__(
+                    self, name, np.zeros(n, bool) if name == "on_exclusion_edge" else np.full(n, NAN)
+                )
 
     def __len__(self) -> int:
         return len(self.x_px)
@@ -83,14 +88,19 @@ class Measures:
 
     def then(self, others: Measures) -> Measures:
         """Return these rows and then those of `others`."""
-        return Measures(*(np.concatenate([getattr(self, name), getattr(others, name)]) for name in self.__slots__))
+        return Measures(
+            *(np.concatenate([getattr(self, name), getattr(others, name)]) for name in self.__slots__)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesRow:
-    """One row of `series.csv`: one frame and one class, or class `all`. Units are in the names; NaN is unknown.
+    """One row of `series.csv`: one frame and one class, or class `all`. Units are in the names.
 
-    `n` counts the defects that are there (seen, or alive in a gap), `n_observed` those that the segmenter saw.
+    NaN is unknown.
+
+    `n` counts the defects that are there (seen, or alive in a gap), `n_observed` those that the segmenter
+    saw.
     """
 
     frame: int
@@ -142,8 +152,9 @@ class SeriesRow:
 class Event:
     """Something that happened to a track.
 
-    `birth` and `death` carry the frame in which the track was first or last seen; `gap` the frame in which it was seen
-    again after being missed; `merge` and `split` name the other track in `other_id`, which is -1 otherwise.
+    `birth` and `death` carry the frame in which the track was first or last seen; `gap` the frame in which it
+    was seen again after being missed; `merge` and `split` name the other track in `other_id`, which is -1
+    otherwise.
     """
 
     frame: int
@@ -166,7 +177,8 @@ class TrackSummary:
     t_first_s, t_last_s, lifetime_s : float
         First and last time it was seen, and the difference, s.
     left_censored, right_censored : bool
-        It was there before the first frame or entered at the border; it was still alive at the last frame or left the field.
+        It was there before the first frame or entered at the border; it was still alive at the last frame or
+        left the field.
     n_observed : int
         Frames in which it was seen.
     size_nm : float
@@ -201,8 +213,8 @@ class TrackSummary:
 class TrackedFrame:
     """Everything known of one source frame; the only thing that a sink ever sees.
 
-    Rows of `detections`, `measures`, `track_ids` and `observed` belong together; defects that are alive in a gap come last, with
-    `observed` False and the position at which they are expected.
+    Rows of `detections`, `measures`, `track_ids` and `observed` belong together; defects that are alive in a
+    gap come last, with `observed` False and the position at which they are expected.
 
     Parameters
     ----------
@@ -245,4 +257,7 @@ class TrackedFrame:
     def __post_init__(self) -> None:
         lengths = {len(self.detections), len(self.measures), len(self.track_ids), len(self.observed)}
         if len(lengths) != 1:
-            raise ValueError(f"frame {self.frame.index}: detections, measures, track_ids and observed must have one length, got {sorted(lengths)}")
+            raise ValueError(
+                f"frame {self.frame.index}: detections, measures, track_ids and observed must have one"
+                f" length, got {sorted(lengths)}"
+            )

@@ -34,13 +34,15 @@ def open_source(
     Parameters
     ----------
     uri : str or Path
-        A movie file; a folder or glob of images, in natural order; one image; a TIFF stack; a file of a microscope (`.dm3 .dm4 .emd
-        .mrc .tvips .ser` and more); `synth:SCENE`, a synthetic movie; or a live source: `camera:0`, `rtsp://`, `http://`, `srt://`,
-        `watch:FOLDER`, `screen:LEFT,TOP,WIDTH,HEIGHT`.
+        A movie file; a folder or glob of images, in natural order; one image; a TIFF stack; a file of a
+        microscope (`.dm3 .dm4 .emd .mrc .tvips .ser` and more); `synth:SCENE`, a synthetic movie; or a live
+        source: `camera:0`, `rtsp://`, `http://`, `srt://`, `watch:FOLDER`, `screen:LEFT,TOP,WIDTH,HEIGHT`.
     nm_per_px : float, optional
-        Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are none.
+        Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are
+        none.
     frame_interval_s : float, optional
-        Time between frames, s, in place of the timestamps: frame number times this. Pictures without times get 1 s each, and that is said.
+        Time between frames, s, in place of the timestamps: frame number times this. Pictures without times
+        get 1 s each, and that is said.
     start_s, end_s, every
         First and last time to process, s from the first frame, both included; and every N-th frame.
     live, alarm, left_off
@@ -49,12 +51,14 @@ def open_source(
     Returns
     -------
     Source
-        It yields every frame; those not asked for come as `MissingFrame` with status `skipped`, not decoded where that can be avoided.
+        It yields every frame; those not asked for come as `MissingFrame` with status `skipped`, not decoded
+        where that can be avoided.
 
     Raises
     ------
     SourceError
-        If there is nothing there, or no picture in it can be read; `SettingsError` if a scale, time or step is impossible.
+        If there is nothing there, or no picture in it can be read; `SettingsError` if a scale, time or step
+        is impossible.
 
     Examples
     --------
@@ -64,7 +68,9 @@ def open_source(
     """
     selection = Selection(start_s=start_s, end_s=end_s, every=every)
     check_interval(frame_interval_s)
-    calibration = Calibration(nm_per_px=nm_per_px, origin="command line")  # refuses an impossible scale before anything is opened
+    calibration = Calibration(
+        nm_per_px=nm_per_px, origin="command line"
+    )  # refuses an impossible scale before anything is opened
     text = str(uri)
     if text.startswith("synth:"):
         from insitrack.io.synth.source import SynthSource
@@ -76,10 +82,20 @@ def open_source(
     if is_live(text):
         from insitrack.io.live.camera import LiveSource
 
-        camera: Any = LiveSource(text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, left_off=left_off)
-        return camera if selection == Selection() and frame_interval_s is None else SelectedSource(camera, selection, frame_interval_s)
+        camera: Any = LiveSource(
+            text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, left_off=left_off
+        )
+        return (
+            camera
+            if selection == Selection() and frame_interval_s is None
+            else SelectedSource(camera, selection, frame_interval_s)
+        )
     path = Path(uri)
-    stacked = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES or (not path.exists() and _WILDCARDS & set(text))
+    stacked = (
+        path.is_dir()
+        or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES
+        or (not path.exists() and _WILDCARDS & set(text))
+    )
     if stacked:
         from insitrack.io.files.stacks import StackSource
 

@@ -10,7 +10,9 @@ from typing import Any
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame, MissingFrame, Source
 
-_SHARE_AFTER_REPEAT = 0.5  # a repeated time lies, as far as anybody knows, in the middle of the interval that it stands for
+_SHARE_AFTER_REPEAT = (
+    0.5  # a repeated time lies, as far as anybody knows, in the middle of the interval that it stands for
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,8 @@ class Selection:
     Parameters
     ----------
     start_s, end_s : float or None
-        First and last time to process, s, both included, on the source's own time axis, which starts with its first frame.
+        First and last time to process, s, both included, on the source's own time axis, which starts with its
+        first frame.
     every : int
         Process the frames whose number in the source is a multiple of this.
 
@@ -42,9 +45,15 @@ class Selection:
     def __post_init__(self) -> None:
         for option, value in (("--start", self.start_s), ("--end", self.end_s)):
             if value is not None and not math.isfinite(value):
-                raise SettingsError(f"{option} {value}: expected a time in seconds from the first frame; leave it out for no limit")
+                raise SettingsError(
+                    f"{option} {value}: expected a time in seconds from the first frame; leave it out for no"
+                    " limit"
+                )
         if self.start_s is not None and self.end_s is not None and self.end_s < self.start_s:
-            raise SettingsError(f"--end {self.end_s}: expected a time after --start {self.start_s}; swap them or leave one out")
+            raise SettingsError(
+                f"--end {self.end_s}: expected a time after --start {self.start_s}; swap them or leave"
+                " one out"
+            )
         if self.every < 1:
             raise SettingsError(f"--every {self.every}: expected a whole number from 1 (every frame) upward")
 
@@ -67,7 +76,8 @@ EVERYTHING = Selection()
 class Clock:
     """Turns the timestamps of a source into times that strictly increase, and counts what it had to repair.
 
-    A frame without a timestamp follows the last one by the nominal interval; a timestamp that does not increase by half of it.
+    A frame without a timestamp follows the last one by the nominal interval; a timestamp that does not
+    increase by half of it.
 
     Parameters
     ----------
@@ -118,11 +128,16 @@ def check_interval(frame_interval_s: float | None) -> None:
         If it is zero, negative or not finite.
     """
     if frame_interval_s is not None and not (math.isfinite(frame_interval_s) and frame_interval_s > 0):
-        raise SettingsError(f"--frame-interval-s {frame_interval_s}: expected a positive number of seconds; leave it out to use timestamps")
+        raise SettingsError(
+            f"--frame-interval-s {frame_interval_s}: expected a positive number of seconds; leave it out to"
+            " use timestamps"
+        )
 
 
 class SelectedSource:
-    """Any source, with the frames that the user did not ask for marked as skipped, and its times replaced if so asked.
+    """Any source, with the frames that the user did not ask for marked as skipped.
+
+    And its times replaced if so asked.
 
     Parameters
     ----------
@@ -131,10 +146,13 @@ class SelectedSource:
     selection : Selection
         Which of them to process.
     frame_interval_s : float or None
-        Replaces the times of the source: frame number times this, s; an interruption of a camera lasts as long as it tells.
+        Replaces the times of the source: frame number times this, s; an interruption of a camera lasts as
+        long as it tells.
     """
 
-    def __init__(self, source: Source, selection: Selection = EVERYTHING, frame_interval_s: float | None = None) -> None:
+    def __init__(
+        self, source: Source, selection: Selection = EVERYTHING, frame_interval_s: float | None = None
+    ) -> None:
         check_interval(frame_interval_s)
         self.source = source
         self.selection = selection
@@ -151,7 +169,14 @@ class SelectedSource:
             if self.frame_interval_s is not None and stopped_s is not None:
                 interrupted_s += max(0.0, item.t_s - stopped_s - self.frame_interval_s)
             stopped_s = item.t_s if isinstance(item, MissingFrame) and item.status == "gap" else None
-            before_s, last_s = last_s, item.t_s if self.frame_interval_s is None else item.index * self.frame_interval_s + interrupted_s
+            before_s, last_s = (
+                last_s,
+                (
+                    item.t_s
+                    if self.frame_interval_s is None
+                    else item.index * self.frame_interval_s + interrupted_s
+                ),
+            )
             yield self._chosen(item, last_s)
             if self.n_frames is not None and n_seen > 1 and self.selection.is_past(last_s):
                 # Nothing more is wanted of a source that knows its length: count the rest without making it.

@@ -14,13 +14,17 @@ import insitrack
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
-    module.name for floor in ("io", "segment", "tracker") for module in pkgutil.walk_packages([str(ROOT / floor)], prefix=f"insitrack.{floor}.")
+    module.name
+    for floor in ("io", "segment", "tracker")
+    for module in pkgutil.walk_packages([str(ROOT / floor)], prefix=f"insitrack.{floor}.")
 )
 
 
 def complaints(*arguments: str, folder: Path = ROOT) -> str:
     """What a tool says when it is not content; nothing when it is."""
-    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=folder, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], capture_output=True, text=True, cwd=folder, check=False
+    )
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -33,7 +37,8 @@ def test_the_code_is_formatted() -> None:
 
 
 def test_types_are_strict(tmp_path: Path) -> None:
-    # from the root mypy would take the standard library's io for our folder: check through a link of the package's name
+    # from the root mypy would take the standard library's io for our folder: check through a link of the
+    # package's name
     (tmp_path / "insitrack").symlink_to(ROOT, target_is_directory=True)
     settings = ("--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache"))
     assert complaints("mypy", *settings, "-p", "insitrack", folder=tmp_path) == ""
@@ -57,8 +62,16 @@ def test_every_public_name_of_the_door_opens() -> None:
 
 
 def test_no_machine_path_or_registry_host_is_in_the_tree() -> None:
-    listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files"], capture_output=True, text=True, cwd=ROOT, check=False
+    ).stdout.split()
     texts = [ROOT / name for name in listed if Path(name).suffix in {".py", ".md", ".toml", ".json", ".cff"}]
     words = [os.sep + "root" + os.sep, os.sep + "home" + os.sep, "pypi" + ".org"]
-    found = [(path.name, word) for path in texts if path.is_file() for word in words if word in path.read_text(encoding="utf-8")]
+    found = [
+        (path.name, word)
+        for path in texts
+        if path.is_file()
+        for word in words
+        if word in path.read_text(encoding="utf-8")
+    ]
     assert not found

@@ -1,4 +1,7 @@
-"""The README's commands run as they stand there, apart from setting up the environment that the tests already run in."""
+"""The README's commands run as they stand there.
+
+Apart from setting up the environment that the tests already run in.
+"""
 
 import re
 import shlex
@@ -25,7 +28,13 @@ def run_line(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the `track` command of a line with this interpreter."""
     words = shlex.split(line.split("&&")[-1])
     assert words[0].endswith("track")
-    return subprocess.run([sys.executable, "-m", "insitrack.tracker.cli", *words[1:]], capture_output=True, text=True, cwd=folder, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "insitrack.tracker.cli", *words[1:]],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+    )
 
 
 def test_the_demo_writes_everything_that_the_readme_promises(tmp_path: Path) -> None:
@@ -40,7 +49,19 @@ def test_the_demo_writes_everything_that_the_readme_promises(tmp_path: Path) -> 
 
 def test_the_examples_run_on_a_movie(tmp_path: Path) -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "insitrack.tracker.cli", "synth", "two_beam", "--frames", "40", "--size", "192", "--out", "made"],
+        [
+            sys.executable,
+            "-m",
+            "insitrack.tracker.cli",
+            "synth",
+            "two_beam",
+            "--frames",
+            "40",
+            "--size",
+            "192",
+            "--out",
+            "made",
+        ],
         cwd=tmp_path,
         check=True,
     )
@@ -57,7 +78,20 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert block
     monkeypatch.chdir(tmp_path)
     subprocess.run(
-        [sys.executable, "-m", "insitrack.tracker.cli", "synth", "--frames", "4", "--size", "192", "--out", "made"], cwd=tmp_path, check=True
+        [
+            sys.executable,
+            "-m",
+            "insitrack.tracker.cli",
+            "synth",
+            "--frames",
+            "4",
+            "--size",
+            "192",
+            "--out",
+            "made",
+        ],
+        cwd=tmp_path,
+        check=True,
     )
     (tmp_path / "made" / "movie.mp4").rename(tmp_path / "movie.mp4")
     names: dict[str, object] = {}

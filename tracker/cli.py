@@ -81,7 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"track: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("track: stopped at once; a run that had begun left what it had done in its output folder", file=sys.stderr)
+        print(
+            "track: stopped at once; a run that had begun left what it had done in its output folder",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -99,52 +102,112 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def _track_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="track", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(
+        prog="track",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="movie, folder, glob, TIFF stack, synth:SCENE; live: camera:0, rtsp://, http://, srt://, watch:FOLDER")
+    add(
+        "source",
+        metavar="SOURCE",
+        help=(
+            "movie, folder, glob, TIFF stack, synth:SCENE; live: camera:0, rtsp://, http://, srt://,"
+            " watch:FOLDER"
+        ),
+    )
     add("--out", metavar="DIR", help="output folder (default: named after the source, here)")
     add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
-    add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: the file's timestamps)")
+    add(
+        "--frame-interval-s",
+        type=float,
+        metavar="S",
+        help="time between frames (default: the file's timestamps)",
+    )
     add_specimen_options(parser)
     add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
     add("--conf", type=float, metavar="0..1", help="least confidence of a detection")
-    add("--only", type=split_names, metavar="CLASS,...", help="look for these classes only, for example loop_111,loop_100,black_dot")
+    add(
+        "--only",
+        type=split_names,
+        metavar="CLASS,...",
+        help="look for these classes only, for example loop_111,loop_100,black_dot",
+    )
     add("--start", type=float, metavar="S", help="first time to process")
     add("--end", type=float, metavar="S", help="last time to process")
     add("--every", type=int, metavar="N", help="process every N-th frame")
     add("--no-video", action="store_true", help="write no annotated movie")
-    add("--view", metavar="HOST:PORT", help="where the browser view of a live run listens (default: a free port of this computer); none: nowhere")
+    add(
+        "--view",
+        metavar="HOST:PORT",
+        help=(
+            "where the browser view of a live run listens (default: a free port of this computer); none:"
+            " nowhere"
+        ),
+    )
     add("--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, for example segment.confidence=0.4; may be repeated")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, for example segment.confidence=0.4; may be repeated",
+    )
     add("--version", action="version", version=_version())
     return parser
 
 
 def _synth_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="track synth", description="Draw a synthetic movie and write it with its exact truth.")
-    parser.add_argument(
-        "scene", nargs="?", default="loops", help="loops, two_beam, diffuse, voids, precipitates, mixed, dense; or a whole synth: address"
+    parser = _Parser(
+        prog="track synth", description="Draw a synthetic movie and write it with its exact truth."
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for movie.mp4, truth.csv and truth.json")
+    parser.add_argument(
+        "scene",
+        nargs="?",
+        default="loops",
+        help="loops, two_beam, diffuse, voids, precipitates, mixed, dense; or a whole synth: address",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for movie.mp4, truth.csv and truth.json"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--size", default="512", metavar="N or WxH", help="size of the picture, px")
-    parser.add_argument("--lossless", action="store_true", help="write movie.mkv with every grey level exact, in place of movie.mp4")
+    parser.add_argument(
+        "--lossless",
+        action="store_true",
+        help="write movie.mkv with every grey level exact, in place of movie.mp4",
+    )
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that holds something")
     return parser
 
 
 def _doctor_parser() -> argparse.ArgumentParser:
-    words = "Tell what is installed, which processor and codecs are used, and run a ten-frame self-test; or examine a source and its scale bar."
+    words = (
+        "Tell what is installed, which processor and codecs are used, and run a ten-frame self-test; or"
+        " examine a source and its scale bar."
+    )
     parser = _Parser(prog="track doctor", description=words)
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help="movie, folder or file of a microscope to examine")
+    parser.add_argument(
+        "source", metavar="SOURCE", nargs="?", help="movie, folder or file of a microscope to examine"
+    )
     return parser
 
 
 def _edit_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="track edit", description="Put tracks right by hand and work out anew all that follows from them; the run stays as it is.")
+    parser = _Parser(
+        prog="track edit",
+        description=(
+            "Put tracks right by hand and work out anew all that follows from them; the run stays as it is."
+        ),
+    )
     parser.add_argument("run", metavar="RUN", help="output folder of a run")
-    parser.add_argument("edits", metavar="EDITS", help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class")
+    parser.add_argument(
+        "edits",
+        metavar="EDITS",
+        help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class",
+    )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: RUN_edited)")
     return parser
 
@@ -153,7 +216,9 @@ def _export_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="track export", description="Write the tracks of a run for another program.")
     parser.add_argument("run", metavar="RUN", help="output folder of a run")
     parser.add_argument("--to", required=True, metavar="FORMAT", help="napari, trackmate or mot")
-    parser.add_argument("--out", metavar="FILE", help="file to write (default: RUN_FORMAT with the usual ending)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="file to write (default: RUN_FORMAT with the usual ending)"
+    )
     return parser
 
 
@@ -167,7 +232,10 @@ def _edit(options: argparse.Namespace) -> int:
     folder = Path(options.out) if options.out else run.with_name(run.resolve().name + "_edited")
     check_folder(folder, overwrite=False)
     trail = edit_run(run, Path(options.edits), folder)
-    print(f"done: {len(trail)} edits, {sum(int(str(one['sights'])) for one in trail)} sights changed; open {folder / 'report.html'}")
+    print(
+        f"done: {len(trail)} edits, {sum(int(str(one['sights'])) for one in trail)} sights changed; open"
+        f" {folder / 'report.html'}"
+    )
     return 0
 
 
@@ -178,7 +246,11 @@ def _export(options: argparse.Namespace) -> int:
     from insitrack.io.tables.exchange import FORMATS, write_tracks
 
     run = Path(options.run)
-    path = Path(options.out) if options.out else run.with_name(f"{run.resolve().name}_{options.to}{FORMATS.get(options.to, '')}")
+    path = (
+        Path(options.out)
+        if options.out
+        else run.with_name(f"{run.resolve().name}_{options.to}{FORMATS.get(options.to, '')}")
+    )
     write_tracks(columns.TRACKS.read(run / columns.TRACKS.file), path, options.to)
     print(path)
     return 0
@@ -232,13 +304,21 @@ def _track(options: argparse.Namespace, given: list[str]) -> int:
         },
     )
     with stop_on_interrupt() as stop, ProgressBar() as bar:
-        how: dict[str, Any] = {"progress": bar.update, "stop": stop, "command": ["track", *given], "alarm": _alarm}
+        how: dict[str, Any] = {
+            "progress": bar.update,
+            "stop": stop,
+            "command": ["track", *given],
+            "alarm": _alarm,
+        }
         run = track(options.source, options.out, config=config, overwrite=options.overwrite, **how)
     return _tell(run)
 
 
 def _resume_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="track resume", description="Go on with a run that was cut off, by a crash, a full disk or a power cut.")
+    parser = _Parser(
+        prog="track resume",
+        description="Go on with a run that was cut off, by a crash, a full disk or a power cut.",
+    )
     parser.add_argument("run", metavar="RUN", help="output folder of the run")
     return parser
 
@@ -260,7 +340,10 @@ def _tell(run: Run) -> int:
     for warning in manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     done = "stopped" if manifest["status"] == "interrupted" else "done"
-    counts = f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks, {results['frames_per_s']:.1f} frames/s"
+    counts = (
+        f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks,"
+        f" {results['frames_per_s']:.1f} frames/s"
+    )
     print(f"{done}: {counts}; open {run.folder / 'report.html'}")
     return 0
 
@@ -270,13 +353,22 @@ def _alarm(line: str) -> None:
 
 
 def _replay_parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="track replay", description="Send a movie as a camera would, over HTTP on this computer, with the faults of real ones.")
+    parser = _Parser(
+        prog="track replay",
+        description=(
+            "Send a movie as a camera would, over HTTP on this computer, with the faults of real ones."
+        ),
+    )
     parser.add_argument("source", metavar="SOURCE", help="movie, folder of images or synth:SCENE")
     parser.add_argument("--port", type=int, default=8090, help="port on 127.0.0.1 (default: 8090)")
     parser.add_argument("--fps", type=float, metavar="N", help="frames per second (default: as it was taken)")
-    parser.add_argument("--loops", type=int, default=1, metavar="N", help="how many times it is played (default: once)")
+    parser.add_argument(
+        "--loops", type=int, default=1, metavar="N", help="how many times it is played (default: once)"
+    )
     kinds = "stall, drop, duplicate, reorder, resize, disconnect, corrupt"
-    parser.add_argument("--fault", action="append", default=[], metavar="KIND@FRAME:SECONDS", help=f"{kinds}; may be repeated")
+    parser.add_argument(
+        "--fault", action="append", default=[], metavar="KIND@FRAME:SECONDS", help=f"{kinds}; may be repeated"
+    )
     return parser
 
 
@@ -284,7 +376,9 @@ def _replay(options: argparse.Namespace) -> int:
     from insitrack.io.live.replay import Replay, parse_fault
 
     faults = [parse_fault(text) for text in options.fault]
-    with Replay(options.source, port=options.port, fps=options.fps, faults=faults, loops=options.loops) as camera:
+    with Replay(
+        options.source, port=options.port, fps=options.fps, faults=faults, loops=options.loops
+    ) as camera:
         print(f"{camera.address} (lossless) or {camera.mjpeg_address}; Ctrl-C ends", flush=True)
         while not camera.ended.wait(1.0):
             pass

@@ -1,1 +1,4 @@
-"""Frames with the defects drawn on them: canvas, colours, annotated and registered movies; no tables, no pages."""
+"""Frames with the defects drawn on them.
+
+Canvas, colours, annotated and registered movies; no tables, no pages.
+"""

@@ -1,4 +1,7 @@
-"""Draw one tracked frame: outlines coloured by class, ids, and a footer with time, dose, scale bar and counts."""
+"""Draw one tracked frame: outlines coloured by class, ids.
+
+And a footer with time, dose, scale bar and counts.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,14 @@ class AnnotationStyle:
     Parameters
     ----------
     max_ids : int
-        Ids written in one frame, the oldest tracks first; 0 writes none. An id that would cover another is left out.
+        Ids written in one frame, the oldest tracks first; 0 writes none. An id that would cover another is
+        left out.
     max_side_px : int
         Longest side of the picture, px; larger frames are shrunk by a whole factor.
     stroke_px : int or None
-        Width of lines, px; ids grow with it. None takes 1 up to 1536 px, where the line is exactly the outermost pixels of the mask,
-        and 2 above, so that lines survive on a screen that is smaller than the picture.
+        Width of lines, px; ids grow with it. None takes 1 up to 1536 px, where the line is exactly the
+        outermost pixels of the mask, and 2 above, so that lines survive on a screen that is smaller than the
+        picture.
     low_percentile, high_percentile : float
         Percentiles of the grey levels that become black and white, 0..100.
     contrast_memory : float
@@ -62,16 +67,22 @@ class AnnotationStyle:
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_percentile < self.high_percentile <= 100:
-            raise SettingsError(f"low_percentile {self.low_percentile}, high_percentile {self.high_percentile}: expected 0 <= low < high <= 100")
+            raise SettingsError(
+                f"low_percentile {self.low_percentile}, high_percentile {self.high_percentile}: expected 0 <="
+                " low < high <= 100"
+            )
         if self.stroke_px is not None and self.stroke_px < 1:
             raise SettingsError(f"stroke_px {self.stroke_px}: expected 1 or more")
         if self.max_side_px < 64 or self.max_ids < 0 or self.contrast_memory < 1:
             raise SettingsError(
-                f"max_side_px {self.max_side_px}, max_ids {self.max_ids}, contrast_memory {self.contrast_memory}: expected >= 64, >= 0, >= 1"
+                f"max_side_px {self.max_side_px}, max_ids {self.max_ids}, contrast_memory"
+                f" {self.contrast_memory}: expected >= 64, >= 0, >= 1"
             )
 
 
-def draw(tracked: TrackedFrame, style: AnnotationStyle | None = None, *, nm_per_px: float | None = None) -> Bytes:
+def draw(
+    tracked: TrackedFrame, style: AnnotationStyle | None = None, *, nm_per_px: float | None = None
+) -> Bytes:
     """Draw one tracked frame.
 
     Parameters
@@ -124,13 +135,16 @@ class Annotator:
     def __init__(self, style: AnnotationStyle | None = None, *, nm_per_px: float | None = None) -> None:
         self.style = style or AnnotationStyle()
         self.nm_per_px = nm_per_px
-        self._contrast = Contrast((self.style.low_percentile, self.style.high_percentile), self.style.contrast_memory)
+        self._contrast = Contrast(
+            (self.style.low_percentile, self.style.high_percentile), self.style.contrast_memory
+        )
         self._last: tuple[Canvas, Footer, int] | None = None
 
     def paint(self, tracked: TrackedFrame) -> Canvas | None:
         """Draw one frame.
 
-        A frame that is damaged or was never delivered repeats the last picture, darker and without colour, and says why.
+        A frame that is damaged or was never delivered repeats the last picture, darker and without colour,
+        and says why.
 
         Returns
         -------
@@ -142,12 +156,18 @@ class Annotator:
         image, shrink = tracked.frame.image, math.ceil(max(tracked.frame.shape) / self.style.max_side_px)
         luma = self._contrast.stretch(image)
         if shrink > 1:
-            luma = np.asarray(cv2.resize(luma, (luma.shape[1] // shrink, luma.shape[0] // shrink), interpolation=cv2.INTER_AREA))
+            luma = np.asarray(
+                cv2.resize(
+                    luma, (luma.shape[1] // shrink, luma.shape[0] // shrink), interpolation=cv2.INTER_AREA
+                )
+            )
         height, width = luma.shape
         footer = Footer.fit(tracked.detections.class_names, height, width + width % 2)
         canvas = Canvas.blank(footer.bottom, width + width % 2)
         canvas.luma[:height, :width] = luma
-        place = _Place((height, width), shrink, self.style.stroke_px or (1 if max(height, width) <= 1536 else 2))
+        place = _Place(
+            (height, width), shrink, self.style.stroke_px or (1 if max(height, width) <= 1536 else 2)
+        )
         lines = _paint_outlines(canvas, tracked, place)
         _paint_ids(canvas, tracked, lines, place, self.style.max_ids)
         footer.paint(canvas, tracked, self.nm_per_px * shrink if self.nm_per_px else None)
@@ -204,7 +224,10 @@ def outlines(masks: Masks) -> tuple[Ints, Ints, Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the specimen is drawn: height and width, by which factor it is shrunk, and how wide lines are, px."""
+    """Where the specimen is drawn.
+
+    Height and width, by which factor it is shrunk, and how wide lines are, px.
+    """
 
     size: tuple[int, int]
     shrink: int
@@ -212,12 +235,17 @@ class _Place:
 
 
 def _paint_outlines(canvas: Canvas, tracked: TrackedFrame, place: _Place) -> BoolImage:
-    """Outline every mask in the colour of its class, dashed where it was not seen in this frame; return the cells with lines."""
+    """Outline every mask in the colour of its class, dashed where it was not seen in this frame.
+
+    Return the cells with lines.
+    """
     detections, size, shrink, stroke = tracked.detections, place.size, place.shrink, place.stroke
     cells = np.zeros((size[0] // _CELL + 1, size[1] // _CELL + 1), bool)
     x, y, owner, step = outlines(detections.masks)
     drawn = tracked.observed[owner] | (step // (shrink * stroke) % 7 < 4)
-    colours = video_colours(class_colours(detections.class_names).values())[detections.labels[owner[drawn]] - 1]
+    colours = video_colours(class_colours(detections.class_names).values())[
+        detections.labels[owner[drawn]] - 1
+    ]
     x, y = x[drawn] // shrink, y[drawn] // shrink
     for dx, dy in product(range(stroke), repeat=2):
         inside = (x + dx >= 0) & (y + dy >= 0) & (x + dx < size[1]) & (y + dy < size[0])
@@ -227,7 +255,10 @@ def _paint_outlines(canvas: Canvas, tracked: TrackedFrame, place: _Place) -> Boo
 
 
 def _paint_ids(canvas: Canvas, tracked: TrackedFrame, lines: BoolImage, place: _Place, most: int) -> None:
-    """Write ids beside the boxes, oldest tracks first, right or left; an id that would cover a line or another id is left out."""
+    """Write ids beside the boxes, oldest tracks first, right or left.
+
+    An id that would cover a line or another id is left out.
+    """
     size, scale, written = place.size, 0.4 * place.stroke, 0
     ids = np.zeros_like(lines)
     boxes = (tracked.detections.boxes // place.shrink).astype(np.int64).tolist()
@@ -261,8 +292,8 @@ class AnnotatedMovieSink:
     style : AnnotationStyle, optional
         How frames are drawn.
     when_behind : {"wait", "drop"}
-        What happens when frames come faster than they can be encoded: the run waits, or pictures are left out of the movie
-        (never out of the tables).
+        What happens when frames come faster than they can be encoded: the run waits, or pictures are left out
+        of the movie (never out of the tables).
     n_before : int
         Pictures of the movie that were made before the run was cut off.
 
@@ -318,7 +349,9 @@ class AnnotatedMovieSink:
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is drawn for finished tracks."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._waiting.put(None)
         self._worker.join()
         if self._error is not None and kind is None:
@@ -353,7 +386,13 @@ class PictureSink:
         First frame of a run that goes on.
     """
 
-    def __init__(self, *, nm_per_px: float | None = None, style: AnnotationStyle | None = None, first: TrackedFrame | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        nm_per_px: float | None = None,
+        style: AnnotationStyle | None = None,
+        first: TrackedFrame | None = None,
+    ) -> None:
         self._nm_per_px = nm_per_px
         self._style = style
         self._kept: dict[str, TrackedFrame] = {} if first is None else {"first": first}
@@ -374,11 +413,16 @@ class PictureSink:
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is drawn for finished tracks."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def pictures(self) -> dict[str, bytes]:
         """Return PNG files `first` and `last`; a single frame gives `first` only, none gives nothing."""
-        drawn = {name: draw(tracked, self._chosen(tracked), nm_per_px=self._nm_per_px) for name, tracked in self._kept.items()}
+        drawn = {
+            name: draw(tracked, self._chosen(tracked), nm_per_px=self._nm_per_px)
+            for name, tracked in self._kept.items()
+        }
         return {name: cv2.imencode(".png", picture)[1].tobytes() for name, picture in drawn.items()}
 
     def _chosen(self, tracked: TrackedFrame) -> AnnotationStyle:

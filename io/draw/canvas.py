@@ -1,7 +1,7 @@
 """The picture that an encoder takes: grey and colour planes to draw on, and the contrast of the specimen.
 
-Frames are painted into I420: a full grey plane and two colour planes of half the size. A line one pixel wide so colours the whole
-2 x 2 block that a video keeps of it, and does not pale when the picture is encoded.
+Frames are painted into I420: a full grey plane and two colour planes of half the size. A line one pixel wide
+so colours the whole 2 x 2 block that a video keeps of it, and does not pale when the picture is encoded.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Contrast:
     percentiles : tuple of float
         Percentiles of the grey levels that become black and white, 0..100.
     memory : float
-        Frames that it takes to follow a change of the grey levels. It never follows faster, unless less than half of the grey
-        levels would still be told apart.
+        Frames that it takes to follow a change of the grey levels. It never follows faster, unless less than
+        half of the grey levels would still be told apart.
     window : tuple of float or None
         Grey levels shown as black and white; None until the first frame.
 
@@ -77,7 +77,10 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """One I420 picture: luma (H, W) and two chroma planes (H/2, W/2) in one buffer, H and W even; BT.601, 16..235."""
+    """One I420 picture: luma (H, W) and two chroma planes (H/2, W/2) in one buffer, H and W even.
+
+    BT.601, 16..235.
+    """
 
     height: int
     width: int
@@ -88,7 +91,11 @@ class Canvas:
     def __post_init__(self) -> None:
         n, half = self.height * self.width, (self.height // 2, self.width // 2)
         object.__setattr__(self, "luma", self.buffer[:n].reshape(self.height, self.width))
-        object.__setattr__(self, "chroma", (self.buffer[n : n + n // 4].reshape(half), self.buffer[n + n // 4 :].reshape(half)))
+        object.__setattr__(
+            self,
+            "chroma",
+            (self.buffer[n : n + n // 4].reshape(half), self.buffer[n + n // 4 :].reshape(half)),
+        )
 
     @classmethod
     def blank(cls, height: int, width: int) -> Canvas:
@@ -115,7 +122,10 @@ class Canvas:
         cv2.putText(self.luma, words, (x, y), _FONT, scale, WHITE, 1, cv2.LINE_AA)
 
     def stamp(self, words: str, x: int, y: int, scale: float) -> None:
-        """Write white words with a dark rim, their upper left corner at (x, y), which lies inside; what leaves the picture is cut."""
+        """Write white words with a dark rim, their upper left corner at (x, y), which lies inside.
+
+        What leaves the picture is cut.
+        """
         rim, ink = _stencil(words, scale)
         place = self.luma[y : y + len(ink), x : x + ink.shape[1]]
         height, width = place.shape
@@ -140,13 +150,18 @@ def video_colours(colours: Iterable[Colour]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4096)
 def _stencil(words: str, scale: float) -> tuple[Bytes, Bytes]:
-    """Highest luma that the rim of the words leaves and lowest that their ink leaves; ids come again in every frame."""
+    """Highest luma that the rim of the words leaves and lowest that their ink leaves.
+
+    Ids come again in every frame.
+    """
     thickness = max(1, round(scale / 0.5))
     (width, height), _ = cv2.getTextSize(words, _FONT, scale, thickness)
     letters = np.zeros((height + 4, width + 4), np.uint8)
     cv2.putText(letters, words, (2, height + 1), _FONT, scale, 255, thickness, cv2.LINE_AA)
     rim = cv2.dilate(letters, np.ones((3, 3), np.uint8))
-    return np.asarray(255 - (rim * ((255 - BLACK) / 255)).astype(np.uint8)), np.asarray((letters * (WHITE / 255)).astype(np.uint8))
+    return np.asarray(255 - (rim * ((255 - BLACK) / 255)).astype(np.uint8)), np.asarray(
+        (letters * (WHITE / 255)).astype(np.uint8)
+    )
 
 
 def stamp_size(words: str, scale: float) -> tuple[int, int]:

@@ -14,7 +14,10 @@ from insitrack.io.results import TrackedFrame
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """The strip below the picture: time, dose and scale bar, then counts by class. Its size does not change during a movie."""
+    """The strip below the picture.
+
+    Time, dose and scale bar, then counts by class. Its size does not change during a movie.
+    """
 
     top: int
     bottom: int
@@ -28,7 +31,11 @@ class Footer:
         """Choose the size of the text and the number of rows for the width of the picture, px."""
         scale = 0.5 * min(max(width / 1024, 0.75), 2.0)
         row_px = round(44 * scale)
-        slot = row_px + max(text_width(f"{_spoken(name)} 0000", scale) for name in class_names) if class_names else width
+        slot = (
+            row_px + max(text_width(f"{_spoken(name)} 0000", scale) for name in class_names)
+            if class_names
+            else width
+        )
         columns = max(1, width // slot)
         rows = 1 + math.ceil(len(class_names) / columns)
         height = rows * row_px + row_px // 3
@@ -82,7 +89,9 @@ class Footer:
             x, y = self.row_px // 3 + place % self.columns * slot, self.baseline(1 + place // self.columns)
             n = seen.get(names[i], float(counts[i]))
             canvas.block(x & ~1, (y - side) & ~1, side, side, palette[i])
-            canvas.text(f"{_spoken(names[i])} {'?' if math.isnan(n) else f'{n:g}'}", x + side + 6, y, self.scale)
+            canvas.text(
+                f"{_spoken(names[i])} {'?' if math.isnan(n) else f'{n:g}'}", x + side + 6, y, self.scale
+            )
 
 
 def _spoken(name: str) -> str:
@@ -98,7 +107,9 @@ def round_length(longest: float) -> float:
     (100.0, 0.5, 50.0)
     """
     power = 10.0 ** math.floor(math.log10(longest) + 1e-12)
-    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= longest * (1 + 1e-9) or step == 1.0)
+    return next(
+        step * power for step in (5.0, 2.0, 1.0) if step * power <= longest * (1 + 1e-9) or step == 1.0
+    )
 
 
 def length_text(nm: float) -> str:

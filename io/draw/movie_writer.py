@@ -1,4 +1,7 @@
-"""Movie files out: H.264 for people, FFV1 for measuring; what was written survives a cut, and two parts become one movie."""
+"""Movie files out: H.264 for people, FFV1 for measuring.
+
+What was written survives a cut, and two parts become one movie.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from numpy.typing import NDArray
 from insitrack.io.errors import OutputError
 from insitrack.io.files.luma import planes_420
 
-av.logging.set_level(av.logging.PANIC)  # what FFmpeg has to say reaches the user as one line of ours, or not at all
+av.logging.set_level(
+    av.logging.PANIC
+)  # what FFmpeg has to say reaches the user as one line of ours, or not at all
 
 _LIMITED, _FULL, _BT601 = 1, 2, 6  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG, AVCOL_SPC_SMPTE170M
 _TIME_BASE = Fraction(1, 90_000)
@@ -27,10 +32,12 @@ _KEYFRAME_EVERY = 30  # what a crash can cost
 
 
 class MovieWriter:
-    """Writes pictures to a movie file that plays in a browser and, if the program dies, up to the last second written.
+    """Writes pictures to a movie file that plays in a browser and, if the program dies.
 
-    The file has a temporary name until it is closed; leaving the `with` block closes it also after an error. Without a single
-    picture no file appears.
+    Up to the last second written.
+
+    The file has a temporary name until it is closed; leaving the `with` block closes it also after an error.
+    Without a single picture no file appears.
 
     Parameters
     ----------
@@ -39,17 +46,19 @@ class MovieWriter:
     codec : {"h264", "ffv1"}
         H.264 in 8 bits for people; FFV1 in 8 or 16 grey bits, lossless, for measuring.
     playback_fps : float, "nominal" or "timestamps"
-        Pictures per second on replay. `nominal` takes the rate between the first two pictures, kept between 5 and 30, so that an
-        experiment with one picture a minute can be watched; `timestamps` keeps every time as given (MKV rounds it to 1 ms).
+        Pictures per second on replay. `nominal` takes the rate between the first two pictures, kept between 5
+        and 30, so that an experiment with one picture a minute can be watched; `timestamps` keeps every time
+        as given (MKV rounds it to 1 ms).
     crf : int
         H.264 quality: 0 best, 51 worst; 23 is the encoder's own choice.
     preset : str
-        H.264 effort: `ultrafast` costs about 5 ms of one core for 1024x1024, `superfast` about 9 ms for files a fifth smaller.
+        H.264 effort: `ultrafast` costs about 5 ms of one core for 1024x1024, `superfast` about 9 ms for files
+        a fifth smaller.
     threads : int
         Threads of the encoder; more take cores from the network.
     index_first : bool
-        Put the index of a finished MP4 in front, so that a copy that was cut off still plays up to the cut; the price is that nothing
-        can be played if the program dies while it writes.
+        Put the index of a finished MP4 in front, so that a copy that was cut off still plays up to the cut;
+        the price is that nothing can be played if the program dies while it writes.
 
     Attributes
     ----------
@@ -90,7 +99,11 @@ class MovieWriter:
         self._temporary = self.path.with_name(self.path.name + ".part")
         self._playback = playback_fps
         self._codec = codec
-        self._options = {"preset": preset, "crf": str(crf), "bf": "0"} if codec == "h264" else {"level": "3", "slicecrc": "1"}
+        self._options = (
+            {"preset": preset, "crf": str(crf), "bf": "0"}
+            if codec == "h264"
+            else {"level": "3", "slicecrc": "1"}
+        )
         self._threads = threads
         self._container: Any = None
         self._stream: Any = None
@@ -103,7 +116,9 @@ class MovieWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self.close()
         except OutputError:
@@ -130,7 +145,9 @@ class MovieWriter:
             self._check(image)
             self._kind = kind
         if kind != self._kind:
-            raise ValueError(f"{self.path}: picture {self.n_frames} is {kind}, the first one was {self._kind}")
+            raise ValueError(
+                f"{self.path}: picture {self.n_frames} is {kind}, the first one was {self._kind}"
+            )
         self.n_frames += 1
         if self._stream is None and self._waiting is None:  # the first interval tells the rate
             self._waiting = (image.copy(), t_s)
@@ -166,7 +183,9 @@ class MovieWriter:
 
     def _next_pts(self, t_s: float) -> int:
         self._last_index += 1
-        seconds = t_s - self._first_s if isinstance(self._playback, str) else self._last_index / self._playback
+        seconds = (
+            t_s - self._first_s if isinstance(self._playback, str) else self._last_index / self._playback
+        )
         self._last_pts = max(self._last_pts + 1, round(seconds / _TIME_BASE))
         return self._last_pts
 
@@ -176,9 +195,17 @@ class MovieWriter:
         options = {"flush_packets": "1"}
         if mp4:
             options["movflags"] = "faststart" if self._index_first else _FRAGMENTS
-        rate = Fraction(fps).limit_denominator(1001) if fps > 1 else 1 / Fraction(1 / fps).limit_denominator(1001)
-        self._container = av.open(str(self._temporary), "w", format="mp4" if mp4 else "matroska", options=options)
-        stream = self._container.add_stream("libx264" if self._codec == "h264" else "ffv1", rate=rate, options=self._options)
+        rate = (
+            Fraction(fps).limit_denominator(1001)
+            if fps > 1
+            else 1 / Fraction(1 / fps).limit_denominator(1001)
+        )
+        self._container = av.open(
+            str(self._temporary), "w", format="mp4" if mp4 else "matroska", options=options
+        )
+        stream = self._container.add_stream(
+            "libx264" if self._codec == "h264" else "ffv1", rate=rate, options=self._options
+        )
         even = (height + height % 2, width + width % 2) if self._codec == "h264" else (height, width)
         stream.height, stream.width = even
         stream.pix_fmt = _frame_of(image[:2, :2], self._codec).format.name
@@ -221,12 +248,15 @@ class MovieWriter:
 
 
 def join_movies(first: Path, second: Path, *, most: int | None = None) -> int:
-    """Put one H.264 movie behind another, without encoding anew; the joined one takes the place of the first, the second is removed.
+    """Put one H.264 movie behind another, without encoding anew.
+
+    The joined one takes the place of the first, the second is removed.
 
     Parameters
     ----------
     first, second : Path
-        Movies of one `MovieWriter`, also such as were cut off. Where only one holds pictures, that becomes the first.
+        Movies of one `MovieWriter`, also such as were cut off. Where only one holds pictures, that becomes
+        the first.
     most : int, optional
         Pictures that the joined movie may have; those beyond are left out.
 
@@ -245,7 +275,9 @@ def join_movies(first: Path, second: Path, *, most: int | None = None) -> int:
         n_pictures = _copy_packets((first, second), joined, most)
     except (av.error.FFmpegError, OSError) as error:
         joined.unlink(missing_ok=True)
-        raise OutputError(f"{joined}: cannot be written ({getattr(error, 'strerror', None) or error}); make room") from error
+        raise OutputError(
+            f"{joined}: cannot be written ({getattr(error, 'strerror', None) or error}); make room"
+        ) from error
     except OutputError:
         joined.unlink(missing_ok=True)
         raise
@@ -267,10 +299,15 @@ def _copy_packets(parts: tuple[Path, ...], path: Path, most: int | None) -> int:
                 if n_pictures == most:
                     return n_pictures
                 if out is None:
-                    out = stack.enter_context(av.open(str(path), "w", format="mp4", options={"movflags": _FRAGMENTS}))
+                    out = stack.enter_context(
+                        av.open(str(path), "w", format="mp4", options={"movflags": _FRAGMENTS})
+                    )
                     stream, kind = out.add_stream_from_template(shown), _kind_of(shown)
                 if _kind_of(shown) != kind:
-                    raise OutputError(f"{part}: {_kind_of(shown)[:3]} instead of {kind[:3]}, not of the kind of {parts[0]}; they stay two movies")
+                    raise OutputError(
+                        f"{part}: {_kind_of(shown)[:3]} instead of {kind[:3]}, not of the kind of {parts[0]};"
+                        " they stay two movies"
+                    )
                 next_pts += (packet.duration or 1) if n_pictures else 0
                 packet.pts = packet.dts = next_pts
                 packet.stream = stream
@@ -305,8 +342,11 @@ def _kind_of(stream: Any) -> tuple[Any, ...]:
 
 def _frame_of(image: NDArray[Any], codec: str) -> Any:
     """Give a picture the planes and the colour tags that the encoder takes."""
-    planes, layout = (image, "gray" if image.dtype == np.uint8 else "gray16le") if codec == "ffv1" else planes_420(image)
-    # from_numpy_buffer would save a copy, but takes pictures whose height is not a multiple of 4 for lower ones and shifts their colours
+    planes, layout = (
+        (image, "gray" if image.dtype == np.uint8 else "gray16le") if codec == "ffv1" else planes_420(image)
+    )
+    # from_numpy_buffer would save a copy, but takes pictures whose height is not a multiple of 4 for lower
+    # ones and shifts their colours
     frame = av.VideoFrame.from_ndarray(planes, format=layout)
     frame.color_range = _FULL if image.ndim == 2 else _LIMITED
     if image.ndim == 3:

@@ -15,14 +15,17 @@ CLASS_COLOURS: dict[str, Colour] = {
     "void": (0, 114, 178),
     "loop": (204, 121, 167),
 }
-"""Red, green and blue, 0..255: the palette of Okabe and Ito, which stays distinct under the common colour-vision deficiencies."""
+"""Red, green and blue, 0..255: the palette of Okabe and Ito, which stays distinct under the common
+colour-vision deficiencies."""
 
 ALL_COLOUR: Colour = (60, 60, 60)
 """Colour of the class `all`."""
 
 
 def class_colours(names: Iterable[str]) -> dict[str, Colour]:
-    """Return the colour of every class; known names keep theirs, new ones take what is left, in the order of `names`.
+    """Return the colour of every class.
+
+    Known names keep theirs, new ones take what is left, in the order of `names`.
 
     Parameters
     ----------
@@ -45,7 +48,9 @@ def class_colours(names: Iterable[str]) -> dict[str, Colour]:
     """
     wanted = list(dict.fromkeys(names))
     colours = CLASS_COLOURS | {"all": ALL_COLOUR}
-    free = [colour for name, colour in CLASS_COLOURS.items() if name not in wanted] or list(CLASS_COLOURS.values())
+    free = [colour for name, colour in CLASS_COLOURS.items() if name not in wanted] or list(
+        CLASS_COLOURS.values()
+    )
     new = [name for name in wanted if name not in colours]
     colours |= {name: free[i % len(free)] for i, name in enumerate(new)}
     return {name: colours[name] for name in wanted}

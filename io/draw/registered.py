@@ -16,7 +16,9 @@ from insitrack.io.results import TrackedFrame, TrackSummary
 
 
 class RegisteredMovieSink:
-    """Writes every processed frame moved back by its drift; what the camera did not see is black. 16-bit frames keep their upper 8 bits.
+    """Writes every processed frame moved back by its drift.
+
+    What the camera did not see is black. 16-bit frames keep their upper 8 bits.
 
     Parameters
     ----------
@@ -45,5 +47,7 @@ class RegisteredMovieSink:
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is left to write."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._writer.__exit__(kind, error, trace)

@@ -1,4 +1,7 @@
-"""Grey levels out of decoded pictures: the luma plane as it was encoded, range, bit depth and rotation respected."""
+"""Grey levels out of decoded pictures.
+
+The luma plane as it was encoded, range, bit depth and rotation respected.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from numpy.typing import NDArray
 
 from insitrack.io.frames import GreyImage
 
-# Formats whose first plane is the luma of every pixel, least significant bits used: taken as they are, one copy, no conversion.
+# Formats whose first plane is the luma of every pixel, least significant bits used: taken as they are, one
+# copy, no conversion.
 _LUMA_FIRST = re.compile(r"(yuvj?4\d\dp|yuva4\d\dp|gray|nv(12|16|21|24|42))(\d*le)?")
 _LIMITED, _FULL = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
 _OUTSIDE_SHARE = 1e-3
@@ -38,8 +42,9 @@ def luma_plane(frame: Any) -> GreyImage | None:
 def is_full_range(frame: Any, *, monochrome: bool = False) -> bool:
     """Whether black is 0 and white the highest level, rather than 16 and 235 of 255.
 
-    The tag in the stream decides. Without a tag, a stream that has grey only is taken as encoded, because nothing that writes one
-    compresses the range; a stream with colour planes is limited, as every player assumes, unless its levels show otherwise.
+    The tag in the stream decides. Without a tag, a stream that has grey only is taken as encoded, because
+    nothing that writes one compresses the range; a stream with colour planes is limited, as every player
+    assumes, unless its levels show otherwise.
 
     Parameters
     ----------
@@ -67,12 +72,14 @@ def grey_levels(frame: Any, *, full_range: bool) -> GreyImage:
     frame : av.VideoFrame
         A decoded picture of any pixel format.
     full_range : bool
-        What `is_full_range` said of the stream; a limited range is stretched so that black is 0 and white the highest level.
+        What `is_full_range` said of the stream; a limited range is stretched so that black is 0 and white the
+        highest level.
 
     Returns
     -------
     ndarray of uint8 or uint16, shape (H, W)
-        Luma; up to 8 bits as uint8, 10, 12, 14 and 16 bits as uint16 with the levels of the file (0 to 1023 for 10 bits).
+        Luma; up to 8 bits as uint8, 10, 12, 14 and 16 bits as uint16 with the levels of the file (0 to 1023
+        for 10 bits).
     """
     import cv2
 
@@ -134,7 +141,9 @@ def upright(picture: GreyImage, frame: Any) -> GreyImage:
     if side_data is None:
         return picture
     stored: Any = picture
-    a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[:5]  # stored (x, y) is shown at (a x + c y, b x + d y)
+    a, b, _, c, d = np.frombuffer(bytes(side_data), "<i4")[
+        :5
+    ]  # stored (x, y) is shown at (a x + c y, b x + d y)
     if abs(int(b)) > abs(int(a)):
         stored, a, d = stored.T, c, b
     turned: GreyImage = np.ascontiguousarray(stored[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
@@ -142,13 +151,15 @@ def upright(picture: GreyImage, frame: Any) -> GreyImage:
 
 
 def planes_420(image: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-    """Lay a picture out as the encoder of 4:2:0 movies wants it: luma and two quarter-size colour planes, one under another.
+    """Lay a picture out as the encoder of 4:2:0 movies wants it.
+
+    Luma and two quarter-size colour planes, one under another.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W) or (H, W, 3)
-        Grey levels, kept as they are over the full range; or blue, green, red, brought to the limited range of ITU-R BT.601. An odd
-        last row or column is repeated, because colour planes have half the size.
+        Grey levels, kept as they are over the full range; or blue, green, red, brought to the limited range
+        of ITU-R BT.601. An odd last row or column is repeated, because colour planes have half the size.
 
     Returns
     -------
@@ -171,7 +182,9 @@ def planes_420(image: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
 
 
 def is_monochrome_h264(extradata: bytes | None) -> bool:
-    """Whether the H.264 sequence parameters say that there are no colour planes; the decoder itself does not tell.
+    """Whether the H.264 sequence parameters say that there are no colour planes.
+
+    The decoder itself does not tell.
 
     Parameters
     ----------
@@ -185,10 +198,14 @@ def is_monochrome_h264(extradata: bytes | None) -> bool:
     data = extradata or b""
     start = 8 if data[:1] == b"\x01" else data.find(b"\x00\x00\x01") + 3
     header = data[start : start + 12]
-    if len(header) < 6 or header[0] & 31 != 7 or header[1] < 100:  # only the High profiles can leave colour out
+    if (
+        len(header) < 6 or header[0] & 31 != 7 or header[1] < 100
+    ):  # only the High profiles can leave colour out
         return False
     bits = "".join(f"{byte:08b}" for byte in header[4:])
-    zeros = len(bits) - len(bits.lstrip("0"))  # seq_parameter_set_id, an Exp-Golomb number: as many bits again after its 1
+    zeros = len(bits) - len(
+        bits.lstrip("0")
+    )  # seq_parameter_set_id, an Exp-Golomb number: as many bits again after its 1
     return bits[2 * zeros + 1 :].startswith("1")  # chroma_format_idc 0
 
 

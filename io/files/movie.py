@@ -17,11 +17,21 @@ from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.manifest import fingerprint
 from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 
-av.logging.set_level(av.logging.PANIC)  # what FFmpeg has to say reaches the user as one line of ours, or not at all
+av.logging.set_level(
+    av.logging.PANIC
+)  # what FFmpeg has to say reaches the user as one line of ours, or not at all
 
 _ATTACHED_PICTURE = 1 << 10
-_DECODERS_THAT_HIDE_FRAMES = ("vp8",)  # packets that only serve as references give no picture, and none is missing
-_TEXT_DEMUXERS = ("tty", "bin", "adf", "idf", "xbin")  # FFmpeg makes movies of text, as a terminal of the 1980s showed it
+_DECODERS_THAT_HIDE_FRAMES = (
+    "vp8",
+)  # packets that only serve as references give no picture, and none is missing
+_TEXT_DEMUXERS = (
+    "tty",
+    "bin",
+    "adf",
+    "idf",
+    "xbin",
+)  # FFmpeg makes movies of text, as a terminal of the 1980s showed it
 _LONG_GAP = 1.5
 _N_SAMPLES = 16
 _LEAST_FRAME_BYTES = 16
@@ -30,8 +40,9 @@ _LEAST_FRAME_BYTES = 16
 class MovieSource:
     """A movie file, read once from beginning to end each time it is iterated.
 
-    Every packet of the file is accounted for: what cannot be decoded, or was cut off, comes as a `MissingFrame`. Decoding uses one
-    thread: the network needs the others, and only then does FFmpeg report every picture that it had to patch.
+    Every packet of the file is accounted for: what cannot be decoded, or was cut off, comes as a
+    `MissingFrame`. Decoding uses one thread: the network needs the others, and only then does FFmpeg report
+    every picture that it had to patch.
 
     Parameters
     ----------
@@ -56,12 +67,19 @@ class MovieSource:
     """
 
     def __init__(
-        self, path: str | Path, *, nm_per_px: float | None = None, frame_interval_s: float | None = None, selection: Selection = EVERYTHING
+        self,
+        path: str | Path,
+        *,
+        nm_per_px: float | None = None,
+        frame_interval_s: float | None = None,
+        selection: Selection = EVERYTHING,
     ) -> None:
         check_interval(frame_interval_s)
         self.path = Path(path)
         self.name = self.path.stem
-        self.calibration = Calibration(nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line")
+        self.calibration = Calibration(
+            nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line"
+        )
         self.warnings: list[str] = []
         self._interval_s = frame_interval_s
         self._selection = selection
@@ -70,7 +88,9 @@ class MovieSource:
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self._nominal_s = float(1 / rate)
             first = self._first_picture(container, stream)
-            monochrome = stream.codec_context.name == "h264" and is_monochrome_h264(stream.codec_context.extradata)
+            monochrome = stream.codec_context.name == "h264" and is_monochrome_h264(
+                stream.codec_context.extradata
+            )
             self._full_range = is_full_range(first, monochrome=monochrome)
             self._stamped = first.pts is not None
             self._in_order = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
@@ -89,7 +109,9 @@ class MovieSource:
         self.time_origin = "timestamps of the movie, from its first frame"
         if not self._stamped:
             self.time_origin = f"assumed {float(rate):g} frames per second: the file holds no timestamps"
-            self.warnings.append(f"{self.path}: no timestamps, {self.time_origin.split(':')[0]}; give --frame-interval-s")
+            self.warnings.append(
+                f"{self.path}: no timestamps, {self.time_origin.split(':')[0]}; give --frame-interval-s"
+            )
         if frame_interval_s is not None:
             self.time_origin = "command line"
             self.warnings.clear()
@@ -106,28 +128,43 @@ class MovieSource:
                 n_damaged += isinstance(item, MissingFrame) and item.status == "damaged"
                 shown.decoding = not self._selection.is_past(t_s)
                 yield item
-            # a damaged header may promise millions; no frame is stored in fewer bytes than its entry in an index
-            n_lost = min(_lost_at_end(container, stream, shown, self._nominal_s), self.path.stat().st_size // _LEAST_FRAME_BYTES)
+            # a damaged header may promise millions; no frame is stored in fewer bytes than its entry in an
+            # index
+            n_lost = min(
+                _lost_at_end(container, stream, shown, self._nominal_s),
+                self.path.stat().st_size // _LEAST_FRAME_BYTES,
+            )
             n_found = index + 1
             n_repaired = clock.repaired
             if not _indexed(container, stream):
                 clock.nominal_s = shown.interval_s or self._nominal_s
             for lost in range(n_found, n_found + n_lost):
-                yield self._item(lost, clock.time(lost, None), None, "cut off: the file ends before this frame")
+                yield self._item(
+                    lost, clock.time(lost, None), None, "cut off: the file ends before this frame"
+                )
         self.n_frames = n_found + n_lost
         self._report(n_damaged, n_lost, n_repaired)
 
     def samples(self) -> Iterator[Frame]:
-        """Give up to 16 frames spread over the times that are wanted, decoded from the key frame before each; numbered in this order."""
+        """Give up to 16 frames spread over the times that are wanted, decoded from the key frame before each.
+
+        Numbered in this order.
+        """
         wanted, as_told = self._selection, self._interval_s is None
         with _opened(self.path) as (container, stream):
             first_s = (wanted.start_s or 0.0) if as_told else 0.0
-            last_s = wanted.end_s if as_told and wanted.end_s is not None else max(first_s, _promised_s(container, stream))
+            last_s = (
+                wanted.end_s
+                if as_told and wanted.end_s is not None
+                else max(first_s, _promised_s(container, stream))
+            )
             for number in range(_N_SAMPLES):
                 at_s = first_s + (last_s - first_s) * number / _N_SAMPLES
                 try:
                     container.seek(self._start + round(at_s / stream.time_base), stream=stream)
-                    picture = next(picture for packet in container.demux(stream) for picture in _decode(packet)[0])
+                    picture = next(
+                        picture for packet in container.demux(stream) for picture in _decode(packet)[0]
+                    )
                 except (av.error.FFmpegError, StopIteration):
                     continue
                 image = upright(grey_levels(picture, full_range=self._full_range), picture)
@@ -136,8 +173,15 @@ class MovieSource:
 
     def _presentation(self, container: Any, stream: Any) -> Presentation:
         first_decoded = 0
-        if self._selection.start_s is not None and self._interval_s is None and self._stamped and not self._in_order:
-            first_decoded = _keyframe_before(self.path, self._start + self._selection.start_s / stream.time_base)
+        if (
+            self._selection.start_s is not None
+            and self._interval_s is None
+            and self._stamped
+            and not self._in_order
+        ):
+            first_decoded = _keyframe_before(
+                self.path, self._start + self._selection.start_s / stream.time_base
+            )
         return Presentation(
             _demuxed(container, stream),
             _decode,
@@ -168,15 +212,26 @@ class MovieSource:
             pictures, _ = _decode(packet)
             if pictures:
                 return pictures[0]
-        raise SourceError(f"{self.path}: no picture in it can be decoded; copy it again from where it was recorded")
+        raise SourceError(
+            f"{self.path}: no picture in it can be decoded; copy it again from where it was recorded"
+        )
 
     def _report(self, n_damaged: int, n_lost: int, n_repaired: int) -> None:
         if n_lost:
-            self._warn(f"the file is cut off, frames lost at its end: about {n_lost}; copy it again from where it was recorded")
+            self._warn(
+                f"the file is cut off, frames lost at its end: about {n_lost}; copy it again from where it"
+                " was recorded"
+            )
         if n_damaged:
-            self._warn(f"frames that could not be decoded: {n_damaged}; those after them may show traces up to the next key frame")
+            self._warn(
+                f"frames that could not be decoded: {n_damaged}; those after them may show traces up to the"
+                " next key frame"
+            )
         if n_repaired and self._stamped:
-            self._warn(f"timestamps that were missing or did not increase, and were repaired: {n_repaired}; check t_s in frames.csv")
+            self._warn(
+                f"timestamps that were missing or did not increase, and were repaired: {n_repaired}; check"
+                " t_s in frames.csv"
+            )
 
     def _warn(self, text: str) -> None:
         line = f"{self.path}: {text}"
@@ -185,7 +240,13 @@ class MovieSource:
 
     def describe(self) -> dict[str, Any]:
         """Path, container, codec, size, frame count and rate, hash and time origin."""
-        facts = {"kind": "movie", "path": str(self.path), **self._facts, "n_frames": self.n_frames, "time_origin": self.time_origin}
+        facts = {
+            "kind": "movie",
+            "path": str(self.path),
+            **self._facts,
+            "n_frames": self.n_frames,
+            "time_origin": self.time_origin,
+        }
         self._fingerprint = self._fingerprint or fingerprint(self.path)  # read once: large files take a while
         return {**facts, **self._fingerprint}
 
@@ -211,7 +272,9 @@ def _lost_at_end(container: Any, stream: Any, shown: Presentation, nominal_s: fl
         return max(0, indexed - shown.n_packets)
     missing_s = _promised_s(container, stream) - shown.last_s
     interval_s = shown.interval_s or nominal_s
-    return 0 if missing_s <= _LONG_GAP * max(interval_s, shown.longest_s) else round(missing_s / interval_s) - 1
+    return (
+        0 if missing_s <= _LONG_GAP * max(interval_s, shown.longest_s) else round(missing_s / interval_s) - 1
+    )
 
 
 def _indexed(container: Any, stream: Any) -> int:
@@ -242,7 +305,10 @@ def _decode(packet: Any) -> tuple[list[Any], str]:
 
 
 def _demuxed(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets of the stream and an empty one that flushes the decoder, also when the container breaks off with an error."""
+    """Packets of the stream and an empty one that flushes the decoder.
+
+    Also when the container breaks off with an error.
+    """
     try:
         yield from container.demux(stream)
     except av.error.FFmpegError:
@@ -268,20 +334,29 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         if not streams:
             raise SourceError(f"{path}: holds no pictures, only {_contents(container)}; expected a movie")
         if streams[0].codec_context is None:
-            raise SourceError(f"{path}: its pictures are coded in a way that FFmpeg does not know; export it as H.264 or FFV1")
+            raise SourceError(
+                f"{path}: its pictures are coded in a way that FFmpeg does not know; export it as H.264 or"
+                " FFV1"
+            )
         streams[0].codec_context.thread_count = 1
         yield container, streams[0]
 
 
 def _contents(container: Any) -> str:
-    return " and ".join(sorted({"sound" if s.type == "audio" else str(s.type) for s in container.streams})) or "nothing"
+    return (
+        " and ".join(sorted({"sound" if s.type == "audio" else str(s.type) for s in container.streams}))
+        or "nothing"
+    )
 
 
 def _why_not_opened(path: Path, error: Exception) -> str:
     with path.open("rb") as stream:
         head = stream.read(12)
     if head[4:8] == b"ftyp":
-        return "the movie was cut off before its index (moov) was written; copy it again, or have it repaired with untrunc and a whole movie"
+        return (
+            "the movie was cut off before its index (moov) was written; copy it again, or have it repaired"
+            " with untrunc and a whole movie"
+        )
     if isinstance(error, EOFError):
         return "the file ends before its first picture; copy it again from where it was recorded"
     reason = getattr(error, "strerror", None) or error

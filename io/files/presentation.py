@@ -15,9 +15,9 @@ Picture = tuple[float | None, Any, str]
 class Presentation:
     """Iterates the pictures of a stream in order of presentation and accounts for every packet.
 
-    Every packet announces a timestamp; a decoder gives pictures in rising order. So an announced timestamp that a later picture
-    overtakes belongs to a picture that will never come. Where timestamps cannot be trusted (`in_order`), pictures take them in
-    rising order, and what is lost can only be counted at the end.
+    Every packet announces a timestamp; a decoder gives pictures in rising order. So an announced timestamp
+    that a later picture overtakes belongs to a picture that will never come. Where timestamps cannot be
+    trusted (`in_order`), pictures take them in rising order, and what is lost can only be counted at the end.
 
     Parameters
     ----------
@@ -91,7 +91,11 @@ class Presentation:
     @property
     def interval_s(self) -> float:
         """Mean interval between two times so far, s; 0 where there is none."""
-        return 0.0 if self._first_s is None or self._n_shown < 2 else (self.last_s - self._first_s) / (self._n_shown - 1)
+        return (
+            0.0
+            if self._first_s is None or self._n_shown < 2
+            else (self.last_s - self._first_s) / (self._n_shown - 1)
+        )
 
     def __iter__(self) -> Iterator[Picture]:
         for number, packet in enumerate(self._packets):
@@ -104,15 +108,24 @@ class Presentation:
         yield from self._torn(self._overtaken_by(math.inf))
 
     def _torn(self, pictures: Iterator[Picture]) -> Iterator[Picture]:
-        """Fill the holes that a cut leaves between the last pictures, because files hold what is shown earlier after what it refers to."""
+        """Fill the holes that a cut leaves between the last pictures.
+
+        Because files hold what is shown earlier after what it refers to.
+        """
         before_s = self.last_s
         for picture in pictures:
             time_s = picture[0]
             if time_s is not None and self._promised:
-                n_holes = min(round((time_s - before_s) / self._nominal_s) - 1, self._promised - self.n_packets)
+                n_holes = min(
+                    round((time_s - before_s) / self._nominal_s) - 1, self._promised - self.n_packets
+                )
                 for hole in range(n_holes):
                     self.n_packets += 1
-                    yield before_s + (hole + 1) * (time_s - before_s) / (n_holes + 1), None, "cut off: the file ends before this frame"
+                    yield (
+                        before_s + (hole + 1) * (time_s - before_s) / (n_holes + 1),
+                        None,
+                        "cut off: the file ends before this frame",
+                    )
                 before_s = time_s
             yield picture
 
@@ -138,7 +151,9 @@ class Presentation:
                 yield from self._overtaken_by(shown)
                 if self._announced and self._announced[0] == shown:
                     heapq.heappop(self._announced)
-            reason = self._reasons.pop(shown, "") or ("the decoder patched damaged parts of it" if picture.is_corrupt else "")
+            reason = self._reasons.pop(shown, "") or (
+                "the decoder patched damaged parts of it" if picture.is_corrupt else ""
+            )
             yield self._seconds(shown), None if reason else picture, reason
 
     def _overtaken_by(self, stamp: float) -> Iterator[Picture]:

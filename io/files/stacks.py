@@ -1,4 +1,7 @@
-"""Image folders, globs, single images, TIFF stacks and microscope files: one picture after another, memory flat."""
+"""Image folders, globs, single images, TIFF stacks and microscope files.
+
+One picture after another, memory flat.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,49 @@ from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 TIFF_SUFFIXES = (".tif", ".tiff")
-VENDOR_SUFFIXES = (".dm3", ".dm4", ".emd", ".mrc", ".mrcz", ".tvips", ".ser", ".emi", ".hspy", ".zspy", ".blo", ".de5")
+VENDOR_SUFFIXES = (
+    ".dm3",
+    ".dm4",
+    ".emd",
+    ".mrc",
+    ".mrcz",
+    ".tvips",
+    ".ser",
+    ".emi",
+    ".hspy",
+    ".zspy",
+    ".blo",
+    ".de5",
+)
 """Formats of microscopes."""
 
 _N_SAMPLES = 16
 _ASSUMED_INTERVAL_S = 1.0
-_NM = {"pm": 1e-3, "å": 0.1, "angstrom": 0.1, "nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6, "m": 1e9}
-_SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0}
+_NM = {
+    "pm": 1e-3,
+    "å": 0.1,
+    "angstrom": 0.1,
+    "nm": 1.0,
+    "um": 1e3,
+    "µm": 1e3,
+    "μm": 1e3,
+    "micron": 1e3,
+    "microns": 1e3,
+    "mm": 1e6,
+    "m": 1e9,
+}
+_SECONDS = {
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "µs": 1e-6,
+    "us": 1e-6,
+    "min": 60.0,
+    "h": 3600.0,
+}
 
 
 @dataclass(kw_only=True)
@@ -72,8 +111,9 @@ class Stack:
 class StackSource:
     """Pictures that lie in files: a folder, a glob, one image, a TIFF stack, or a file of a microscope.
 
-    Size and type of the run are those of most of up to 16 frames spread over it; a frame of another kind is `damaged`. Values that are
-    not 8 or 16 bit integers are scaled to 16 bits by percentiles of these frames, fixed over the run and stated in `describe`.
+    Size and type of the run are those of most of up to 16 frames spread over it; a frame of another kind is
+    `damaged`. Values that are not 8 or 16 bit integers are scaled to 16 bits by percentiles of these frames,
+    fixed over the run and stated in `describe`.
 
     Parameters
     ----------
@@ -91,7 +131,8 @@ class StackSource:
     warnings : list of str
         What was wrong, one line each; complete once the source has been read to its end.
     refused : str
-        Why the pictures are none of a specimen, as a diffraction pattern is none; empty if they are, or if a scale was given.
+        Why the pictures are none of a specimen, as a diffraction pattern is none; empty if they are, or if a
+        scale was given.
 
     Raises
     ------
@@ -116,9 +157,14 @@ class StackSource:
         self.warnings = stack.warnings
         self._selection = selection
         self.refused = stack.refused if nm_per_px is None else ""
-        scale, origin = (nm_per_px, "command line") if nm_per_px is not None else (stack.nm_per_px, stack.told_by)
+        scale, origin = (
+            (nm_per_px, "command line") if nm_per_px is not None else (stack.nm_per_px, stack.told_by)
+        )
         self.calibration = Calibration(nm_per_px=scale, origin=origin if scale is not None else "unknown")
-        self._interval_s, self.time_origin = _ASSUMED_INTERVAL_S, f"assumed {_ASSUMED_INTERVAL_S:g} s per frame"
+        self._interval_s, self.time_origin = (
+            _ASSUMED_INTERVAL_S,
+            f"assumed {_ASSUMED_INTERVAL_S:g} s per frame",
+        )
         if frame_interval_s is not None:
             self._interval_s, self.time_origin = frame_interval_s, "command line"
         elif stack.interval_s is not None:
@@ -129,15 +175,21 @@ class StackSource:
         pictures = [self._read(index) for index in self._spread()]
         samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
         if not samples:
-            raise SourceError(f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images")
+            raise SourceError(
+                f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images"
+            )
         (shape, dtype), _ = Counter((sample.shape, sample.dtype) for sample in samples).most_common(1)[0]
-        return shape, Levels.fitted([sample for sample in samples if (sample.shape, sample.dtype) == (shape, dtype)])
+        return shape, Levels.fitted(
+            [sample for sample in samples if (sample.shape, sample.dtype) == (shape, dtype)]
+        )
 
     def _read(self, index: int) -> NDArray[Any] | str:
         """Read one grey picture of any type, or say why there is none."""
         try:
             picture = to_grey(self._stack.read(int(index)))
-        except Exception as error:  # decoders raise whatever they like at damaged data, and the frame is lost all the same
+        except (
+            Exception
+        ) as error:  # decoders raise whatever they like at damaged data, and the frame is lost all the same
             return f"{type(error).__name__}: {error}".splitlines()[0]
         if picture.ndim != 2 or picture.size == 0 or picture.dtype.kind not in "buif":
             return f"expected a picture of numbers, got {picture.dtype} {picture.shape}"
@@ -174,15 +226,26 @@ class StackSource:
         if isinstance(picture, str):
             return MissingFrame(index, t_s, "damaged", picture)
         if (picture.shape, picture.dtype) != (self._shape, self._levels.dtype):
-            kinds = f"{_kind(picture.shape, picture.dtype)}, most of the run is {_kind(self._shape, self._levels.dtype)}"
+            kinds = (
+                f"{_kind(picture.shape, picture.dtype)}, most of the run is"
+                f" {_kind(self._shape, self._levels.dtype)}"
+            )
             return MissingFrame(index, t_s, "damaged", kinds)
         return Frame(index, t_s, self._levels.apply(picture))
 
     def describe(self) -> dict[str, Any]:
         """Path, format, size, levels, scale, time origin and hash."""
-        size: dict[str, Any] = {"width_px": self._shape[1], "height_px": self._shape[0], "levels": str(self._levels)}
+        size: dict[str, Any] = {
+            "width_px": self._shape[1],
+            "height_px": self._shape[0],
+            "levels": str(self._levels),
+        }
         size["bit_depth"] = 8 * self._levels.dtype.itemsize
-        times = {"n_frames": self.n_frames, "average_fps": 1 / self._interval_s, "time_origin": self.time_origin}
+        times = {
+            "n_frames": self.n_frames,
+            "average_fps": 1 / self._interval_s,
+            "time_origin": self.time_origin,
+        }
         return {"kind": "stack", "path": self._uri, **self._stack.facts, **size, **times}
 
     def close(self) -> None:
@@ -206,7 +269,9 @@ def open_stack(uri: str | Path) -> Stack:
     if not path.exists():
         found = sorted((Path(name) for name in glob.glob(str(uri))), key=natural_order)  # noqa: PTH207 a glob may be absolute
         if not found:
-            raise SourceError(f"{uri}: no such file, folder or pattern; check the path, or try: track synth:loops")
+            raise SourceError(
+                f"{uri}: no such file, folder or pattern; check the path, or try: track synth:loops"
+            )
         return _open_images(found, "image files")
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty (0 bytes); copy it again from where it was recorded")
@@ -244,7 +309,8 @@ def no_image(path: Path, because: str) -> str:
     Examples
     --------
     >>> no_image(Path("saed.dm4"), "its axes are in 1/nm")
-    'saed.dm4: a diffraction pattern, its axes are in 1/nm; expected an image (if it is one, give --nm-per-px)'
+    'saed.dm4: a diffraction pattern, its axes are in 1/nm; expected an image (if it is one, give
+    --nm-per-px)'
     """
     return f"{path}: a diffraction pattern, {because}; expected an image (if it is one, give --nm-per-px)"
 
@@ -287,7 +353,10 @@ def _pictures_in(folder: Path) -> list[Path]:
         if found:
             return found
     what = f"holds {len(files)} files and no image" if files else "is empty"
-    raise SourceError(f"{folder}: the folder {what}; expected png, jpg, bmp, tif or microscope files, or the name of one movie")
+    raise SourceError(
+        f"{folder}: the folder {what}; expected png, jpg, bmp, tif or microscope files, or the name of one"
+        " movie"
+    )
 
 
 def _open_images(paths: list[Path], kind: str) -> Stack:
@@ -309,7 +378,10 @@ def _open_images(paths: list[Path], kind: str) -> Stack:
         first.close()
         told.nm_per_px, told.told_by = first.nm_per_px, first.told_by
         if first.n_frames > 1:
-            told.warnings.append(f"{paths[0]}: holds {first.n_frames} pictures, of each file only the first is used; give one file to read all")
+            told.warnings.append(
+                f"{paths[0]}: holds {first.n_frames} pictures, of each file only the first is used; give one"
+                " file to read all"
+            )
     return told
 
 

@@ -20,8 +20,12 @@ _SERIES, _IMAGES = 0x0197, 0x4122
 _LONG_OFFSETS = 0x0220  # series version from which offsets have 64 bits
 _TYPES = dict(enumerate(("u1", "<u2", "<u4", "i1", "<i2", "<i4", "<f4", "<f8"), start=1))
 _CALIBRATION = [("offset", "<f8"), ("delta", "<f8"), ("element", "<i4")]
-_PICTURE = np.dtype([("x", _CALIBRATION), ("y", _CALIBRATION), ("type", "<u2"), ("width", "<u4"), ("height", "<u4")])
-_DIFFRACTION = re.compile(r"^(?!.*STEM).*Diffraction", re.IGNORECASE)  # in STEM the projection system is always in diffraction
+_PICTURE = np.dtype(
+    [("x", _CALIBRATION), ("y", _CALIBRATION), ("type", "<u2"), ("width", "<u4"), ("height", "<u4")]
+)
+_DIFFRACTION = re.compile(
+    r"^(?!.*STEM).*Diffraction", re.IGNORECASE
+)  # in STEM the projection system is always in diffraction
 
 
 def open_tia(path: Path) -> Stack:
@@ -30,7 +34,8 @@ def open_tia(path: Path) -> Stack:
     Parameters
     ----------
     path : Path
-        A `.ser` file, or the `.emi` file to which one or more belong; of these the one with the most pictures is used.
+        A `.ser` file, or the `.emi` file to which one or more belong; of these the one with the most pictures
+        is used.
 
     Returns
     -------
@@ -44,13 +49,16 @@ def open_tia(path: Path) -> Stack:
 
     References
     ----------
-    The format has been described by C. Boothroyd (TIA .ser file format); layout as in the readers of HyperSpy and ncempy.
+    The format has been described by C. Boothroyd (TIA .ser file format); layout as in the readers of HyperSpy
+    and ncempy.
     """
     if path.suffix.lower() == ".emi":
         own = re.compile(re.escape(path.stem) + r"_\d+\.ser", re.IGNORECASE)
         series = [_Series(each) for each in sorted(path.parent.iterdir()) if own.fullmatch(each.name)]
         if not series:
-            raise SourceError(f"{path}: holds no pictures itself, and no {path.stem}_1.ser lies beside it; copy that too")
+            raise SourceError(
+                f"{path}: holds no pictures itself, and no {path.stem}_1.ser lies beside it; copy that too"
+            )
         chosen, description = max(series, key=lambda each: each.n_pictures), path
         for other in series:
             if other is not chosen:
@@ -82,7 +90,9 @@ class _Series:
             self.nm_per_px = nm_of(float(abs(self._picture(0)["x"]["delta"])), "m")
         except (ValueError, IndexError, OSError, OverflowError, MemoryError) as error:
             self.close()
-            raise SourceError(f"{path}: a damaged TIA series ({error}); copy it again from where it was recorded") from error
+            raise SourceError(
+                f"{path}: a damaged TIA series ({error}); copy it again from where it was recorded"
+            ) from error
         except SourceError:
             self.close()
             raise
@@ -104,7 +114,10 @@ class _Series:
         """Head of a picture; its values follow."""
         self._file.seek(int(self._places[index]))
         head = self._values(_PICTURE, 1)[0]
-        if int(head["type"]) not in _TYPES or not 0 < int(head["height"]) * int(head["width"]) <= self.path.stat().st_size:
+        if (
+            int(head["type"]) not in _TYPES
+            or not 0 < int(head["height"]) * int(head["width"]) <= self.path.stat().st_size
+        ):
             raise ValueError(f"picture {index}: type {head['type']}, {head['width']} x {head['height']} px")
         return head
 
@@ -112,10 +125,14 @@ class _Series:
         """Places of the pictures in the file, and the time between the first and the last, s."""
         order, series, version = self._values("<u2", 3).tolist()
         if (order, series) != (0x4949, _SERIES):
-            raise SourceError(f"{self.path}: not a series of TIA; expected what TIA saves as .ser, or export it as TIFF")
+            raise SourceError(
+                f"{self.path}: not a series of TIA; expected what TIA saves as .ser, or export it as TIFF"
+            )
         kind, _, _, valid = self._values("<u4", 4).tolist()
         if kind != _IMAGES:
-            raise SourceError(f"{self.path}: holds no pictures, only spectra; expected images from a camera or a scan")
+            raise SourceError(
+                f"{self.path}: holds no pictures, only spectra; expected images from a camera or a scan"
+            )
         offsets = "<u8" if version >= _LONG_OFFSETS else "<u4"
         self._file.seek(int(self._values(offsets, 1)[0]))
         if not 0 < valid <= self.path.stat().st_size // _PICTURE.itemsize:
@@ -141,5 +158,9 @@ def _mode(path: Path) -> str:
         root = ET.fromstring(found[0]) if found else ET.Element("ObjectInfo")
     except ET.ParseError:
         return ""
-    modes = [entry.findtext("Value") for entry in root.iterfind("ExperimentalDescription/Root/Data") if entry.findtext("Label") == "Mode"]
+    modes = [
+        entry.findtext("Value")
+        for entry in root.iterfind("ExperimentalDescription/Root/Data")
+        if entry.findtext("Label") == "Mode"
+    ]
     return (modes[0] or "") if modes else ""

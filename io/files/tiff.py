@@ -20,7 +20,8 @@ _SQUARE = 0.01  # pixels whose sides differ by more are not square
 def open_tiff(path: Path) -> Stack:
     """Open a TIFF file; pages are read when asked for.
 
-    Samples (red, green, blue) belong to one picture; of several channels the first is used; every other axis counts frames.
+    Samples (red, green, blue) belong to one picture; of several channels the first is used; every other axis
+    counts frames.
 
     Parameters
     ----------
@@ -39,11 +40,18 @@ def open_tiff(path: Path) -> Stack:
     """
     import tifffile
 
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it reports reaches the user as damaged frames
+    logging.getLogger("tifffile").setLevel(
+        logging.CRITICAL
+    )  # what it reports reaches the user as damaged frames
     try:
         tif = tifffile.TiffFile(path)
-    except Exception as error:  # tifffile raises its own error, OSError, struct.error and more for files that are not TIFF
-        raise SourceError(f"{path}: not a TIFF file that can be read ({error}); expected .tif as written by a microscope or ImageJ") from error
+    except (
+        Exception
+    ) as error:  # tifffile raises its own error, OSError, struct.error and more for files that are not TIFF
+        raise SourceError(
+            f"{path}: not a TIFF file that can be read ({error}); expected .tif as written by a microscope or"
+            " ImageJ"
+        ) from error
     try:
         series = tif.series[0]
         stack = _contiguous(path, tif, series) if series.dataoffset is not None else _paged(path, tif, series)
@@ -59,7 +67,9 @@ def _contiguous(path: Path, tif: Any, series: Any) -> Stack:
     shape, dtype = tuple(series.keyframe.shape), np.dtype(tif.byteorder + series.dtype.char)
     planes, warnings = _plane_numbers(series, len(shape))
     promised = (tif.imagej_metadata or {}) if tif.is_imagej else {}
-    if promised.get("images", 0) > math.prod(series.shape[: series.ndim - len(shape)]):  # cut off: tifffile then sees one page only
+    if promised.get("images", 0) > math.prod(
+        series.shape[: series.ndim - len(shape)]
+    ):  # cut off: tifffile then sees one page only
         planes = np.arange(promised["images"])[:: promised.get("channels", 1)]
     n_bytes = math.prod(shape) * dtype.itemsize
 
@@ -71,7 +81,12 @@ def _contiguous(path: Path, tif: Any, series: Any) -> Stack:
             raise EOFError("the file is cut off before this frame ends")
         return _samples_last(np.frombuffer(data, dtype).reshape(shape), series.keyframe.axes)
 
-    return Stack(read=read, n_frames=len(planes), facts=_facts(series), warnings=[f"{path}: {line}" for line in warnings])
+    return Stack(
+        read=read,
+        n_frames=len(planes),
+        facts=_facts(series),
+        warnings=[f"{path}: {line}" for line in warnings],
+    )
 
 
 def _paged(path: Path, tif: Any, series: Any) -> Stack:
@@ -84,8 +99,15 @@ def _paged(path: Path, tif: Any, series: Any) -> Stack:
         return _samples_last(np.asarray(page.asarray()), series.keyframe.axes)
 
     if len(tif.series) > 1:
-        warnings.append(f"holds {len(tif.series)} series of pictures of different kinds, only the first is used")
-    return Stack(read=read, n_frames=len(planes), facts=_facts(series), warnings=[f"{path}: {line}" for line in warnings])
+        warnings.append(
+            f"holds {len(tif.series)} series of pictures of different kinds, only the first is used"
+        )
+    return Stack(
+        read=read,
+        n_frames=len(planes),
+        facts=_facts(series),
+        warnings=[f"{path}: {line}" for line in warnings],
+    )
 
 
 def _unbroken_pages(path: Path, tif: Any) -> Stack:
@@ -97,12 +119,18 @@ def _unbroken_pages(path: Path, tif: Any) -> Stack:
         pass
     if not pages:
         tif.close()
-        raise SourceError(f"{path}: no page in it can be found, the file is damaged; copy it again from where it was recorded")
+        raise SourceError(
+            f"{path}: no page in it can be found, the file is damaged; copy it again from where it was"
+            " recorded"
+        )
 
     def read(index: int) -> NDArray[Any]:
         return _samples_last(np.asarray(pages[index].asarray()), pages[index].axes)
 
-    line = f"{path}: the chain of pages breaks off after {len(pages)}, how many are lost is unknown; copy it again from where it was recorded"
+    line = (
+        f"{path}: the chain of pages breaks off after {len(pages)}, how many are lost is unknown; copy it"
+        " again from where it was recorded"
+    )
     return Stack(read=read, n_frames=len(pages), facts={"container": "TIFF, damaged"}, warnings=[line])
 
 
@@ -125,9 +153,16 @@ def _facts(series: Any) -> dict[str, Any]:
 
 
 def _told(tif: Any, path: Path, warnings: list[str]) -> tuple[float | None, float | None, str]:
-    """Scale and interval by the metadata of the program that wrote the file; plain resolution tags are those of a printer."""
+    """Scale and interval by the metadata of the program that wrote the file.
+
+    Plain resolution tags are those of a printer.
+    """
     if tif.is_imagej:
-        scales, interval_s, told_by = _imagej(tif), _imagej_interval(tif.imagej_metadata or {}), "metadata: ImageJ TIFF"
+        scales, interval_s, told_by = (
+            _imagej(tif),
+            _imagej_interval(tif.imagej_metadata or {}),
+            "metadata: ImageJ TIFF",
+        )
     elif tif.is_ome:
         *scales, interval_s = _ome(tif.ome_metadata or "")
         told_by = "metadata: OME TIFF"
@@ -137,7 +172,10 @@ def _told(tif: Any, path: Path, warnings: list[str]) -> tuple[float | None, floa
         return None, None, ""
     x, y = scales
     if x is not None and y is not None and abs(x - y) > _SQUARE * x:
-        warnings.append(f"{path}: pixels are {x:g} nm wide and {y:g} nm high; lengths use the width, as if they were square")
+        warnings.append(
+            f"{path}: pixels are {x:g} nm wide and {y:g} nm high; lengths use the width, as if they were"
+            " square"
+        )
     return x, interval_s, told_by
 
 

@@ -1,6 +1,7 @@
 """Movies of TVIPS cameras (`.tvips`, in parts `_000`, `_001` and so on), one picture at a time.
 
-RosettaSciIO knows them too, but since dask copies arrays that lie in files it loads all of the file when it opens it.
+RosettaSciIO knows them too, but since dask copies arrays that lie in files it loads all of the file when it
+opens it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _HEAD = np.dtype(
         *((name, "<u4") for name in ("pixel", "voltage", "magnification", "frame_head")),
     ]
 )
-_FRAME_HEAD = np.dtype([("number", "<u4"), ("second", "<u4"), ("millisecond", "<u4"), ("rest", "<u4", 3), ("mode", "<u4")])
+_FRAME_HEAD = np.dtype(
+    [("number", "<u4"), ("second", "<u4"), ("millisecond", "<u4"), ("rest", "<u4", 3), ("mode", "<u4")]
+)
 _DIFFRACTION = 2
 _SHORT_HEAD = 12  # bytes before each picture in version 1: number and time
 
@@ -50,18 +53,30 @@ def open_tvips(path: Path) -> Stack:
     Layout as in the reader of HyperSpy; TVIPS has not published it.
     """
     if not re.search(r"_000\.tvips$", path.name, re.IGNORECASE):
-        raise SourceError(f"{path}: not the first part of a TVIPS movie; expected the file whose name ends with _000.tvips")
+        raise SourceError(
+            f"{path}: not the first part of a TVIPS movie; expected the file whose name ends with _000.tvips"
+        )
     with path.open("rb") as stream:
         raw = stream.read(_HEAD.itemsize)
     head = np.frombuffer(raw, _HEAD)[0] if len(raw) == _HEAD.itemsize else None
-    if head is None or head["version"] not in (1, 2) or head["bits"] not in (8, 16, 32) or not 0 < int(head["width"]) * int(head["height"]) < 1 << 32:
-        raise SourceError(f"{path}: not a movie of a TVIPS camera, or a damaged one; copy it again from where it was recorded")
+    if (
+        head is None
+        or head["version"] not in (1, 2)
+        or head["bits"] not in (8, 16, 32)
+        or not 0 < int(head["width"]) * int(head["height"]) < 1 << 32
+    ):
+        raise SourceError(
+            f"{path}: not a movie of a TVIPS camera, or a damaged one; copy it again from where it was"
+            " recorded"
+        )
     n_head = int(head["frame_head"]) if head["version"] == 2 else _SHORT_HEAD
     movie = _Movie(path, head, n_head)
     if not movie.n_pictures:
         raise SourceError(f"{path}: holds no whole picture; copy it again from where it was recorded")
     first, last = movie.head(0), movie.head(movie.n_pictures - 1)
-    lasted_s = (int(last["second"]) - int(first["second"])) + (int(last["millisecond"]) - int(first["millisecond"])) / 1000
+    lasted_s = (int(last["second"]) - int(first["second"])) + (
+        int(last["millisecond"]) - int(first["millisecond"])
+    ) / 1000
     diffraction = n_head >= _FRAME_HEAD.itemsize and first["mode"] == _DIFFRACTION
     return Stack(
         read=movie.read,
@@ -78,8 +93,14 @@ class _Movie:
     """The parts of a movie, and where its pictures lie in them."""
 
     def __init__(self, path: Path, head: Any, n_head: int) -> None:
-        self._shape, self._type = (int(head["height"]), int(head["width"])), np.dtype(f"<u{int(head['bits']) // 8}")
-        self._n_head, self._n_bytes = n_head, n_head + int(head["height"]) * int(head["width"]) * self._type.itemsize
+        self._shape, self._type = (
+            (int(head["height"]), int(head["width"])),
+            np.dtype(f"<u{int(head['bits']) // 8}"),
+        )
+        self._n_head, self._n_bytes = (
+            n_head,
+            n_head + int(head["height"]) * int(head["width"]) * self._type.itemsize,
+        )
         self.parts: list[Path] = []
         self._begins: list[int] = []
         self._n_before = [0]
@@ -99,7 +120,9 @@ class _Movie:
 
     def read(self, index: int) -> NDArray[Any]:
         """Read one picture, shape (H, W)."""
-        return np.frombuffer(self._bytes(index, self._n_head, self._n_bytes - self._n_head), self._type).reshape(self._shape)
+        return np.frombuffer(
+            self._bytes(index, self._n_head, self._n_bytes - self._n_head), self._type
+        ).reshape(self._shape)
 
     def _bytes(self, index: int, begin: int, size: int) -> bytes:
         part = int(np.searchsorted(self._n_before, index, side="right")) - 1

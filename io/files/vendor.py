@@ -26,7 +26,8 @@ _PREFERRED = ("MRC",)  # where several readers know a suffix: the one without fu
 def open_vendor(path: Path) -> Stack:
     """Open a file of a microscope; pictures are read when asked for.
 
-    Of several signals the one with the most pictures is used; every axis beside the two of the picture counts frames.
+    Of several signals the one with the most pictures is used; every axis beside the two of the picture counts
+    frames.
 
     Parameters
     ----------
@@ -48,7 +49,9 @@ def open_vendor(path: Path) -> Stack:
     plugin, signals = _read(path)
     pictures = [signal for signal in signals if len(_picture_axes(signal)) == 2]
     if not pictures:
-        raise SourceError(f"{path}: holds no pictures, only spectra or tables; expected images from a camera or a scan")
+        raise SourceError(
+            f"{path}: holds no pictures, only spectra or tables; expected images from a camera or a scan"
+        )
     signal = max(pictures, key=lambda each: math.prod(_lead(each)))
     lead, pictures_of = _lead(signal), _Blocks(signal["data"], plugin in _PACKED)
 
@@ -77,12 +80,19 @@ def open_vendor(path: Path) -> Stack:
 
 
 class _Blocks:
-    """Pictures of an array that is read when asked for; of packed files the last block is kept, for it is unpacked as a whole."""
+    """Pictures of an array that is read when asked for.
+
+    Of packed files the last block is kept, for it is unpacked as a whole.
+    """
 
     def __init__(self, data: Any, packed: bool) -> None:
         self._data = data
         most = max(1, _BLOCK_BYTES // max(1, math.prod(data.shape[1:]) * data.dtype.itemsize))
-        sizes = [min(most, size - part) for size in data.chunks[0] for part in range(0, size, most)] if packed and data.ndim > 2 else []
+        sizes = (
+            [min(most, size - part) for size in data.chunks[0] for part in range(0, size, most)]
+            if packed and data.ndim > 2
+            else []
+        )
         self._ends = np.cumsum(sizes)
         self._first, self._block = 0, np.zeros((0,), np.uint8)
 
@@ -103,7 +113,10 @@ def _check_mrc(path: Path) -> None:
     with path.open("rb") as stream:
         head = stream.read(16)
     if len(head) < 16:
-        raise SourceError(f"{path}: {len(head)} bytes, shorter than the header of an MRC file; copy it again from where it was recorded")
+        raise SourceError(
+            f"{path}: {len(head)} bytes, shorter than the header of an MRC file; copy it again from where it"
+            " was recorded"
+        )
     sizes, least = np.frombuffer(head, "<i4"), path.stat().st_size
     if (np.abs(sizes[:3]) > 1 << 20).any():
         sizes = np.frombuffer(head, ">i4")
@@ -111,7 +124,10 @@ def _check_mrc(path: Path) -> None:
     promised = math.prod(int(size) for size in sizes[:3]) * bits // 8
     if promised <= 0 or promised > least:
         shape = " x ".join(str(int(size)) for size in sizes[:3])
-        raise SourceError(f"{path}: its header promises {shape} values, the file holds {least} bytes; it is damaged or cut off: copy it again")
+        raise SourceError(
+            f"{path}: its header promises {shape} values, the file holds {least} bytes; it is damaged or cut"
+            " off: copy it again"
+        )
 
 
 def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -120,7 +136,11 @@ def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
     logging.getLogger("rsciio").setLevel(logging.ERROR)
     suffix = path.suffix.lower().lstrip(".")
     # The list names a plugin once for every door of the package; one of each is enough.
-    plugins = {spec["name"]: spec["api"] for spec in rsciio.IO_PLUGINS if suffix in (each.lower() for each in spec["file_extensions"])}
+    plugins = {
+        spec["name"]: spec["api"]
+        for spec in rsciio.IO_PLUGINS
+        if suffix in (each.lower() for each in spec["file_extensions"])
+    }
     failure: Exception | None = None
     for name in sorted(plugins, key=lambda each: each not in _PREFERRED):
         try:
@@ -132,13 +152,20 @@ def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
         except Exception as error:  # readers raise whatever they like at damaged files
             failure = error
     if isinstance(failure, ModuleNotFoundError):
-        raise SourceError(f"{path}: reading it needs the package {failure.name}; install it: pip install {failure.name}") from failure
+        raise SourceError(
+            f"{path}: reading it needs the package {failure.name}; install it: pip install {failure.name}"
+        ) from failure
     reason = str(failure).splitlines()[0] if failure is not None and str(failure) else "no reader knows it"
-    raise SourceError(f"{path}: RosettaSciIO cannot read it ({reason}); copy it again, or export it as TIFF") from failure
+    raise SourceError(
+        f"{path}: RosettaSciIO cannot read it ({reason}); copy it again, or export it as TIFF"
+    ) from failure
 
 
 def _picture_axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
-    """Axes of a picture: those that are told, else, where none is (EMD of NCEM), the last two if both are lengths or both reciprocal ones."""
+    """Axes of a picture: those that are told, else.
+
+    Where none is (EMD of NCEM), the last two if both are lengths or both reciprocal ones.
+    """
     axes = signal["axes"]
     told = [axis for axis in axes if not axis.get("navigate", False)]
     last = [str(axis.get("units", "")) for axis in axes[-2:]]
@@ -168,7 +195,9 @@ def _reciprocal(unit: str) -> bool:
     [True, True, True, False, False]
     """
     plain = unit.replace(" ", "").replace("$", "").replace("{", "").replace("}", "").lower()
-    return plain.startswith("1/") or plain.endswith(("^-1", "⁻¹", "-1")) or plain in ("mrad", "rad", "deg", "°")
+    return (
+        plain.startswith("1/") or plain.endswith(("^-1", "⁻¹", "-1")) or plain in ("mrad", "rad", "deg", "°")
+    )
 
 
 def _told(tree: Any, names: re.Pattern[str]) -> float | None:

@@ -1,1 +1,4 @@
-"""Frames as they are taken: cameras, network streams, watched folders, their waiting room and the page that shows them; no files."""
+"""Frames as they are taken: cameras, network streams, watched folders.
+
+Their waiting room and the page that shows them; no files.
+"""

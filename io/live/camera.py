@@ -1,4 +1,7 @@
-"""A live source: captures in a thread of its own, never waits for the analysis, reconnects, and accounts for every frame."""
+"""A live source: captures in a thread of its own, never waits for the analysis, reconnects.
+
+And accounts for every frame.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,13 @@ class LiveConfig:
     Parameters
     ----------
     policy : {"newest", "all"}
-        When frames come faster than they can be processed: `newest` drops the oldest that wait and counts them; `all` stores them on
-        disk and catches up.
+        When frames come faster than they can be processed: `newest` drops the oldest that wait and counts
+        them; `all` stores them on disk and catches up.
     queue_frames : int
         Frames that may wait in memory.
     stall_s : float
-        Without a picture for so long, s, and for three usual intervals, a source counts as stalled: that is told, and it is reconnected.
+        Without a picture for so long, s, and for three usual intervals, a source counts as stalled: that is
+        told, and it is reconnected.
     most_back_off_s : float
         Longest pause between two attempts to reconnect, s.
     give_up_s : float
@@ -58,16 +62,24 @@ class LiveConfig:
 
     def __post_init__(self) -> None:
         if self.policy not in ("newest", "all"):
-            raise SettingsError(f"live.policy {self.policy!r}: expected newest (drops and counts) or all (stores and catches up)")
+            raise SettingsError(
+                f"live.policy {self.policy!r}: expected newest (drops and counts) or all (stores and"
+                " catches up)"
+            )
         if self.queue_frames < 1:
             raise SettingsError(f"live.queue_frames {self.queue_frames}: expected at least 1")
         for name in ("stall_s", "most_back_off_s"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise SettingsError(f"live.{name} {getattr(self, name)}: expected a positive number of s")
         if not (math.isfinite(self.give_up_s) and self.give_up_s >= 0):
-            raise SettingsError(f"live.give_up_s {self.give_up_s}: expected 0 (never) or a positive number of s")
+            raise SettingsError(
+                f"live.give_up_s {self.give_up_s}: expected 0 (never) or a positive number of s"
+            )
         if self.spool and not Path(self.spool).is_dir():
-            raise SettingsError(f"live.spool {self.spool!r}: no such folder; make it, or leave it out for the system's temporary one")
+            raise SettingsError(
+                f"live.spool {self.spool!r}: no such folder; make it, or leave it out for the system's"
+                " temporary one"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +104,8 @@ class LeftOff:
 class LiveSource:
     """Frames of a camera, a network stream, a folder that fills up or a part of the screen, as they come.
 
-    Every captured frame is handed on, as a picture or as what became of it; an interruption is a frame with status `gap` of its own.
-    Times are those of the stream, else of the clock, and start with the first frame.
+    Every captured frame is handed on, as a picture or as what became of it; an interruption is a frame with
+    status `gap` of its own. Times are those of the stream, else of the clock, and start with the first frame.
 
     Parameters
     ----------
@@ -104,7 +116,8 @@ class LiveSource:
     nm_per_px : float, optional
         Width of a pixel, nm.
     usual_s : float, optional
-        Time between pictures, s, as far as it is known beforehand: a slow camera is not taken for a stalled one.
+        Time between pictures, s, as far as it is known beforehand: a slow camera is not taken for a stalled
+        one.
     alarm : callable, optional
         Gets every alarm, one line each: stalls, lost connections, a full queue. From another thread.
     left_off : LeftOff, optional
@@ -136,13 +149,19 @@ class LiveSource:
         left_off: LeftOff | None = None,
     ) -> None:
         self.name, self.uri, self.config = uri, uri, config or LiveConfig()
-        self.calibration = Calibration(nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line")
+        self.calibration = Calibration(
+            nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line"
+        )
         self.time_origin = "timestamps of the stream, else the clock, from the first frame"
         self.warnings: list[str] = []
         self.alarms: list[str] = []
         self.n_captured = self.n_damaged = self.n_gaps = self.n_reconnects = 0
         self.paused = False
-        self.waiting = WaitingFrames(self.config.policy, self.config.queue_frames, Path(self.config.spool) if self.config.spool else None)
+        self.waiting = WaitingFrames(
+            self.config.policy,
+            self.config.queue_frames,
+            Path(self.config.spool) if self.config.spool else None,
+        )
         self.shape: tuple[int, int] | None = None
         self._alarm = alarm
         self._index, self._start_s = (0, 0.0) if left_off is None else (left_off.next_index, left_off.t_s)
@@ -185,7 +204,10 @@ class LiveSource:
 
     @property
     def levels(self) -> Levels | None:
-        """How the values of a watched folder become grey levels; None before its first picture, and for other sources."""
+        """How the values of a watched folder become grey levels.
+
+        None before its first picture, and for other sources.
+        """
         return self._depth.levels
 
     @property
@@ -197,14 +219,26 @@ class LiveSource:
         """Address, codec, counts and time origin."""
         counts = {name: getattr(self, f"n_{name}") for name in ("captured", "damaged", "gaps", "reconnects")}
         counts |= {"dropped": self.waiting.n_dropped, "spooled": self.waiting.n_spooled}
-        size: dict[str, Any] = {} if self.shape is None else {"width_px": self.shape[1], "height_px": self.shape[0]}
+        size: dict[str, Any] = (
+            {} if self.shape is None else {"width_px": self.shape[1], "height_px": self.shape[0]}
+        )
         if self.levels is not None:
             size["levels"] = str(self.levels)
-        facts = {"kind": "live", "uri": self.uri, **self._facts, **size, **counts, "time_origin": self.time_origin}
+        facts = {
+            "kind": "live",
+            "uri": self.uri,
+            **self._facts,
+            **size,
+            **counts,
+            "time_origin": self.time_origin,
+        }
         return {**facts, "alarms": self.alarms[:200]}
 
     def close(self) -> None:
-        """Stop capturing, and remove what is stored; of frames that wait only those in memory can still be taken."""
+        """Stop capturing, and remove what is stored.
+
+        Of frames that wait only those in memory can still be taken.
+        """
         self._closing.set()
         self._feed.stop()
         self.waiting.close()
@@ -214,7 +248,10 @@ class LiveSource:
     def _open(self) -> Feed:
         """Connect; a slow camera is given three of its usual intervals before it counts as stalled."""
         return open_feed(
-            self.uri, stall_s=max(self.config.stall_s, 3 * self._usual_s, self._patience_s), closing=self._closing.is_set, depth=self._depth
+            self.uri,
+            stall_s=max(self.config.stall_s, 3 * self._usual_s, self._patience_s),
+            closing=self._closing.is_set,
+            depth=self._depth,
         )
 
     def _work(self) -> None:
@@ -270,7 +307,11 @@ class LiveSource:
             self._usual_s = since if not self._usual_s else 0.9 * self._usual_s + 0.1 * since
             self._patience_s = 0.0
         self._fresh = False
-        stamp = self._start_s + now - self._first_arrival if captured.stamp_s is None else self._offset_s + captured.stamp_s
+        stamp = (
+            self._start_s + now - self._first_arrival
+            if captured.stamp_s is None
+            else self._offset_s + captured.stamp_s
+        )
         t_s = self._clock.time(self._index, stamp)
         self._last_arrival = now
         self.n_captured += 1
@@ -281,9 +322,15 @@ class LiveSource:
             self._put_missing(t_s, "skipped", "paused")
         elif self.shape is not None and captured.image.shape != self.shape:
             self.n_damaged += 1
-            sizes = f"{captured.image.shape[1]} x {captured.image.shape[0]} px in a run of {self.shape[1]} x {self.shape[0]} px"
+            sizes = (
+                f"{captured.image.shape[1]} x {captured.image.shape[0]} px in a run of {self.shape[1]} x"
+                f" {self.shape[0]} px"
+            )
             if len(self.alarms) == 0 or "px in a run of" not in self.alarms[-1]:
-                self.tell(f"the picture size changed: {sizes}; its scale is not known: set it back, or begin a new run")
+                self.tell(
+                    f"the picture size changed: {sizes}; its scale is not known: set it back, or begin a"
+                    " new run"
+                )
             self._put_missing(t_s, "damaged", f"picture of {sizes}")
         else:
             self.shape = self.shape or captured.image.shape
@@ -301,13 +348,17 @@ class LiveSource:
         assert self._first_arrival is not None
         assert self._clock is not None
         self.n_gaps += 1
-        stopped = max(self._clock.last_s + 1e-6, self._start_s + self._last_arrival + self._usual_s - self._first_arrival)
+        stopped = max(
+            self._clock.last_s + 1e-6,
+            self._start_s + self._last_arrival + self._usual_s - self._first_arrival,
+        )
         self._put_missing(self._clock.time(self._index, stopped), "gap", f"no pictures: {why}")
 
     def _reconnected(self, why: str) -> bool:
         """Try until there is a connection again; False where the run is over.
 
-        A source that has ended, and not only paused, leaves no gap: that is known once it comes back, or stays away for long.
+        A source that has ended, and not only paused, leaves no gap: that is known once it comes back, or
+        stays away for long.
         """
         self.tell(f"no pictures since {self.silent_s:.1f} s ({why}); reconnecting")
         self._patience_s = 2 * max(self._patience_s, self.config.stall_s) if not self._usual_s else 0.0
@@ -339,7 +390,10 @@ class LiveSource:
         self._silence_told = silent
 
     def _watch_queue(self) -> None:
-        """Tell when the queue passes three quarters, and when it is full; again only after it was half empty, and after a while."""
+        """Tell when the queue passes three quarters, and when it is full.
+
+        Again only after it was half empty, and after a while.
+        """
         filled, now = self.waiting.filled, time.monotonic()
         for level in _ALARMS:
             if filled >= level > self._level:
@@ -347,8 +401,15 @@ class LiveSource:
                 if now - self._queue_told_s.get(level, -math.inf) < _SAME_ALARM_S:
                     continue
                 self._queue_told_s[level] = now
-                what = "oldest frames are dropped" if self.config.policy == "newest" else "frames are stored on disk"
-                self.tell(f"the queue is {level:.0%} full: frames come faster than they can be processed" + (f"; {what}" if level >= 1 else ""))
+                what = (
+                    "oldest frames are dropped"
+                    if self.config.policy == "newest"
+                    else "frames are stored on disk"
+                )
+                self.tell(
+                    f"the queue is {level:.0%} full: frames come faster than they can be processed"
+                    + (f"; {what}" if level >= 1 else "")
+                )
         if filled < 0.5:
             self._level = 0.0
 

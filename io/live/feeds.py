@@ -1,4 +1,7 @@
-"""Where live pictures come from: cameras, network streams, folders that fill up, a part of the screen. One connection each."""
+"""Where live pictures come from.
+
+Cameras, network streams, folders that fill up, a part of the screen. One connection each.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,8 @@ class Feed:
     facts : dict
         For the manifest.
     close : callable
-        Releases it; only in the thread that takes its pictures, for most drivers cannot bear it in the middle of a picture.
+        Releases it; only in the thread that takes its pictures, for most drivers cannot bear it in the middle
+        of a picture.
     stop : callable
         Lets a wait for the next picture end soon, from any thread.
     nm_per_px : float or None
@@ -116,7 +120,8 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: D
     Parameters
     ----------
     uri : str
-        ``camera:0``; ``rtsp://``, ``http://``, ``srt://`` address; ``watch:FOLDER``; ``screen:LEFT,TOP,WIDTH,HEIGHT``.
+        ``camera:0``; ``rtsp://``, ``http://``, ``srt://`` address; ``watch:FOLDER``;
+        ``screen:LEFT,TOP,WIDTH,HEIGHT``.
     stall_s : float
         How long to wait for a picture before the connection counts as lost, s.
     closing : callable
@@ -144,21 +149,26 @@ def _stream(uri: str, stall_s: float) -> Feed:
 
     from insitrack.io.files.luma import grey_levels, is_full_range, upright
 
-    # a stream is taken as it comes: not analysed for seconds before the first picture is shown (`nobuffer` would lose that one)
+    # a stream is taken as it comes: not analysed for seconds before the first picture is shown (`nobuffer`
+    # would lose that one)
     options = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
     if uri.startswith("rtsp"):
         options["rtsp_transport"] = "tcp"
     pipe: FfmpegPipe | None = None
     try:
         try:
-            container = av.open(uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace")
+            container = av.open(
+                uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace"
+            )
         except av.error.ProtocolNotFoundError:
             pipe = FfmpegPipe(uri, stall_s)
             container = av.open(pipe, format="nut", options=options, metadata_errors="replace")
             pipe.patience_s = stall_s
     except (av.error.FFmpegError, OSError) as error:
         reason = _why(error) if pipe is None else pipe.failure()
-        raise SourceError(f"{uri}: no stream there ({reason}); check the address, the cable and the camera") from error
+        raise SourceError(
+            f"{uri}: no stream there ({reason}); check the address, the cable and the camera"
+        ) from error
     if not container.streams.video or container.streams.video[0].codec_context is None:
         container.close()
         if pipe is not None:
@@ -182,7 +192,11 @@ def _stream(uri: str, stall_s: float) -> Feed:
                 for picture in decoded:
                     if first is None:
                         first, full = picture.pts or 0, is_full_range(picture)
-                    stamp = None if picture.pts is None or not stamped else float((picture.pts - first) * Fraction(stream.time_base))
+                    stamp = (
+                        None
+                        if picture.pts is None or not stamped
+                        else float((picture.pts - first) * Fraction(stream.time_base))
+                    )
                     damaged = picture.is_corrupt or packet.is_corrupt
                     if damaged:
                         yield Captured(None, stamp, "the decoder patched damaged parts of it")
@@ -196,15 +210,29 @@ def _stream(uri: str, stall_s: float) -> Feed:
         if pipe is not None:
             pipe.close()
 
-    facts = {"container": container.format.name, "codec": stream.codec_context.name, "pix_fmt": str(stream.codec_context.pix_fmt)}
-    return Feed(pictures(), float(1 / rate) if rate else 0.0, facts, close, (lambda: None) if pipe is None else pipe.stop)
+    facts = {
+        "container": container.format.name,
+        "codec": stream.codec_context.name,
+        "pix_fmt": str(stream.codec_context.pix_fmt),
+    }
+    return Feed(
+        pictures(),
+        float(1 / rate) if rate else 0.0,
+        facts,
+        close,
+        (lambda: None) if pipe is None else pipe.stop,
+    )
 
 
 def _why(error: Exception) -> str:
     """Say what went wrong; FFmpeg calls a wait that was ended an exit."""
     import av
 
-    return "nothing came in time" if isinstance(error, av.error.ExitError) else str(getattr(error, "strerror", None) or error)
+    return (
+        "nothing came in time"
+        if isinstance(error, av.error.ExitError)
+        else str(getattr(error, "strerror", None) or error)
+    )
 
 
 def _camera(uri: str, stall_s: float) -> Feed:
@@ -214,11 +242,16 @@ def _camera(uri: str, stall_s: float) -> Feed:
     number = uri.removeprefix(CAMERA)
     if not number.isdigit():
         raise SourceError(f"{uri}: expected a number, camera:0 for the first camera")
-    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it says at length what is said below in one line
+    before = cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # it says at length what is said below in one line
     device = cv2.VideoCapture(int(number))
     cv2.utils.logging.setLogLevel(before)
     if not device.isOpened():
-        raise SourceError(f"{uri}: no such camera, or another program holds it; expected one that is connected, camera:0 for the first")
+        raise SourceError(
+            f"{uri}: no such camera, or another program holds it; expected one that is connected, camera:0"
+            " for the first"
+        )
     device.set(cv2.CAP_PROP_READ_TIMEOUT_MSEC, 1e3 * stall_s)  # not every driver knows it
     rate = device.get(cv2.CAP_PROP_FPS)
 
@@ -227,21 +260,39 @@ def _camera(uri: str, stall_s: float) -> Feed:
             good, picture = device.read()
             if not good:
                 return
-            yield Captured(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture, np.uint8))
+            yield Captured(
+                np.asarray(
+                    cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture, np.uint8
+                )
+            )
 
-    return Feed(pictures(), 1 / rate if rate and rate > 0 else 0.0, {"container": "camera through OpenCV"}, device.release)
+    return Feed(
+        pictures(),
+        1 / rate if rate and rate > 0 else 0.0,
+        {"container": "camera through OpenCV"},
+        device.release,
+    )
 
 
 def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
-    """Watch a folder into which the microscope writes pictures, or stacks that grow; times are those of writing."""
+    """Watch a folder into which the microscope writes pictures, or stacks that grow.
+
+    Times are those of writing.
+    """
     from insitrack.io.files.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
 
     folder = Path(uri.removeprefix(FOLDER))
     if not folder.is_dir():
-        raise SourceError(f"{uri}: no such folder; expected the one into which the microscope software writes")
+        raise SourceError(
+            f"{uri}: no such folder; expected the one into which the microscope software writes"
+        )
 
     def found() -> list[Path]:
-        names = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")]
+        names = [
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")
+        ]
         return sorted(names, key=natural_order)
 
     def pictures() -> Generator[Captured]:
@@ -269,7 +320,9 @@ def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
                 time.sleep(_POLL_S)
 
     scale, told_by = _scale_of(next(iter(found()), None))
-    return Feed(pictures(), 0.0, {"container": "watched folder"}, lambda: None, nm_per_px=scale, told_by=told_by)
+    return Feed(
+        pictures(), 0.0, {"container": "watched folder"}, lambda: None, nm_per_px=scale, told_by=told_by
+    )
 
 
 def _scale_of(path: Path | None) -> tuple[float | None, str]:
@@ -315,14 +368,17 @@ def _screen(uri: str, closing: Callable[[], bool]) -> Feed:
     try:
         left, top, width, height = (int(part) for part in uri.removeprefix(SCREEN).split(","))
     except ValueError as error:
-        raise SourceError(f"{uri}: expected screen:LEFT,TOP,WIDTH,HEIGHT in px, for example screen:100,100,1024,1024") from error
+        raise SourceError(
+            f"{uri}: expected screen:LEFT,TOP,WIDTH,HEIGHT in px, for example screen:100,100,1024,1024"
+        ) from error
     try:
         from PIL import ImageGrab
 
         ImageGrab.grab((left, top, left + width, top + height))
     except Exception as error:  # every platform has its own reasons
         raise SourceError(
-            f"{uri}: the screen cannot be read here ({str(error).splitlines()[0] if str(error) else error!r}); use a camera or a stream"
+            f"{uri}: the screen cannot be read here"
+            f" ({str(error).splitlines()[0] if str(error) else error!r}); use a camera or a stream"
         ) from error
 
     def pictures() -> Generator[Captured]:

@@ -1,4 +1,7 @@
-"""Network protocols that PyAV is built without, SRT first of all: the program ffmpeg receives them and hands the pictures over."""
+"""Network protocols that PyAV is built without, SRT first of all.
+
+The program ffmpeg receives them and hands the pictures over.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class FfmpegPipe:
         program = shutil.which("ffmpeg")
         if program is None:
             protocol = uri.partition(":")[0].upper()
-            raise SourceError(f"{uri}: reading {protocol} needs the program ffmpeg, built with {protocol}; install it, or send RTSP or HTTP")
+            raise SourceError(
+                f"{uri}: reading {protocol} needs the program ffmpeg, built with {protocol}; install it, or"
+                " send RTSP or HTTP"
+            )
         self.patience_s = max(_FIRST_PATIENCE_S, stall_s)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 closed with this
         received = ["-probesize", "500000", "-analyzeduration", "500000", "-i", uri]
@@ -51,7 +57,10 @@ class FfmpegPipe:
         )
 
     def read(self, size: int) -> bytes:
-        """Return what has come, at most `size` bytes; nothing once the stream has ended, or nothing came for too long."""
+        """Return what has come, at most `size` bytes.
+
+        Nothing once the stream has ended, or nothing came for too long.
+        """
         assert self._process.stdout is not None
         watch = threading.Timer(self.patience_s, self._process.kill)
         watch.start()

@@ -1,4 +1,7 @@
-"""A camera that is not there: any movie or synthetic scene as a stream over HTTP, at a chosen rate, with the faults of real ones."""
+"""A camera that is not there.
+
+Any movie or synthetic scene as a stream over HTTP, at a chosen rate, with the faults of real ones.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,9 @@ class Fault:
     Parameters
     ----------
     kind : str
-        `stall` and `disconnect` last `seconds`; `drop` leaves a frame out; `duplicate` sends it twice; `reorder` swaps it with the next one;
-        `resize` sends it at half its size (streams in one size break the connection for that); `corrupt` damages its data.
+        `stall` and `disconnect` last `seconds`; `drop` leaves a frame out; `duplicate` sends it twice;
+        `reorder` swaps it with the next one; `resize` sends it at half its size (streams in one size break
+        the connection for that); `corrupt` damages its data.
     frame : int
         Before which frame.
     seconds : float
@@ -65,7 +69,10 @@ def parse_fault(text: str) -> Fault:
         return Fault(kind, int(frame), float(seconds or 0))  # type: ignore[arg-type]
     except ValueError as error:
         known = ", ".join(get_args(FaultKind))
-        raise SettingsError(f"--fault {text}: expected KIND@FRAME or KIND@FRAME:SECONDS, KIND one of {known}; for example stall@100:3") from error
+        raise SettingsError(
+            f"--fault {text}: expected KIND@FRAME or KIND@FRAME:SECONDS, KIND one of {known}; for example"
+            " stall@100:3"
+        ) from error
 
 
 def random_faults(n: int, n_frames: int, seed: int = 0) -> list[Fault]:
@@ -73,13 +80,17 @@ def random_faults(n: int, n_frames: int, seed: int = 0) -> list[Fault]:
     random = np.random.default_rng(seed)
     kinds: tuple[FaultKind, ...] = get_args(FaultKind)
     frames = np.sort(random.integers(3, max(4, n_frames - 3), n)).tolist()
-    return [Fault(kinds[int(random.integers(len(kinds)))], frame, float(random.uniform(0.05, 0.4))) for frame in frames]
+    return [
+        Fault(kinds[int(random.integers(len(kinds)))], frame, float(random.uniform(0.05, 0.4)))
+        for frame in frames
+    ]
 
 
 class Replay:
     """Serves frames to whoever connects, in real time, as a camera does: who is not connected misses them.
 
-    ``http://127.0.0.1:PORT/stream.nut`` is lossless (FFV1) with exact timestamps; ``/stream.mjpg`` is what network cameras send.
+    ``http://127.0.0.1:PORT/stream.nut`` is lossless (FFV1) with exact timestamps; ``/stream.mjpg`` is what
+    network cameras send.
 
     Parameters
     ----------
@@ -101,9 +112,20 @@ class Replay:
     True
     """
 
-    def __init__(self, uri: str, *, port: int = 0, fps: float | None = None, faults: Sequence[Fault] = (), loops: int = 1) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        port: int = 0,
+        fps: float | None = None,
+        faults: Sequence[Fault] = (),
+        loops: int = 1,
+    ) -> None:
         if fps is not None and not fps >= 0:
-            raise SettingsError(f"--fps {fps}: expected a positive number of frames per second, or 0 for as fast as they are taken")
+            raise SettingsError(
+                f"--fps {fps}: expected a positive number of frames per second, or 0 for as fast as they are"
+                " taken"
+            )
         self._uri, self._fps, self._loops = uri, fps, loops
         self._faults: dict[int, list[Fault]] = {}
         for fault in faults:
@@ -126,7 +148,10 @@ class Replay:
         try:
             self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         except OSError as error:
-            raise SettingsError(f"--port {port}: cannot be used ({error.strerror}); choose another one, or 0 for any that is free") from error
+            raise SettingsError(
+                f"--port {port}: cannot be used ({error.strerror}); choose another one, or 0 for any that is"
+                " free"
+            ) from error
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self.address = f"http://127.0.0.1:{self.port}{_LOSSLESS}"
@@ -171,7 +196,9 @@ class Replay:
                 elif "reorder" in kinds:
                     kept.append((image, t_s))
                 elif "drop" not in kinds:
-                    self._broadcast(image, t_s, "corrupt" if "corrupt" in kinds else "resize" if "resize" in kinds else "")
+                    self._broadcast(
+                        image, t_s, "corrupt" if "corrupt" in kinds else "resize" if "resize" in kinds else ""
+                    )
                     if "duplicate" in kinds:
                         self._broadcast(image, t_s, "")
                 number, last = number + 1, base + item.t_s
@@ -209,13 +236,21 @@ class Replay:
                 client.pictures.put((image, t_s, fault))
 
     def _serve(self, request: BaseHTTPRequestHandler) -> None:
-        if request.path not in (_LOSSLESS, _MJPEG) or time.monotonic() < self._refusing_until or self.ended.is_set():
+        if (
+            request.path not in (_LOSSLESS, _MJPEG)
+            or time.monotonic() < self._refusing_until
+            or self.ended.is_set()
+        ):
             request.send_error(503 if request.path in (_LOSSLESS, _MJPEG) else 404)
             return
         client = _Client(queue.Queue(), threading.Event())
         with self._lock:
             self._clients.append(client)
-        kind = "video/x-nut" if request.path == _LOSSLESS else f"multipart/x-mixed-replace; boundary={_BOUNDARY.decode()}"
+        kind = (
+            "video/x-nut"
+            if request.path == _LOSSLESS
+            else f"multipart/x-mixed-replace; boundary={_BOUNDARY.decode()}"
+        )
         request.send_response(200)
         request.send_header("Content-Type", kind)
         request.end_headers()
@@ -279,7 +314,12 @@ def _damaged(packet: Any, random: np.random.Generator) -> Any:
 
     data = bytes(packet)
     broken = av.Packet(data[: int(len(data) * random.uniform(0.2, 0.6))])
-    broken.stream, broken.pts, broken.dts, broken.time_base = packet.stream, packet.pts, packet.dts, packet.time_base
+    broken.stream, broken.pts, broken.dts, broken.time_base = (
+        packet.stream,
+        packet.pts,
+        packet.dts,
+        packet.time_base,
+    )
     broken.is_keyframe = packet.is_keyframe
     return broken
 

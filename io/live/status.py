@@ -1,4 +1,7 @@
-"""How a live run is doing: delay from capture to row on disk, queue, losses, disk; a sink that keeps numbers only."""
+"""How a live run is doing: delay from capture to row on disk, queue, losses, disk.
+
+A sink that keeps numbers only.
+"""
 
 from __future__ import annotations
 
@@ -58,16 +61,26 @@ class LiveStatus:
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is kept of tracks."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def results(self) -> dict[str, Any]:
         """Return counts and delays, for the manifest."""
         with self._lock:
             delays = np.array(self._delays) * 1e3
-        facts: dict[str, Any] = {"captured": self._source.n_captured, "reconnects": self._source.n_reconnects, **self.counts}
+        facts: dict[str, Any] = {
+            "captured": self._source.n_captured,
+            "reconnects": self._source.n_reconnects,
+            **self.counts,
+        }
         if len(delays):
             median, late = np.percentile(delays, [50, 99]).round(1).tolist()
-            facts |= {"latency_median_ms": median, "latency_p99_ms": late, "latency_max_ms": float(delays.max().round(1))}
+            facts |= {
+                "latency_median_ms": median,
+                "latency_p99_ms": late,
+                "latency_max_ms": float(delays.max().round(1)),
+            }
         return facts
 
     @property

@@ -1,4 +1,7 @@
-"""A live run in the browser: newest picture, curves, counts, state and a few controls. It may lose pictures, never data."""
+"""A live run in the browser.
+
+Newest picture, curves, counts, state and a few controls. It may lose pictures, never data.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ MOST_CLIENTS, MOST_BYTES, _MOST_POINTS, _MOST_MARKS = 32, 2048, 3000, 200
 _TICK_S, _LONG_TICK_S = 0.25, 1.0
 _PAGE = Path(__file__).with_name("page.html")
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -93,7 +98,9 @@ def parse_request(body: bytes) -> ViewerRequest:
         ):
             raise SettingsError(f"{action.replace('_', ' ')} {value}: expected {words}")
         return ViewerRequest(action, value=float(value))
-    raise SettingsError(f"action {str(action)[:40]!r}: expected pause, resume, stop, mark, dose_rate or thickness")
+    raise SettingsError(
+        f"action {str(action)[:40]!r}: expected pause, resume, stop, mark, dose_rate or thickness"
+    )
 
 
 class LiveView:
@@ -106,8 +113,9 @@ class LiveView:
     name : str
         What is shown.
     wish : callable
-        Gets what a viewer asked for, in the thread of the analysis, before the next frame is written; returns when and at which dose a
-        mark was set, else None. `stop` and `resume` come at once, from the thread of the server.
+        Gets what a viewer asked for, in the thread of the analysis, before the next frame is written; returns
+        when and at which dose a mark was set, else None. `stop` and `resume` come at once, from the thread of
+        the server.
     nm_per_px : float or None
         Width of a pixel, nm.
     host, port : str, int
@@ -158,7 +166,10 @@ class LiveView:
             self._socket.listen(MOST_CLIENTS)  # who comes before the server runs waits for it
         except (OSError, OverflowError) as error:
             self._socket.close()
-            raise SettingsError(f"--view {host}:{port}: cannot be used ({getattr(error, 'strerror', error)}); choose another port") from error
+            raise SettingsError(
+                f"--view {host}:{port}: cannot be used ({getattr(error, 'strerror', error)}); choose another"
+                " port"
+            ) from error
         self.port = int(self._socket.getsockname()[1])
         shown = f"[{host}]" if ":" in host else host
         self.address = f"http://{shown}:{self.port}/" + (f"?token={self.token}" if self.token else "")
@@ -190,7 +201,9 @@ class LiveView:
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is shown of finished tracks."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._over = True
         self._server.should_exit = True
         self._thread.join(timeout=5)
@@ -210,21 +223,41 @@ class LiveView:
         if math.isfinite(total.n):
             colours = class_colours([row.defect_class for row in tracked.series[:-1]])
             self._classes = [
-                {"name": row.defect_class, "n": row.n, "size": _known(row.size_nm), "colour": hex_colour(colours[row.defect_class])}
+                {
+                    "name": row.defect_class,
+                    "n": row.n,
+                    "size": _known(row.size_nm),
+                    "colour": hex_colour(colours[row.defect_class]),
+                }
                 for row in tracked.series[:-1]
             ]
         row: dict[str, float | None] = {"t": round(total.t_s, 4), "dose": _known(total.dose_dpa)}
-        for short, name in (("d", self._density[0]), ("hl", "hardening_linear_mpa"), ("hq", "hardening_quadrature_mpa")):
+        for short, name in (
+            ("d", self._density[0]),
+            ("hl", "hardening_linear_mpa"),
+            ("hq", "hardening_quadrature_mpa"),
+        ):
             row |= {short + end: _known(getattr(total, name + end)) for end in ("", "_lo", "_hi")}
-        return row | {"s": _known(total.size_nm), "s_lo": _known(total.size_lo_nm), "s_hi": _known(total.size_hi_nm)}
+        return row | {
+            "s": _known(total.size_nm),
+            "s_lo": _known(total.size_lo_nm),
+            "s_hi": _known(total.size_hi_nm),
+        }
 
     def _message(self, since: int) -> tuple[str, int]:
         """Everything that is new since a row, as JSON, and the number of the row that follows."""
         with self._lock:
             rows, first, version = self._rows, self._first_row, self._version
             fresh = rows[max(0, since - first) :] if since >= first else list(rows)
-            message: dict[str, Any] = {"rows": fresh} if since > first or (since and since == first) else {"history": fresh}
-            message |= {"version": version, "marks": list(self._marks), "classes": self._classes, "density_name": self._density[1]}
+            message: dict[str, Any] = (
+                {"rows": fresh} if since > first or (since and since == first) else {"history": fresh}
+            )
+            message |= {
+                "version": version,
+                "marks": list(self._marks),
+                "classes": self._classes,
+                "density_name": self._density[1],
+            }
             following = first + len(rows)
         message |= {"status": self._status_now(), "name": self._name, "over": self._over}
         return json.dumps(message, allow_nan=False), following
@@ -239,14 +272,19 @@ class LiveView:
             now = time.monotonic()
             if drawn != version and now - drawn_s >= self._tick_s:
                 style = AnnotationStyle(max_side_px=1024, max_ids=150 if ids else 0)
-                image = draw(tracked if outlines else _without_defects(tracked), style, nm_per_px=self._nm_per_px)
+                image = draw(
+                    tracked if outlines else _without_defects(tracked), style, nm_per_px=self._nm_per_px
+                )
                 data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
                 self._drawn[outlines, ids] = now, version, data
             return data
 
     @property
     def _tick_s(self) -> float:
-        """Time between two looks at the run, s: longer where the machine does not keep up, for viewers must not slow the analysis."""
+        """Time between two looks at the run, s.
+
+        Longer where the machine does not keep up, for viewers must not slow the analysis.
+        """
         return _LONG_TICK_S if self._status.behind else _TICK_S
 
     def _status_now(self) -> dict[str, Any]:
@@ -292,7 +330,9 @@ class LiveView:
             if self.token and not hmac.compare_digest(given.encode(), self.token.encode()):
                 return JSONResponse({"error": "the address needs its token"}, 403, _HEADERS)
             host = (request.url.hostname or "").strip("[]")
-            if not self.token and host not in LOCAL:  # a page elsewhere must not reach in under a name of its own
+            if (
+                not self.token and host not in LOCAL
+            ):  # a page elsewhere must not reach in under a name of its own
                 return JSONResponse({"error": "ask for 127.0.0.1"}, 403, _HEADERS)
             return None
 
@@ -329,7 +369,9 @@ class LiveView:
                 return JSONResponse({"error": str(error)}, 400, _HEADERS)
             return JSONResponse({"done": True}, headers=_HEADERS)
 
-        gets = [Route(path, answer) for path, answer in (("/", index), ("/picture", picture), ("/events", events))]
+        gets = [
+            Route(path, answer) for path, answer in (("/", index), ("/picture", picture), ("/events", events))
+        ]
         return Starlette(routes=[*gets, Route("/control", control, methods=["POST"])])
 
     async def _events(self, request: Any) -> AsyncIterator[str]:

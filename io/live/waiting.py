@@ -32,7 +32,8 @@ class WaitingFrames:
     Parameters
     ----------
     policy : {"newest", "all"}
-        What happens when more than `capacity` pictures wait: the oldest becomes a `dropped` frame, or the new one goes to disk.
+        What happens when more than `capacity` pictures wait: the oldest becomes a `dropped` frame, or the new
+        one goes to disk.
     capacity : int
         Pictures that wait in memory.
     folder : Path, optional
@@ -118,7 +119,9 @@ class WaitingFrames:
         """Turn the picture that waits longest into a record of its loss, in its place in the order."""
         for i, item in enumerate(self._items):
             if isinstance(item, Frame):
-                self._items[i] = MissingFrame(item.index, item.t_s, "dropped", "frames come faster than they can be processed")
+                self._items[i] = MissingFrame(
+                    item.index, item.t_s, "dropped", "frames come faster than they can be processed"
+                )
                 self._n_in_memory -= 1
                 self.n_dropped += 1
                 return
@@ -131,7 +134,8 @@ class WaitingFrames:
             np.save(path, frame.image)
         except OSError as error:
             raise RunError(
-                f"{path.parent}: waiting frames cannot be stored any more ({error.strerror}); make room, or use live.policy newest"
+                f"{path.parent}: waiting frames cannot be stored any more ({error.strerror}); make room, or"
+                " use live.policy newest"
             ) from error
         self.n_spooled += 1
         return _Stored(frame.index, frame.t_s, path)

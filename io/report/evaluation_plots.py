@@ -15,7 +15,8 @@ from insitrack.io.results import Floats
 
 Row = Mapping[str, Any]
 SIZE_STEPS_NM = {"black_dot": (2.0, 20.0)}
-"""Width of the bins of the size histogram and its least upper end, nm; those of Jacobs et al. 2022, as `OTHER_STEP_NM` for the rest."""
+"""Width of the bins of the size histogram and its least upper end, nm; those of Jacobs et al. 2022, as
+`OTHER_STEP_NM` for the rest."""
 OTHER_STEP_NM = (10.0, 100.0)
 HEYWOOD_STEP = (0.1, 1.0)
 _TRUE_COLOUR = "#9aa3ad"
@@ -36,13 +37,23 @@ def iou_figure(curve: Sequence[Row]) -> go.Figure:
         y = _column(curve, name)
         if np.isfinite(y).any():
             line = {"color": colour, "dash": dash, "width": 2}
-            figure.add_scatter(x=short(x), y=short(y), name=words, mode="lines+markers", line=line, marker={"size": 5}, hovertemplate="%{y:.3f}")
+            figure.add_scatter(
+                x=short(x),
+                y=short(y),
+                name=words,
+                mode="lines+markers",
+                line=line,
+                marker={"size": 5},
+                hovertemplate="%{y:.3f}",
+            )
     lay_out(figure, "IoU from which a pair counts", "Score")
     figure.update_layout(hovermode="x unified", yaxis_range=[0, 1.02])
     return figure
 
 
-def parity_figure(groups: Mapping[str, Sequence[Row]], true: str, found: str, title: str, unit: str, start: float = 0.0) -> go.Figure:
+def parity_figure(
+    groups: Mapping[str, Sequence[Row]], true: str, found: str, title: str, unit: str, start: float = 0.0
+) -> go.Figure:
     """Plot found against true, one point per picture and group; the line is where both agree.
 
     Parameters
@@ -69,8 +80,15 @@ def parity_figure(groups: Mapping[str, Sequence[Row]], true: str, found: str, ti
                 y=short(y[both]),
                 name=spoken(name),
                 mode="markers",
-                marker={"size": 8, "opacity": 0.75, "color": hex_colour(colours[name]), "line": {"width": 0.5, "color": "white"}},
-                text=[spoken(str(row["picture"])) for row, good in zip(rows, both.tolist(), strict=True) if good],
+                marker={
+                    "size": 8,
+                    "opacity": 0.75,
+                    "color": hex_colour(colours[name]),
+                    "line": {"width": 0.5, "color": "white"},
+                },
+                text=[
+                    spoken(str(row["picture"])) for row, good in zip(rows, both.tolist(), strict=True) if good
+                ],
                 hovertemplate="%{text}<br>true %{x:.4~g}<br>found %{y:.4~g}",
             )
     line = {"color": "#888", "width": 1, "dash": "dash"}
@@ -84,7 +102,10 @@ def parity_figure(groups: Mapping[str, Sequence[Row]], true: str, found: str, ti
 
 
 def size_histogram(defects: Sequence[Row], name: str, unit: str, *, pairs_only: bool = False) -> go.Figure:
-    """Plot how many true and found defects of a class have which size, in the bins of Jacobs et al. 2022 where the unit is nm."""
+    """Plot how many true and found defects of a class have which size.
+
+    In the bins of Jacobs et al. 2022 where the unit is nm.
+    """
     step, top = SIZE_STEPS_NM.get(name, OTHER_STEP_NM) if unit == "nm" else (0.0, 0.0)
     return _histogram(defects, name, f"size_{{}}_{unit}", f"Size ({unit})", 0.0, step, top, pairs_only)
 
@@ -94,15 +115,28 @@ def heywood_histogram(defects: Sequence[Row], name: str, *, pairs_only: bool = F
     return _histogram(defects, name, "heywood_{}", "Heywood circularity", 1.0, *HEYWOOD_STEP, pairs_only)
 
 
-def _histogram(defects: Sequence[Row], name: str, column: str, title: str, start: float, step: float, span: float, pairs_only: bool) -> go.Figure:
+def _histogram(
+    defects: Sequence[Row],
+    name: str,
+    column: str,
+    title: str,
+    start: float,
+    step: float,
+    span: float,
+    pairs_only: bool,
+) -> go.Figure:
     sides = {}
     for side in ("true", "found"):
         rows = [row for row in defects if row[f"class_{side}"] == name and row[f"sized_{side}"]]
-        values = _column([row for row in rows if not pairs_only or row["outcome"] == "found"], column.format(side))
+        values = _column(
+            [row for row in rows if not pairs_only or row["outcome"] == "found"], column.format(side)
+        )
         sides[side] = values[np.isfinite(values)]
     largest = max((float(values.max()) for values in sides.values() if values.size), default=1.0)
     step = step or max(1.0, math.ceil(largest / 12))
-    n_bins = max(round(span / step), math.floor((largest - start) / step) + 1)  # continued where sizes go beyond the usual range
+    n_bins = max(
+        round(span / step), math.floor((largest - start) / step) + 1
+    )  # continued where sizes go beyond the usual range
     edges = start + np.arange(n_bins + 1) * step
     figure = go.Figure()
     colours = {"true": _TRUE_COLOUR, "found": hex_colour(class_colours([name])[name])}
@@ -123,7 +157,10 @@ def _histogram(defects: Sequence[Row], name: str, column: str, title: str, start
 
 
 def splits_figure(splits: Sequence[Row], *, learning: bool) -> go.Figure:
-    """Plot the scores of each split: against the number of labelled defects that were trained on, or split by split."""
+    """Plot the scores of each split.
+
+    Against the number of labelled defects that were trained on, or split by split.
+    """
     figure = go.Figure()
     x: Any = short(_column(splits, "n_train_defects")) if learning else [str(row["split"]) for row in splits]
     for name, words, colour, _ in (_CURVES[0], *_CURVES[3:]):

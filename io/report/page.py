@@ -1,4 +1,7 @@
-"""What every HTML page is made of: one style, plots, pictures and tables; a page is one file that opens without a network."""
+"""What every HTML page is made of.
+
+One style, plots, pictures and tables; a page is one file that opens without a network.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,8 @@ def head(title: str) -> str:
     from plotly.offline import get_plotlyjs
 
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
+        ' content="width=device-width, initial-scale=1">\n'
         f"<title>{safe(title)}</title><style>{_STYLE}</style><script>{get_plotlyjs()}</script></head><body>"
     )
 
@@ -94,7 +98,9 @@ def _small_picture(png: bytes) -> tuple[str, bytes]:
     factor, data = min(1.0, _WIDEST_PX / width), b""
     full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     for quality in (90, 80, 70, 60, 50, 40, 30):
-        small = cv2.resize(picture, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            picture, (round(width * factor), round(height * factor)), interpolation=cv2.INTER_AREA
+        )
         data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour])[1].tobytes()
         if len(data) <= _LARGEST_BYTES:
             break
@@ -126,5 +132,7 @@ def write_page(path: Path, page: str) -> Path:
         temporary.write_text(page, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
+        ) from error
     return path

@@ -49,7 +49,8 @@ PANELS = (
 def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") -> list[Path]:
     """Draw a tidy table of one run, or several to compare, and write ``figure.pdf`` and ``figure.png``.
 
-    One run: a panel per quantity, a curve per class. Several: a panel per quantity and class, a curve per run.
+    One run: a panel per quantity, a curve per class. Several: a panel per quantity and class, a curve per
+    run.
 
     Parameters
     ----------
@@ -69,9 +70,16 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
     powers = [_power(table, panel[0]) for panel in panels]
     table = table.copy()
     for power, panel in zip(powers, panels, strict=True):
-        scaled = [name for name in (*panel[:3], *(part.replace("linear", "quadrature") for part in panel[:3])) if name in table]
+        scaled = [
+            name
+            for name in (*panel[:3], *(part.replace("linear", "quadrature") for part in panel[:3]))
+            if name in table
+        ]
         table[list(dict.fromkeys(scaled))] /= 10.0**power
-    panels = [(*panel[:3], panel[3].replace("(", f"(10$^{{{power}}}$ ") if power else panel[3]) for power, panel in zip(powers, panels, strict=True)]
+    panels = [
+        (*panel[:3], panel[3].replace("(", f"(10$^{{{power}}}$ ") if power else panel[3])
+        for power, panel in zip(powers, panels, strict=True)
+    ]
     with mpl.rc_context(_STYLE):
         if len(runs) == 1:
             figure = Figure(figsize=(WIDTH_MM["one"] / 25.4, 1.55 * len(panels) + 0.75), layout="constrained")
@@ -81,7 +89,10 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
             _legend(figure, axes)
         else:
             wide = max(1, len(shown))
-            figure = Figure(figsize=(min(WIDTH_MM["two"], 40 + 52 * wide) / 25.4, 1.5 * len(panels) + 0.8), layout="constrained")
+            figure = Figure(
+                figsize=(min(WIDTH_MM["two"], 40 + 52 * wide) / 25.4, 1.5 * len(panels) + 0.8),
+                layout="constrained",
+            )
             axes = figure.subplots(len(panels), wide, sharex=True, squeeze=False)
             for row, panel in zip(axes, panels, strict=True):
                 for axis, name in zip(row, shown, strict=True):
@@ -94,9 +105,15 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
         for axis in bottom:
             axis.set_xlabel(_axis(table, against)[1])
         for axis in np.ravel(axes):
-            tops = [float(np.nanmax(line.get_ydata())) for line in axis.lines if np.isfinite(line.get_ydata()).any()]
+            tops = [
+                float(np.nanmax(line.get_ydata()))
+                for line in axis.lines
+                if np.isfinite(line.get_ydata()).any()
+            ]
             top = axis.get_ylim()[1]
-            axis.set_ylim(0, min(top, 4 * max(tops)) if tops and max(tops) > 0 else top)  # a band may be wider than the panel
+            axis.set_ylim(
+                0, min(top, 4 * max(tops)) if tops and max(tops) > 0 else top
+            )  # a band may be wider than the panel
         paths = [folder / "figure.pdf", folder / "figure.png"]
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "insitrack"})
         figure.savefig(paths[1], dpi=300)
@@ -104,7 +121,10 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
 
 
 def _worth_showing(table: pd.DataFrame, classes: list[str]) -> list[str]:
-    """Classes of which there is at least one defect at a time, and one in fifty of all; `all` where there are several."""
+    """Classes of which there is at least one defect at a time, and one in fifty of all.
+
+    `all` where there are several.
+    """
     mean = table.groupby("defect_class")["n"].mean()
     total = float(mean.get("all", mean.sum()))
     shown = [name for name in classes if name != "all" and mean[name] >= max(1.0, 0.02 * total)]
@@ -122,7 +142,9 @@ def _known_panels(table: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     names = [panel[0] for panel in known]
     if "density_per_m3" in names and "density_per_m2" in names:
         known = [panel for panel in known if panel[0] != "density_per_m2"]
-    return [panel for panel in known if panel[0] != "swelling_percent" or (table[panel[0]] > 0).any()] or [("n", "n_lo", "n_hi", "Defects in view")]
+    return [panel for panel in known if panel[0] != "swelling_percent" or (table[panel[0]] > 0).any()] or [
+        ("n", "n_lo", "n_hi", "Defects in view")
+    ]
 
 
 def _axis(table: pd.DataFrame, against: Axis) -> tuple[float, str]:
@@ -135,10 +157,20 @@ def _axis(table: pd.DataFrame, against: Axis) -> tuple[float, str]:
 
 
 def _xy(table: pd.DataFrame, rows: pd.DataFrame, against: Axis) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.asarray(rows["dose_dpa" if against == "dose" else "t_s"].to_numpy(np.float64) / _axis(table, against)[0])
+    return np.asarray(
+        rows["dose_dpa" if against == "dose" else "t_s"].to_numpy(np.float64) / _axis(table, against)[0]
+    )
 
 
-def _curve(axis: Any, x: Any, rows: pd.DataFrame, panel: tuple[str, str, str, str], colour: str, label: str, dash: str = "-") -> None:
+def _curve(
+    axis: Any,
+    x: Any,
+    rows: pd.DataFrame,
+    panel: tuple[str, str, str, str],
+    colour: str,
+    label: str,
+    dash: str = "-",
+) -> None:
     value, low, high, _ = panel
     if not rows[value].notna().any():
         return
@@ -147,13 +179,26 @@ def _curve(axis: Any, x: Any, rows: pd.DataFrame, panel: tuple[str, str, str, st
     axis.fill_between(x, rows[low], rows[high].fillna(rows[value]), color=colour, alpha=0.18, linewidth=0)
 
 
-def _one_run(axis: Any, table: pd.DataFrame, panel: tuple[str, str, str, str], shown: list[str], against: Axis) -> None:
+def _one_run(
+    axis: Any, table: pd.DataFrame, panel: tuple[str, str, str, str], shown: list[str], against: Axis
+) -> None:
     colours = class_colours(list(dict.fromkeys(table["defect_class"])))
     hardening = panel[0] == "hardening_linear_mpa"
-    for name in ["all"] if hardening else [name for name in shown if panel[0] != "size_nm" or name != "all" or len(shown) == 1]:
+    for name in (
+        ["all"]
+        if hardening
+        else [name for name in shown if panel[0] != "size_nm" or name != "all" or len(shown) == 1]
+    ):
         rows = table[table["defect_class"] == name]
         x = _xy(table, rows, against)
-        _curve(axis, x, rows, panel, hex_colour(colours[name]), "linear sum" if hardening else name.replace("_", " "))
+        _curve(
+            axis,
+            x,
+            rows,
+            panel,
+            hex_colour(colours[name]),
+            "linear sum" if hardening else name.replace("_", " "),
+        )
         if hardening:
             squared = tuple(part.replace("linear", "quadrature") for part in panel)
             _curve(axis, x, rows, squared, "#777777", "quadrature sum", "--")  # type: ignore[arg-type]
@@ -162,7 +207,9 @@ def _one_run(axis: Any, table: pd.DataFrame, panel: tuple[str, str, str, str], s
         axis.legend(loc="best")
 
 
-def _compare(axis: Any, rows: pd.DataFrame, panel: tuple[str, str, str, str], runs: list[str], against: Axis) -> None:
+def _compare(
+    axis: Any, rows: pd.DataFrame, panel: tuple[str, str, str, str], runs: list[str], against: Axis
+) -> None:
     for i, run in enumerate(runs):
         mine = rows[rows["run"] == run]
         _curve(axis, _xy(rows, mine, against), mine, panel, _RUN_COLOURS[i % len(_RUN_COLOURS)], run)

@@ -1,4 +1,7 @@
-"""The plots of a run, drawn from its tables: density, size and hardening against time, sizes and lifetimes of the tracks."""
+"""The plots of a run, drawn from its tables.
+
+Density, size and hardening against time, sizes and lifetimes of the tracks.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +72,8 @@ def _in_order(names: set[str]) -> list[str]:
 def load_curves(folder: Path, most: int = MOST_POINTS) -> Curves:
     """Read `series.csv` piece by piece and keep at most about `most` frames, always the first and the last.
 
-    Frames that are damaged or were never delivered interrupt the curves, and so does a pause much longer than the usual time
-    between frames.
+    Frames that are damaged or were never delivered interrupt the curves, and so does a pause much longer than
+    the usual time between frames.
 
     Raises
     ------
@@ -79,7 +82,9 @@ def load_curves(folder: Path, most: int = MOST_POINTS) -> Curves:
     """
     kept, statuses = _kept_frames(folder / FRAMES.file, most)
     frames = kept["frame"].to_numpy()
-    pieces = [piece[np.isin(piece["frame"].to_numpy(), frames)] for piece in SERIES.chunks(folder / SERIES.file)]
+    pieces = [
+        piece[np.isin(piece["frame"].to_numpy(), frames)] for piece in SERIES.chunks(folder / SERIES.file)
+    ]
     rows = pd.concat(pieces)
     t_s = np.where(kept["status"] == "processed", kept["t_s"], np.nan)
     columns: dict[tuple[str, str], Floats] = {}
@@ -138,23 +143,38 @@ def time_unit(t_s: Floats) -> tuple[float, str]:
 
 def density_figure(curves: Curves, column: str, title: str) -> go.Figure:
     """Plot one density or the count against time, each class with its 95 % interval."""
-    return _against_time(curves, title, ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in _shown(curves)))
+    return _against_time(
+        curves,
+        title,
+        ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in _shown(curves)),
+    )
 
 
 def size_figure(curves: Curves) -> go.Figure:
     """Plot the mean size against time, each class with the 95 % interval of the mean."""
-    lines = ((name, "size_nm", "size_lo_nm", "size_hi_nm", name, "solid") for name in _shown(curves) if name != "all" or len(curves.classes) == 1)
+    lines = (
+        (name, "size_nm", "size_lo_nm", "size_hi_nm", name, "solid")
+        for name in _shown(curves)
+        if name != "all" or len(curves.classes) == 1
+    )
     return _against_time(curves, "Mean size (nm)", lines)
 
 
 def hardening_figure(curves: Curves) -> go.Figure:
-    """Plot the hardening by all classes against time, added linearly and in quadrature, and the share of each class."""
+    """Plot the hardening by all classes against time, added linearly and in quadrature.
+
+    And the share of each class.
+    """
     linear, quadrature = "hardening_linear_mpa", "hardening_quadrature_mpa"
     totals = [
         ("all", linear, f"{linear}_lo", f"{linear}_hi", "linear sum", "solid"),
         ("all", quadrature, f"{quadrature}_lo", f"{quadrature}_hi", "quadrature sum", "dash"),
     ]
-    shares = [(name, linear, "", "", name, "solid") for name in curves.classes if name != "all" and len(curves.classes) > 2]
+    shares = [
+        (name, linear, "", "", name, "solid")
+        for name in curves.classes
+        if name != "all" and len(curves.classes) > 2
+    ]
     return _against_time(curves, "Hardening (MPa)", [*totals, *shares])
 
 
@@ -228,7 +248,9 @@ def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
     doses, places = np.unique(dose[good], return_index=True)
     step = round_step((doses[-1] - doses[0]) / 5)
     ticks = np.arange(np.ceil(doses[0] / step), np.floor(doses[-1] / step) + 1) * step
-    figure.add_scatter(x=short(x[good][[0, -1]]), y=[None, None], xaxis="x2", showlegend=False, hoverinfo="skip")
+    figure.add_scatter(
+        x=short(x[good][[0, -1]]), y=[None, None], xaxis="x2", showlegend=False, hoverinfo="skip"
+    )
     figure.update_layout(
         xaxis2={
             "overlaying": "x",
@@ -247,11 +269,17 @@ def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
 
 def load_tracks(folder: Path) -> pd.DataFrame:
     """Read class, size and lifetime of every track."""
-    return SUMMARY.read(folder / SUMMARY.file, ["defect_class", "t_first_s", "lifetime_s", "left_censored", "right_censored", "size_nm"])
+    return SUMMARY.read(
+        folder / SUMMARY.file,
+        ["defect_class", "t_first_s", "lifetime_s", "left_censored", "right_censored", "size_nm"],
+    )
 
 
 def size_histogram(tracks: pd.DataFrame) -> go.Figure:
-    """Plot how many tracks have which mean size: a panel per class, with its number of tracks and the 95 % Poisson interval of every bar."""
+    """Plot how many tracks have which mean size.
+
+    A panel per class, with its number of tracks and the 95 % Poisson interval of every bar.
+    """
     sizes = tracks["size_nm"].to_numpy()
     known = tracks[np.isfinite(sizes)]
     counts = known["defect_class"].value_counts()
@@ -259,7 +287,13 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
     step = round_step(float(np.quantile(known["size_nm"], 0.98)) / 16 or 1.0)
     edges = np.arange(0, math.floor(known["size_nm"].max() / step) + 2) * step
     titles = [f"{spoken(name)}, {counts[name]} track{'' if counts[name] == 1 else 's'}" for name in names]
-    figure = make_subplots(rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=min(0.1, 0.3 / len(names)), subplot_titles=titles)
+    figure = make_subplots(
+        rows=len(names),
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=min(0.1, 0.3 / len(names)),
+        subplot_titles=titles,
+    )
     colours = class_colours(names)
     for row, name in enumerate(names, 1):
         n, _ = np.histogram(known.loc[known["defect_class"] == name, "size_nm"], bins=edges)
@@ -283,44 +317,73 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
             showlegend=False,
         )
     lay_out(figure, "", "")
-    figure.update_yaxes(title_text="Tracks", rangemode="tozero", showline=True, linecolor="#888", ticks="outside", gridcolor="#eee", nticks=5)
+    figure.update_yaxes(
+        title_text="Tracks",
+        rangemode="tozero",
+        showline=True,
+        linecolor="#888",
+        ticks="outside",
+        gridcolor="#eee",
+        nticks=5,
+    )
     figure.update_xaxes(showline=True, linecolor="#888", ticks="outside", gridcolor="#eee")
     figure.update_xaxes(title_text="Mean size of the track (nm)", row=len(names), col=1)
     figure.update_annotations(font_size=13)
-    figure.update_layout(height=max(372, 60 + 150 * len(names)), bargap=0, margin={"t": 28, "b": 50}, showlegend=False)
+    figure.update_layout(
+        height=max(372, 60 + 150 * len(names)), bargap=0, margin={"t": 28, "b": 50}, showlegend=False
+    )
     return figure
 
 
 def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
-    """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier), with band; None if there are none."""
+    """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier).
+
+    With band; None if there are none.
+    """
     born = tracks[(tracks["left_censored"] == 0).to_numpy()]
-    names = [name for name in _in_order(set(born["defect_class"])) if (born["defect_class"] == name).sum() >= 5]
+    names = [
+        name for name in _in_order(set(born["defect_class"])) if (born["defect_class"] == name).sum() >= 5
+    ]
     if not names:
         return None
     unit_s, unit = time_unit(born["lifetime_s"].to_numpy(np.float64))
     colours, figure = class_colours(names), go.Figure()
     for name in names:
         part = born[born["defect_class"] == name]
-        ages, share, low, high = _survival(part["lifetime_s"].to_numpy(np.float64), part["right_censored"].to_numpy() == 0)
+        ages, share, low, high = _survival(
+            part["lifetime_s"].to_numpy(np.float64), part["right_censored"].to_numpy() == 0
+        )
         x, colour = np.repeat(ages / unit_s, 2)[1:], hex_colour(colours[name])
         steps = [np.repeat(values, 2)[:-1] for values in (share, low, high)]
         _band(figure, x, steps[1], steps[2], colour, name)
         line = {"color": colour, "width": 1.8}
         words = f"{spoken(name)}, {len(part)} births"
-        figure.add_scatter(x=short(x), y=short(steps[0]), name=words, legendgroup=name, mode="lines", line=line, hovertemplate="%{y:.2f}")
+        figure.add_scatter(
+            x=short(x),
+            y=short(steps[0]),
+            name=words,
+            legendgroup=name,
+            mode="lines",
+            line=line,
+            hovertemplate="%{y:.2f}",
+        )
     lay_out(figure, f"Lifetime ({unit})", "Share that lives longer")
     figure.update_yaxes(range=[0, 1.02])
     return figure
 
 
-def _survival(ages: Floats, died: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[Floats, Floats, Floats, Floats]:
+def _survival(
+    ages: Floats, died: np.ndarray[Any, np.dtype[np.bool_]]
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Kaplan-Meier curve from age 0 on, with its band on the log-log scale (scipy)."""
     found = ecdf(CensoredData(uncensored=ages[died], right=ages[~died])).sf
     t, share = found.quantiles, found.probabilities
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         band = found.confidence_interval(0.95, method="log-log")
-    low, high = (np.where(np.isfinite(end.probabilities), end.probabilities, share) for end in (band.low, band.high))
+    low, high = (
+        np.where(np.isfinite(end.probabilities), end.probabilities, share) for end in (band.low, band.high)
+    )
     last = float(ages.max())
     out = [np.concatenate([[1.0], values, values[-1:]]) for values in (share, low, high)]
     return np.concatenate([[0.0], t, [last]]), out[0], out[1], out[2]
@@ -329,20 +392,42 @@ def _survival(ages: Floats, died: np.ndarray[Any, np.dtype[np.bool_]]) -> tuple[
 def quantity_figure(curves: Curves, column: str, title: str) -> go.Figure:
     """Plot a quantity of the classes that have it against time, each with its 95 % interval."""
     named = [name for name in curves.classes if name != "all" and np.isfinite(curves.get(name, column)).any()]
-    return _against_time(curves, title, ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in named))
+    return _against_time(
+        curves, title, ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in named)
+    )
 
 
 def lay_out(figure: go.Figure, x_title: str, y_title: str) -> None:
     """Give a figure the look of all others."""
-    axis = {"showline": True, "linecolor": "#888", "ticks": "outside", "tickcolor": "#888", "gridcolor": "#eee", "zeroline": False}
+    axis = {
+        "showline": True,
+        "linecolor": "#888",
+        "ticks": "outside",
+        "tickcolor": "#888",
+        "gridcolor": "#eee",
+        "zeroline": False,
+    }
     figure.update_layout(
         template="plotly_white",
         font={"family": _FONT, "size": 13, "color": "#222"},
         height=372,
         margin={"l": 10, "r": 12, "t": 12, "b": 86},
         xaxis=axis | {"title": {"text": x_title, "standoff": 8}, "automargin": True},
-        yaxis=axis | {"title": {"text": y_title, "standoff": 10}, "automargin": True, "rangemode": "tozero", "exponentformat": "power"},
-        legend={"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0, "font": {"size": 12}},
+        yaxis=axis
+        | {
+            "title": {"text": y_title, "standoff": 10},
+            "automargin": True,
+            "rangemode": "tozero",
+            "exponentformat": "power",
+        },
+        legend={
+            "orientation": "h",
+            "yref": "container",
+            "yanchor": "bottom",
+            "y": 0,
+            "x": 0,
+            "font": {"size": 12},
+        },
         showlegend=True,
     )
 

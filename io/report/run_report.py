@@ -30,7 +30,9 @@ from insitrack.io.tables.columns import KINETICS, TABLES
 REPORT = "report.html"
 
 
-def write_report(folder: Path, pictures: Mapping[str, bytes], manifest: RunManifest | Mapping[str, Any]) -> Path:
+def write_report(
+    folder: Path, pictures: Mapping[str, bytes], manifest: RunManifest | Mapping[str, Any]
+) -> Path:
     """Write `report.html` from the tables of a finished run.
 
     Parameters
@@ -67,14 +69,23 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
     if len(tracks):
         lives = lifetime_figure(tracks)
         told = note("Lifetimes", "No class has five births in view, so there is nothing to plot.")
-        histograms = [_size_histogram(tracks, facts), plot("lifetimes", "Lifetimes", lives) if lives is not None else told]
+        histograms = [
+            _size_histogram(tracks, facts),
+            plot("lifetimes", "Lifetimes", lives) if lives is not None else told,
+        ]
     return [
         head(f"{name} - insitrack"),
         f"<h1>{safe(name)}</h1>",
-        f'<p class="facts">{"".join(f"<span>{safe(fact)}</span>" for fact in _key_facts(curves, len(tracks), facts))}</p>',
+        (
+            f'<p class="facts">{"".join(f"<span>{safe(fact)}</span>" for fact in _key_facts(curves, len(tracks), facts))}</p>'
+        ),
         _warnings(facts),
         '<div class="two">'
-        + "".join(picture_block(pictures[key], f"{words}, defects outlined", words) for key, words in _CAPTIONS.items() if key in pictures)
+        + "".join(
+            picture_block(pictures[key], f"{words}, defects outlined", words)
+            for key, words in _CAPTIONS.items()
+            if key in pictures
+        )
         + "</div>",
         "<h2>Against time</h2>",
         _COLOUR_NOTE,
@@ -94,7 +105,10 @@ def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any])
 
 
 _CAPTIONS = {"first": "First processed frame", "last": "Last processed frame"}
-_COLOUR_NOTE = '<p class="facts">Bands are 95 % intervals. Click a name to hide or show it, drag to zoom, double-click to go back.</p>'
+_COLOUR_NOTE = (
+    '<p class="facts">Bands are 95 % intervals. Click a name to hide or show it, drag to zoom, double-click'
+    " to go back.</p>"
+)
 
 
 def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
@@ -108,7 +122,9 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
     calibration, model = facts.get("calibration") or {}, facts.get("model") or {}
     unit_s, unit = time_unit(curves.t_s)
     processed, total = curves.statuses["processed"], sum(curves.statuses.values())
-    missing = ", ".join(f"{n} {status}" for status, n in sorted(curves.statuses.items()) if status != "processed" and n)
+    missing = ", ".join(
+        f"{n} {status}" for status, n in sorted(curves.statuses.items()) if status != "processed" and n
+    )
     words = [f"{processed} of {total} frames" + (f" ({missing})" if missing else "")]
     if np.isfinite(curves.t_s).any():
         words.append(f"{(np.nanmax(curves.t_s) - np.nanmin(curves.t_s)) / unit_s:.4g} {unit}")
@@ -128,7 +144,9 @@ def _warnings(facts: Mapping[str, Any]) -> str:
         parts.append(f'<div class="warnings failed">This run was not finished: {safe(status)}.</div>')
     warnings = facts.get("warnings") or []
     if warnings:
-        parts.append(f'<div class="warnings"><ul>{"".join(f"<li>{safe(text)}</li>" for text in warnings)}</ul></div>')
+        parts.append(
+            f'<div class="warnings"><ul>{"".join(f"<li>{safe(text)}</li>" for text in warnings)}</ul></div>'
+        )
     return "".join(parts)
 
 
@@ -137,21 +155,39 @@ def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[str]:
         return [note("Defects", "No frame was processed, so there is nothing to plot.")]
     plots = []
     if curves.known("density_per_m2"):
-        plots.append(plot("density", "Defects per area", density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)")))
+        plots.append(
+            plot(
+                "density",
+                "Defects per area",
+                density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)"),
+            )
+        )
     else:
         plots.append(plot("count", "Number of defects", density_figure(curves, "n", "Defects in view")))
     if curves.known("density_per_m3"):
-        plots.append(plot("volume", "Defects per volume", density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)")))
+        plots.append(
+            plot(
+                "volume",
+                "Defects per volume",
+                density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)"),
+            )
+        )
     if curves.known("size_nm"):
         plots.append(plot("size", "Mean size", size_figure(curves)))
     else:
         plots.append(note("Mean size", f"Empty: {_lacking(facts, ('nm_per_px',))}."))
     if curves.known("hardening_linear_mpa"):
-        plots.append(plot("hardening", "Hardening by the defects seen: a lower bound", hardening_figure(curves)))
+        plots.append(
+            plot("hardening", "Hardening by the defects seen: a lower bound", hardening_figure(curves))
+        )
     else:
-        plots.append(note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}."))
+        plots.append(
+            note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}.")
+        )
     for column, key, heading, title in _WHERE_KNOWN:
-        if curves.known(column) and any(np.nanmax(curves.get(name, column), initial=0.0) > 0 for name in curves.classes):
+        if curves.known(column) and any(
+            np.nanmax(curves.get(name, column), initial=0.0) > 0 for name in curves.classes
+        ):
             plots.append(plot(key, heading, quantity_figure(curves, column, title)))
     return plots
 
@@ -188,8 +224,20 @@ _QUANTITIES = (
     ("density_per_m2", "density_per_m2_lo", "density_per_m2_hi", "Per area", "m<sup>-2</sup>"),
     ("density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "Per volume", "m<sup>-3</sup>"),
     ("size_nm", "size_lo_nm", "size_hi_nm", "Mean size", "nm"),
-    ("hardening_linear_mpa", "hardening_linear_mpa_lo", "hardening_linear_mpa_hi", "Hardening, linear", "MPa"),
-    ("hardening_quadrature_mpa", "hardening_quadrature_mpa_lo", "hardening_quadrature_mpa_hi", "Hardening, quadrature", "MPa"),
+    (
+        "hardening_linear_mpa",
+        "hardening_linear_mpa_lo",
+        "hardening_linear_mpa_hi",
+        "Hardening, linear",
+        "MPa",
+    ),
+    (
+        "hardening_quadrature_mpa",
+        "hardening_quadrature_mpa_lo",
+        "hardening_quadrature_mpa_hi",
+        "Hardening, quadrature",
+        "MPa",
+    ),
 )
 
 
@@ -212,10 +260,14 @@ def _first_and_last(curves: Curves) -> str:
                 figures = [float(curves.get(name, key)[place]) / 10.0**power for key in (value, low, high)]
                 rows[name] += f'<td class="{kind}">{_with_interval(*figures)}</td>'
     body = "".join(
-        f'<tr><td class="name"><span class="swatch" style="background:{hex_colour(colours[name])}"></span>{safe(name)}</td>{cells}</tr>'
+        '<tr><td class="name"><span class="swatch"'
+        f' style="background:{hex_colour(colours[name])}"></span>{safe(name)}</td>{cells}</tr>'
         for name, cells in rows.items()
     )
-    return f'<div class="wide"><table class="values"><tr><th>Class</th>{heads}</tr><tr><th></th>{belows}</tr>{body}</table></div>'
+    return (
+        '<div class="wide"><table'
+        f' class="values"><tr><th>Class</th>{heads}</tr><tr><th></th>{belows}</tr>{body}</table></div>'
+    )
 
 
 def _power(largest: float) -> int:
@@ -232,8 +284,9 @@ def _with_interval(value: float, low: float, high: float) -> str:
 
 _KIND_NOTES = {
     "refined": (
-        "The tables were refined with hindsight: gaps closed, finds of one or two frames left out, noise taken out, misses filled in. "
-        "What was known frame by frame is in causal/; the annotated movie and the pictures show that."
+        "The tables were refined with hindsight: gaps closed, finds of one or two frames left out, noise"
+        " taken out, misses filled in. What was known frame by frame is in causal/; the annotated movie and"
+        " the pictures show that."
     ),
     "edited": "Tracks were corrected by hand; run.json lists every edit.",
 }
@@ -250,13 +303,19 @@ def _kinetics(folder: Path, facts: Mapping[str, Any]) -> list[str]:
         value, lo, hi = (f"{one[key]:.3g}" if np.isfinite(one[key]) else "" for key in ("value", "lo", "hi"))
         band = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
         rows.append(
-            f'<tr><td><code>{safe(one["quantity"])}</code></td><td class="name">{safe(one["defect_class"])}</td><td class="number">{value}</td>'
-            f'<td class="number">{band}</td><td class="number">{one["n"]}</td><td style="padding-left:1em">{safe(one["method"])}</td></tr>'
+            f"<tr><td><code>{safe(one['quantity'])}</code></td><td"
+            f' class="name">{safe(one["defect_class"])}</td><td class="number">{value}</td><td'
+            f' class="number">{band}</td><td class="number">{one["n"]}</td><td'
+            f' style="padding-left:1em">{safe(one["method"])}</td></tr>'
         )
     if not rows:
         return told
     head = "<tr><th>Quantity</th><th>Class</th><th>Value</th><th>Interval</th><th>n</th><th>How</th></tr>"
-    return [*told, "<h2>Kinetics</h2>", f'<div class="wide"><table class="values">{head}{"".join(rows)}</table></div>']
+    return [
+        *told,
+        "<h2>Kinetics</h2>",
+        f'<div class="wide"><table class="values">{head}{"".join(rows)}</table></div>',
+    ]
 
 
 def _choices(facts: Mapping[str, Any]) -> list[str]:
@@ -266,21 +325,32 @@ def _choices(facts: Mapping[str, Any]) -> list[str]:
         parts += ["<h2>Methods, ready to paste</h2>", f'<p class="methods">{safe(facts["methods"])}</p>']
     if facts.get("choices"):
         rows = "".join(
-            f'<tr><td class="number">{one["number"]}</td><td>{safe(one["topic"])}</td><td>{safe(one["value"])}</td>'
+            "<tr><td"
+            f' class="number">{one["number"]}</td><td>{safe(one["topic"])}</td><td>{safe(one["value"])}</td>'
             f"<td><code>{safe(one['setting'])}</code></td><td>{safe(one['effect'])}</td></tr>"
             for one in facts["choices"]
         )
         head = "<tr><th></th><th>What</th><th>Here</th><th>Setting</th><th>Size of the effect</th></tr>"
-        parts += ["<h2>Choices behind the numbers</h2>", f'<div class="wide"><table class="choices">{head}{rows}</table></div>']
+        parts += [
+            "<h2>Choices behind the numbers</h2>",
+            f'<div class="wide"><table class="choices">{head}{rows}</table></div>',
+        ]
     return parts
 
 
 def _files(folder: Path) -> str:
     """Links to what the run wrote, and what its columns mean."""
-    rows = [f'<tr><td><a href="{name}">{name}</a></td><td>{words}</td></tr>' for name, words in _OTHER_FILES if (folder / name).is_file()]
+    rows = [
+        f'<tr><td><a href="{name}">{name}</a></td><td>{words}</td></tr>'
+        for name, words in _OTHER_FILES
+        if (folder / name).is_file()
+    ]
     for table in (*TABLES.values(), KINETICS):
         if (folder / table.file).is_file():
-            rows.append(f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per {safe(table.one_row_per).replace("`", "")}</td></tr>')
+            rows.append(
+                f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per'
+                f" {safe(table.one_row_per).replace('`', '')}</td></tr>"
+            )
     columns = "".join(
         f"<tr><td>{table.file}</td><td><code>{column.name}</code></td><td>{safe(column.unit)}</td><td>{safe(column.meaning)}</td></tr>"
         for table in (*TABLES.values(), KINETICS)
@@ -288,11 +358,15 @@ def _files(folder: Path) -> str:
     )
     head = "<tr><th>Table</th><th>Column</th><th>Unit</th><th>Meaning</th></tr>"
     return (
-        f'<table>{"".join(rows)}</table><details><summary>Columns and units</summary><div class="wide"><table>{head}{columns}</table></div></details>'
+        f"<table>{''.join(rows)}</table><details><summary>Columns and units</summary><div"
+        f' class="wide"><table>{head}{columns}</table></div></details>'
     )
 
 
-_OTHER_FILES = (("annotated.mp4", "the movie with outlines and ids"), ("run.json", "every setting and origin"))
+_OTHER_FILES = (
+    ("annotated.mp4", "the movie with outlines and ids"),
+    ("run.json", "every setting and origin"),
+)
 
 
 def _provenance(facts: Mapping[str, Any]) -> str:
@@ -301,9 +375,14 @@ def _provenance(facts: Mapping[str, Any]) -> str:
     for key in ("source", "model", "calibration", "material", "settings", "results", "versions"):
         rows = _flat(facts.get(key) or {})
         if rows:
-            cells = "".join(f'<tr><td><code>{safe(name)}</code></td><td class="value">{safe(value)}</td></tr>' for name, value in rows)
+            cells = "".join(
+                f'<tr><td><code>{safe(name)}</code></td><td class="value">{safe(value)}</td></tr>'
+                for name, value in rows
+            )
             opened = " open" if key in ("source", "calibration") else ""
-            parts.append(f"<details{opened}><summary>{key.capitalize()}</summary><table>{cells}</table></details>")
+            parts.append(
+                f"<details{opened}><summary>{key.capitalize()}</summary><table>{cells}</table></details>"
+            )
     command = " ".join(map(str, facts.get("command") or []))
     return (f"<p><code>{safe(command)}</code></p>" if command else "") + "".join(parts)
 
@@ -311,7 +390,9 @@ def _provenance(facts: Mapping[str, Any]) -> str:
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested mappings as dotted names and printed values."""
     if isinstance(value, Mapping):
-        return [row for key, item in value.items() for row in _flat(item, f"{name}.{key}" if name else str(key))]
+        return [
+            row for key, item in value.items() for row in _flat(item, f"{name}.{key}" if name else str(key))
+        ]
     if value is None:
         return [(name, "not given")]
     if isinstance(value, (list, tuple)):

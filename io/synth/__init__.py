@@ -1,1 +1,4 @@
-"""Seeded movies of drawn defects with their exact truth: scenes, appearance, background, camera faults; no real data."""
+"""Seeded movies of drawn defects with their exact truth.
+
+Scenes, appearance, background, camera faults; no real data.
+"""

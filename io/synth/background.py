@@ -1,4 +1,7 @@
-"""The specimen behind the defects of a synthetic movie: mottle, fringes, contours, boundaries, holes, milling stripes."""
+"""The specimen behind the defects of a synthetic movie.
+
+Mottle, fringes, contours, boundaries, holes, milling stripes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from insitrack.io.synth.distractors import Curve, Field, draw, draw_log, paint_curves, paint_ghosts, paint_specks
+from insitrack.io.synth.distractors import (
+    Curve,
+    Field,
+    draw,
+    draw_log,
+    paint_curves,
+    paint_ghosts,
+    paint_specks,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,8 @@ class Specimen:
     canvas : ndarray of float32, shape (H, W)
         Transmission, around 1.
     veil : ndarray of float32, shape (H, W), or None
-        Factor on the contrast of defects: little of it is left in a grain of another orientation, nothing in a hole. None: 1 everywhere.
+        Factor on the contrast of defects: little of it is left in a grain of another orientation, nothing in
+        a hole. None: 1 everywhere.
     """
 
     canvas: Field
@@ -28,7 +40,13 @@ class Specimen:
 
 
 def coloured_noise(
-    rng: np.random.Generator, shape: tuple[int, int], correlation_px: float, *, slope: float = 2.0, aspect: float = 1.0, angle: float = 0.0
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    correlation_px: float,
+    *,
+    slope: float = 2.0,
+    aspect: float = 1.0,
+    angle: float = 0.0,
 ) -> Field:
     """Gaussian random field of unit variance with a given correlation length.
 
@@ -71,16 +89,38 @@ def _warped(rng: np.random.Generator, field: Field, strength_px: float, correlat
         return field
     height, width = field.shape
     coarse = (height // 8 + 2, width // 8 + 2)
-    moves = [cv2.resize(coloured_noise(rng, coarse, correlation_px / 8 * 2, slope=3), (width, height)) * strength_px for _ in range(2)]
+    moves = [
+        cv2.resize(coloured_noise(rng, coarse, correlation_px / 8 * 2, slope=3), (width, height))
+        * strength_px
+        for _ in range(2)
+    ]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.asarray(cv2.remap(field, x + moves[0], y + moves[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+    return np.asarray(
+        cv2.remap(field, x + moves[0], y + moves[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32
+    )
 
 
-def mottle(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], strength: float, magnified: float = 1.0) -> Field:
-    """Wavy anisotropic mottle as two-beam pictures of thin foils show it, standard deviation `strength`, mean 0."""
+def mottle(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    config: dict[str, Any],
+    strength: float,
+    magnified: float = 1.0,
+) -> Field:
+    """Wavy anisotropic mottle as two-beam pictures of thin foils show it, standard deviation `strength`.
+
+    Mean 0.
+    """
     correlation = draw_log(rng, config["correlation_px"]) * magnified
     angle = rng.uniform(0, np.pi)
-    field = coloured_noise(rng, shape, correlation, slope=draw(rng, config["slope"]), aspect=draw(rng, config["aspect"]), angle=angle)
+    field = coloured_noise(
+        rng,
+        shape,
+        correlation,
+        slope=draw(rng, config["slope"]),
+        aspect=draw(rng, config["aspect"]),
+        angle=angle,
+    )
     field = _warped(rng, field, draw(rng, config["warp"]) * correlation, 2.5 * correlation)
     if rng.random() < 0.5:
         # the strength itself varies over the foil
@@ -93,7 +133,13 @@ def mottle(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
 
 
 def paint(
-    rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], *, strength: float, lines: list[Curve], magnified: float = 1.0
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    config: dict[str, Any],
+    *,
+    strength: float,
+    lines: list[Curve],
+    magnified: float = 1.0,
 ) -> Specimen:
     """Paint the specimen without its defects.
 
@@ -119,8 +165,15 @@ def paint(
     """
     canvas = 1 + mottle(rng, shape, config, strength, magnified)
     if rng.random() < config["grain_share"]:
-        canvas += draw(rng, config["grain"]) * coloured_noise(rng, shape, draw(rng, config["grain_px"]) * magnified, slope=3)
-    for share, paint_one in (("fringe_share", _fringes), ("bend_share", _bend_contours), ("step_share", _steps), ("curtain_share", _curtain)):
+        canvas += draw(rng, config["grain"]) * coloured_noise(
+            rng, shape, draw(rng, config["grain_px"]) * magnified, slope=3
+        )
+    for share, paint_one in (
+        ("fringe_share", _fringes),
+        ("bend_share", _bend_contours),
+        ("step_share", _steps),
+        ("curtain_share", _curtain),
+    ):
         if rng.random() < config[share]:
             canvas *= paint_one(rng, shape, config)
     canvas *= paint_ghosts(rng, shape, config, magnified)
@@ -145,11 +198,19 @@ def _plane(shape: tuple[int, int], angle: float) -> Field:
 def _waves(rng: np.random.Generator, shape: tuple[int, int], length_px: float) -> Field:
     """Slow field of unit variance, made small and blown up: it has no detail to lose."""
     coarse = (shape[0] // 8 + 2, shape[1] // 8 + 2)
-    return np.asarray(cv2.resize(coloured_noise(rng, coarse, length_px / 8, slope=4), shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        cv2.resize(
+            coloured_noise(rng, coarse, length_px / 8, slope=4), shape[::-1], interpolation=cv2.INTER_LINEAR
+        ),
+        np.float32,
+    )
 
 
 def _border(rng: np.random.Generator, shape: tuple[int, int], *, reach: float, waviness_px: float) -> Field:
-    """Signed distance from a wavy line across the canvas, px, at most `reach` of its side away from the middle."""
+    """Signed distance from a wavy line across the canvas, px.
+
+    At most `reach` of its side away from the middle.
+    """
     path = _plane(shape, rng.uniform(0, 2 * np.pi)) + rng.uniform(0, waviness_px) * _waves(rng, shape, 150)
     return np.asarray(path + rng.uniform(-reach, reach) * max(shape), np.float32)
 
@@ -158,27 +219,46 @@ def _fringes(rng: np.random.Generator, shape: tuple[int, int], config: dict[str,
     """Thickness fringes along a wedge: cos(2 pi t / xi_g), t linear with a slow waviness."""
     path = _plane(shape, rng.uniform(0, 2 * np.pi)) + 15 * _waves(rng, shape, 150)
     period = draw(rng, config["fringe_px"])
-    return np.asarray(1 + draw(rng, config["fringe"]) * np.cos(np.float32(2 * np.pi / period) * path + np.float32(rng.uniform(0, 6.3))), np.float32)
+    return np.asarray(
+        1
+        + draw(rng, config["fringe"])
+        * np.cos(np.float32(2 * np.pi / period) * path + np.float32(rng.uniform(0, 6.3))),
+        np.float32,
+    )
 
 
 def _bend_contours(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
     """Dark bands where the bent foil meets the Bragg condition."""
     out = np.ones(shape, np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        path = _plane(shape, rng.uniform(0, np.pi)) + 30 * _waves(rng, shape, 200) + rng.uniform(-0.5, 0.5) * max(shape)
-        out *= 1 - np.float32(draw(rng, config["bend"])) * np.exp(-((path / np.float32(draw(rng, config["bend_px"]))) ** 2))
+        path = (
+            _plane(shape, rng.uniform(0, np.pi))
+            + 30 * _waves(rng, shape, 200)
+            + rng.uniform(-0.5, 0.5) * max(shape)
+        )
+        out *= 1 - np.float32(draw(rng, config["bend"])) * np.exp(
+            -((path / np.float32(draw(rng, config["bend_px"]))) ** 2)
+        )
     return out
 
 
 def _steps(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
-    """Foil steps and grain boundaries: another brightness beyond a line, often with a dark edge or fringes along it."""
+    """Foil steps and grain boundaries.
+
+    Another brightness beyond a line, often with a dark edge or fringes along it.
+    """
     path = _border(rng, shape, reach=0.4, waviness_px=25)
     step = 1 + rng.uniform(-0.25, 0.25) / (1 + np.exp(np.clip(-path / rng.uniform(1, 8), -30, 30)))
     edge = 1 - rng.uniform(0, 0.5) * np.exp(-((path / rng.uniform(1.5, 6)) ** 2))
     if rng.random() < 0.3:
         # an inclined boundary: fringes that end where it leaves the foil
         band = (path > 0) & (path < rng.uniform(25, 90))
-        edge = edge * (1 - band * rng.uniform(0.1, 0.4) * (0.5 + 0.5 * np.cos(path * np.float32(2 * np.pi / rng.uniform(8, 25)))))
+        edge = edge * (
+            1
+            - band
+            * rng.uniform(0.1, 0.4)
+            * (0.5 + 0.5 * np.cos(path * np.float32(2 * np.pi / rng.uniform(8, 25))))
+        )
     return np.asarray(step * edge, np.float32)
 
 
@@ -186,13 +266,20 @@ def _curtain(rng: np.random.Generator, shape: tuple[int, int], config: dict[str,
     """Parallel stripes that ion milling leaves."""
     path = _plane(shape, rng.uniform(0, np.pi))
     reach = int(np.hypot(*shape) / 2) + 2
-    stripes = cv2.GaussianBlur(rng.standard_normal((1, 2 * reach + 1)).astype(np.float32), (0, 0), draw_log(rng, config["curtain_px"]))[0]
+    stripes = cv2.GaussianBlur(
+        rng.standard_normal((1, 2 * reach + 1)).astype(np.float32),
+        (0, 0),
+        draw_log(rng, config["curtain_px"]),
+    )[0]
     stripes *= draw(rng, config["curtain"]) / (stripes.std() + 1e-9)
     return np.asarray(1 + stripes[(path + reach).astype(np.int32)], np.float32)
 
 
 def _other_grain(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> Field:
-    """Paint a grain of another orientation beyond a boundary, in place: another brightness, hardly any contrast of its defects."""
+    """Paint a grain of another orientation beyond a boundary, in place.
+
+    Another brightness, hardly any contrast of its defects.
+    """
     path = _border(rng, canvas.shape, reach=0.45, waviness_px=20)
     beyond = 1 / (1 + np.exp(np.clip(-path / np.float32(rng.uniform(1, 5)), -30, 30)))
     edge = 1 - rng.uniform(0, 0.6) * np.exp(-((path / rng.uniform(1.5, 7)) ** 2))
@@ -201,7 +288,10 @@ def _other_grain(rng: np.random.Generator, canvas: Field, config: dict[str, Any]
 
 
 def _hole(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> Field:
-    """Paint the edge of the foil, in place: bright and empty beyond it, a Fresnel fringe along it, the foil a wedge."""
+    """Paint the edge of the foil, in place.
+
+    Bright and empty beyond it, a Fresnel fringe along it, the foil a wedge.
+    """
     path = _border(rng, canvas.shape, reach=0.45, waviness_px=40)
     beyond = 1 / (1 + np.exp(np.clip(-path / np.float32(rng.uniform(1, 4)), -30, 30)))
     wedge = 1 + rng.uniform(0, 0.35) * np.exp(np.minimum(path, 0) / np.float32(rng.uniform(20, 150)))

@@ -26,7 +26,8 @@ class Camera:
     noise : float
         Standard deviation of the counting noise at full transmission, fraction of the mean.
     noise_blur_px, streak : float
-        Length over which the noise is correlated across the scan lines, px, and how much longer it is along them.
+        Length over which the noise is correlated across the scan lines, px, and how much longer it is along
+        them.
     white : float
         Share of the noise that comes after the blur, from pixel to pixel.
     read : float
@@ -59,14 +60,18 @@ class Camera:
     quality: int
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, config: dict[str, Any], values: dict[str, Any], magnified: float = 1.0) -> Camera:
+    def drawn(
+        cls, rng: np.random.Generator, config: dict[str, Any], values: dict[str, Any], magnified: float = 1.0
+    ) -> Camera:
         """Draw a camera from section ``movie`` of ``synth.toml``; `values` are the keys of the address.
 
-        A picture that is `magnified` beyond its resolution is blurred over as many pixels; its noise too where the magnifying was
-        done to the finished picture.
+        A picture that is `magnified` beyond its resolution is blurred over as many pixels; its noise too
+        where the magnifying was done to the finished picture.
         """
         given = values["noise"]
-        bright = {"any": rng.random() < config["bright_share"], "dark": False, "bright": True}[values["polarity"]]
+        bright = {"any": rng.random() < config["bright_share"], "dark": False, "bright": True}[
+            values["polarity"]
+        ]
         grows = magnified if rng.random() < config["noise_magnified_share"] else 1.0
         return cls(
             mean=draw(rng, config["mean_level"]),
@@ -82,7 +87,11 @@ class Camera:
             uneven=draw(rng, config["uneven"]),
             bright=bright,
             gamma=draw(rng, config["gamma"]) if rng.random() < config["gamma_share"] else 1.0,
-            quality=int(draw(rng, config["compressed_quality"])) if rng.random() < config["compressed_share"] else 0,
+            quality=(
+                int(draw(rng, config["compressed_quality"]))
+                if rng.random() < config["compressed_share"]
+                else 0
+            ),
         )
 
     def _kernels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -128,7 +137,11 @@ class Camera:
                 noise *= np.float32((1 - self.white**2) ** 0.5)
                 noise += np.float32(self.white) * rng.standard_normal(image.shape, dtype=np.float32)
         # counting statistics: the variance is proportional to the signal; that of the read-out is not
-        image += np.float32(self.noise) * np.sqrt(np.maximum(image * np.float32(1 - self.read) + np.float32(self.read), 0.05)) * noise
+        image += (
+            np.float32(self.noise)
+            * np.sqrt(np.maximum(image * np.float32(1 - self.read) + np.float32(self.read), 0.05))
+            * noise
+        )
         if self.scan > 0:
             image += np.float32(self.scan) * rng.standard_normal((image.shape[0], 1), dtype=np.float32)
         if self.gamma != 1.0:

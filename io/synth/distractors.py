@@ -1,4 +1,7 @@
-"""What lies beside the defects of a synthetic movie and must not be taken for one: lines, arcs, ghosts, clouds, dust."""
+"""What lies beside the defects of a synthetic movie and must not be taken for one.
+
+Lines, arcs, ghosts, clouds, dust.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,8 @@ class Curve:
     width_px : float
         Thickness.
     smear_px : tuple of float
-        Extent (x, y) of the fading band on one side: an inclined line or a small boundary seen obliquely; (0, 0) for none.
+        Extent (x, y) of the fading band on one side: an inclined line or a small boundary seen obliquely; (0,
+        0) for none.
     twin_px : float
         Distance of a second line beside it; 0 for none.
     soft : int
@@ -56,7 +60,15 @@ class Curve:
     soft: int = 0
 
 
-def curves(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], *, lines: int, arcs: int, nm_per_px: float) -> list[Curve]:
+def curves(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    config: dict[str, Any],
+    *,
+    lines: int,
+    arcs: int,
+    nm_per_px: float,
+) -> list[Curve]:
     """Draw the courses of long lines and of short bent pieces.
 
     Parameters
@@ -76,7 +88,12 @@ def curves(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
     -------
     list of Curve
     """
-    out = [_curve(rng, shape, config, draw(rng, config["line_length"]) * max(shape), rng.normal(0, 1.0), nm_per_px) for _ in range(lines)]
+    out = [
+        _curve(
+            rng, shape, config, draw(rng, config["line_length"]) * max(shape), rng.normal(0, 1.0), nm_per_px
+        )
+        for _ in range(lines)
+    ]
     for _ in range(arcs):
         length = draw_log(rng, config["arc_nm"]) / nm_per_px
         turn = draw(rng, config["arc_turn"]) * rng.choice([-1, 1])
@@ -84,7 +101,14 @@ def curves(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
     return out
 
 
-def _curve(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], length_px: float, turn: float, nm_per_px: float) -> Curve:
+def _curve(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    config: dict[str, Any],
+    length_px: float,
+    turn: float,
+    nm_per_px: float,
+) -> Curve:
     """Draw one smooth curve that turns by `turn` rad in all, with depth-oscillating contrast."""
     width = max(1.0, 0.6 * draw(rng, config["line_width_nm"]) / nm_per_px)
     step = max(3.0, min(8.0, 0.7 * width))
@@ -96,7 +120,9 @@ def _curve(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
     contrast, deep = draw(rng, config["line_contrast"]), draw(rng, config["line_depth"])
     if rng.random() < config["dashed_share"]:
         deep = 1.0
-    along = np.arange(n - 1) * step / (draw(rng, config["line_period_nm"]) / nm_per_px) * 2 * np.pi + rng.uniform(0, 6.3)
+    along = np.arange(n - 1) * step / (
+        draw(rng, config["line_period_nm"]) / nm_per_px
+    ) * 2 * np.pi + rng.uniform(0, 6.3)
     levels = contrast * (1 + deep * np.cos(along)) / (1 + deep)
     if rng.random() < config["taper_share"]:
         # the ends leave through the surfaces and fade
@@ -107,7 +133,9 @@ def _curve(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
         reach, angle = draw(rng, config["smear_nm"]) / nm_per_px, rng.uniform(0, 2 * np.pi)
         smear = (reach * math.cos(angle), reach * math.sin(angle))
     twin = 1.8 * width + 2 if rng.random() < config["twin_share"] else 0.0
-    return Curve(points=points, levels=levels, width_px=width, smear_px=smear, twin_px=twin, soft=int(rng.integers(3)))
+    return Curve(
+        points=points, levels=levels, width_px=width, smear_px=smear, twin_px=twin, soft=int(rng.integers(3))
+    )
 
 
 def paint_curves(shape: tuple[int, int], found: list[Curve], blur_px: float) -> Field:
@@ -132,18 +160,34 @@ def _paint_curve(layer: NDArray[np.uint8], curve: Curve) -> None:
     for k in range(copies, 0, -1):
         shifted = curve.points + np.array(curve.smear_px) * k / copies
         level = 0.5 * float(np.median(curve.levels)) * (1 - k / (copies + 1))
-        cv2.polylines(layer, [np.round(shifted * 16).astype(np.int32)], False, int(255 * level), thick + 1, cv2.LINE_AA, 4)
+        cv2.polylines(
+            layer,
+            [np.round(shifted * 16).astype(np.int32)],
+            False,
+            int(255 * level),
+            thick + 1,
+            cv2.LINE_AA,
+            4,
+        )
     for shift in (0.0, curve.twin_px) if curve.twin_px else (0.0,):
         fixed = np.round((curve.points + shift) * 16).astype(np.int32).tolist()
         for a, b, level in zip(fixed[:-1], fixed[1:], (255 * curve.levels).tolist(), strict=True):
             cv2.line(layer, a, b, level, thick, cv2.LINE_AA, 4)
 
 
-def paint_ghosts(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], magnified: float) -> Field:
+def paint_ghosts(
+    rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], magnified: float
+) -> Field:
     """Blobs and rings out of focus or out of contrast, too faint to be outlined, and large soft clouds."""
     out = np.ones(shape, np.float32)
     for _ in range(draw_count(rng, config["ghosts"])):
-        _ghost(rng, out, draw(rng, config["ghost_px"]) * magnified, draw(rng, config["ghost_contrast"]), ring=rng.random() < 0.3)
+        _ghost(
+            rng,
+            out,
+            draw(rng, config["ghost_px"]) * magnified,
+            draw(rng, config["ghost_contrast"]),
+            ring=rng.random() < 0.3,
+        )
     if rng.random() < config["cloud_share"]:
         for _ in range(draw_count(rng, config["clouds"])):
             size, contrast = draw(rng, config["cloud_px"]), draw(rng, config["cloud_contrast"])
@@ -153,11 +197,21 @@ def paint_ghosts(rng: np.random.Generator, shape: tuple[int, int], config: dict[
     return out
 
 
-def _ghost(rng: np.random.Generator, out: Field, size: float, contrast: float, *, ring: bool, spread: float = 0.0) -> None:
-    """Multiply one soft blob or ring into a field, anywhere; `spread` keeps nothing but widens the choice beyond the border."""
+def _ghost(
+    rng: np.random.Generator, out: Field, size: float, contrast: float, *, ring: bool, spread: float = 0.0
+) -> None:
+    """Multiply one soft blob or ring into a field, anywhere.
+
+    `spread` keeps nothing but widens the choice beyond the border.
+    """
     half = int(1.6 * size) + 2
     cy, cx = (int(rng.uniform(-spread, side + spread)) for side in out.shape)
-    y0, y1, x0, x1 = max(cy - half, 0), min(cy + half, out.shape[0]), max(cx - half, 0), min(cx + half, out.shape[1])
+    y0, y1, x0, x1 = (
+        max(cy - half, 0),
+        min(cy + half, out.shape[0]),
+        max(cx - half, 0),
+        min(cx + half, out.shape[1]),
+    )
     if y1 <= y0 or x1 <= x0:
         return
     y, x = np.ogrid[y0 - cy : y1 - cy, x0 - cx : x1 - cx]

@@ -24,12 +24,14 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = 
     uri : str
         ``synth:KIND?key=value&...``.
     folder : Path
-        Made if it is not there; receives ``movie.mp4``, ``truth.csv`` (the columns of ``tracks.csv``; `observed` 0 where a defect is there but
-        cannot be seen), ``truth.json`` (what was drawn) and on request ``truth_coco.json``.
+        Made if it is not there; receives ``movie.mp4``, ``truth.csv`` (the columns of ``tracks.csv``;
+        `observed` 0 where a defect is there but cannot be seen), ``truth.json`` (what was drawn) and on
+        request ``truth_coco.json``.
     coco : bool
         Write the visible outlines in COCO's form too.
     lossless : bool
-        Write ``movie.mkv`` (FFV1, every grey level exact) in place of ``movie.mp4`` (H.264, plays in a browser).
+        Write ``movie.mkv`` (FFV1, every grey level exact) in place of ``movie.mp4`` (H.264, plays in a
+        browser).
 
     Raises
     ------
@@ -44,7 +46,13 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         name = "movie.mkv" if lossless else "movie.mp4"
-        movie_file = MovieWriter(folder / name, codec="ffv1" if lossless else "h264", playback_fps="timestamps", crf=12, index_first=True)
+        movie_file = MovieWriter(
+            folder / name,
+            codec="ffv1" if lossless else "h264",
+            playback_fps="timestamps",
+            crf=12,
+            index_first=True,
+        )
         with movie_file as writer, (folder / "truth.csv").open("w") as table:
             table.write(TRACKS.header())
             for item in movie:
@@ -58,7 +66,9 @@ def write_synth(uri: str, folder: Path, *, coco: bool = False, lossless: bool = 
         if coco:
             (folder / "truth_coco.json").write_text(json.dumps(labels) + "\n", encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --out") from error
+        raise OutputError(
+            f"{folder}: cannot be written ({error.strerror}); choose another folder with --out"
+        ) from error
 
 
 def _facts(movie: SynthSource) -> dict[str, Any]:
@@ -96,7 +106,10 @@ def _truth_rows(movie: SynthSource, truth: Truth) -> str:
         "observed": truth.visible.astype(int),
         "causal_id": truth.track_ids,
         "on_exclusion_edge": ((boxes[:, 0] <= 0) | (boxes[:, 3] >= height)).astype(int),
-        **dict.fromkeys(("x_sd_px", "y_sd_px", "size_sd_nm", "feret_px", "r_min_px", "r_max_px", "heywood"), np.full(len(found), np.nan)),
+        **dict.fromkeys(
+            ("x_sd_px", "y_sd_px", "size_sd_nm", "feret_px", "r_min_px", "r_max_px", "heywood"),
+            np.full(len(found), np.nan),
+        ),
         "line_length_nm": np.where(np.array(found.names()) == "dislocation", truth.size_nm, np.nan),
     }
     return TRACKS.format(columns)
@@ -106,7 +119,14 @@ def _add_coco(labels: dict[str, Any], truth: Truth) -> None:
     """Append one picture and its visible outlines to a COCO data set."""
     found = truth.detections
     height, width = found.shape
-    labels["images"].append({"id": found.frame_index, "height": height, "width": width, "file_name": f"{found.frame_index:06d}.png"})
+    labels["images"].append(
+        {
+            "id": found.frame_index,
+            "height": height,
+            "width": width,
+            "file_name": f"{found.frame_index:06d}.png",
+        }
+    )
     for row in np.flatnonzero(truth.visible).tolist():
         x1, y1, x2, y2 = found.boxes[row].tolist()
         labels["annotations"].append(

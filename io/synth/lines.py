@@ -1,4 +1,7 @@
-"""Line dislocations of a synthetic movie: smooth curves and pile-ups, their contrast along and across, and their exact truth."""
+"""Line dislocations of a synthetic movie.
+
+Smooth curves and pile-ups, their contrast along and across, and their exact truth.
+"""
 
 from __future__ import annotations
 
@@ -96,8 +99,15 @@ class Dislocation:
         return max(_LEAST_HALF_WIDTH_PX, self.width_px / 2) + self.double_px / 2
 
     @cached_property
-    def _band(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], Floats32, Floats32, Floats32, Floats32]:
-        """Pixels near the line at rest: row, column, nearest point, distance along and across, and the normal there."""
+    def _band(
+        self,
+    ) -> tuple[
+        NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], Floats32, Floats32, Floats32, Floats32
+    ]:
+        """Pixels near the line at rest.
+
+        Row, column, nearest point, distance along and across, and the normal there.
+        """
         reach = self.half_width_px + 1.3 * self.width_px + float(np.abs(self.sway_px).max()) + 2
         tree = cKDTree(self.points)
         x, y = _pixels_near(self.points, reach)
@@ -118,7 +128,9 @@ class Dislocation:
             tx.astype(np.float32),
         )
 
-    def drawn(self, shift: Floats, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats32, NDArray[np.bool_]]:
+    def drawn(
+        self, shift: Floats, shape: tuple[int, int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats32, NDArray[np.bool_]]:
         """Tell what it does to the picture when the specimen and the line itself have moved by `shift` px (x, y).
 
         Parameters
@@ -143,7 +155,8 @@ class Dislocation:
         y, x = row + int(whole[1]), column + int(whole[0])
         seen = (y >= 0) & (x >= 0) & (y < shape[0]) & (x < shape[1])
         y, x, nearest = y[seen], x[seen], nearest[seen]
-        # the line moved by less than a pixel against the grid: exact for a straight line, and lines bend little within a pixel
+        # the line moved by less than a pixel against the grid: exact for a straight line, and lines bend
+        # little within a pixel
         v = across[seen] - np.float32(rest[0]) * nx[seen] - np.float32(rest[1]) * ny[seen]
         u = along[seen] - np.float32(rest[0]) * ny[seen] + np.float32(rest[1]) * nx[seen]
         beyond = np.where(nearest == 0, -u, np.where(nearest == len(self.points) - 1, u, -np.float32(1e3)))
@@ -155,7 +168,12 @@ class Dislocation:
         if self.double_px:
             profile = np.maximum(profile, 0.85 * np.exp(-((w + half) ** 2) / two_variances))
         loss = profile * end * self.contrast[nearest]
-        return y.astype(np.int64), x.astype(np.int64), loss.astype(np.float32), (np.abs(v) <= self.half_width_px) & (beyond <= 0)
+        return (
+            y.astype(np.int64),
+            x.astype(np.int64),
+            loss.astype(np.float32),
+            (np.abs(v) <= self.half_width_px) & (beyond <= 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +207,10 @@ class LineTruth:
 
     @property
     def angle_deg(self) -> float:
-        """Direction from its first to its last point in view, degrees in [0, 180), clockwise from x on the screen."""
+        """Direction from its first to its last point in view, degrees in [0.
+
+        180), clockwise from x on the screen.
+        """
         (x0, y0), (x1, y1) = self.pieces[0][0].tolist(), self.pieces[-1][-1].tolist()
         return math.degrees(math.atan2(y1 - y0, x1 - x0)) % 180
 
@@ -216,7 +237,11 @@ class LineScene:
             image[y, x] *= 1 - loss
 
     def truth(
-        self, t_s: float, shift: tuple[float, float], clear: NDArray[np.bool_], clutter_at: Callable[[float, float], float]
+        self,
+        t_s: float,
+        shift: tuple[float, float],
+        clear: NDArray[np.bool_],
+        clutter_at: Callable[[float, float], float],
     ) -> tuple[LineTruth, ...]:
         """Centrelines at time `t_s`.
 
@@ -234,9 +259,16 @@ class LineScene:
         return tuple(self._seen(line, t_s, shift, clear, clutter_at) for line in self.lines)
 
     def outlines(
-        self, t_s: float, shift: tuple[float, float], clear: NDArray[np.bool_], clutter_at: Callable[[float, float], float]
+        self,
+        t_s: float,
+        shift: tuple[float, float],
+        clear: NDArray[np.bool_],
+        clutter_at: Callable[[float, float], float],
     ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int], Dislocation, LineTruth]]:
-        """Yield mask, its corner (y, x), the line and its centreline, for every line in view at time `t_s`; arguments as for `truth`."""
+        """Yield mask, its corner (y, x), the line and its centreline, for every line in view at time `t_s`.
+
+        Arguments as for `truth`.
+        """
         for line, seen in zip(self.lines, self.truth(t_s, shift, clear, clutter_at), strict=True):
             y, x, _, inside = line.drawn(line.offset_px(t_s) + shift, (clear.shape[0], clear.shape[1]))
             kept = inside & clear[y, x]
@@ -249,14 +281,23 @@ class LineScene:
             yield crop, (y0, x0), line, seen
 
     def _seen(
-        self, line: Dislocation, t_s: float, shift: tuple[float, float], clear: NDArray[np.bool_], clutter_at: Callable[[float, float], float]
+        self,
+        line: Dislocation,
+        t_s: float,
+        shift: tuple[float, float],
+        clear: NDArray[np.bool_],
+        clutter_at: Callable[[float, float], float],
     ) -> LineTruth:
         """Part of a line in view, and whether a person could see it."""
-        seen = LineTruth(line.track_id, pieces_in_view(line.points + line.offset_px(t_s) + shift, clear), False)
+        seen = LineTruth(
+            line.track_id, pieces_in_view(line.points + line.offset_px(t_s) + shift, clear), False
+        )
         if seen.length_px < self.rule["line_length_px"]:
             return seen
         x, y = seen.middle_px
-        least = max(self.rule["line_contrast"], self.rule["line_over_mottle"] * clutter_at(x - shift[0], y - shift[1]))
+        least = max(
+            self.rule["line_contrast"], self.rule["line_over_mottle"] * clutter_at(x - shift[0], y - shift[1])
+        )
         return LineTruth(line.track_id, seen.pieces, bool(line.contrast.mean() >= least))
 
 
@@ -283,7 +324,9 @@ def pieces_in_view(points: Floats, clear: NDArray[np.bool_]) -> tuple[Floats, ..
     return tuple(points[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= 2)
 
 
-def draw_lines(rng: np.random.Generator, scene: dict[str, Any], ranges: Ranges, *, in_view: float, first_id: int) -> list[Dislocation]:
+def draw_lines(
+    rng: np.random.Generator, scene: dict[str, Any], ranges: Ranges, *, in_view: float, first_id: int
+) -> list[Dislocation]:
     """Draw the line dislocations of a movie.
 
     Parameters
@@ -316,7 +359,9 @@ def draw_lines(rng: np.random.Generator, scene: dict[str, Any], ranges: Ranges, 
     return out
 
 
-def _single(rng: np.random.Generator, ranges: Ranges, track_id: int, strength: float, width_px: float) -> Dislocation:
+def _single(
+    rng: np.random.Generator, ranges: Ranges, track_id: int, strength: float, width_px: float
+) -> Dislocation:
     """Draw one line that wanders or bows."""
     length, persistence = ranges.px(rng, "length_nm"), ranges.px(rng, "persistence_nm")
     bow = rng.normal(0, 1.2) / length if rng.random() < ranges.config["bowed_share"] else 0.0
@@ -325,11 +370,14 @@ def _single(rng: np.random.Generator, ranges: Ranges, track_id: int, strength: f
     return _dressed(rng, ranges, track_id, points, strength, width_px, {})
 
 
-def wandering(rng: np.random.Generator, length_px: float, persistence_px: float, bow_per_px: float = 0.0) -> Floats:
+def wandering(
+    rng: np.random.Generator, length_px: float, persistence_px: float, bow_per_px: float = 0.0
+) -> Floats:
     r"""Points about 1 px apart on a smooth curve of a given persistence length.
 
-    The heading does a random walk with variance ds / P per step ds, so that its correlation falls as :math:`\exp(-s / 2P)`, that of a
-    worm-like chain in the plane; a cubic spline runs through nodes 8 px apart.
+    The heading does a random walk with variance ds / P per step ds, so that its correlation falls as
+    :math:`\exp(-s / 2P)`, that of a worm-like chain in the plane; a cubic spline runs through nodes 8 px
+    apart.
 
     Parameters
     ----------
@@ -355,8 +403,12 @@ def wandering(rng: np.random.Generator, length_px: float, persistence_px: float,
     """
     steps = max(3, round(length_px / _NODE_PX))
     ds = max(length_px, 24.0) / steps
-    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(bow_per_px * ds, math.sqrt(ds / persistence_px), steps))
-    nodes = np.concatenate([np.zeros((1, 2)), np.cumsum(ds * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)])
+    heading = rng.uniform(0, 2 * np.pi) + np.cumsum(
+        rng.normal(bow_per_px * ds, math.sqrt(ds / persistence_px), steps)
+    )
+    nodes = np.concatenate(
+        [np.zeros((1, 2)), np.cumsum(ds * np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0)]
+    )
     return _spline(nodes)
 
 
@@ -370,55 +422,92 @@ def _spline(nodes: Floats) -> Floats:
     return np.stack([np.interp(even, along, fine[:, 0]), np.interp(even, along, fine[:, 1])], axis=1)
 
 
-def _pile_up(rng: np.random.Generator, ranges: Ranges, first_id: int, strength: float, width_px: float) -> list[Dislocation]:
+def _pile_up(
+    rng: np.random.Generator, ranges: Ranges, first_id: int, strength: float, width_px: float
+) -> list[Dislocation]:
     """Draw parallel bowed lines that end on two slip traces, their spacing growing away from the obstacle."""
     config = ranges.config
     count = int(rng.integers(config["pile_up"][0], config["pile_up"][1] + 1))
     chord = ranges.px(rng, "pile_up_chord_nm")
-    spacing = width_px * draw(rng, config["pile_up_spacing_widths"]) * np.arange(1, count) ** draw(rng, config["pile_up_growth"])
+    spacing = (
+        width_px
+        * draw(rng, config["pile_up_spacing_widths"])
+        * np.arange(1, count) ** draw(rng, config["pile_up_growth"])
+    )
     away = np.concatenate([[0.0], np.cumsum(spacing)])
     bow, shear, angle = rng.uniform(-0.3, 0.3) * chord, rng.uniform(-0.7, 0.7), rng.uniform(0, 2 * np.pi)
     u = np.linspace(-1, 1, max(5, round(chord / _NODE_PX)))
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     centre = ranges.place(rng) - (np.array([away.mean() * shear, away.mean()]) @ turn)
     # inclined slip plane: the depth, and with it the contrast, changes in step along all lines
-    common = {"period": ranges.px(rng, "period_nm"), "phase": rng.uniform(0, 6.3), "depth": draw(rng, config["depth"]), "double": 0.0, "sway": 0.0}
+    common = {
+        "period": ranges.px(rng, "period_nm"),
+        "phase": rng.uniform(0, 6.3),
+        "depth": draw(rng, config["depth"]),
+        "double": 0.0,
+        "sway": 0.0,
+    }
     lines = []
     for i, distance in enumerate(away.tolist()):
         wobble = np.convolve(rng.normal(0, 0.35 * width_px, len(u) + 4), np.ones(5) / 5, "valid")
-        nodes = np.stack([u * chord / 2 + distance * shear, distance + bow * (1 - u * u) + wobble], axis=1) @ turn + centre
+        nodes = (
+            np.stack([u * chord / 2 + distance * shear, distance + bow * (1 - u * u) + wobble], axis=1) @ turn
+            + centre
+        )
         lines.append(_dressed(rng, ranges, first_id + i, _spline(nodes), strength, width_px, common))
     return lines
 
 
 def _dressed(
-    rng: np.random.Generator, ranges: Ranges, track_id: int, points: Floats, strength: float, width_px: float, common: dict[str, float]
+    rng: np.random.Generator,
+    ranges: Ranges,
+    track_id: int,
+    points: Floats,
+    strength: float,
+    width_px: float,
+    common: dict[str, float],
 ) -> Dislocation:
     """Draw contrast, width and motion of a line."""
     config = ranges.config
     width = float(np.clip(width_px * rng.uniform(0.85, 1.2), *config["width_px"]))
     depth = common.get("depth", draw(rng, config["depth"]))
     period = common.get("period", ranges.px(rng, "period_nm"))
-    phase = 2 * np.pi * np.arange(len(points)) * _STEP_PX / max(period, 3 * width) + common.get("phase", rng.uniform(0, 6.3))
+    phase = 2 * np.pi * np.arange(len(points)) * _STEP_PX / max(period, 3 * width) + common.get(
+        "phase", rng.uniform(0, 6.3)
+    )
     level = strength * draw(rng, config["contrast"]) * (1 + depth * np.cos(phase)) / (1 + depth)
     fades = rng.random(2) < config["fading_end_share"]
     ramp = np.clip(np.arange(len(points)) / max(1.0, 0.25 * len(points)), 0.35, 1)
     level = level * (ramp if fades[0] else 1) * (ramp[::-1] if fades[1] else 1)
-    sway = common.get("sway", draw(rng, config["sway_widths"]) * width * float(rng.random() < config["sway_share"]))
-    double = common.get("double", draw(rng, config["double_widths"]) * width * float(width < 6 and rng.random() < config["double_share"]))
+    sway = common.get(
+        "sway", draw(rng, config["sway_widths"]) * width * float(rng.random() < config["sway_share"])
+    )
+    double = common.get(
+        "double",
+        draw(rng, config["double_widths"])
+        * width
+        * float(width < 6 and rng.random() < config["double_share"]),
+    )
     velocity, starts = (0.0, 0.0), 0.0
     if rng.random() < config["mobile_share"]:
         chord = points[-1] - points[0]
         normal = np.array([-chord[1], chord[0]]) / (np.hypot(*chord) + 1e-9)
         vx, vy = normal * draw(rng, config["glide_nm_per_s"]) / ranges.nm_per_px * rng.choice([-1, 1])
         velocity, starts = (float(vx), float(vy)), rng.uniform(0, 0.7) * ranges.duration_s
-    return Dislocation(track_id, points, np.minimum(level, 0.92), sway * np.sin(phase), width, double, velocity, starts)
+    return Dislocation(
+        track_id, points, np.minimum(level, 0.92), sway * np.sin(phase), width, double, velocity, starts
+    )
 
 
 def _pixels_near(points: Floats, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns and rows of every pixel that can lie within `reach` px of the points: squares around every few of them, each pixel once."""
+    """Columns and rows of every pixel that can lie within `reach` px of the points.
+
+    Squares around every few of them, each pixel once.
+    """
     r = math.ceil(reach) + 2
-    some = np.unique(np.floor(np.concatenate([points[:: max(1, r // 2)], points[-1:]])).astype(np.int64), axis=0)
+    some = np.unique(
+        np.floor(np.concatenate([points[:: max(1, r // 2)], points[-1:]])).astype(np.int64), axis=0
+    )
     x0, y0 = some.min(axis=0) - 2 * r
     width, height = some.max(axis=0) + 2 * r + 1 - (x0, y0)
     seen = np.zeros((height, width), bool)

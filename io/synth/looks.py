@@ -1,4 +1,7 @@
-"""Which defect a synthetic movie shows where: habit planes on a zone axis, and how each form is drawn from its ranges."""
+"""Which defect a synthetic movie shows where.
+
+Habit planes on a zone axis, and how each form is drawn from its ranges.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ ZONES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
 def variants(zone: str, family: str) -> list[tuple[float, float]]:
     """Aspect ratio and direction of the long axis of each variant of a family of pure-edge loops.
 
-    With the beam along the unit vector z, a round loop with habit normal n is an ellipse of axis ratio ``q = |n.z|``, its long axis
-    along ``n x z``.
+    With the beam along the unit vector z, a round loop with habit normal n is an ellipse of axis ratio ``q =
+    |n.z|``, its long axis along ``n x z``.
 
     Parameters
     ----------
@@ -41,7 +44,8 @@ def variants(zone: str, family: str) -> list[tuple[float, float]]:
     Returns
     -------
     list of (float, float)
-        q and the angle from the reference <110> of the zone, rad; q is 0 for a loop seen edge-on and 1 in plan view.
+        q and the angle from the reference <110> of the zone, rad; q is 0 for a loop seen edge-on and 1 in
+        plan view.
 
     Examples
     --------
@@ -56,7 +60,11 @@ def variants(zone: str, family: str) -> list[tuple[float, float]]:
     for habit in HABITS[family]:
         normal = np.array(habit, float) / np.linalg.norm(habit)
         long_axis = np.cross(normal, axis)
-        angle = math.atan2(float(long_axis @ second), float(long_axis @ reference)) if np.linalg.norm(long_axis) > 1e-9 else 0.0
+        angle = (
+            math.atan2(float(long_axis @ second), float(long_axis @ reference))
+            if np.linalg.norm(long_axis) > 1e-9
+            else 0.0
+        )
         out.append((abs(float(normal @ axis)), angle % math.pi))
     return out
 
@@ -82,7 +90,8 @@ class Manner:
     under : bool
         Underfocus: voids bright inside a dark rim.
     lobes : float
-        Two-fold variation of the contrast around a ring, dark where it runs along its long axis; negative: at its tips.
+        Two-fold variation of the contrast around a ring, dark where it runs along its long axis; negative: at
+        its tips.
     """
 
     nm_per_px: float
@@ -96,7 +105,16 @@ class Manner:
     lobes: float
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, config: dict[str, Any], *, nm_per_px: float, magnified: float, zone: str, turn: float) -> Manner:
+    def drawn(
+        cls,
+        rng: np.random.Generator,
+        config: dict[str, Any],
+        *,
+        nm_per_px: float,
+        magnified: float,
+        zone: str,
+        turn: float,
+    ) -> Manner:
         """Draw it from section ``manner`` of ``synth.toml``."""
         return cls(
             nm_per_px=nm_per_px,
@@ -111,7 +129,14 @@ class Manner:
         )
 
 
-def look(rng: np.random.Generator, name: str, form: dict[str, Any], size_nm: float, manner: Manner, largest_px: float) -> Look:
+def look(
+    rng: np.random.Generator,
+    name: str,
+    form: dict[str, Any],
+    size_nm: float,
+    manner: Manner,
+    largest_px: float,
+) -> Look:
     """Draw the final looks of a defect of the form `name`, `size_nm` long."""
     size_px = float(np.clip(size_nm / manner.nm_per_px, 5.0 * manner.magnified**0.5, largest_px))
     ratio, angle = draw(rng, form["ratio"]), rng.uniform(0, np.pi)
@@ -149,14 +174,18 @@ def look(rng: np.random.Generator, name: str, form: dict[str, Any], size_nm: flo
 
 def _wobble(rng: np.random.Generator, strength: float) -> tuple[tuple[int, float, float], ...]:
     """Harmonics by which a contour departs from an ellipse."""
-    return tuple((order, float(rng.normal(0, strength / order**0.5)), rng.uniform(0, 6.3)) for order in (2, 3)) if strength else ()
+    return (
+        tuple((order, float(rng.normal(0, strength / order**0.5)), rng.uniform(0, 6.3)) for order in (2, 3))
+        if strength
+        else ()
+    )
 
 
 def _on_zone(rng: np.random.Generator, name: str, ratio: float, manner: Manner) -> tuple[str, float, float]:
     """Form, axis ratio and direction of a loop on the zone axis of the movie.
 
-    On [001] the share of each form is the one asked for. On other zones the family is kept, a variant drawn, and the form follows:
-    a variant edge-on is a bar, one of <100> seen from above a double ring.
+    On [001] the share of each form is the one asked for. On other zones the family is kept, a variant drawn,
+    and the form follows: a variant edge-on is a bar, one of <100> seen from above a double ring.
     """
     family = "loop_111" if name == "open_ellipse" else "loop_100"
     chosen = variants(manner.zone, family)
@@ -191,7 +220,11 @@ def _dressed(rng: np.random.Generator, out: Look, form: dict[str, Any], manner: 
     if out.form == "fresnel" and not manner.under:
         out = replace(out, sign=-1.0)
     if out.form == "facet":
-        out = replace(out, sides=int(rng.choice([0, 0, 4, 5, 6])), sign=-1.0 if rng.random() < form["bright_share"] else 1.0)
+        out = replace(
+            out,
+            sides=int(rng.choice([0, 0, 4, 5, 6])),
+            sign=-1.0 if rng.random() < form["bright_share"] else 1.0,
+        )
         if rng.random() < form["moire_share"]:
             out = replace(out, moire_px=max(3.0, rng.uniform(0.12, 0.35) * out.size_px))
         if rng.random() < form["strain_share"]:

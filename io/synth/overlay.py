@@ -47,8 +47,18 @@ def bar_length_nm(width_px: int, nm_per_px: float) -> int:
     return max((n for n in BAR_LENGTHS_NM if n <= 0.27 * width_px * nm_per_px), default=BAR_LENGTHS_NM[0])
 
 
-def make_overlay(rng: np.random.Generator, shape: tuple[int, int], nm_per_px: float, config: dict[str, Any], *, plain: bool = False) -> Overlay:
-    """Draw an overlay from the ranges of section ``overlay``; `plain` gives always a scale bar and never a border."""
+def make_overlay(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    nm_per_px: float,
+    config: dict[str, Any],
+    *,
+    plain: bool = False,
+) -> Overlay:
+    """Draw an overlay from the ranges of section ``overlay``.
+
+    `plain` gives always a scale bar and never a border.
+    """
     height, width = shape
     grey, covered = np.zeros(shape, np.uint8), np.zeros(shape, bool)
     if not plain and rng.random() < config["border_share"]:
@@ -62,10 +72,19 @@ def make_overlay(rng: np.random.Generator, shape: tuple[int, int], nm_per_px: fl
         x, y = left + 16, height - 14 - (0 if plain else int(rng.integers(0, 30)))
         thick = max(3, height // 120)
         if not plain and rng.random() < 0.25:
-            _paint(grey, covered, 255 - ink, (x - 8, y - int(0.09 * height) - 8), (x + bar_px + 8, y + thick + 6))
+            _paint(
+                grey, covered, 255 - ink, (x - 8, y - int(0.09 * height) - 8), (x + bar_px + 8, y + thick + 6)
+            )
         _paint(grey, covered, 255 - ink, (x - 1, y - 1), (x + bar_px + 1, y + thick + 1))
         _paint(grey, covered, ink, (x, y), (x + bar_px, y + thick))
-        _write(grey, covered, f"{length_nm} nm", (x + 4, y - 8), height / 520 * (1.0 if plain else rng.uniform(0.7, 1.8)), ink)
+        _write(
+            grey,
+            covered,
+            f"{length_nm} nm",
+            (x + 4, y - 8),
+            height / 520 * (1.0 if plain else rng.uniform(0.7, 1.8)),
+            ink,
+        )
     if not plain and rng.random() < config["corner_label_share"]:
         text = str(
             rng.choice(
@@ -91,12 +110,16 @@ def _point(rng: np.random.Generator, grey: NDArray[np.uint8], covered: NDArray[n
     tip = rng.uniform((0, 0), grey.shape[::-1])
     size = grey.shape[0] / 40 * rng.uniform(0.6, 1.8)
     if rng.random() < 0.5:
-        outline = np.array([[0, 0], [0, 1], [0.24, 0.78], [0.4, 1.15], [0.56, 1.08], [0.4, 0.72], [0.72, 0.72]])
+        outline = np.array(
+            [[0, 0], [0, 1], [0.24, 0.78], [0.4, 1.15], [0.56, 1.08], [0.4, 0.72], [0.72, 0.72]]
+        )
         corners = [np.round(tip + size * outline).astype(np.int32)]
         layers = [(0, 3), (255, 0)]
     else:
         angle, ink = rng.uniform(0, 2 * np.pi), int(rng.choice([0, 255]))
-        outline = np.array([[0, 0], [-1, 0.45], [-1, 0.14], [-3, 0.14], [-3, -0.14], [-1, -0.14], [-1, -0.45]])
+        outline = np.array(
+            [[0, 0], [-1, 0.45], [-1, 0.14], [-3, 0.14], [-3, -0.14], [-1, -0.14], [-1, -0.45]]
+        )
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         corners = [np.round(tip + size * outline @ turn).astype(np.int32)]
         layers = [(ink, 0)]
@@ -120,14 +143,23 @@ def _border(rng: np.random.Generator, covered: NDArray[np.bool_]) -> None:
             view[-depth:] = True
 
 
-def _paint(grey: NDArray[np.uint8], covered: NDArray[np.bool_], ink: int, low: tuple[int, int], high: tuple[int, int]) -> None:
+def _paint(
+    grey: NDArray[np.uint8], covered: NDArray[np.bool_], ink: int, low: tuple[int, int], high: tuple[int, int]
+) -> None:
     """Fill a rectangle given by its corners (x, y), the high one exclusive."""
     rows, columns = slice(max(0, low[1]), max(0, high[1])), slice(max(0, low[0]), max(0, high[0]))
     grey[rows, columns] = ink
     covered[rows, columns] = True
 
 
-def _write(grey: NDArray[np.uint8], covered: NDArray[np.bool_], text: str, corner: tuple[int, int], scale: float, ink: int) -> None:
+def _write(
+    grey: NDArray[np.uint8],
+    covered: NDArray[np.bool_],
+    text: str,
+    corner: tuple[int, int],
+    scale: float,
+    ink: int,
+) -> None:
     """Write text with an outline of the opposite grey."""
     thick = max(1, round(1.6 * scale))
     for colour, width in ((255 - ink, thick + 2), (ink, thick)):

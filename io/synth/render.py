@@ -1,4 +1,7 @@
-"""What one defect looks like: its contrast profile and the outline that a person would draw, inside a small crop."""
+"""What one defect looks like.
+
+Its contrast profile and the outline that a person would draw, inside a small crop.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class Look:
     tail, tail_angle : float
         Contrast of a fainter companion relative to the defect, and in which direction it lies.
     lobes : float
-        Two-fold variation of the contrast around a ring: positive where it runs along the long axis, negative at the tips.
+        Two-fold variation of the contrast around a ring: positive where it runs along the long axis, negative
+        at the tips.
     taper : float
         How much a bar narrows towards its ends: 0 not at all, 1 to points.
     inner : float
@@ -74,8 +78,13 @@ class Look:
     sign: float = 1.0
 
     def outline_px(self) -> tuple[float, float]:
-        """Axes of the outline that a person would draw, px: a little outside the half maximum of a soft edge, tail included."""
-        soft = 0.3 * self.edge_px if self.form in ("dot", "blob", "comma", "streak", "bean", "edge_on") else 0.0
+        """Axes of the outline that a person would draw, px.
+
+        A little outside the half maximum of a soft edge, tail included.
+        """
+        soft = (
+            0.3 * self.edge_px if self.form in ("dot", "blob", "comma", "streak", "bean", "edge_on") else 0.0
+        )
         minor = self.width_px if self.form == "edge_on" else self.size_px * self.ratio
         tail = 0.5 * self.size_px if self.tail > 0.5 else 0.0
         return self.size_px + soft + tail, minor + soft
@@ -87,7 +96,9 @@ class Look:
         return self.size_px / 2 * (1.05 + slack) + 2.5 * self.edge_px + tail + 2
 
 
-def picture(look: Look, x_px: float, y_px: float, shape: tuple[int, int]) -> tuple[Field, NDArray[np.bool_], int, int] | None:
+def picture(
+    look: Look, x_px: float, y_px: float, shape: tuple[int, int]
+) -> tuple[Field, NDArray[np.bool_], int, int] | None:
     """Contrast profile and outline of a defect, cut at the border of the frame.
 
     Parameters
@@ -127,7 +138,10 @@ def _turned(look: Look, x: Field, y: Field) -> tuple[Field, Field]:
 
 
 def _distance(look: Look, u: Field, v: Field) -> Field:
-    """Signed distance from the contour, px, negative inside; first order in the distance, exact on the contour."""
+    """Signed distance from the contour, px, negative inside.
+
+    First order in the distance, exact on the contour.
+    """
     a, b = look.size_px / 2, look.size_px / 2 * look.ratio
     ua, vb = u / np.float32(a), v / np.float32(b)
     rho = np.sqrt(ua * ua + vb * vb) + np.float32(1e-3)
@@ -139,7 +153,9 @@ def _distance(look: Look, u: Field, v: Field) -> Field:
             bulge = bulge + np.float32(amplitude) * np.cos(order * theta + np.float32(phase))
         if look.sides:
             sector = np.float32(2 * math.pi / look.sides)
-            corners = np.float32(math.cos(math.pi / look.sides) ** 0.5) / np.cos((theta % sector) - sector / 2)
+            corners = np.float32(math.cos(math.pi / look.sides) ** 0.5) / np.cos(
+                (theta % sector) - sector / 2
+            )
             # the sides of a loop meet in rounded corners
             bulge = bulge * (corners ** np.float32(0.65) if look.form == "double_ring" else corners)
         rho = rho / bulge
@@ -162,7 +178,9 @@ def _side(look: Look, x: Field, y: Field) -> Field | np.float32:
     if look.lean == 0 and look.lobes == 0:
         return np.float32(1)
     direction = np.arctan2(y, x)
-    strength: Field = np.asarray(1 + np.float32(look.lean) * np.cos(direction - np.float32(look.lean_angle)), np.float32)
+    strength: Field = np.asarray(
+        1 + np.float32(look.lean) * np.cos(direction - np.float32(look.lean_angle)), np.float32
+    )
     if look.lobes:
         strength -= np.float32(look.lobes) * np.cos(2 * (direction - np.float32(look.angle)))
     return np.asarray(np.maximum(strength, 0) / np.float32(1 + look.lean + 0.7 * abs(look.lobes)), np.float32)
@@ -182,8 +200,12 @@ def _comma(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
     c, s = math.cos(look.tail_angle), math.sin(look.tail_angle)
     away = np.float32(0.52 * look.size_px)
     along, across = x * np.float32(c) + y * np.float32(s) - away, y * np.float32(c) - x * np.float32(s)
-    rho = np.sqrt((along / np.float32(0.5 * look.size_px)) ** 2 + (across / np.float32(0.26 * look.size_px)) ** 2)
-    companion = np.float32(look.tail) * _solid((rho - 1) * np.float32(0.35 * look.size_px), 1.4 * look.edge_px)
+    rho = np.sqrt(
+        (along / np.float32(0.5 * look.size_px)) ** 2 + (across / np.float32(0.26 * look.size_px)) ** 2
+    )
+    companion = np.float32(look.tail) * _solid(
+        (rho - 1) * np.float32(0.35 * look.size_px), 1.4 * look.edge_px
+    )
     outline = d <= 0.15 * look.edge_px
     if look.tail > 0.5:
         outline = outline | (rho <= 1)
@@ -239,12 +261,19 @@ def _facet(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
     body = _solid(d, look.edge_px)
     if look.moire_px > 0:
         direction = x * np.float32(math.cos(look.lean_angle)) + y * np.float32(math.sin(look.lean_angle))
-        body = body * (np.float32(0.7) + np.float32(0.3) * np.cos(np.float32(2 * math.pi / look.moire_px) * direction))
+        body = body * (
+            np.float32(0.7) + np.float32(0.3) * np.cos(np.float32(2 * math.pi / look.moire_px) * direction)
+        )
     if look.strain > 0:
         # black-white lobes either side of a misfitting particle, on a line of no contrast
         across = x * np.float32(math.cos(look.tail_angle)) + y * np.float32(math.sin(look.tail_angle))
         radius = np.float32(0.5 * look.size_px)
-        lobe = across / radius * np.exp(-np.maximum(d, 0) / (np.float32(0.45) * radius)) * (1 - _solid(d, look.edge_px))
+        lobe = (
+            across
+            / radius
+            * np.exp(-np.maximum(d, 0) / (np.float32(0.45) * radius))
+            * (1 - _solid(d, look.edge_px))
+        )
         body += np.float32(look.strain) * np.clip(lobe, -1, 1)
     return np.asarray(body, np.float32), d <= 0
 

@@ -1,4 +1,7 @@
-"""Which defects exist in a synthetic movie and how they evolve: nucleation, growth, glide, coalescence, blinking, drift."""
+"""Which defects exist in a synthetic movie and how they evolve.
+
+Nucleation, growth, glide, coalescence, blinking, drift.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,14 @@ class Stage:
         for axis in (0, 1):
             swing = 2 * math.pi * t_s / self.wander_s
             wander = self.wander_px * (math.sin(swing) if axis == 0 else math.cos(swing * 0.73) - 1)
-            out.append(_folded(self.velocity_px_per_s[axis] * t_s + wander + sum(jump[axis] for jump in self.jumps_px[:passed]), self.limit_px))
+            out.append(
+                _folded(
+                    self.velocity_px_per_s[axis] * t_s
+                    + wander
+                    + sum(jump[axis] for jump in self.jumps_px[:passed]),
+                    self.limit_px,
+                )
+            )
         return out[0], out[1]
 
 
@@ -151,8 +161,19 @@ def _folded(value: float, limit: float) -> float:
     return (turn if turn <= 2 * limit else 4 * limit - turn) - limit
 
 
-def make_stage(rng: np.random.Generator, config: dict[str, Any], *, duration_s: float, nm_per_px: float, drift: float, jumps: float) -> Stage:
-    """Draw the motion of the stage; `drift` in nm/s, negative for drawn from the seed, and then with a slow wandering."""
+def make_stage(
+    rng: np.random.Generator,
+    config: dict[str, Any],
+    *,
+    duration_s: float,
+    nm_per_px: float,
+    drift: float,
+    jumps: float,
+) -> Stage:
+    """Draw the motion of the stage.
+
+    `drift` in nm/s, negative for drawn from the seed, and then with a slow wandering.
+    """
     speed = (drift if drift >= 0 else draw(rng, config["drift_nm_per_s"])) / nm_per_px
     heading = rng.uniform(0, 2 * np.pi)
     still = drift == 0 and jumps == 0
@@ -189,7 +210,8 @@ class Setting:
     n : float
         Expected number of defects inside `box` when the movie ends.
     crowding : float
-        Share of the area that the defects may cover, those on top of each other counted twice; lowers `n`. 0 for no limit.
+        Share of the area that the defects may cover, those on top of each other counted twice; lowers `n`. 0
+        for no limit.
     start, blink : float
         Shares of the defects there from the start, and of those that blink.
     curves : tuple of Curve
@@ -218,23 +240,40 @@ def populate(rng: np.random.Generator, config: dict[str, Any], setting: Setting)
     weights /= weights.sum()
     medians = {name: draw(rng, config["form"][name]["median_nm"]) for name in names}
     spreads = {name: draw(rng, config["form"][name]["spread"]) for name in names}
-    manner = Manner.drawn(rng, config["manner"], nm_per_px=setting.nm_per_px, magnified=setting.magnified, zone=setting.zone, turn=setting.turn)
+    manner = Manner.drawn(
+        rng,
+        config["manner"],
+        nm_per_px=setting.nm_per_px,
+        magnified=setting.magnified,
+        zone=setting.zone,
+        turn=setting.turn,
+    )
     largest_px = config["growth"]["largest_px"]
-    footprint = sum(weight * min(medians[name] / setting.nm_per_px, largest_px) ** 2 for name, weight in zip(names, weights, strict=True))
+    footprint = sum(
+        weight * min(medians[name] / setting.nm_per_px, largest_px) ** 2
+        for name, weight in zip(names, weights, strict=True)
+    )
     births = _births(rng, config["growth"], setting, footprint)
     places = _places(rng, config["gathering"], setting, len(births), 0.6 * math.sqrt(footprint))
     defects = []
     for track_id, (born_s, place) in enumerate(zip(births, places, strict=True), 1):
         name = names[int(rng.choice(len(names), p=weights))]
         form = config["form"][name]
-        size_nm = float(np.clip(medians[name] * np.exp(spreads[name] * rng.standard_normal()), *form["clip_nm"]))
+        size_nm = float(
+            np.clip(medians[name] * np.exp(spreads[name] * rng.standard_normal()), *form["clip_nm"])
+        )
         looks = look(rng, name, form, size_nm, manner, largest_px)
         defects.append(_defect(rng, config, setting, track_id, born_s, place, looks, form, manner.strength))
     return _coalesced(defects, config["glide"], setting)
 
 
-def _births(rng: np.random.Generator, growth: dict[str, Any], setting: Setting, footprint_px2: float) -> list[float]:
-    """Draw the times of birth: some before the movie, the others by a nucleation rate that falls off as the number saturates."""
+def _births(
+    rng: np.random.Generator, growth: dict[str, Any], setting: Setting, footprint_px2: float
+) -> list[float]:
+    """Draw the times of birth: some before the movie.
+
+    The others by a nucleation rate that falls off as the number saturates.
+    """
     x0, y0, x1, y1 = setting.box
     most = setting.crowding * (x1 - x0) * (y1 - y0) / footprint_px2 if setting.crowding else math.inf
     count = int(rng.poisson(min(setting.n, most)))
@@ -245,23 +284,37 @@ def _births(rng: np.random.Generator, growth: dict[str, Any], setting: Setting, 
     return [ALWAYS] * early + sorted(later.tolist())
 
 
-def _places(rng: np.random.Generator, gathering: dict[str, Any], setting: Setting, n: int, near_px: float) -> NDArray[np.float64]:
-    """Draw where the defects lie, px (x, y): anywhere, on lines, or in rafts and clusters beside one that is there already."""
+def _places(
+    rng: np.random.Generator, gathering: dict[str, Any], setting: Setting, n: int, near_px: float
+) -> NDArray[np.float64]:
+    """Draw where the defects lie, px (x, y).
+
+    Anywhere, on lines, or in rafts and clusters beside one that is there already.
+    """
     x0, y0, x1, y1 = setting.box
     places = rng.uniform((x0, y0), (x1, y1), (n, 2))
     if rng.random() < gathering["line_share"] and setting.curves:
         points = np.concatenate([curve.points for curve in setting.curves[: int(rng.integers(1, 4))]])
         on_line = rng.random(n) < draw(rng, gathering["on_line"])
-        places[on_line] = points[rng.integers(0, len(points), int(on_line.sum()))] + rng.normal(0, 0.3 * near_px, (int(on_line.sum()), 2))
+        places[on_line] = points[rng.integers(0, len(points), int(on_line.sum()))] + rng.normal(
+            0, 0.3 * near_px, (int(on_line.sum()), 2)
+        )
     if rng.random() < gathering["raft_share"]:
         follows = rng.random(n) < draw(rng, gathering["in_raft"])
         row = setting.turn + np.pi / 4 * int(rng.integers(4)) if rng.random() < 0.4 else None
         for i in np.flatnonzero(follows).tolist():
             if i:
                 # an earlier one, mostly one of the last few, so that groups of some members form
-                other = max(0, i - 1 - int(rng.geometric(0.3))) if rng.random() < 0.8 else int(rng.integers(i))
-                away, angle = near_px * rng.uniform(0.8, 2.0), row if row is not None else rng.uniform(0, 2 * np.pi)
-                places[i] = places[other] + away * np.array([math.cos(angle), math.sin(angle)]) * rng.choice([-1, 1])
+                other = (
+                    max(0, i - 1 - int(rng.geometric(0.3))) if rng.random() < 0.8 else int(rng.integers(i))
+                )
+                away, angle = (
+                    near_px * rng.uniform(0.8, 2.0),
+                    row if row is not None else rng.uniform(0, 2 * np.pi),
+                )
+                places[i] = places[other] + away * np.array([math.cos(angle), math.sin(angle)]) * rng.choice(
+                    [-1, 1]
+                )
     return np.asarray(places, np.float64)
 
 
@@ -281,7 +334,8 @@ def _defect(
     resolved_px = draw(rng, growth["resolved_px"]) * setting.magnified
     resolved = str(form["class"])
     if resolved == "by_size":
-        # in a two-beam picture a small solid roundish blob is a black dot, anything larger or with structure a loop
+        # in a two-beam picture a small solid roundish blob is a black dot, anything larger or with structure
+        # a loop
         resolved = "loop"
         if looks.tail < 0.5 and looks.ratio > 0.7:
             resolved_px = growth["solid_px"] * setting.magnified * rng.uniform(0.9, 1.1)
@@ -305,10 +359,18 @@ def _defect(
         start_ratio=draw(rng, growth["start_ratio"]),
         growth_s=draw(rng, growth["time_share"]) * duration,
         resolved_px=resolved_px,
-        blink=(rng.uniform(0.5, 1.0), duration * rng.uniform(0.15, 0.8), rng.random()) if blinks else (0.0, 1.0, 0.0),
+        blink=(
+            (rng.uniform(0.5, 1.0), duration * rng.uniform(0.15, 0.8), rng.random())
+            if blinks
+            else (0.0, 1.0, 0.0)
+        ),
     )
     mobile = rng.random() < config["glide"]["mobile_share"]
-    return _gliding(rng, config["glide"], setting, defect) if mobile and looks.form not in ("fresnel", "facet") else defect
+    return (
+        _gliding(rng, config["glide"], setting, defect)
+        if mobile and looks.form not in ("fresnel", "facet")
+        else defect
+    )
 
 
 def _gliding(rng: np.random.Generator, glide: dict[str, Any], setting: Setting, defect: Defect) -> Defect:
@@ -353,7 +415,9 @@ def _coalesced(defects: list[Defect], glide: dict[str, Any], setting: Setting) -
     return [defect for defect in out.values() if defect.born_s != NEVER]
 
 
-def _close_pairs(places: NDArray[np.float64], sizes: NDArray[np.float64], reach: float) -> list[tuple[int, int]]:
+def _close_pairs(
+    places: NDArray[np.float64], sizes: NDArray[np.float64], reach: float
+) -> list[tuple[int, int]]:
     """Pairs whose distance is less than `reach` times the sum of their radii."""
     gap2 = ((places[:, None] - places[None]) ** 2).sum(axis=2)
     near = np.triu(gap2 < (reach * (sizes[:, None] + sizes[None]) / 2) ** 2, k=1)

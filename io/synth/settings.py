@@ -1,4 +1,7 @@
-"""Addresses of synthetic movies, ``synth:KIND?key=value&...``, and the ranges that everything else is drawn from."""
+"""Addresses of synthetic movies, ``synth:KIND?key=value&...``.
+
+And the ranges that everything else is drawn from.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from insitrack.io.errors import SourceError
 @lru_cache(maxsize=1)
 def ranges() -> dict[str, Any]:
     """Return what ``configs/synth.toml`` holds."""
-    return tomllib.loads(resources.files("insitrack.configs").joinpath("synth.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        resources.files("insitrack.configs").joinpath("synth.toml").read_text(encoding="utf-8")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,9 @@ class SynthSettings:
         kind, _, query = body.partition("?")
         kind = kind or "loops"
         if kind not in config["scene"]:
-            raise SourceError(f"{uri}: no kind of scene {kind!r}; expected one of {', '.join(config['scene'])}")
+            raise SourceError(
+                f"{uri}: no kind of scene {kind!r}; expected one of {', '.join(config['scene'])}"
+            )
         values = dict(config["keys"])
         for key, text in parse_qsl(query, keep_blank_values=True):
             if key not in values:
@@ -74,7 +81,9 @@ def _size(uri: str, text: str) -> tuple[int, int]:
     """Width and height from ``512`` or ``1024x710``."""
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() and 64 <= int(part) <= 8192 for part in parts):
-        raise SourceError(f"{uri}: size={text}: expected a side or WIDTHxHEIGHT from 64 to 8192 px, like 512 or 1024x710")
+        raise SourceError(
+            f"{uri}: size={text}: expected a side or WIDTHxHEIGHT from 64 to 8192 px, like 512 or 1024x710"
+        )
     return int(parts[0]), int(parts[-1])
 
 

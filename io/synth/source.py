@@ -1,6 +1,9 @@
-"""Seeded movies of evolving crystal defects with exact truth: source, demonstration, test and training data at once.
+"""Seeded movies of evolving crystal defects with exact truth.
 
-``synth:KIND?key=value&...`` names one; every frame depends on the address alone, whatever the order of asking.
+Source, demonstration, test and training data at once.
+
+``synth:KIND?key=value&...`` names one; every frame depends on the address alone, whatever the order of
+asking.
 """
 
 from __future__ import annotations
@@ -26,9 +29,25 @@ from insitrack.io.synth.render import Look, picture
 from insitrack.io.synth.scene import Defect, Setting, Stage, make_stage, populate
 from insitrack.io.synth.settings import SynthSettings, ranges
 
-_STREAMS = {"movie": 0, "background": 1, "scene": 2, "stage": 3, "overlay": 4, "camera": 5, "noise": 6, "faults": 7, "lines": 8, "curves": 9}
+_STREAMS = {
+    "movie": 0,
+    "background": 1,
+    "scene": 2,
+    "stage": 3,
+    "overlay": 4,
+    "camera": 5,
+    "noise": 6,
+    "faults": 7,
+    "lines": 8,
+    "curves": 9,
+}
 SOLID_FORMS = ("dot", "blob", "comma", "streak", "bean", "edge_on")
-_CLUTTER_SIZES_PX = (8.0, 16.0, 32.0, 64.0)  # sizes of defects for which the background's own variation is judged
+_CLUTTER_SIZES_PX = (
+    8.0,
+    16.0,
+    32.0,
+    64.0,
+)  # sizes of defects for which the background's own variation is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +65,8 @@ class Truth:
     x_px, y_px : ndarray of float64, shape (N,)
         True centres in the frame, px.
     major_px, minor_px, angle_deg : ndarray of float64, shape (N,)
-        True axes of the outline, px, and direction of the major one, degrees in [0, 180), clockwise from x on the screen.
+        True axes of the outline, px, and direction of the major one, degrees in [0, 180), clockwise from x on
+        the screen.
     size_nm : ndarray of float64, shape (N,)
         True size, nm: the major axis of a loop, the geometric mean of the axes of a dot, void or precipitate.
     contrast : ndarray of float64, shape (N,)
@@ -100,17 +120,27 @@ class SynthSource:
         self.fps = float(values["fps"])
         # a kind of scene may have its own ranges for anything of the movie and its background
         scene = config["scene"][self.settings.kind]
-        own, self._background = ({**config[part], **{key: scene[key] for key in scene if key in config[part]}} for part in ("movie", "background"))
+        own, self._background = (
+            {**config[part], **{key: scene[key] for key in scene if key in config[part]}}
+            for part in ("movie", "background")
+        )
         rng = self._rng("movie")
         magnified = draw(rng, own["magnified"]) if rng.random() < own["magnified_share"] else 1.0
         drawn_scale = max(draw_log(rng, own["nm_per_px"]) / magnified, own["least_nm_per_px"])
         self.nm_per_px = float(values["nm_per_px"]) or round(drawn_scale, 4)
         self._magnified = magnified
         self._camera = Camera.drawn(rng, own, values, magnified)
-        self._mottle = float(values["mottle"]) if values["mottle"] >= 0 else draw_log(rng, self._background["mottle"])
+        self._mottle = (
+            float(values["mottle"]) if values["mottle"] >= 0 else draw_log(rng, self._background["mottle"])
+        )
         duration = self.n_frames / self.fps
         self.stage: Stage = make_stage(
-            self._rng("stage"), config["movie"], duration_s=duration, nm_per_px=self.nm_per_px, drift=values["drift"], jumps=values["jumps"]
+            self._rng("stage"),
+            config["movie"],
+            duration_s=duration,
+            nm_per_px=self.nm_per_px,
+            drift=values["drift"],
+            jumps=values["jumps"],
         )
         self._margins = self._reach()
         self._curves: list[Curve] = self._draw_curves(scene)
@@ -121,7 +151,12 @@ class SynthSource:
     def calibration(self) -> Calibration:
         """The true scale, thickness and field of view."""
         field = None if not self.overlay.covered.any() else ~self.overlay.covered
-        return Calibration(nm_per_px=self.nm_per_px, thickness_nm=float(self.settings.values["thickness_nm"]), field=field, origin="synthetic")
+        return Calibration(
+            nm_per_px=self.nm_per_px,
+            thickness_nm=float(self.settings.values["thickness_nm"]),
+            field=field,
+            origin="synthetic",
+        )
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
         faults = float(self.settings.values["faults"])
@@ -155,7 +190,9 @@ class SynthSource:
             drawn = picture(defect.look_at(t_s), x + shift[0], y + shift[1], self.shape)
             if drawn is not None:
                 profile, _, y0, x0 = drawn
-                image[y0 : y0 + profile.shape[0], x0 : x0 + profile.shape[1]] *= 1 - np.float32(self._contrast(defect, t_s)) * profile
+                image[y0 : y0 + profile.shape[0], x0 : x0 + profile.shape[1]] *= (
+                    1 - np.float32(self._contrast(defect, t_s)) * profile
+                )
         grey = self._camera.expose(image, self._fixed, self._rng("noise", index))
         self.overlay.burn(grey)
         return Frame(index, t_s, grey)
@@ -187,23 +224,61 @@ class SynthSource:
             crop, top, left, kept = self._uncovered(mask, y0, x0)
             major, minor = look.outline_px()
             whole = major * minor * (1.0 if look.form == "edge_on" else np.pi / 4)
-            visible = kept >= rule["part_in_view"] * whole and self._visible(contrast * profile, look, x - shift[0], y - shift[1], kept)
+            visible = kept >= rule["part_in_view"] * whole and self._visible(
+                contrast * profile, look, x - shift[0], y - shift[1], kept
+            )
             crops.append(crop)
             corners.append((top, left))
             name = defect.class_at(t_s)
             size_nm = (major if name.startswith("loop") else (major * minor) ** 0.5) * self.nm_per_px
             angle = np.degrees(look.angle) % 180
-            rows.append((defect.track_id, DEFECT_CLASSES.index(name) + 1, visible, x, y, major, minor, angle, size_nm, contrast))
+            rows.append(
+                (
+                    defect.track_id,
+                    DEFECT_CLASSES.index(name) + 1,
+                    visible,
+                    x,
+                    y,
+                    major,
+                    minor,
+                    angle,
+                    size_nm,
+                    contrast,
+                )
+            )
             solid.append(look.form in SOLID_FORMS)
-        for crop, corner, line, seen in self.lines.outlines(t_s, shift, ~self.overlay.covered, self._clutter_at):
+        for crop, corner, line, seen in self.lines.outlines(
+            t_s, shift, ~self.overlay.covered, self._clutter_at
+        ):
             crops.append(crop)
             corners.append(corner)
-            facts = (*seen.middle_px, seen.length_px, 2 * line.half_width_px, seen.angle_deg, seen.length_px * self.nm_per_px)
-            rows.append((line.track_id, DEFECT_CLASSES.index("dislocation") + 1, seen.visible, *facts, float(line.contrast.mean())))
+            facts = (
+                *seen.middle_px,
+                seen.length_px,
+                2 * line.half_width_px,
+                seen.angle_deg,
+                seen.length_px * self.nm_per_px,
+            )
+            rows.append(
+                (
+                    line.track_id,
+                    DEFECT_CLASSES.index("dislocation") + 1,
+                    seen.visible,
+                    *facts,
+                    float(line.contrast.mean()),
+                )
+            )
         columns = list(zip(*rows, strict=True)) if rows else [()] * 10
         masks = Masks.from_crops(crops, corners)
         detections = Detections(
-            index, t_s, self.shape, masks.boxes(), np.array(columns[1], np.int64), np.ones(len(rows), np.float32), masks, DEFECT_CLASSES
+            index,
+            t_s,
+            self.shape,
+            masks.boxes(),
+            np.array(columns[1], np.int64),
+            np.ones(len(rows), np.float32),
+            masks,
+            DEFECT_CLASSES,
         )
         floats = [np.array(column, np.float64) for column in columns[3:]]
         visible = np.array(columns[2], bool)
@@ -212,7 +287,10 @@ class SynthSource:
         return Truth(detections, np.array(columns[0], np.int64), visible, *floats)
 
     def line_truth(self, index: int) -> tuple[LineTruth, ...]:
-        """Centrelines of the line dislocations in view in frame `index`, seen or not, in the order of their numbers."""
+        """Centrelines of the line dislocations in view in frame `index`, seen or not.
+
+        In the order of their numbers.
+        """
         t_s = index / self.fps
         return self.lines.truth(t_s, self.stage.shift_px(t_s), ~self.overlay.covered, self._clutter_at)
 
@@ -222,7 +300,9 @@ class SynthSource:
         if self.settings.values["overlay"] == 0:
             return Overlay(np.zeros(self.shape, bool), np.zeros(self.shape, np.uint8))
         plain = self.settings.values["overlay"] == 1
-        return make_overlay(self._rng("overlay"), self.shape, self.nm_per_px, ranges()["overlay"], plain=plain)
+        return make_overlay(
+            self._rng("overlay"), self.shape, self.nm_per_px, ranges()["overlay"], plain=plain
+        )
 
     @property
     def _canvas_shape(self) -> tuple[int, int]:
@@ -233,15 +313,27 @@ class SynthSource:
     def _specimen(self) -> Specimen:
         """The specimen without its defects, larger than the frame by the reach of the stage."""
         rng, config = self._rng("background"), self._background
-        return paint(rng, self._canvas_shape, config, strength=self._mottle, lines=self._curves, magnified=self._magnified)
+        return paint(
+            rng,
+            self._canvas_shape,
+            config,
+            strength=self._mottle,
+            lines=self._curves,
+            magnified=self._magnified,
+        )
 
     @cached_property
     def _clutter(self) -> list[Field]:
-        """Local standard deviation of the background within bands of size, a grid of 4 px: what hides a faint defect of that size."""
+        """Local standard deviation of the background within bands of size, a grid of 4 px.
+
+        What hides a faint defect of that size.
+        """
         level = cv2.resize(self._specimen.canvas, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
         out = []
         for size_px in _CLUTTER_SIZES_PX:
-            band = cv2.GaussianBlur(level, (0, 0), size_px / 16) - cv2.GaussianBlur(level, (0, 0), size_px / 4)
+            band = cv2.GaussianBlur(level, (0, 0), size_px / 16) - cv2.GaussianBlur(
+                level, (0, 0), size_px / 4
+            )
             reach = 2 * round(size_px / 4) + 7
             out.append(np.asarray(np.sqrt(np.maximum(cv2.blur(band * band, (reach, reach)), 0)), np.float32))
         return out
@@ -266,8 +358,13 @@ class SynthSource:
         rng, shape = self._rng("curves"), self._canvas_shape
         # a picture of fewer nm shows fewer lines
         closer = min(1.0, self.nm_per_px / 0.4)
-        lines, arcs = draw(rng, scene["lines"]) * closer, draw(rng, scene["arcs"]) * closer**2 * shape[0] * shape[1] / 512**2
-        return curves(rng, shape, self._background, lines=round(lines), arcs=round(arcs), nm_per_px=self.nm_per_px)
+        lines, arcs = (
+            draw(rng, scene["lines"]) * closer,
+            draw(rng, scene["arcs"]) * closer**2 * shape[0] * shape[1] / 512**2,
+        )
+        return curves(
+            rng, shape, self._background, lines=round(lines), arcs=round(arcs), nm_per_px=self.nm_per_px
+        )
 
     def _populate(self, rng: np.random.Generator, config: dict[str, Any], duration: float) -> list[Defect]:
         left, top, right, bottom = self._margins
@@ -275,7 +372,9 @@ class SynthSource:
         height, width = self.shape
         box = (-left - 20.0, -top - 20.0, width + right + 20.0, height + bottom + 20.0)
         drawn = values["n"] < 0
-        in_view = draw(rng, config["scene"][kind]["n"]) * (height * width / 512**2) ** 0.7 if drawn else values["n"]
+        in_view = (
+            draw(rng, config["scene"][kind]["n"]) * (height * width / 512**2) ** 0.7 if drawn else values["n"]
+        )
         zones = config["movie"]["zones"]
         self._zone = str(rng.choice(list(zones), p=np.array(list(zones.values())) / sum(zones.values())))
         setting = Setting(
@@ -300,7 +399,9 @@ class SynthSource:
         shared = Ranges(config=config["dislocation"], nm_per_px=self.nm_per_px, box=box, duration_s=duration)
         first = 1 + max((defect.track_id for defect in self.defects), default=0)
         wanted = float(self.settings.values["lines"])
-        lines = draw_lines(self._rng("lines"), config["scene"][self.settings.kind], shared, in_view=wanted, first_id=first)
+        lines = draw_lines(
+            self._rng("lines"), config["scene"][self.settings.kind], shared, in_view=wanted, first_id=first
+        )
         return LineScene(tuple(lines), config["visibility"])
 
     def _living(self, t_s: float) -> list[Defect]:
@@ -313,9 +414,16 @@ class SynthSource:
         # beyond the sampled reach of the stage the border is repeated
         move = np.array([[1, 0, x], [0, 1, y]], np.float32)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(self._specimen.canvas, move, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.float32)
+        return np.asarray(
+            cv2.warpAffine(
+                self._specimen.canvas, move, self.shape[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101
+            ),
+            np.float32,
+        )
 
-    def _uncovered(self, mask: NDArray[np.bool_], y0: int, x0: int) -> tuple[NDArray[np.bool_], int, int, int]:
+    def _uncovered(
+        self, mask: NDArray[np.bool_], y0: int, x0: int
+    ) -> tuple[NDArray[np.bool_], int, int, int]:
         """Mask without what the overlay covers, cut to its box, with its corner and area."""
         clear = mask & ~self.overlay.covered[y0 : y0 + mask.shape[0], x0 : x0 + mask.shape[1]]
         kept = int(np.count_nonzero(clear))
@@ -337,10 +445,15 @@ class SynthSource:
     def _at(self, x: float, y: float, shape: tuple[int, ...], step: int) -> tuple[int, int]:
         """Row and column of a place on the specimen in a grid of the canvas, px apart `step`."""
         left, top, _, _ = self._margins
-        return min(max(int((y + top) / step), 0), shape[0] - 1), min(max(int((x + left) / step), 0), shape[1] - 1)
+        return min(max(int((y + top) / step), 0), shape[0] - 1), min(
+            max(int((x + left) / step), 0), shape[1] - 1
+        )
 
     def _visible(self, signal: Field, look: Look, x: float, y: float, area: int) -> bool:
-        """Return whether a person would outline it: enough contrast over the mottle of its own size around it, and over the noise."""
+        """Return whether a person would outline it.
+
+        Enough contrast over the mottle of its own size around it, and over the noise.
+        """
         rule = ranges()["visibility"]
         if area < rule["area_px"]:
             return False
@@ -358,7 +471,10 @@ class SynthSource:
         typical = energy / max(float(np.abs(signal).sum()), 1e-9)
         # what the point spread leaves of the contrast in the middle of something this thin
         left = 1 - np.exp(-(minor_px**2) / (8 * max(self._camera.psf_px, 0.1) ** 2))
-        return bool(typical * left >= max(least, over) and energy**0.5 / self._camera.grain() * left >= rule["over_noise"])
+        return bool(
+            typical * left >= max(least, over)
+            and energy**0.5 / self._camera.grain() * left >= rule["over_noise"]
+        )
 
     def _clutter_at(self, x: float, y: float) -> float:
         """Local standard deviation of the background around a place of the specimen, px, all bands together."""
@@ -367,7 +483,10 @@ class SynthSource:
 
 
 def _merged(masks: Masks, rows: Ints, contrast: Floats, most_shared: float) -> list[int]:
-    """Rows of the solid defects that lie mostly within larger solid ones no fainter than they are: nobody could tell the two apart."""
+    """Rows of the solid defects that lie mostly within larger solid ones no fainter than they are.
+
+    Nobody could tell the two apart.
+    """
     area = masks.area_px()
     low, high = masks.corners[rows], (masks.corners + masks.sizes)[rows]
     near = (np.minimum(high[:, None], high[None]) > np.maximum(low[:, None], low[None])).all(axis=2)

@@ -1,4 +1,7 @@
-"""The tables of a run: every column's name, type, unit and meaning, how it is written and how it is read back."""
+"""The tables of a run: every column's name, type, unit and meaning.
+
+How it is written and how it is read back.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,9 @@ class Table:
     def format_records(self, records: Iterable[Any]) -> str:
         """Print rows given as dataclass instances whose fields are named like the columns."""
         rows = list(records)
-        return self.format({name: [getattr(row, name) for row in rows] for name in self.names}) if rows else ""
+        return (
+            self.format({name: [getattr(row, name) for row in rows] for name in self.names}) if rows else ""
+        )
 
     def read(self, path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Read the file into a DataFrame with the types of the specification, and check it.
@@ -110,7 +115,9 @@ class Table:
         with self._naming_bad_cells(path), _WholeLines(path) as lines:
             return pd.read_csv(lines, **self._reading(path, columns))
 
-    def chunks(self, path: Path, columns: Sequence[str] | None = None, rows: int = 100_000) -> Iterator[pd.DataFrame]:
+    def chunks(
+        self, path: Path, columns: Sequence[str] | None = None, rows: int = 100_000
+    ) -> Iterator[pd.DataFrame]:
         """Read the file like `read`, but piece by piece, so that memory stays flat however long the run was.
 
         Raises
@@ -131,9 +138,15 @@ class Table:
             header = stream.readline().strip().split(",")
         absent = [name for name in self.names if name not in header]
         if absent:
-            raise TableError(f"{path}: line 1 lacks the column {absent[0]!r}; expected {', '.join(self.names)}")
+            raise TableError(
+                f"{path}: line 1 lacks the column {absent[0]!r}; expected {', '.join(self.names)}"
+            )
         types = {"int": "int64", "bool": "int8", "text": "str", "float": "float64"}
-        wanted = {column.name: types[column.kind] for column in self.columns if columns is None or column.name in columns}
+        wanted = {
+            column.name: types[column.kind]
+            for column in self.columns
+            if columns is None or column.name in columns
+        }
         return {"usecols": list(wanted), "dtype": wanted}
 
     @contextmanager
@@ -141,7 +154,9 @@ class Table:
         try:
             yield
         except ValueError as error:
-            raise TableError(f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists") from error
+            raise TableError(
+                f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists"
+            ) from error
 
 
 class _WholeLines(io.RawIOBase):
@@ -190,7 +205,9 @@ def read_text(path: Path, expected: str) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: not a table ({str(error).strip()}); expected CSV with one header line") from error
+        raise TableError(
+            f"{path}: not a table ({str(error).strip()}); expected CSV with one header line"
+        ) from error
 
 
 def _printable(column: Column, values: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[str, Iterable[Any]]:
@@ -201,7 +218,10 @@ def _printable(column: Column, values: Sequence[Any] | np.ndarray[Any, Any]) -> 
     known = np.isfinite(array)
     if known.all():
         return column.pattern, array.tolist()
-    return "%s", [column.pattern % value if good else "" for value, good in zip(array.tolist(), known.tolist(), strict=True)]
+    return "%s", [
+        column.pattern % value if good else ""
+        for value, good in zip(array.tolist(), known.tolist(), strict=True)
+    ]
 
 
 TRACKS = Table(
@@ -222,21 +242,49 @@ TRACKS = Table(
         _float("area_px", "px^2", "pixels in the mask", "%.0f"),
         _float("major_px", "px", "major axis of the ellipse with the mask's second moments", "%.3f"),
         _float("minor_px", "px", "minor axis of the same ellipse", "%.3f"),
-        _float("angle_deg", "degree", "direction of the major axis, 0..180, clockwise from x on the screen", "%.1f"),
+        _float(
+            "angle_deg",
+            "degree",
+            "direction of the major axis, 0..180, clockwise from x on the screen",
+            "%.1f",
+        ),
         _flag("on_edge", "1 where the mask touches the border of the field"),
         _float("size_nm", "nm", "size by the definition of its class", "%.4f"),
         _float("area_nm2", "nm^2", "area of the mask", "%.4f"),
-        _flag("observed", "0 where the defect was not seen in this frame but is alive in a gap, or was filled in with hindsight"),
-        _float("line_length_nm", "nm", "length of a line dislocation along its middle; empty for other classes", "%.4f"),
+        _flag(
+            "observed",
+            "0 where the defect was not seen in this frame but is alive in a gap, or was filled in with"
+            " hindsight",
+        ),
+        _float(
+            "line_length_nm",
+            "nm",
+            "length of a line dislocation along its middle; empty for other classes",
+            "%.4f",
+        ),
         _integer("causal_id", "track of this sight in the causal table; -1 where a gap was filled in"),
-        _float("x_sd_px", "px", "standard deviation of x_px, where the noise was taken out with hindsight; else empty", "%.3f"),
+        _float(
+            "x_sd_px",
+            "px",
+            "standard deviation of x_px, where the noise was taken out with hindsight; else empty",
+            "%.3f",
+        ),
         _float("y_sd_px", "px", "the same of y_px", "%.3f"),
         _float("size_sd_nm", "nm", "the same of size_nm", "%.4f"),
-        _flag("on_exclusion_edge", "1 where the mask touches the left or lower border of the field: not counted by the rule of Gundersen"),
+        _flag(
+            "on_exclusion_edge",
+            "1 where the mask touches the left or lower border of the field: not counted by the rule of"
+            " Gundersen",
+        ),
         _float("feret_px", "px", "longest caliper extent of the mask", "%.2f"),
         _float("r_min_px", "px", "nearest corner of the convex hull, from the mean of its corners", "%.2f"),
         _float("r_max_px", "px", "farthest corner, likewise", "%.2f"),
-        _float("heywood", "", "circularity of the convex hull, perimeter over that of the circle of equal area; 1 for a circle", "%.3f"),
+        _float(
+            "heywood",
+            "",
+            "circularity of the convex hull, perimeter over that of the circle of equal area; 1 for a circle",
+            "%.3f",
+        ),
     ),
 )
 
@@ -259,26 +307,53 @@ _SERIES_MEANING = {
     "hardening_quadrature_mpa": ("MPa", "hardening, root of the sum of squared contributions", "%.4f"),
     "line_length_nm": ("nm", "length of all line dislocations in view; empty for other classes", "%.4f"),
     "n_counted": ("", "defects that count towards the densities, by the border rule", "%g"),
-    "volume_fraction": ("", "volume of these defects over that of the foil; voids and precipitates only", "%.6g"),
-    "swelling_percent": ("%", "swelling by voids, by the denominator that series.swelling_denominator names", "%.6g"),
-    "hardening_mixed_mpa": ("MPa", "hardening by the rule of series.superposition; empty where that is none", "%.4f"),
+    "volume_fraction": (
+        "",
+        "volume of these defects over that of the foil; voids and precipitates only",
+        "%.6g",
+    ),
+    "swelling_percent": (
+        "%",
+        "swelling by voids, by the denominator that series.swelling_denominator names",
+        "%.6g",
+    ),
+    "hardening_mixed_mpa": (
+        "MPa",
+        "hardening by the rule of series.superposition; empty where that is none",
+        "%.4f",
+    ),
     "temperature_c": ("degree C", "temperature, from the log", "%.2f"),
     "beam_current_a": ("A", "beam current, from the log", "%.4g"),
-    "line_density_per_m2": ("m^-2", "line length per volume, with the factor 4/pi unless series.line_four_over_pi is false", "%.6g"),
+    "line_density_per_m2": (
+        "m^-2",
+        "line length per volume, with the factor 4/pi unless series.line_four_over_pi is false",
+        "%.6g",
+    ),
 }
 
 
 def _series_column(name: str) -> Column:
     if name in ("frame", "t_s", "defect_class"):
-        return {"frame": _FRAME, "t_s": _TIME, "defect_class": _text("defect_class", "class name, or `all`")}[name]
+        return {"frame": _FRAME, "t_s": _TIME, "defect_class": _text("defect_class", "class name, or `all`")}[
+            name
+        ]
     if name in _SERIES_MEANING:
         unit, meaning, pattern = _SERIES_MEANING[name]
         return _float(name, unit, meaning, pattern)
     unit, _, pattern = _SERIES_MEANING[name[:-3]]
-    return _float(name, unit, f"{'lower' if name.endswith('lo') else 'upper'} end of the 95 % interval of {name[:-3]}", pattern)
+    return _float(
+        name,
+        unit,
+        f"{'lower' if name.endswith('lo') else 'upper'} end of the 95 % interval of {name[:-3]}",
+        pattern,
+    )
 
 
-SERIES = Table("series.csv", "frame and class, and `all`", tuple(_series_column(f.name) for f in dataclasses.fields(SeriesRow)))
+SERIES = Table(
+    "series.csv",
+    "frame and class, and `all`",
+    tuple(_series_column(f.name) for f in dataclasses.fields(SeriesRow)),
+)
 
 SUMMARY = Table(
     "summary.csv",
@@ -293,9 +368,24 @@ SUMMARY = Table(
         _flag("right_censored", "1 where it was alive in the last frame, left at the border or merged"),
         _integer("n_observed", "frames in which it was seen"),
         _float("size_nm", "nm", "mean size", "%.4f"),
-        _float("growth_nm_per_s", "nm/s", "slope of size against time: Theil-Sen with hindsight, least squares in the causal table", "%.6g"),
-        _float("net_displacement_nm", "nm", "from where it was first seen to where it was last seen, drift removed", "%.4f"),
-        _float("growth_lo_nm_per_s", "nm/s", "lower end of the 95 % interval of the growth, with hindsight only", "%.6g"),
+        _float(
+            "growth_nm_per_s",
+            "nm/s",
+            "slope of size against time: Theil-Sen with hindsight, least squares in the causal table",
+            "%.6g",
+        ),
+        _float(
+            "net_displacement_nm",
+            "nm",
+            "from where it was first seen to where it was last seen, drift removed",
+            "%.4f",
+        ),
+        _float(
+            "growth_lo_nm_per_s",
+            "nm/s",
+            "lower end of the 95 % interval of the growth, with hindsight only",
+            "%.6g",
+        ),
         _float("growth_hi_nm_per_s", "nm/s", "upper end of the same interval", "%.6g"),
         _float("class_probability", "", "share of the sum of scores that speaks for its class, 0..1", "%.4f"),
     ),
@@ -304,7 +394,13 @@ SUMMARY = Table(
 EVENTS = Table(
     "events.csv",
     "event",
-    (_FRAME, _TIME, _text("kind", "birth, death, merge, split or gap"), _TRACK, _integer("other_id", "the other track of a merge or split, else -1")),
+    (
+        _FRAME,
+        _TIME,
+        _text("kind", "birth, death, merge, split or gap"),
+        _TRACK,
+        _integer("other_id", "the other track of a merge or split, else -1"),
+    ),
 )
 
 FRAMES = Table(
@@ -314,10 +410,26 @@ FRAMES = Table(
         _FRAME,
         _TIME,
         _text("status", "processed, skipped, damaged, dropped or gap"),
-        _float("shift_x_px", "px", "motion of the specimen on the picture since the first frame, to the right", "%.3f"),
+        _float(
+            "shift_x_px",
+            "px",
+            "motion of the specimen on the picture since the first frame, to the right",
+            "%.3f",
+        ),
         _float("shift_y_px", "px", "the same, downwards", "%.3f"),
-        _float("n_detections", "", "defects that the segmenter saw; empty where the frame was not processed", "%g"),
-        _float("drift_quality", "", "correlation with the reference picture, 0..1; 0 where the shift is not known and the last one was kept", "%.3f"),
+        _float(
+            "n_detections",
+            "",
+            "defects that the segmenter saw; empty where the frame was not processed",
+            "%g",
+        ),
+        _float(
+            "drift_quality",
+            "",
+            "correlation with the reference picture, 0..1; 0 where the shift is not known and the last one"
+            " was kept",
+            "%.3f",
+        ),
         _float("field_px", "px^2", "specimen in view; 0 where the picture shows none", "%.0f"),
         _float("width_px", "px", "width of the frame", "%.0f"),
         _float("height_px", "px", "height of the frame", "%.0f"),
@@ -343,10 +455,24 @@ TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMM
 
 def describe_columns() -> str:
     """Every table and column as a Markdown page; `docs/tables.md` is this text."""
-    lines = ["# Tables of a run", "", "Comma-separated, UTF-8, one header line; an empty cell means not known.", ""]
+    lines = [
+        "# Tables of a run",
+        "",
+        "Comma-separated, UTF-8, one header line; an empty cell means not known.",
+        "",
+    ]
     for table in (*TABLES.values(), KINETICS):
-        lines += [f"## {table.file}", "", f"One row per {table.one_row_per}.", "", "| column | unit | meaning |", "|---|---|---|"]
-        lines += [f"| `{column.name}` | {_raised(column.unit)} | {column.meaning} |" for column in table.columns]
+        lines += [
+            f"## {table.file}",
+            "",
+            f"One row per {table.one_row_per}.",
+            "",
+            "| column | unit | meaning |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| `{column.name}` | {_raised(column.unit)} | {column.meaning} |" for column in table.columns
+        ]
         lines.append("")
     return "\n".join(lines)
 

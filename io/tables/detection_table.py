@@ -65,7 +65,10 @@ class DetectionTable:
         return len(self.frame)
 
     def frames(self) -> Iterator[tuple[Detections, Measures]]:
-        """Every frame in order of time, also those in which nothing was found; outlines are the ellipses that fill the boxes."""
+        """Every frame in order of time, also those in which nothing was found.
+
+        Outlines are the ellipses that fill the boxes.
+        """
         ends = np.searchsorted(self.frame, np.arange(len(self.times) + 1))
         for index in range(len(self.times)):
             yield self._frame(index, np.arange(ends[index], ends[index + 1]))
@@ -133,7 +136,16 @@ _PLACES = {  # the names of one thing in three programs
     "track": ("track_id", "TRACK_ID", "particle"),
 }
 _LENGTH_NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6}
-_TIME_S = {"sec": 1.0, "s": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "min": 60.0, "h": 3600.0}
+_TIME_S = {
+    "sec": 1.0,
+    "s": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "min": 60.0,
+    "h": 3600.0,
+}
 
 
 def read_detections(
@@ -149,9 +161,10 @@ def read_detections(
     Parameters
     ----------
     path : Path
-        Columns ``frame x_px y_px size_px`` and optionally ``t_s defect_class score x1_px y1_px x2_px y2_px track_id`` (a ``tracks.csv`` will do), or
-        spots as TrackMate exports them (three lines of explanation below the header; diameter 2 RADIUS), or ``frame x y`` and optionally ``size`` of
-        trackpy, whose size is a radius of gyration: that of a disc of diameter 2.83 times as large.
+        Columns ``frame x_px y_px size_px`` and optionally ``t_s defect_class score x1_px y1_px x2_px y2_px
+        track_id`` (a ``tracks.csv`` will do), or spots as TrackMate exports them (three lines of explanation
+        below the header; diameter 2 RADIUS), or ``frame x y`` and optionally ``size`` of trackpy, whose size
+        is a radius of gyration: that of a disc of diameter 2.83 times as large.
     nm_per_px : float, optional
         Width of a pixel, nm; needed where positions are lengths.
     frame_interval_s : float, optional
@@ -171,7 +184,8 @@ def read_detections(
     Raises
     ------
     TableError
-        If a column is missing, or a cell is not what it should be: file, line, column, value, and what was expected.
+        If a column is missing, or a cell is not what it should be: file, line, column, value, and what was
+        expected.
     """
     raw, skipped = _read(path)
     kind = "TrackMate" if "POSITION_X" in raw else "insitrack" if "x_px" in raw else "trackpy"
@@ -186,7 +200,11 @@ def read_detections(
     scale = _scale(path, units.get(str(names["x"]), ""), nm_per_px)
     x, y = (numbers.column(str(names[key])) * scale for key in ("x", "y"))
     box_names = ("x1_px", "y1_px", "x2_px", "y2_px")
-    boxes = np.column_stack([numbers.column(name) for name in box_names]) if all(name in raw for name in box_names) else None
+    boxes = (
+        np.column_stack([numbers.column(name) for name in box_names])
+        if all(name in raw for name in box_names)
+        else None
+    )
     size, warnings = _sizes(path, numbers, names["size"], kind, scale, boxes)
     size = np.maximum(size, 1.0)
     if boxes is None:
@@ -195,15 +213,32 @@ def read_detections(
     t_s, times, assumed = _times(path, numbers, names["t"], units, frame, n_frames, frame_interval_s)
     label = _labels(path, numbers, names["class"], class_names)
     score = numbers.column("score", empty=1.0).clip(0, 1) if names["score"] else np.ones(len(x))
-    track = numbers.column(str(names["track"]), whole=True, empty=-1).astype(np.int64) if names["track"] else np.full(len(x), -1)
+    track = (
+        numbers.column(str(names["track"]), whole=True, empty=-1).astype(np.int64)
+        if names["track"]
+        else np.full(len(x), -1)
+    )
     if shape is None:
         shape = (int(np.ceil(boxes[:, 3].max(initial=16))) + 1, int(np.ceil(boxes[:, 2].max(initial=16))) + 1)
-        warnings.append(f"size of the frames unknown: {shape[1]}x{shape[0]} px holds every detection; densities rest on it; give --size WxH")
+        warnings.append(
+            f"size of the frames unknown: {shape[1]}x{shape[0]} px holds every detection; densities rest on"
+            " it; give --size WxH"
+        )
     table = DetectionTable(
-        frame=frame[order], t_s=t_s[order], x_px=x[order], y_px=y[order], size_px=size[order], boxes=boxes[order], label=label[order],
+        frame=frame[order],
+        t_s=t_s[order],
+        x_px=x[order],
+        y_px=y[order],
+        size_px=size[order],
+        boxes=boxes[order],
+        label=label[order],
         score=score[order],
-        shape=shape, times=times, nm_per_px=nm_per_px, class_names=class_names, warnings=(*warnings, *assumed),
-    )  # fmt: skip
+        shape=shape,
+        times=times,
+        nm_per_px=nm_per_px,
+        class_names=class_names,
+        warnings=(*warnings, *assumed),
+    )
     return table, track[order]
 
 
@@ -213,7 +248,8 @@ def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
     for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
         if names[key] is None:
             raise TableError(
-                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or TrackMate's spots, or trackpy's features"
+                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or"
+                " TrackMate's spots, or trackpy's features"
             )
     return names
 
@@ -261,7 +297,9 @@ class _Numbers:
     rows: pd.DataFrame
     first_line: int
 
-    def column(self, name: str, *, whole: bool = False, least: float | None = None, empty: float | None = None) -> Floats:
+    def column(
+        self, name: str, *, whole: bool = False, least: float | None = None, empty: float | None = None
+    ) -> Floats:
         """Read one column; an empty cell is refused unless a value stands for it."""
         import pandas as pd
 
@@ -279,11 +317,16 @@ class _Numbers:
             i = int(np.argmax(wrong))
             wanted = "a whole number" if whole else "a number"
             wanted += f" of at least {least:g}" if least is not None else ""
-            raise TableError(f"{self.path}: line {self.first_line + i}, column {name!r}: {text.iloc[i]!r}; expected {wanted}")
+            raise TableError(
+                f"{self.path}: line {self.first_line + i}, column {name!r}: {text.iloc[i]!r}; expected"
+                f" {wanted}"
+            )
         return np.asarray(values)
 
 
-def _sizes(path: Path, numbers: _Numbers, name: str | None, kind: str, scale: float, boxes: Floats | None) -> tuple[Floats, list[str]]:
+def _sizes(
+    path: Path, numbers: _Numbers, name: str | None, kind: str, scale: float, boxes: Floats | None
+) -> tuple[Floats, list[str]]:
     """Diameters, px, from the column of sizes, or from the boxes; and what had to be assumed."""
     if name is not None:
         factor = {"TrackMate": 2 * scale, "trackpy": 2 * np.sqrt(2.0)}.get(kind, 1.0)
@@ -291,24 +334,44 @@ def _sizes(path: Path, numbers: _Numbers, name: str | None, kind: str, scale: fl
     if boxes is not None:
         return np.asarray(np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).clip(1.0))), []
     if kind == "trackpy":
-        return np.full(len(numbers.rows), 10.0), ["no column of sizes: every defect is taken to be 10 px wide"]
-    raise TableError(f"{path}: line 1 lacks the column 'size_px'; expected a diameter in px, or boxes x1_px y1_px x2_px y2_px")
+        return np.full(len(numbers.rows), 10.0), [
+            "no column of sizes: every defect is taken to be 10 px wide"
+        ]
+    raise TableError(
+        f"{path}: line 1 lacks the column 'size_px'; expected a diameter in px, or boxes x1_px y1_px x2_px"
+        " y2_px"
+    )
 
 
 def _times(
-    path: Path, numbers: _Numbers, name: str | None, units: dict[str, str], frame: Ints, n_frames: int, interval_s: float | None
+    path: Path,
+    numbers: _Numbers,
+    name: str | None,
+    units: dict[str, str],
+    frame: Ints,
+    n_frames: int,
+    interval_s: float | None,
 ) -> tuple[Floats, Floats, list[str]]:
     """Time of every row and of every frame; frames without a row lie between their neighbours."""
     if interval_s is not None or name is None:
-        assumed = [] if interval_s is not None else ["time unknown: frames are taken to be 1 s apart; give --frame-interval-s"]
+        assumed = (
+            []
+            if interval_s is not None
+            else ["time unknown: frames are taken to be 1 s apart; give --frame-interval-s"]
+        )
         step = 1.0 if interval_s is None else interval_s
-        return np.asarray(frame * step, np.float64), np.asarray(np.arange(n_frames) * step, np.float64), assumed
+        return (
+            np.asarray(frame * step, np.float64),
+            np.asarray(np.arange(n_frames) * step, np.float64),
+            assumed,
+        )
     t_s = numbers.column(name) * _TIME_S.get(units.get(name, "s"), 1.0)
     known, at = np.unique(frame, return_index=True)
     if (np.diff(t_s[at]) <= 0).any():
         i = int(at[1:][np.argmax(np.diff(t_s[at]) <= 0)])
         raise TableError(
-            f"{path}: line {numbers.first_line + i}, column {name!r}: {t_s[i]:g} s in frame {frame[i]}; expected times that rise with the frame"
+            f"{path}: line {numbers.first_line + i}, column {name!r}: {t_s[i]:g} s in frame {frame[i]};"
+            " expected times that rise with the frame"
         )
     times = np.interp(np.arange(n_frames), known, t_s[at]) if len(known) else np.zeros(0)
     if len(known) > 1 and known[0] > 0:
@@ -324,5 +387,8 @@ def _labels(path: Path, numbers: _Numbers, name: str | None, class_names: tuple[
     codes = text.map({known: i for i, known in enumerate(class_names, 1)})
     if codes.isna().any():
         i = int(np.argmax(codes.isna().to_numpy()))
-        raise TableError(f"{path}: line {numbers.first_line + i}, column {name!r}: {text.iloc[i]!r}; expected one of {', '.join(class_names)}")
+        raise TableError(
+            f"{path}: line {numbers.first_line + i}, column {name!r}: {text.iloc[i]!r}; expected one of"
+            f" {', '.join(class_names)}"
+        )
     return np.asarray(codes, np.int64)

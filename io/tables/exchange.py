@@ -30,8 +30,9 @@ def write_tracks(tracks: pd.DataFrame, path: Path, kind: str) -> None:
     path : Path
         The file; never overwritten.
     kind : {"napari", "trackmate", "mot"}
-        `napari`: CSV with the columns of a Tracks layer (ID, T, Y, X) and properties. `trackmate`: XML that "Load a TrackMate file" opens, lengths in
-        pixels. `mot`: frame from 1, id, left, top, width, height, score, -1, -1, -1.
+        `napari`: CSV with the columns of a Tracks layer (ID, T, Y, X) and properties. `trackmate`: XML that
+        "Load a TrackMate file" opens, lengths in pixels. `mot`: frame from 1, id, left, top, width, height,
+        score, -1, -1, -1.
 
     Raises
     ------
@@ -47,19 +48,27 @@ def write_tracks(tracks: pd.DataFrame, path: Path, kind: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"--out {path}: cannot be written ({error.strerror}); choose another place") from error
+        raise OutputError(
+            f"--out {path}: cannot be written ({error.strerror}); choose another place"
+        ) from error
 
 
 def _napari(tracks: pd.DataFrame) -> str:
     table = tracks.rename(columns={"track_id": "ID", "frame": "T", "y_px": "Y", "x_px": "X"})
-    return str(table[["ID", "T", "Y", "X", "defect_class", "size_nm", "area_px", "score", "observed"]].to_csv(index=False, lineterminator="\n"))
+    return str(
+        table[["ID", "T", "Y", "X", "defect_class", "size_nm", "area_px", "score", "observed"]].to_csv(
+            index=False, lineterminator="\n"
+        )
+    )
 
 
 def _mot(tracks: pd.DataFrame) -> str:
     lines = []
     columns = ("frame", "track_id", "x1_px", "y1_px", "x2_px", "y2_px", "score")
     for frame, name, x1, y1, x2, y2, score in tracks[list(columns)].itertuples(index=False):
-        lines.append(f"{frame + 1},{name},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{0.0 if math.isnan(score) else score:.4f},-1,-1,-1\n")
+        lines.append(
+            f"{frame + 1},{name},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{0.0 if math.isnan(score) else score:.4f},-1,-1,-1\n"
+        )
     return "".join(lines)
 
 
@@ -69,10 +78,26 @@ def _trackmate(tracks: pd.DataFrame) -> str:
     model = ElementTree.SubElement(root, "Model", spatialunits="pixel", timeunits="sec")
     declared = ElementTree.SubElement(model, "FeatureDeclarations")
     spots_of = ElementTree.SubElement(declared, "SpotFeatures")
-    for name, dimension in (("QUALITY", "QUALITY"), ("POSITION_X", "POSITION"), ("POSITION_Y", "POSITION"), ("POSITION_Z", "POSITION"),
-                            ("POSITION_T", "TIME"), ("FRAME", "NONE"), ("RADIUS", "LENGTH"), ("VISIBILITY", "NONE")):  # fmt: skip
+    for name, dimension in (
+        ("QUALITY", "QUALITY"),
+        ("POSITION_X", "POSITION"),
+        ("POSITION_Y", "POSITION"),
+        ("POSITION_Z", "POSITION"),
+        ("POSITION_T", "TIME"),
+        ("FRAME", "NONE"),
+        ("RADIUS", "LENGTH"),
+        ("VISIBILITY", "NONE"),
+    ):
         whole = "true" if name in ("FRAME", "VISIBILITY") else "false"
-        ElementTree.SubElement(spots_of, "Feature", feature=name, name=name.capitalize(), shortname=name, dimension=dimension, isint=whole)
+        ElementTree.SubElement(
+            spots_of,
+            "Feature",
+            feature=name,
+            name=name.capitalize(),
+            shortname=name,
+            dimension=dimension,
+            isint=whole,
+        )
     ElementTree.SubElement(declared, "EdgeFeatures")
     ElementTree.SubElement(declared, "TrackFeatures")
     rows = tracks.reset_index(drop=True)
@@ -81,10 +106,26 @@ def _trackmate(tracks: pd.DataFrame) -> str:
     for frame in sorted(set(rows["frame"].tolist())):
         frames[frame] = ElementTree.SubElement(all_spots, "SpotsInFrame", frame=str(frame))
     radius = (rows["x2_px"] - rows["x1_px"] + rows["y2_px"] - rows["y1_px"]) / 4
-    for i, (frame, t_s, label, x, y, score) in enumerate(rows[["frame", "t_s", "defect_class", "x_px", "y_px", "score"]].itertuples(index=False)):
-        values = {"QUALITY": 0.0 if math.isnan(score) else score, "POSITION_X": x, "POSITION_Y": y, "POSITION_Z": 0.0, "POSITION_T": t_s}
-        attributes = {"ID": str(i), "name": str(label), **{name: f"{value:.4f}" for name, value in values.items()}}
-        ElementTree.SubElement(frames[frame], "Spot", {**attributes, "FRAME": str(frame), "RADIUS": f"{radius.iloc[i]:.4f}", "VISIBILITY": "1"})
+    for i, (frame, t_s, label, x, y, score) in enumerate(
+        rows[["frame", "t_s", "defect_class", "x_px", "y_px", "score"]].itertuples(index=False)
+    ):
+        values = {
+            "QUALITY": 0.0 if math.isnan(score) else score,
+            "POSITION_X": x,
+            "POSITION_Y": y,
+            "POSITION_Z": 0.0,
+            "POSITION_T": t_s,
+        }
+        attributes = {
+            "ID": str(i),
+            "name": str(label),
+            **{name: f"{value:.4f}" for name, value in values.items()},
+        }
+        ElementTree.SubElement(
+            frames[frame],
+            "Spot",
+            {**attributes, "FRAME": str(frame), "RADIUS": f"{radius.iloc[i]:.4f}", "VISIBILITY": "1"},
+        )
     _tracks_of(model, rows["track_id"].to_numpy(np.int64))
     ElementTree.SubElement(root, "GUIState", state="TrackScheme")
     ElementTree.indent(root)
@@ -99,7 +140,9 @@ def _tracks_of(model: ElementTree.Element, ids: Ints) -> None:
         if end - start < 2:
             continue
         name = str(ids[start])
-        track = ElementTree.SubElement(tracks, "Track", name=f"Track_{name}", TRACK_ID=name, NUMBER_SPOTS=str(end - start))
+        track = ElementTree.SubElement(
+            tracks, "Track", name=f"Track_{name}", TRACK_ID=name, NUMBER_SPOTS=str(end - start)
+        )
         for i in range(start, end - 1):
             ElementTree.SubElement(track, "Edge", SPOT_SOURCE_ID=str(i), SPOT_TARGET_ID=str(i + 1))
         ElementTree.SubElement(kept, "TrackID", TRACK_ID=name)
@@ -113,7 +156,9 @@ def read_trackmate(
     shape: tuple[int, int] | None = None,
     class_names: tuple[str, ...] = DEFECT_CLASSES,
 ) -> tuple[DetectionTable, Ints]:
-    """Read spots and tracks from TrackMate's XML; spots named after a class have that class. Parameters and result as of `read_detections`.
+    """Read spots and tracks from TrackMate's XML.
+
+    Spots named after a class have that class. Parameters and result as of `read_detections`.
 
     Raises
     ------
@@ -136,7 +181,10 @@ def read_trackmate(
     unit = model.get("spatialunits", "pixel")
     lengths = {"pixel": None, "pixels": None, "nm": 1.0, "µm": 1e3, "um": 1e3, "micron": 1e3}
     if unit not in lengths or (lengths[unit] is not None and nm_per_px is None):
-        raise TableError(f"{path}: positions are in {unit}; give the width of a pixel with --nm-per-px, or save it in pixel")
+        raise TableError(
+            f"{path}: positions are in {unit}; give the width of a pixel with --nm-per-px, or save it in"
+            " pixel"
+        )
     factor = lengths[unit]
     scale = 1.0 if factor is None else factor / float(nm_per_px or 1.0)
     spots = {int(spot.get("ID", "-1")): spot for spot in model.iter("Spot")}
@@ -163,16 +211,29 @@ def _table_of(
     try:
         rows = np.array(
             [
-                [float(spot.get(name, "nan")) for name in ("FRAME", "POSITION_T", "POSITION_X", "POSITION_Y", "RADIUS", "QUALITY")]
+                [
+                    float(spot.get(name, "nan"))
+                    for name in ("FRAME", "POSITION_T", "POSITION_X", "POSITION_Y", "RADIUS", "QUALITY")
+                ]
                 for spot in spots.values()
             ]
         )
     except ValueError as error:
-        raise TableError(f"{path}: a spot holds no number ({error}); expected a file that TrackMate wrote") from error
+        raise TableError(
+            f"{path}: a spot holds no number ({error}); expected a file that TrackMate wrote"
+        ) from error
     if not np.isfinite(rows[:, [0, 2, 3, 4]]).all():
-        raise TableError(f"{path}: a spot lacks FRAME, POSITION_X, POSITION_Y or RADIUS; expected a file that TrackMate wrote")
+        raise TableError(
+            f"{path}: a spot lacks FRAME, POSITION_X, POSITION_Y or RADIUS; expected a file that TrackMate"
+            " wrote"
+        )
     fallback = class_names.index("loop") + 1 if "loop" in class_names else 1
-    label = np.array([class_names.index(name) + 1 if (name := spot.get("name", "")) in class_names else fallback for spot in spots.values()])
+    label = np.array(
+        [
+            class_names.index(name) + 1 if (name := spot.get("name", "")) in class_names else fallback
+            for spot in spots.values()
+        ]
+    )
     track = np.array([ids[key] for key in spots])
     order = np.argsort(rows[:, 0], kind="stable")
     rows, label, track = rows[order], label[order], track[order]
@@ -184,12 +245,26 @@ def _table_of(
         times = every * frame_interval_s
     else:
         known, at = np.unique(frame, return_index=True)
-        times = np.interp(every, known, rows[at, 1]) if np.isfinite(rows[:, 1]).all() and len(known) > 1 else every.astype(float)
+        times = (
+            np.interp(every, known, rows[at, 1])
+            if np.isfinite(rows[:, 1]).all() and len(known) > 1
+            else every.astype(float)
+        )
     if shape is None:
         shape = (int(np.ceil(boxes[:, 3].max())) + 1, int(np.ceil(boxes[:, 2].max())) + 1)
     score = np.clip(np.nan_to_num(rows[:, 5], nan=1.0), 0, 1)
     table = DetectionTable(
-        frame=frame, t_s=times[frame], x_px=x, y_px=y, size_px=size, boxes=boxes, label=label, score=score, shape=shape, times=times,
-        nm_per_px=nm_per_px, class_names=class_names,
-    )  # fmt: skip
+        frame=frame,
+        t_s=times[frame],
+        x_px=x,
+        y_px=y,
+        size_px=size,
+        boxes=boxes,
+        label=label,
+        score=score,
+        shape=shape,
+        times=times,
+        nm_per_px=nm_per_px,
+        class_names=class_names,
+    )
     return table, track

@@ -22,7 +22,17 @@ MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
 MOVIE_BEFORE = "annotated_before.mp4"
 """The movie up to where the run was cut off, until it has ended."""
 REGISTERED = "registered.mp4"
-OUTPUTS = (*columns.TABLES, columns.KINETICS.file, MOVIE, MOVIE_BEFORE, REGISTERED, REPORT, MANIFEST, MARKS, STATE)
+OUTPUTS = (
+    *columns.TABLES,
+    columns.KINETICS.file,
+    MOVIE,
+    MOVIE_BEFORE,
+    REGISTERED,
+    REPORT,
+    MANIFEST,
+    MARKS,
+    STATE,
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,11 @@ def default_folder(uri: str) -> Path:
     """
     stem = Path(uri).stem if "?" not in uri and ":" not in uri else uri
     folder = Path(uri).resolve()
-    name = re.sub(r"[^\w.-]+", "_", stem).strip("_") or (folder if folder.is_dir() else folder.parent).name or "run"
+    name = (
+        re.sub(r"[^\w.-]+", "_", stem).strip("_")
+        or (folder if folder.is_dir() else folder.parent).name
+        or "run"
+    )
     return Path(name + "_track")
 
 
@@ -100,4 +114,6 @@ def check_folder(folder: Path, overwrite: bool) -> None:
     if folder.is_file():
         raise OutputError(f"--out {folder}: is a file; expected a folder, new or empty")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise OutputError(f"--out {folder}: exists and is not empty; choose another folder or add --overwrite")
+        raise OutputError(
+            f"--out {folder}: exists and is not empty; choose another folder or add --overwrite"
+        )

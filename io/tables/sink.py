@@ -21,8 +21,8 @@ TABLE_PART = ".part"
 class Sink(Protocol):
     """Takes tracked frames, one after another, and keeps what it wants of them.
 
-    Entering opens files, `write` is called once for every source frame in order, leaving closes the files and leaves something
-    readable behind, also after an error.
+    Entering opens files, `write` is called once for every source frame in order, leaving closes the files and
+    leaves something readable behind, also after an error.
     """
 
     def __enter__(self) -> Self: ...
@@ -35,11 +35,15 @@ class Sink(Protocol):
         """Take the tracks that were still alive after the last frame."""
         ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class TableSink:
-    """Writes `tracks.csv`, `series.csv`, `summary.csv`, `events.csv` and `frames.csv`, flushed after every frame.
+    """Writes `tracks.csv`, `series.csv`, `summary.csv`, `events.csv` and `frames.csv`.
+
+    Flushed after every frame.
 
     Parameters
     ----------
@@ -55,7 +59,9 @@ class TableSink:
 
     def __enter__(self) -> Self:
         for table in TABLES.values():
-            stream = (self.folder / table.file).open("a" if self._append_to else "w", encoding="utf-8", newline="\n")
+            stream = (self.folder / table.file).open(
+                "a" if self._append_to else "w", encoding="utf-8", newline="\n"
+            )
             self._files[table.file] = stream
         if not self._append_to:
             try:
@@ -85,7 +91,9 @@ class TableSink:
         """Append the tracks that were still alive after the last frame."""
         self._append((SUMMARY, SUMMARY.format_records(summaries)))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for stream in self._files.values():
             with suppress(OSError):  # what a full disk did not take has been reported
                 stream.close()
@@ -98,7 +106,10 @@ class TableSink:
                 self._files[table.file].write(text)
                 self._files[table.file].flush()
         except OSError as error:
-            raise RunError(f"{self.folder}: the tables cannot be written any more ({error.strerror}); make room and run again") from error
+            raise RunError(
+                f"{self.folder}: the tables cannot be written any more ({error.strerror}); make room and run"
+                " again"
+            ) from error
 
 
 def _track_rows(tracked: TrackedFrame) -> str:

@@ -1,4 +1,7 @@
-"""Tables of tracks too large for memory: CSV or Parquet in, checked, some whole frames at a time; Parquet out."""
+"""Tables of tracks too large for memory.
+
+CSV or Parquet in, checked, some whole frames at a time; Parquet out.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ _DEFAULTS = {"observed": 1, "on_edge": 0, "on_exclusion_edge": 0, "causal_id": -
 Columns = dict[str, NDArray[Any]]
 
 
-def to_parquet(path: Path, out: Path | None, table: Table = TRACKS, needed: Sequence[str] = NEEDED) -> Iterator[Columns]:
+def to_parquet(
+    path: Path, out: Path | None, table: Table = TRACKS, needed: Sequence[str] = NEEDED
+) -> Iterator[Columns]:
     """Read a table of tracks, checked, and write it as Parquet on the way.
 
     Parameters
@@ -44,7 +49,8 @@ def to_parquet(path: Path, out: Path | None, table: Table = TRACKS, needed: Sequ
     Yields
     ------
     dict of str to ndarray
-        Columns of some whole frames: class names as int64 codes under ``defect_class``, with the names under ``class_names``.
+        Columns of some whole frames: class names as int64 codes under ``defect_class``, with the names under
+        ``class_names``.
 
     Raises
     ------
@@ -55,7 +61,9 @@ def to_parquet(path: Path, out: Path | None, table: Table = TRACKS, needed: Sequ
     import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise TableError(f"{path}: no such table; expected tracks.csv of a run, or a CSV with {', '.join(needed)}")
+        raise TableError(
+            f"{path}: no such table; expected tracks.csv of a run, or a CSV with {', '.join(needed)}"
+        )
     writer: Any = None
     last_frame = -1
     try:
@@ -64,7 +72,9 @@ def to_parquet(path: Path, out: Path | None, table: Table = TRACKS, needed: Sequ
             _check(path, table, needed, columns, last_frame)
             last_frame = int(columns["frame"][-1])
             if out is not None:
-                writer = writer or pq.ParquetWriter(out, batch.schema, compression="zstd", compression_level=1)
+                writer = writer or pq.ParquetWriter(
+                    out, batch.schema, compression="zstd", compression_level=1
+                )
                 writer.write_table(batch)
             yield columns
     except pa.ArrowInvalid as error:
@@ -92,8 +102,12 @@ def _batches(path: Path, table: Table, needed: Sequence[str]) -> Iterator[pa.Rec
     _need(path, header, needed)
     have = [name for name in table.names if name in header]
     types = {name: _type(table, name) for name in have}
-    convert = pc.ConvertOptions(column_types=types, include_columns=have, null_values=[""], strings_can_be_null=False)
-    with pc.open_csv(path, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), convert_options=convert) as reader:
+    convert = pc.ConvertOptions(
+        column_types=types, include_columns=have, null_values=[""], strings_can_be_null=False
+    )
+    with pc.open_csv(
+        path, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), convert_options=convert
+    ) as reader:
         yield from reader
 
 
@@ -107,7 +121,10 @@ def _type(table: Table, name: str) -> pa.DataType:
 def _need(path: Path, have: Sequence[str], needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in have]
     if missing:
-        raise TableError(f"{path}: line 1 lacks the column {missing[0]!r}; expected {', '.join(needed)}, found {', '.join(have) or 'nothing'}")
+        raise TableError(
+            f"{path}: line 1 lacks the column {missing[0]!r}; expected {', '.join(needed)}, found"
+            f" {', '.join(have) or 'nothing'}"
+        )
 
 
 def _whole_frames(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -134,12 +151,17 @@ def _whole_frames(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def as_columns(batch: pa.Table, table: Table = TRACKS) -> Columns:
-    """Columns of a piece as arrays, with a value in every column of the table: NaN, or what holds for most, where it has none."""
+    """Columns of a piece as arrays, with a value in every column of the table.
+
+    NaN, or what holds for most, where it has none.
+    """
     columns: Columns = {}
     for column in table.columns:
         name = column.name
         if name not in batch.schema.names:
-            columns[name] = np.full(batch.num_rows, _DEFAULTS.get(name, 0) if column.kind != "float" else np.nan)
+            columns[name] = np.full(
+                batch.num_rows, _DEFAULTS.get(name, 0) if column.kind != "float" else np.nan
+            )
             continue
         values = batch.column(name)
         if column.kind == "text":
@@ -158,7 +180,10 @@ def as_columns(batch: pa.Table, table: Table = TRACKS) -> Columns:
 
 
 def _fill_boxes(columns: Columns) -> None:
-    """Leave boxes of no extent where there are none: sizes are then not weighted by how often the border cuts them."""
+    """Leave boxes of no extent where there are none.
+
+    Sizes are then not weighted by how often the border cuts them.
+    """
     for side, centre in (("x1_px", "x_px"), ("x2_px", "x_px"), ("y1_px", "y_px"), ("y2_px", "y_px")):
         columns[side] = columns[centre]
 
@@ -168,7 +193,9 @@ def _check(path: Path, table: Table, needed: Sequence[str], columns: Columns, la
     frame, ids = columns["frame"], columns["track_id"]
     if frame[0] < last_frame or (np.diff(frame) < 0).any():
         raise _fault(path, table, needed, "rows are not sorted by frame")
-    key = np.sort((frame - frame[0]).astype(np.int64) * (int(ids.max()) - int(ids.min()) + 1) + (ids - ids.min()))
+    key = np.sort(
+        (frame - frame[0]).astype(np.int64) * (int(ids.max()) - int(ids.min()) + 1) + (ids - ids.min())
+    )
     if (key[1:] == key[:-1]).any():
         raise _fault(path, table, needed, "a track has two rows in a frame")
     for name in ("on_edge", "on_exclusion_edge", "observed"):

@@ -63,32 +63,48 @@ def spoken_column(name: str) -> str:
 
 
 def tidy(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per run, stretch and class, one column per quantity; columns that are empty throughout are left out."""
+    """One row per run, stretch and class, one column per quantity.
+
+    Columns that are empty throughout are left out.
+    """
     import pandas as pd
 
     parts = [table.assign(run=label) for label, table in tables.items()]
     joined = pd.concat(parts, ignore_index=True)
-    joined = joined[[*KEYS, *(name for name in SERIES.names if name in joined and name not in ("frame", *KEYS))]]
+    joined = joined[
+        [*KEYS, *(name for name in SERIES.names if name in joined and name not in ("frame", *KEYS))]
+    ]
     return without_unknown(joined)
 
 
 def without_unknown(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out quantities that are known nowhere, with their intervals."""
     empty = {name for name in table.columns if name not in KEYS and table[name].isna().all()}
-    ends = {name for name in table.columns if ("_lo" in name or "_hi" in name) and name.replace("_lo", "", 1).replace("_hi", "", 1) in table.columns}
+    ends = {
+        name
+        for name in table.columns
+        if ("_lo" in name or "_hi" in name)
+        and name.replace("_lo", "", 1).replace("_hi", "", 1) in table.columns
+    }
     kept = ends - {name for name in ends if name.replace("_lo", "", 1).replace("_hi", "", 1) in empty}
     return table.drop(columns=[name for name in table.columns if name in empty - kept])
 
 
 def write_tidy(table: pd.DataFrame, folder: Path) -> None:
-    """Write ``tidy.csv`` and ``tidy.parquet``; names carry the units, and in Parquet every column states its own."""
+    """Write ``tidy.csv`` and ``tidy.parquet``.
+
+    Names carry the units, and in Parquet every column states its own.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table.to_csv(folder / "tidy.csv", index=False, float_format="%.8g", lineterminator="\n")
     data = pa.Table.from_pandas(table, preserve_index=False)
     known = {column.name: column for column in SERIES.columns}
-    fields = [field.with_metadata(_facts(known[field.name])) if field.name in known else field for field in data.schema]
+    fields = [
+        field.with_metadata(_facts(known[field.name])) if field.name in known else field
+        for field in data.schema
+    ]
     pq.write_table(data.cast(pa.schema(fields)), folder / "tidy.parquet", compression="zstd")
 
 
@@ -102,14 +118,21 @@ def write_excel(sheets: Mapping[str, pd.DataFrame], path: Path) -> None:
 
     with pd.ExcelWriter(path, engine="openpyxl") as writer:
         for name, table in sheets.items():
-            table.rename(columns=spoken_column).to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0))
+            table.rename(columns=spoken_column).to_excel(
+                writer, sheet_name=name, index=False, freeze_panes=(1, 0)
+            )
             sheet = writer.sheets[name]
             for i, column in enumerate(table.columns):
-                sheet.column_dimensions[sheet.cell(1, i + 1).column_letter].width = max(10, min(34, len(spoken_column(column)) + 2))
+                sheet.column_dimensions[sheet.cell(1, i + 1).column_letter].width = max(
+                    10, min(34, len(spoken_column(column)) + 2)
+                )
 
 
 def fits_table(rows: Mapping[str, list[dict[str, object]]]) -> pd.DataFrame:
     """Fits of all runs as one table, in the columns of ``kinetics.csv`` with the run in front."""
     import pandas as pd
 
-    return pd.DataFrame([{"run": label, **row} for label, part in rows.items() for row in part], columns=["run", *KINETICS.names])
+    return pd.DataFrame(
+        [{"run": label, **row} for label, part in rows.items() for row in part],
+        columns=["run", *KINETICS.names],
+    )

@@ -19,13 +19,17 @@ _FILLING = (0.2, 0.95)  # share of the box that a threshold's mask may cover
 
 
 def outline_boxes(
-    frame: Frame, truth: Detections, outlined: NDArray[np.bool_], segment: Callable[[Frame, BoolImage | None], Detections] | None
+    frame: Frame,
+    truth: Detections,
+    outlined: NDArray[np.bool_],
+    segment: Callable[[Frame, BoolImage | None], Detections] | None,
 ) -> Detections:
     """Give every labelled box the outline of what is in it.
 
-    A model's mask is taken where its box agrees best with the one drawn, at an IoU of 0.5 at least, cut to the box. Otherwise the
-    grey levels inside the box are split by Otsu's threshold, and the connected area nearest its middle is taken, darker or
-    brighter than the rim of the box, if it fills between 20 and 95 % of it. Otherwise the ellipse that touches the four sides.
+    A model's mask is taken where its box agrees best with the one drawn, at an IoU of 0.5 at least, cut to
+    the box. Otherwise the grey levels inside the box are split by Otsu's threshold, and the connected area
+    nearest its middle is taken, darker or brighter than the rim of the box, if it fills between 20 and 95 %
+    of it. Otherwise the ellipse that touches the four sides.
 
     Parameters
     ----------
@@ -50,36 +54,65 @@ def outline_boxes(
     grey = cv2.GaussianBlur(stretch_to_8_bit(frame.image), (0, 0), 1.0)
     crops, corners = [], []
     for row in range(len(truth)):
-        crop, corner = truth.masks.crop(row), (int(truth.masks.corners[row, 0]), int(truth.masks.corners[row, 1]))
+        crop, corner = (
+            truth.masks.crop(row),
+            (int(truth.masks.corners[row, 0]), int(truth.masks.corners[row, 1])),
+        )
         if not outlined[row]:
             best = int(agreement[row].argmax()) if len(found) else -1
-            known = _cut(found.masks, best, corner, crop.shape) if best >= 0 and agreement[row, best] >= _LEAST_IOU else None
+            known = (
+                _cut(found.masks, best, corner, crop.shape)
+                if best >= 0 and agreement[row, best] >= _LEAST_IOU
+                else None
+            )
             inside = grey[corner[0] : corner[0] + crop.shape[0], corner[1] : corner[1] + crop.shape[1]]
-            crop = next(mask for mask in (known, _threshold(inside), _ellipse(crop.shape)) if mask is not None and mask.any())
+            crop = next(
+                mask
+                for mask in (known, _threshold(inside), _ellipse(crop.shape))
+                if mask is not None and mask.any()
+            )
         crops.append(crop)
         corners.append(corner)
     masks = Masks.from_crops(crops, corners)
-    return Detections(truth.frame_index, truth.t_s, truth.shape, masks.boxes(), truth.labels, truth.scores, masks, truth.class_names)
+    return Detections(
+        truth.frame_index,
+        truth.t_s,
+        truth.shape,
+        masks.boxes(),
+        truth.labels,
+        truth.scores,
+        masks,
+        truth.class_names,
+    )
 
 
 def _cut(masks: Masks, row: int, corner: tuple[int, int], shape: tuple[int, ...]) -> BoolImage:
     """Part of a mask inside a box."""
-    return np.asarray(masks.take(np.array([row])).shifted(-corner[0], -corner[1]).dense((shape[0], shape[1]))[0], bool)
+    return np.asarray(
+        masks.take(np.array([row])).shifted(-corner[0], -corner[1]).dense((shape[0], shape[1]))[0], bool
+    )
 
 
 def _threshold(grey: NDArray[np.uint8]) -> BoolImage | None:
-    """Area in the middle of a box that differs most from its rim; None where there is none of a plausible size."""
+    """Area in the middle of a box that differs most from its rim.
+
+    None where there is none of a plausible size.
+    """
     if min(grey.shape) < 4 or grey.min() == grey.max():
         return None
     level, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     rim = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     dark = np.median(rim) > level
-    count, areas, _, centres = cv2.connectedComponentsWithStats((grey <= level if dark else grey > level).astype(np.uint8), connectivity=8)
+    count, areas, _, centres = cv2.connectedComponentsWithStats(
+        (grey <= level if dark else grey > level).astype(np.uint8), connectivity=8
+    )
     if count < 2:
         return None
     middle = (np.array(grey.shape[::-1]) - 1) / 2
     nearest = 1 + int(np.hypot(*(centres[1:] - middle).T).argmin())
-    mask = cv2.morphologyEx((areas == nearest).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).astype(bool)
+    mask = cv2.morphologyEx(
+        (areas == nearest).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
+    ).astype(bool)
     return mask if _FILLING[0] <= mask.mean() <= _FILLING[1] else None
 
 

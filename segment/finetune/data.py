@@ -19,7 +19,15 @@ from insitrack.segment.labels.outlines import Drawn
 from insitrack.segment.labels.reader import LabelledPicture, Labels, filled
 from insitrack.segment.prepare.view import SCALES, View
 from insitrack.segment.scores.evaluate import field_of
-from insitrack.segment.training.dataset import SYNTHETIC, DatasetSettings, jittered, polygons, tiles, write_example, write_synth_dataset
+from insitrack.segment.training.dataset import (
+    SYNTHETIC,
+    DatasetSettings,
+    jittered,
+    polygons,
+    tiles,
+    write_example,
+    write_synth_dataset,
+)
 
 _PADDING_GREY = 114
 _FIRST_SEED = 80_000  # apart from the seeds of the shipped models' pictures and of the test pictures
@@ -44,7 +52,9 @@ class PictureSplit:
     warning: str = ""
 
 
-def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.2, seed: int = 0) -> PictureSplit:
+def split_groups(
+    labels: Labels, patterns: Sequence[str] = (), share: float = 0.2, seed: int = 0
+) -> PictureSplit:
     """Hold out pictures to judge by, whole movies or series at a time.
 
     Parameters
@@ -65,19 +75,28 @@ def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.
     """
     n = len(labels)
     if n < 2:
-        raise SettingsError(f"{labels.source}: {n} labelled picture; expected at least two, one to train on and one to judge by")
+        raise SettingsError(
+            f"{labels.source}: {n} labelled picture; expected at least two, one to train on and one to"
+            " judge by"
+        )
     if patterns:
         hit = named(labels, patterns)
         if hit.all() or not hit.any():
             some = ", ".join(labels.names[:3])
-            raise SettingsError(f"--val {' '.join(patterns)}: takes {hit.sum()} of {n} pictures; expected some, not all, of names such as {some}")
+            raise SettingsError(
+                f"--val {' '.join(patterns)}: takes {hit.sum()} of {n} pictures; expected some, not all, of"
+                f" names such as {some}"
+            )
         return PictureSplit(*_rows(hit))
     if not 0 < share < 1:
         raise SettingsError(f"--val-share {share:g}: expected more than 0 and less than 1")
     groups = sorted(set(labels.groups))
     if len(groups) == 1:
         held = np.arange(n) >= n - max(1, round(share * n))
-        warning = "all pictures seem to be frames of one movie: the last ones judge, and the scores flatter; name others with --val"
+        warning = (
+            "all pictures seem to be frames of one movie: the last ones judge, and the scores flatter; name"
+            " others with --val"
+        )
         return PictureSplit(*_rows(held), warning)
     order = [groups[i] for i in np.random.default_rng([seed, 3]).permutation(len(groups))]
     counts = [labels.groups.count(group) for group in order]
@@ -90,21 +109,31 @@ def split_groups(labels: Labels, patterns: Sequence[str] = (), share: float = 0.
 
 def named(labels: Labels, patterns: Sequence[str]) -> NDArray[np.bool_]:
     """Tell which pictures have a name, or a group, that fits one of the patterns."""
-    return np.array([any(fnmatch.fnmatch(t, p) for p in patterns for t in pair) for pair in zip(labels.names, labels.groups, strict=True)], bool)
+    return np.array(
+        [
+            any(fnmatch.fnmatch(t, p) for p in patterns for t in pair)
+            for pair in zip(labels.names, labels.groups, strict=True)
+        ],
+        bool,
+    )
 
 
 def _rows(held: NDArray[np.bool_]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(np.flatnonzero(~held).tolist()), tuple(np.flatnonzero(held).tolist())
 
 
-def with_outlines(pictures: Iterable[LabelledPicture], segment: Callable[..., Detections] | None) -> Iterable[tuple[LabelledPicture, Detections]]:
+def with_outlines(
+    pictures: Iterable[LabelledPicture], segment: Callable[..., Detections] | None
+) -> Iterable[tuple[LabelledPicture, Detections]]:
     """Pictures with their labels, boxes given outlines, see `outline_boxes`."""
     for picture in pictures:
         yield picture, outline_boxes(picture.frame, picture.truth, picture.outlined, segment)
 
 
 def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
-    """Take a larger scale where the small labelled defects would vanish, of those that are tried when a scale is found out.
+    """Take a larger scale where the small labelled defects would vanish.
+
+    Of those that are tried when a scale is found out.
 
     Parameters
     ----------
@@ -116,7 +145,8 @@ def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
     Returns
     -------
     float
-        The least scale from `scale` up at which nine tenths of the labels have an equivalent diameter of 8 px or more; 1 at most.
+        The least scale from `scale` up at which nine tenths of the labels have an equivalent diameter of 8 px
+        or more; 1 at most.
     """
     areas = np.concatenate([truth.masks.area_px() for truth in truths]) if truths else np.zeros(0)
     if not areas.size or scale >= 1:
@@ -132,9 +162,17 @@ def seen(picture: LabelledPicture, truth: Detections, view: View) -> tuple[NDArr
         return image, truth
     shape = (int(image.shape[0]), int(image.shape[1]))
     factor = np.array([shape[1] / truth.shape[1], shape[0] / truth.shape[0]])
-    return image, filled(
-        [Drawn(name, (points * factor,)) for name, points in zip(truth.names(), polygons(truth.masks), strict=True) if len(points) >= 3], shape
-    )[0]
+    return (
+        image,
+        filled(
+            [
+                Drawn(name, (points * factor,))
+                for name, points in zip(truth.names(), polygons(truth.masks), strict=True)
+                if len(points) >= 3
+            ],
+            shape,
+        )[0],
+    )
 
 
 def write_tiles(
@@ -152,7 +190,8 @@ def write_tiles(
     folder : Path
         YOLO data set.
     split : str
-        ``train`` or ``val``; training tiles differ from copy to copy in place, brightness, contrast and gamma.
+        ``train`` or ``val``; training tiles differ from copy to copy in place, brightness, contrast and
+        gamma.
     pictures : sequence of (str, ndarray of uint8, Detections)
         Name, what the network sees, and its labels.
     classes : sequence of str
@@ -175,14 +214,20 @@ def write_tiles(
             dy, dx = (int(rng.integers(0, most + 1)) for most in room)
             moved = _placed(truth, (dy, dx), (image.shape[0] - dy, image.shape[1] - dx))
             for y, x, part, found in tiles(image[dy:, dx:], moved, side_px, side_px * 3 // 4):
-                grey = jittered(np.asarray(part, np.uint8), rng) if split == "train" else np.asarray(part, np.uint8)
+                grey = (
+                    jittered(np.asarray(part, np.uint8), rng)
+                    if split == "train"
+                    else np.asarray(part, np.uint8)
+                )
                 padded, labels = _padded(grey, found, side_px)
                 write_example(folder, split, f"{number:04d}_{name}_{copy}_{y}_{x}", padded, labels, classes)
                 written += 1
     return written
 
 
-def _padded(image: NDArray[np.uint8], truth: Detections, side_px: int) -> tuple[NDArray[np.uint8], Detections]:
+def _padded(
+    image: NDArray[np.uint8], truth: Detections, side_px: int
+) -> tuple[NDArray[np.uint8], Detections]:
     """Tiles smaller than the rest are filled up with grey: the trainer would magnify them."""
     height, width = image.shape
     if (height, width) == (side_px, side_px):
@@ -201,15 +246,24 @@ def _placed(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) 
 def copies_for(pictures: Sequence[tuple[str, NDArray[np.uint8], Detections]], side_px: int) -> int:
     """Count the rounds through the pictures that give a few hundred tiles."""
     stride = side_px * 3 // 4
-    n = sum((1 + -(-max(0, image.shape[0] - side_px) // stride)) * (1 + -(-max(0, image.shape[1] - side_px) // stride)) for _, image, _ in pictures)
+    n = sum(
+        (1 + -(-max(0, image.shape[0] - side_px) // stride))
+        * (1 + -(-max(0, image.shape[1] - side_px) // stride))
+        for _, image, _ in pictures
+    )
     return int(np.clip(-(-_FEWEST_TILES // max(1, n)), 1, 12))
 
 
 def write_synthetic(folder: Path, n_pictures: int, side_px: int, classes: Sequence[str]) -> None:
     """Draw the synthetic pictures once; they are kept, and drawn anew only where the settings differ."""
-    settings = DatasetSettings(scenes=-(-n_pictures // 2), frames_per_scene=2, size_px=side_px, first_seed=_FIRST_SEED, held_out=0.0)
+    settings = DatasetSettings(
+        scenes=-(-n_pictures // 2), frames_per_scene=2, size_px=side_px, first_seed=_FIRST_SEED, held_out=0.0
+    )
     told = folder / SYNTHETIC / "settings.json"
-    if n_pictures and not (told.is_file() and json.loads(told.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(settings)))):
+    if n_pictures and not (
+        told.is_file()
+        and json.loads(told.read_text(encoding="utf-8")) == json.loads(json.dumps(asdict(settings)))
+    ):
         write_synth_dataset(folder / SYNTHETIC, settings, classes)
 
 
@@ -219,7 +273,10 @@ def write_data_yaml(folder: Path, classes: Sequence[str], synthetic: bool) -> Pa
     train = f"[images/train, {SYNTHETIC}/images/train]" if synthetic else "images/train"
     path = folder / "data.yaml"
     # JSON's quotes are YAML's: the folder may have any name
-    path.write_text(f"path: {json.dumps(str(folder.resolve()))}\ntrain: {train}\nval: images/val\nnames:\n{names}", encoding="utf-8")
+    path.write_text(
+        f"path: {json.dumps(str(folder.resolve()))}\ntrain: {train}\nval: images/val\nnames:\n{names}",
+        encoding="utf-8",
+    )
     return path
 
 

@@ -1,7 +1,8 @@
 """Train the shipped network further on a laboratory's own labels, and export what comes out with its card.
 
-Labelled pictures are mixed with drawn ones, so that the network does not forget what the labels do not show; whole movies or series
-are held out to judge by, after each epoch and, against the network it started from, at the end.
+Labelled pictures are mixed with drawn ones, so that the network does not forget what the labels do not show;
+whole movies or series are held out to judge by, after each epoch and, against the network it started from, at
+the end.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class FinetuneSettings:
     Parameters
     ----------
     base : str
-        Shipped model, checkpoint (``.pt``) or exported model with its checkpoint beside it to start from, or ``scratch``.
+        Shipped model, checkpoint (``.pt``) or exported model with its checkpoint beside it to start from, or
+        ``scratch``.
     epochs : int
         Passes, where `minutes` does not limit them.
     minutes : float, optional
@@ -63,7 +65,8 @@ class FinetuneSettings:
     val_share : float
         Share of the pictures to judge by, where they are drawn.
     leave_out : tuple of str
-        Names of pictures or groups that are neither trained on nor judged by, to test the model on afterwards.
+        Names of pictures or groups that are neither trained on nor judged by, to test the model on
+        afterwards.
     synthetic_share : float
         Share of drawn pictures among those trained on, 0 to less than 1.
     synthetic_pictures : int
@@ -104,9 +107,14 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.synthetic_share < 1:
-            raise SettingsError(f"--synth-share {self.synthetic_share:g}: expected at least 0 and less than 1")
+            raise SettingsError(
+                f"--synth-share {self.synthetic_share:g}: expected at least 0 and less than 1"
+            )
         if self.epochs < 1 or (self.minutes is not None and not self.minutes > 0):
-            raise SettingsError(f"--epochs {self.epochs}, --minutes {self.minutes}: expected at least one epoch and a positive time")
+            raise SettingsError(
+                f"--epochs {self.epochs}, --minutes {self.minutes}: expected at least one epoch and a"
+                " positive time"
+            )
         if self.image_px < 64 or self.image_px % 32:
             raise SettingsError(f"--image-px {self.image_px}: expected a multiple of 32, at least 64")
         SegmentConfig(scale=self.scale, contrast=self.contrast)
@@ -150,8 +158,8 @@ class Finetuned:
     model : Path
         The exported network; its card and checkpoint lie beside it.
     before, after : dict
-        Scores on the held-out pictures, by ``iou_0.3`` and ``iou_0.5``, of the base model and of the new one; `before` is empty
-        where training began from random weights.
+        Scores on the held-out pictures, by ``iou_0.3`` and ``iou_0.5``, of the base model and of the new one;
+        `before` is empty where training began from random weights.
     warnings : tuple of str
         What the user should know.
     """
@@ -178,9 +186,11 @@ def finetune(
     data : Path
         Labels in any form that `read_labelled` takes.
     folder : Path
-        Receives the model ``NAME.onnx`` with its card and checkpoint, ``epochs.csv``, ``epochs/``, and what is needed to go on.
+        Receives the model ``NAME.onnx`` with its card and checkpoint, ``epochs.csv``, ``epochs/``, and what
+        is needed to go on.
     chosen : FinetuneSettings, optional
-        How to train; of a resumed training only `threads`, `device` and `minutes` count, the rest is as it was.
+        How to train; of a resumed training only `threads`, `device` and `minutes` count, the rest is as it
+        was.
     classes : mapping of str to str, optional
         What the laboratory's class names mean.
     resume : bool
@@ -206,7 +216,10 @@ def finetune(
     if resume:
         chosen, classes = _as_it_was(told, data, chosen)
     elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise OutputError(f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a stopped training")
+        raise OutputError(
+            f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
+            " stopped training"
+        )
     job = _Job(data, folder, chosen, classes or {}, say)
     if not (folder / "data" / "data.yaml").is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -220,19 +233,36 @@ def finetune(
 def _as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[FinetuneSettings, dict[str, str]]:
     """Read the settings and class names of a training that was stopped."""
     if not told.is_file():
-        raise OutputError(f"{told.parent}: no training to go on with (no {told.name}); leave out --resume to start one")
+        raise OutputError(
+            f"{told.parent}: no training to go on with (no {told.name}); leave out --resume to start one"
+        )
     facts = json.loads(told.read_text(encoding="utf-8"))
     if Path(facts["data"]).resolve() != data.resolve():
-        raise OutputError(f"{told.parent}: was trained on {facts['data']}, not on {data}; give the same labels, or another --out")
+        raise OutputError(
+            f"{told.parent}: was trained on {facts['data']}, not on {data}; give the same labels, or another"
+            " --out"
+        )
     settings = {**facts["settings"], **{key: tuple(facts["settings"][key]) for key in ("val", "leave_out")}}
     before = FinetuneSettings(**settings)
-    return replace(before, threads=chosen.threads, device=chosen.device, minutes=chosen.minutes or before.minutes), facts["classes"]
+    return (
+        replace(
+            before, threads=chosen.threads, device=chosen.device, minutes=chosen.minutes or before.minutes
+        ),
+        facts["classes"],
+    )
 
 
 class _Job:
     """One training: labels, split, base and output folder; all known to be good before anything is written."""
 
-    def __init__(self, data: Path, folder: Path, chosen: FinetuneSettings, classes: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        folder: Path,
+        chosen: FinetuneSettings,
+        classes: Mapping[str, str],
+        say: Callable[[str], None],
+    ) -> None:
         self.folder, self.chosen, self.say = folder, chosen, say
         self.name = data.resolve().stem
         everything = read_labelled(data, classes)
@@ -243,9 +273,14 @@ class _Job:
         meant = {name for name in self.labels.classes.values() if name != "ignore"}
         unseen = sorted(meant - set(self.base.classes))
         if meant and not meant & set(self.base.classes):
-            raise SettingsError(f"{data}: labels of {', '.join(unseen)} only; --base {self.base.name} knows {', '.join(self.base.classes)}")
+            raise SettingsError(
+                f"{data}: labels of {', '.join(unseen)} only; --base {self.base.name} knows"
+                f" {', '.join(self.base.classes)}"
+            )
         if unseen:
-            self.warnings.append(f"labels of {', '.join(unseen)} are left out: the base model does not know that class")
+            self.warnings.append(
+                f"labels of {', '.join(unseen)} are left out: the base model does not know that class"
+            )
         counts = f"{len(self.split.train)} to train on, {len(self.split.val)} to judge by"
         say(f"{data}: {self.labels.kind} labels of {len(self.labels)} pictures, {counts}")
         if self.base.checkpoint:
@@ -268,26 +303,40 @@ class _Job:
         return self._held
 
     def prepare(self) -> None:
-        """Write the tiles and draw the synthetic pictures; ``data.yaml`` comes last and says that all is there."""
+        """Write the tiles and draw the synthetic pictures.
+
+        ``data.yaml`` comes last and says that all is there.
+        """
         chosen, classes = self.chosen, self.base.classes
         for part, rows in (("train", self.split.train), ("val", self.split.val)):
             pictures = list(self.labels.chosen(rows))
             views = self._views(pictures)
             outlines = self.base.segmenter(chosen.segment_config(confidence=_BOX_CONFIDENCE))
-            ready = [(picture.name, *seen(picture, truth, views[picture.group])) for picture, truth in with_outlines(pictures, outlines)]
+            ready = [
+                (picture.name, *seen(picture, truth, views[picture.group]))
+                for picture, truth in with_outlines(pictures, outlines)
+            ]
             n_labels = sum(len(truth) for _, _, truth in ready)
             if part == "train" and not n_labels:
-                raise SettingsError(f"{self.labels.source}: no labelled defect in the {len(ready)} pictures to train on; name others with --val")
+                raise SettingsError(
+                    f"{self.labels.source}: no labelled defect in the {len(ready)} pictures to train on; name"
+                    " others with --val"
+                )
             copies = copies_for(ready, chosen.image_px) if part == "train" else 1
             n_tiles = write_tiles(self.data, part, ready, classes, chosen.image_px, copies)
-            self.say(f"{part}: {n_labels} defects, {n_tiles} tiles of {chosen.image_px} px; {_described(views)}")
+            self.say(
+                f"{part}: {n_labels} defects, {n_tiles} tiles of {chosen.image_px} px; {_described(views)}"
+            )
         if chosen.synthetic_share:
             self.say(f"drawing {chosen.synthetic_pictures} synthetic pictures")
             write_synthetic(self.data, chosen.synthetic_pictures, chosen.image_px, classes)
         write_data_yaml(self.data, classes, bool(chosen.synthetic_share and chosen.synthetic_pictures))
 
     def _views(self, pictures: Sequence[LabelledPicture]) -> dict[str, View]:
-        """How the network is shown the pictures of each group: as told, or as the base model finds out on the first of them."""
+        """How the network is shown the pictures of each group.
+
+        As told, or as the base model finds out on the first of them.
+        """
         chosen, out = self.chosen, {}
         for group in dict.fromkeys(picture.group for picture in pictures):
             view = View(1.0 if isinstance(chosen.scale, str) else chosen.scale, chosen.contrast == "bright")
@@ -309,18 +358,25 @@ class _Job:
         n_tiles = len(list((self.data / "images" / "train").iterdir()))
         settings = self.settings = self.chosen.training(n_tiles, self.base.checkpoint is None)
         torch.set_num_threads(settings.threads)
-        judge = Judge(self.folder, self.held_out(), self.chosen.segment_config(), self.base.mask_logit, self.say)
+        judge = Judge(
+            self.folder, self.held_out(), self.chosen.segment_config(), self.base.mask_logit, self.say
+        )
         run = self.folder / "run"
         stopped = (run / "weights" / "last.pt").is_file()
         start = replace(settings, network=TrainSettings().network)
         try:
-            train(self.data / "data.yaml", run, start, resume=stopped, start=self.base.checkpoint, watcher=judge)
+            train(
+                self.data / "data.yaml", run, start, resume=stopped, start=self.base.checkpoint, watcher=judge
+            )
         except TrainingFinishedError:
             if (self.folder / f"{self.name}.onnx").is_file():
                 raise
 
     def finish(self) -> Finetuned:
-        """Export the best network and write its card, with scores of it and of the base on the held-out pictures."""
+        """Export the best network and write its card.
+
+        With scores of it and of the base on the held-out pictures.
+        """
         best = load_checkpoint(self.folder / "run" / "weights" / "best.pt")
         model = export(best, self.folder / f"{self.name}.onnx")
         save_checkpoint(best, model.with_suffix(".pt"))
@@ -333,7 +389,9 @@ class _Job:
         write_card(model, classes=self.base.classes, recipe=asdict(self.settings), facts=facts)
         after = evaluate(load_segmenter(str(model), config), held, IOUS)
         if before and after["iou_0.3"]["f1"] < before["iou_0.3"]["f1"]:
-            self.warnings.append("on the held-out pictures the base model was better: label more pictures, or keep the base")
+            self.warnings.append(
+                "on the held-out pictures the base model was better: label more pictures, or keep the base"
+            )
         methods = {**({f"before ({self.base.name})": before} if before else {}), "after": after}
         facts |= {"metrics": {f"{self.name}, held out": methods}, "known_failures": self.warnings}
         write_card(model, classes=self.base.classes, recipe=asdict(self.settings), facts=facts)
@@ -343,16 +401,24 @@ class _Job:
         """Say what the card tells of the training."""
         names = [self.labels.names[row] for row in self.split.val]
         checkpoint = self.base.checkpoint
-        start = f"{self.base.name} (checkpoint SHA-256 {checkpoint.sha256})" if checkpoint else "random weights"
+        start = (
+            f"{self.base.name} (checkpoint SHA-256 {checkpoint.sha256})" if checkpoint else "random weights"
+        )
         share = f"{100 * self.chosen.synthetic_share:.0f} % of what it saw were synthetic pictures"
         return {
             "about": f"Trained on the labels of {self.labels.source.name}, starting from {start}.",
-            "trained_on": f"{len(self.split.train)} pictures of {self.labels.source.name} with {self.labels.kind} labels; {share}",
+            "trained_on": (
+                f"{len(self.split.train)} pictures of {self.labels.source.name} with {self.labels.kind}"
+                f" labels; {share}"
+            ),
             "base": {"name": self.base.name, "sha256": checkpoint.sha256 if checkpoint else None},
             "labels": {"kind": self.labels.kind, "classes": dict(self.labels.classes), "held_out": names},
             "settings": asdict(self.chosen),
             "mask_logit": self.base.mask_logit,
-            "metrics_note": "Counts pooled over the pictures that were held out; the epoch was chosen on them too, which flatters the new model.",
+            "metrics_note": (
+                "Counts pooled over the pictures that were held out; the epoch was chosen on them too, which"
+                " flatters the new model."
+            ),
         }
 
 
@@ -363,7 +429,9 @@ def _known(truth: Detections, classes: Sequence[str]) -> Detections:
 
 def _described(views: Mapping[str, View]) -> str:
     """How the network sees the pictures."""
-    kinds = sorted({f"scale {view.scale:g}, {'bright' if view.inverted else 'dark'} defects" for view in views.values()})
+    kinds = sorted(
+        {f"scale {view.scale:g}, {'bright' if view.inverted else 'dark'} defects" for view in views.values()}
+    )
     return "seen at " + "; ".join(kinds)
 
 

@@ -23,7 +23,9 @@ _JUDGED_PX = 1024
 
 
 class Judge:
-    """Scores the network after each epoch on held-out pictures, draws what it finds, and tells how far the training is.
+    """Scores the network after each epoch on held-out pictures, draws what it finds.
+
+    And tells how far the training is.
 
     Parameters
     ----------
@@ -39,7 +41,14 @@ class Judge:
         Takes a line for the user.
     """
 
-    def __init__(self, folder: Path, examples: Sequence[Example], config: SegmentConfig, mask_logit: float, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        examples: Sequence[Example],
+        config: SegmentConfig,
+        mask_logit: float,
+        say: Callable[[str], None],
+    ) -> None:
         self.folder, self.config, self.mask_logit, self.say = folder, config, mask_logit, say
         self.examples = [middle_of(frame, true, _JUDGED_PX) for frame, true in examples[:_JUDGED_PICTURES]]
         self._began = self._told = time.monotonic()
@@ -54,17 +63,27 @@ class Judge:
             return
         self._told = now
         left_s = (now - self._began) * max(0.0, of - epochs) / (epochs - self._first)
-        self.say(f"epoch {int(epochs) + 1} of {of}, {100 * (epochs % 1):.0f} %, loss {loss:.2f}, about {left_s / 60:.1f} min left")
+        self.say(
+            f"epoch {int(epochs) + 1} of {of}, {100 * (epochs % 1):.0f} %, loss {loss:.2f}, about"
+            f" {left_s / 60:.1f} min left"
+        )
 
     def epoch_done(self, checkpoint: Checkpoint, epoch: int) -> float:
-        """Score, draw and write down; the fitness is the mean F1 at IoU 0.3 and 0.5, of which the first epoch with the best is kept."""
+        """Score, draw and write down.
+
+        The fitness is the mean F1 at IoU 0.3 and 0.5, of which the first epoch with the best is kept.
+        """
         segment = in_memory(checkpoint, self.mask_logit, self.config)
         shown = [(frame, segment(frame, field_of(frame)), true) for frame, true in self.examples]
         scores = [score([(found, true) for _, found, true in shown], iou) for iou in IOUS]
         f1 = [0.0 if np.isnan(one.confusion.f1) else one.confusion.f1 for one in scores]
-        title = f"after epoch {epoch}: " + ", ".join(f"F1 {value:.2f} at IoU {iou:g}" for value, iou in zip(f1, IOUS, strict=True))
+        title = f"after epoch {epoch}: " + ", ".join(
+            f"F1 {value:.2f} at IoU {iou:g}" for value, iou in zip(f1, IOUS, strict=True)
+        )
         write_preview(self.folder / "epochs" / f"epoch_{epoch:03d}.png", shown, title)
-        self._write_row({"epoch": epoch, **{f"f1_{iou:g}": round(value, 4) for value, iou in zip(f1, IOUS, strict=True)}})
+        self._write_row(
+            {"epoch": epoch, **{f"f1_{iou:g}": round(value, 4) for value, iou in zip(f1, IOUS, strict=True)}}
+        )
         self.say(f"{title} on {len(shown)} held-out pictures")
         return float(np.mean(f1))
 

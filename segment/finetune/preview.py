@@ -23,7 +23,9 @@ _SIDE_PX = 480
 _FINE = 8
 
 
-def write_preview(path: Path, shown: Sequence[tuple[Frame, Detections, Detections]], title: str, least_iou: float = 0.3) -> Path:
+def write_preview(
+    path: Path, shown: Sequence[tuple[Frame, Detections, Detections]], title: str, least_iou: float = 0.3
+) -> Path:
     """Draw (frame, found, true) side by side: green found and labelled, yellow missed, red not in the labels.
 
     Parameters
@@ -55,7 +57,13 @@ def write_preview(path: Path, shown: Sequence[tuple[Frame, Detections, Detection
 def _panel(frame: Frame, found: Detections, true: Detections, least_iou: float) -> NDArray[np.uint8]:
     """One picture, made to fit a square."""
     scale = _SIDE_PX / max(frame.shape)
-    small = cv2.resize(stretch_to_8_bit(frame.image), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    small = cv2.resize(
+        stretch_to_8_bit(frame.image),
+        None,
+        fx=scale,
+        fy=scale,
+        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC,
+    )
     out = np.zeros((_SIDE_PX, _SIDE_PX, 3), np.uint8)
     out[: small.shape[0], : small.shape[1]] = small[:_SIDE_PX, :_SIDE_PX, None]
     rows, columns = pairs(overlaps(found, true), least_iou)

@@ -82,7 +82,9 @@ class Base:
 
 
 def find_base(name: str) -> Base:
-    """Find what to start from: a shipped model, a ``.pt``, an ``.onnx`` with its ``.pt`` beside it, or ``scratch``.
+    """Find what to start from: a shipped model, a ``.pt``, an ``.onnx`` with its ``.pt`` beside it.
+
+    Or ``scratch``.
 
     Raises
     ------
@@ -95,7 +97,9 @@ def find_base(name: str) -> Base:
     path = (card or Path(name)).with_suffix(".pt")
     if not path.is_file():
         known = ", ".join((*shipped_models(), SCRATCH))
-        raise ModelError(f"--base {name}: no checkpoint {path}; expected one of {known}, or the path of a .pt file")
+        raise ModelError(
+            f"--base {name}: no checkpoint {path}; expected one of {known}, or the path of a .pt file"
+        )
     told = path.with_suffix(".json")
     logit = float(find_model(str(told)).facts.get("mask_logit", 0.0)) if told.is_file() else 0.0
     return Base(name, load_checkpoint(path), logit)
@@ -103,5 +107,7 @@ def find_base(name: str) -> Base:
 
 def in_memory(checkpoint: Checkpoint, mask_logit: float, config: SegmentConfig) -> YoloSegmenter:
     """Run a checkpoint as a segmenter without exporting it."""
-    card = ModelCard("training", Path("in memory"), checkpoint.sha256, checkpoint.classes, {"mask_logit": mask_logit})
+    card = ModelCard(
+        "training", Path("in memory"), checkpoint.sha256, checkpoint.classes, {"mask_logit": mask_logit}
+    )
     return YoloSegmenter(card, config, TorchNetwork(checkpoint))

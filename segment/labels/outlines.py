@@ -34,8 +34,8 @@ def fill_outline(points: ArrayLike, shape: Shape) -> Cut | None:
     Returns
     -------
     (ndarray of bool, (y, x)) or None
-        Mask and its first pixel: pixels that are at least half inside, and of an outline thinner than that those with the most
-        inside; None where the outline lies outside the picture.
+        Mask and its first pixel: pixels that are at least half inside, and of an outline thinner than that
+        those with the most inside; None where the outline lies outside the picture.
 
     Examples
     --------
@@ -62,14 +62,20 @@ def _trimmed(mask: BoolImage, corner: tuple[int, int]) -> Cut | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return None
-    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (corner[0] + int(rows[0]), corner[1] + int(columns[0]))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (
+        corner[0] + int(rows[0]),
+        corner[1] + int(columns[0]),
+    )
 
 
-def exact_masks(shape: Shape, polygons: Sequence[NDArray[Any]], color: int, downsample_ratio: int = 1) -> NDArray[np.uint8]:
+def exact_masks(
+    shape: Shape, polygons: Sequence[NDArray[Any]], color: int, downsample_ratio: int = 1
+) -> NDArray[np.uint8]:
     """Fill polygons to the nearest pixel of the reduced mask, in the form that the trainer calls.
 
-    What ultralytics does by itself cuts the corners to whole pixels and fills their pixels too, which makes a defect of 10 px
-    about 1 px wider once a picture has been magnified; the network would learn that as a bias of 10 % in size.
+    What ultralytics does by itself cuts the corners to whole pixels and fills their pixels too, which makes a
+    defect of 10 px about 1 px wider once a picture has been magnified; the network would learn that as a bias
+    of 10 % in size.
 
     Parameters
     ----------
@@ -181,6 +187,8 @@ class Sheet:
     shape: Shape | None = None
 
 
-def sheet_of(labels: Path, picture: Path, drawn: Sequence[Drawn], *, frame: int = 0, shape: Shape | None = None) -> Sheet:
+def sheet_of(
+    labels: Path, picture: Path, drawn: Sequence[Drawn], *, frame: int = 0, shape: Shape | None = None
+) -> Sheet:
     """Labels that are in px already."""
     return Sheet(labels, picture, frozenset(one.name for one in drawn), lambda _: list(drawn), frame, shape)

@@ -28,7 +28,9 @@ def mask_stem(path: Path) -> str | None:
 
 
 class PictureFinder:
-    """Finds pictures by name in a folder and the folders in it, or else beside it; folders and files of masks are passed over.
+    """Finds pictures by name in a folder and the folders in it, or else beside it.
+
+    Folders and files of masks are passed over.
 
     Parameters
     ----------
@@ -59,7 +61,9 @@ class PictureFinder:
         return self.of_stem((wanted.name, wanted.stem), labels)
 
     def of_stem(self, names: Sequence[str], labels: Path) -> Path:
-        """Find a picture by name, with or without its ending; the only picture there is is meant whatever its name.
+        """Find a picture by name, with or without its ending.
+
+        The only picture there is is meant whatever its name.
 
         Raises
         ------
@@ -71,18 +75,26 @@ class PictureFinder:
                 for index in self._index(depth):
                     found = index.get(name.lower(), [])
                     if len(found) > 1:
-                        near = [path for path in found if labels.parent.parent in path.parents and _alike(path, labels)]
+                        near = [
+                            path
+                            for path in found
+                            if labels.parent.parent in path.parents and _alike(path, labels)
+                        ]
                         found = near if len(near) == 1 else found
                     if len(found) > 1:
                         raise SourceError(
-                            f"{labels}: {name} may be {found[0]} or {found[1]}; give a folder that holds one of them, or tell them apart by name"
+                            f"{labels}: {name} may be {found[0]} or {found[1]}; give a folder that holds one"
+                            " of them, or tell them apart by name"
                         )
                     if found:
                         return found[0]
         everything = self.pictures()
         if len(everything) == 1 and labels.suffix.lower() in (".roi", ".zip"):
             return everything[0]
-        raise SourceError(f"{labels}: no picture {names[0]}; expected it in {self.folder} or a folder beside, such as images")
+        raise SourceError(
+            f"{labels}: no picture {names[0]}; expected it in {self.folder} or a folder beside, such as"
+            " images"
+        )
 
     def _index(self, depth: int) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
         """Pictures by whole name and by stem, in the folder or, deeper, in the one that it lies in."""
@@ -98,7 +110,10 @@ class PictureFinder:
 
 
 def _alike(picture: Path, labels: Path) -> bool:
-    """Whether the folders of both differ in one name only, as ``train/images`` and ``train/labels`` or ``images/val`` and ``labels/val``."""
+    """Whether the folders of both differ in one name only.
+
+    As ``train/images`` and ``train/labels`` or ``images/val`` and ``labels/val``.
+    """
     ours, theirs = picture.parent.parts, labels.parent.parts
     return len(ours) == len(theirs) and sum(a != b for a, b in zip(ours, theirs, strict=True)) == 1
 
@@ -108,6 +123,10 @@ def _pictures_below(folder: Path, depth: int) -> list[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_dir() and depth and not names_masks(path):
             out += _pictures_below(path, depth - 1)
-        elif path.suffix.lower() in PICTURE_SUFFIXES and mask_stem(path) is None and not path.name.startswith("."):
+        elif (
+            path.suffix.lower() in PICTURE_SUFFIXES
+            and mask_stem(path) is None
+            and not path.name.startswith(".")
+        ):
             out.append(path)
     return out

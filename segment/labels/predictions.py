@@ -14,7 +14,10 @@ from insitrack.io.errors import SourceError
 from insitrack.io.frames import BoolImage
 from insitrack.segment.labels.outlines import exact_masks
 
-_EXPECTED = "expected COCO results (JSON), or a folder of Mask R-CNN predictions (NAME.npz with boxes, labels, scores, masks)"
+_EXPECTED = (
+    "expected COCO results (JSON), or a folder of Mask R-CNN predictions (NAME.npz with boxes, labels,"
+    " scores, masks)"
+)
 
 
 def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
@@ -23,7 +26,8 @@ def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
     Parameters
     ----------
     rle : mapping
-        `size` (height, width) and `counts`, a list or a string of pycocotools; runs follow the columns, the first is background.
+        `size` (height, width) and `counts`, a list or a string of pycocotools; runs follow the columns, the
+        first is background.
 
     Returns
     -------
@@ -50,7 +54,10 @@ def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
 
 
 def _decompressed(text: str | bytes) -> list[int]:
-    """Decode pycocotools' string: 5 bits a letter, the lowest first; from the third run on as difference to the last but one."""
+    """Decode pycocotools' string.
+
+    5 bits a letter, the lowest first; from the third run on as difference to the last but one.
+    """
     runs: list[int] = []
     value, shift = 0, 0
     for letter in text.encode("ascii") if isinstance(text, str) else text:
@@ -65,25 +72,30 @@ def _decompressed(text: str | bytes) -> list[int]:
     return runs
 
 
-def read_predictions(path: Path, shapes: Mapping[str, tuple[int, int]], labels: Mapping[str, Any] | None = None) -> dict[str, Detections]:
+def read_predictions(
+    path: Path, shapes: Mapping[str, tuple[int, int]], labels: Mapping[str, Any] | None = None
+) -> dict[str, Detections]:
     """Read what was found in each picture.
 
     Parameters
     ----------
     path : Path
-        COCO results: a JSON list of `image_id`, `category_id`, `score`, `segmentation` (run lengths or polygons) or `bbox`; or a JSON
-        object that has such a list under `annotations`, with `images` and `categories`. Or a folder with one NAME.npz per picture
-        in torchvision's form: `boxes` (N, 4), `labels` (N,) from 1, `scores` (N,), `masks` (N, 1, H, W), and `class_names` where they are
-        not those of insitrack.
+        COCO results: a JSON list of `image_id`, `category_id`, `score`, `segmentation` (run lengths or
+        polygons) or `bbox`; or a JSON object that has such a list under `annotations`, with `images` and
+        `categories`. Or a folder with one NAME.npz per picture in torchvision's form: `boxes` (N, 4),
+        `labels` (N,) from 1, `scores` (N,), `masks` (N, 1, H, W), and `class_names` where they are not those
+        of insitrack.
     shapes : mapping of str to (int, int)
         Height and width of every labelled picture, by name (no folder, no suffix).
     labels : mapping, optional
-        COCO labels, for the meaning of `image_id` and `category_id` where the results do not say it themselves.
+        COCO labels, for the meaning of `image_id` and `category_id` where the results do not say it
+        themselves.
 
     Returns
     -------
     dict of str to Detections
-        By name of the picture; a picture without predictions is empty. Masks are the boxes where there are only boxes.
+        By name of the picture; a picture without predictions is empty. Masks are the boxes where there are
+        only boxes.
 
     Raises
     ------
@@ -100,9 +112,13 @@ def read_predictions(path: Path, shapes: Mapping[str, tuple[int, int]], labels: 
         told: Mapping[str, Any] = {**(labels or {}), **(data if isinstance(data, dict) else {})}
         return _from_results(entries, shapes, told)
     except OSError as error:
-        raise SourceError(f"--predictions {error.filename or path}: cannot be read ({error.strerror or error}); {_EXPECTED}") from error
+        raise SourceError(
+            f"--predictions {error.filename or path}: cannot be read ({error.strerror or error}); {_EXPECTED}"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise SourceError(f"--predictions {path}: not readable ({type(error).__name__}: {error}); {_EXPECTED}") from error
+        raise SourceError(
+            f"--predictions {path}: not readable ({type(error).__name__}: {error}); {_EXPECTED}"
+        ) from error
 
 
 def coco_facts(paths: Iterable[Path]) -> dict[str, Any]:
@@ -124,7 +140,9 @@ def coco_facts(paths: Iterable[Path]) -> dict[str, Any]:
     return out
 
 
-def _from_results(entries: Sequence[Any], shapes: Mapping[str, tuple[int, int]], told: Mapping[str, Any]) -> dict[str, Detections]:
+def _from_results(
+    entries: Sequence[Any], shapes: Mapping[str, tuple[int, int]], told: Mapping[str, Any]
+) -> dict[str, Detections]:
     names = {image["id"]: Path(image["file_name"]).stem for image in told.get("images", [])}
     categories = {category["id"]: str(category["name"]) for category in told.get("categories", [])}
     by_picture: dict[str, list[Mapping[str, Any]]] = {name: [] for name in shapes}
@@ -134,24 +152,37 @@ def _from_results(entries: Sequence[Any], shapes: Mapping[str, tuple[int, int]],
         if name not in by_picture:
             if name in names.values():
                 continue  # a picture of the data set that is not scored here
-            raise SourceError(f"--predictions: image_id {image_id!r} is none of the labelled pictures ({', '.join(list(shapes)[:4])}, ...)")
+            raise SourceError(
+                f"--predictions: image_id {image_id!r} is none of the labelled pictures"
+                f" ({', '.join(list(shapes)[:4])}, ...)"
+            )
         by_picture[name].append(entry)
     classes = tuple(dict.fromkeys((*DEFECT_CLASSES, *categories.values())))
     return {name: _detections(part, shapes[name], categories, classes) for name, part in by_picture.items()}
 
 
-def _detections(entries: Sequence[Mapping[str, Any]], shape: tuple[int, int], categories: Mapping[Any, str], classes: tuple[str, ...]) -> Detections:
+def _detections(
+    entries: Sequence[Mapping[str, Any]],
+    shape: tuple[int, int],
+    categories: Mapping[Any, str],
+    classes: tuple[str, ...],
+) -> Detections:
     dense, labels, scores = [], [], []
     for entry in entries:
         if entry["category_id"] not in categories:
-            raise SourceError(f"--predictions: category_id {entry['category_id']!r} is not known; give `categories` in the file or use COCO labels")
+            raise SourceError(
+                f"--predictions: category_id {entry['category_id']!r} is not known; give `categories` in the"
+                " file or use COCO labels"
+            )
         dense.append(Masks.from_dense(_mask(entry, shape)[None]))
         labels.append(classes.index(categories[entry["category_id"]]) + 1)
         scores.append(float(entry.get("score", 1.0)))
     masks = Masks.empty()
     for mask in dense:
         masks = masks.then(mask)
-    return Detections(0, 0.0, shape, masks.boxes(), np.array(labels, np.int64), np.array(scores, np.float32), masks, classes)
+    return Detections(
+        0, 0.0, shape, masks.boxes(), np.array(labels, np.int64), np.array(scores, np.float32), masks, classes
+    )
 
 
 def _mask(entry: Mapping[str, Any], shape: tuple[int, int]) -> BoolImage:
@@ -171,7 +202,11 @@ def _mask(entry: Mapping[str, Any], shape: tuple[int, int]) -> BoolImage:
 def _read_npz(path: Path, name: str, shape: tuple[int, int]) -> Detections:
     with np.load(path, allow_pickle=False) as archive:
         prediction = {key: archive[key] for key in ("boxes", "labels", "scores", "masks")}
-        classes = tuple(str(value) for value in archive["class_names"]) if "class_names" in archive else DEFECT_CLASSES
+        classes = (
+            tuple(str(value) for value in archive["class_names"])
+            if "class_names" in archive
+            else DEFECT_CLASSES
+        )
     if prediction["masks"].shape[-2:] != shape:
         raise ValueError(f"{name}: masks of {prediction['masks'].shape[-2:]} for a picture of {shape}")
     return Detections.from_maskrcnn(prediction, frame_index=0, t_s=0.0, class_names=classes)

@@ -1,7 +1,7 @@
 """A laboratory's own labels, in whatever form it has them: pictures with the defects that somebody outlined.
 
-``read_labelled(path)`` finds out the form from what is there: COCO, VGG Image Annotator (VIA 2), LabelMe, YOLO polygons and boxes,
-``y0 x0 y1 x1`` rows, ImageJ regions, and images of masks.
+``read_labelled(path)`` finds out the form from what is there: COCO, VGG Image Annotator (VIA 2), LabelMe,
+YOLO polygons and boxes, ``y0 x0 y1 x1`` rows, ImageJ regions, and images of masks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ import numpy as np
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SettingsError, SourceError
 from insitrack.io.frames import BoolImage, Frame, GreyImage
-from insitrack.segment.labels.drawn import coco_sheets, imagej_sheets, json_kind, labelme_sheet, read_json, via_sheets
+from insitrack.segment.labels.drawn import (
+    coco_sheets,
+    imagej_sheets,
+    json_kind,
+    labelme_sheet,
+    read_json,
+    via_sheets,
+)
 from insitrack.segment.labels.outlines import UNNAMED, Drawn, Shape, Sheet
 from insitrack.segment.labels.pictures import PictureFinder
 from insitrack.segment.labels.rows import mask_files, mask_sheets, row_sheets, yolo_names
@@ -97,14 +104,20 @@ class Labels:
         """Return some of the pictures only."""
         kept = list(rows)
         sheets = tuple(self.sheets[row] for row in kept)
-        return replace(self, sheets=sheets, names=tuple(self.names[row] for row in kept), groups=tuple(self.groups[row] for row in kept))
+        return replace(
+            self,
+            sheets=sheets,
+            names=tuple(self.names[row] for row in kept),
+            groups=tuple(self.groups[row] for row in kept),
+        )
 
     def _read(self, sheet: Sheet, name: str, group: str) -> LabelledPicture:
         image, nm_per_px = read_picture(sheet.picture, sheet.frame)
         if sheet.shape is not None and sheet.shape != image.shape:
             raise SourceError(
-                f"{sheet.labels}: the labels are for a picture of {sheet.shape[1]} x {sheet.shape[0]} px, {sheet.picture.name} has "
-                f"{image.shape[1]} x {image.shape[0]}; give the picture that was labelled"
+                f"{sheet.labels}: the labels are for a picture of {sheet.shape[1]} x {sheet.shape[0]} px,"
+                f" {sheet.picture.name} has {image.shape[1]} x {image.shape[0]}; give the picture that was"
+                " labelled"
             )
         shape = (int(image.shape[0]), int(image.shape[1]))
         drawn = [Drawn(self.classes[one.name], one.parts, one.pixels, one.box) for one in sheet.draw(shape)]
@@ -115,8 +128,8 @@ class Labels:
 def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) -> Labels:
     """Find the labels in a folder or file, whatever their form.
 
-    Where a folder holds several forms, outlines come before boxes: COCO, VIA, LabelMe, rows (YOLO), ImageJ, masks; the file or the
-    folder of the one that is meant can be given instead.
+    Where a folder holds several forms, outlines come before boxes: COCO, VIA, LabelMe, rows (YOLO), ImageJ,
+    masks; the file or the folder of the one that is meant can be given instead.
 
     Parameters
     ----------
@@ -139,29 +152,40 @@ def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) ->
     """
     source = Path(path)
     if not source.exists():
-        raise SourceError(f"{source}: no such folder or label file; expected pictures with COCO, VIA, LabelMe, YOLO, ImageJ or mask labels")
+        raise SourceError(
+            f"{source}: no such folder or label file; expected pictures with COCO, VIA, LabelMe, YOLO, ImageJ"
+            " or mask labels"
+        )
     kind, sheets = _find_folder(source) if source.is_dir() else _find_file(source)
     if not sheets:
         raise SourceError(
-            f"{source}: no labels; expected beside the pictures a COCO, VIA or LabelMe .json, a VIA .csv, YOLO or box .txt files, "
-            "ImageJ .roi or .zip, or a folder masks"
+            f"{source}: no labels; expected beside the pictures a COCO, VIA or LabelMe .json, a VIA .csv,"
+            " YOLO or box .txt files, ImageJ .roi or .zip, or a folder masks"
         )
     seen: dict[tuple[Path, int], Path] = {}
     for sheet in sheets:
         key = (sheet.picture.resolve(), sheet.frame)
         if key in seen:
-            raise SourceError(f"{sheet.picture}: labelled in {seen[key]} and in {sheet.labels}; give the folder or file that is meant")
+            raise SourceError(
+                f"{sheet.picture}: labelled in {seen[key]} and in {sheet.labels}; give the folder or file"
+                " that is meant"
+            )
         seen[key] = sheet.labels
     ordered = sorted(sheets, key=lambda sheet: (_natural(str(sheet.picture)), sheet.frame))
     root = source if source.is_dir() else source.parent
     frames = Counter(sheet.picture for sheet in ordered)
-    names = tuple(f"{sheet.picture.stem}_{sheet.frame:04d}" if frames[sheet.picture] > 1 else sheet.picture.stem for sheet in ordered)
+    names = tuple(
+        f"{sheet.picture.stem}_{sheet.frame:04d}" if frames[sheet.picture] > 1 else sheet.picture.stem
+        for sheet in ordered
+    )
     groups = tuple(group_of(sheet.picture, root, stacked=frames[sheet.picture] > 1) for sheet in ordered)
     return Labels(source, kind, tuple(ordered), names, groups, _known_classes(source, ordered, classes or {}))
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text.lower())]
+    return [
+        (1, int(part), "") if part.isdecimal() else (0, 0, part) for part in re.split(r"(\d+)", text.lower())
+    ]
 
 
 def _find_file(path: Path) -> tuple[str, list[Sheet]]:
@@ -176,7 +200,9 @@ def _find_file(path: Path) -> tuple[str, list[Sheet]]:
                     return "LabelMe", [labelme_sheet(path, data, find)]
                 case "VIA":
                     return "VIA", list(via_sheets(path, find))
-            raise SourceError(f"{path}: JSON, but not of COCO, VIA 2 or LabelMe; export the labels in one of these forms")
+            raise SourceError(
+                f"{path}: JSON, but not of COCO, VIA 2 or LabelMe; export the labels in one of these forms"
+            )
         case ".csv":
             return "VIA", list(via_sheets(path, find))
         case ".yaml" | ".yml":
@@ -185,7 +211,10 @@ def _find_file(path: Path) -> tuple[str, list[Sheet]]:
             return "ImageJ", list(imagej_sheets([path], find))
         case ".txt":
             return "rows", list(row_sheets([path], {}, find))
-    raise SourceError(f"{path}: not a label file; expected .json, .csv, .yaml, .txt, .roi or .zip, or the folder of pictures and labels")
+    raise SourceError(
+        f"{path}: not a label file; expected .json, .csv, .yaml, .txt, .roi or .zip, or the folder of"
+        " pictures and labels"
+    )
 
 
 def _find_folder(folder: Path) -> tuple[str, list[Sheet]]:
@@ -196,13 +225,19 @@ def _find_folder(folder: Path) -> tuple[str, list[Sheet]]:
         by_kind.setdefault(json_kind(data), []).append((path, data))
     if "COCO" in by_kind:
         return "COCO", [sheet for path, data in by_kind["COCO"] for sheet in coco_sheets(path, data, find)]
-    tables = [path for path in _files(folder, ".csv") if "region_shape_attributes" in path.read_text(encoding="utf-8-sig", errors="replace")[:2000]]
+    tables = [
+        path
+        for path in _files(folder, ".csv")
+        if "region_shape_attributes" in path.read_text(encoding="utf-8-sig", errors="replace")[:2000]
+    ]
     if "VIA" in by_kind or tables:
         paths = [path for path, _ in by_kind.get("VIA", [])] or tables
         return "VIA", [sheet for path in paths for sheet in via_sheets(path, find)]
     if "LabelMe" in by_kind:
         return "LabelMe", [labelme_sheet(path, data, find) for path, data in by_kind["LabelMe"]]
-    listed = [path for name in _NAME_FILES for path in (folder / name, folder.parent / name) if path.is_file()]
+    listed = [
+        path for name in _NAME_FILES for path in (folder / name, folder.parent / name) if path.is_file()
+    ]
     kind, sheets = _find_rows(folder, find, yolo_names(listed[0]) if listed else {})
     if sheets:
         return kind, sheets
@@ -213,19 +248,32 @@ def _find_folder(folder: Path) -> tuple[str, list[Sheet]]:
 
 
 def _find_rows(folder: Path, find: PictureFinder, names: Mapping[int, str]) -> tuple[str, list[Sheet]]:
-    """Text files of rows; those that are named like no picture are something else, unless they lie in a folder of labels."""
+    """Text files of rows; those that are named like no picture are something else.
+
+    Unless they lie in a folder of labels.
+    """
     stems = {path.stem for path in find.pictures()}
     inside = [path for path in _files(folder, ".txt") if path.name not in _NAME_FILES]
-    paths = [path for path in inside if path.stem in stems or "labels" in path.parts[len(folder.parts) :]] if stems else inside
+    paths = (
+        [path for path in inside if path.stem in stems or "labels" in path.parts[len(folder.parts) :]]
+        if stems
+        else inside
+    )
     return "rows", list(row_sheets(paths, names, find))
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == suffix and path.is_file() and not path.name.startswith("."))
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() == suffix and path.is_file() and not path.name.startswith(".")
+    )
 
 
 def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
-    """Read one picture of an image, stack or microscope file, and the width of its pixels where the file tells it, nm.
+    """Read one picture of an image, stack or microscope file.
+
+    And the width of its pixels where the file tells it, nm.
 
     Raises
     ------
@@ -243,10 +291,14 @@ def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
                 return item.image, source.calibration.nm_per_px
     finally:
         source.close()
-    raise SourceError(f"{path}: labelled in frame {frame}, which it does not have; give the stack that was labelled")
+    raise SourceError(
+        f"{path}: labelled in frame {frame}, which it does not have; give the stack that was labelled"
+    )
 
 
-def filled(drawn: Sequence[Drawn], shape: Shape) -> tuple[Detections, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+def filled(
+    drawn: Sequence[Drawn], shape: Shape
+) -> tuple[Detections, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     """Fill outlines; those that lie outside the picture are dropped.
 
     Parameters
@@ -272,7 +324,16 @@ def filled(drawn: Sequence[Drawn], shape: Shape) -> tuple[Detections, np.ndarray
             labels.append(DEFECT_CLASSES.index(one.name) + 1)
             outlined.append(one.box is None)
     masks = Masks.from_crops(crops, corners)
-    truth = Detections(0, 0.0, shape, masks.boxes(), np.array(labels, np.int64), np.ones(len(labels), np.float32), masks, DEFECT_CLASSES)
+    truth = Detections(
+        0,
+        0.0,
+        shape,
+        masks.boxes(),
+        np.array(labels, np.int64),
+        np.ones(len(labels), np.float32),
+        masks,
+        DEFECT_CLASSES,
+    )
     return truth, np.array(outlined, bool)
 
 
@@ -300,7 +361,10 @@ def parse_classes(text: str) -> dict[str, str]:
     for pair in filter(str.strip, text.split(",")):
         theirs, _, ours = (part.strip() for part in pair.rpartition("="))
         if not theirs or ours not in (*DEFECT_CLASSES, LEFT_OUT):
-            raise SettingsError(f"--classes {pair.strip()}: expected their_name=CLASS, CLASS one of {', '.join(DEFECT_CLASSES)} or {LEFT_OUT}")
+            raise SettingsError(
+                f"--classes {pair.strip()}: expected their_name=CLASS, CLASS one of"
+                f" {', '.join(DEFECT_CLASSES)} or {LEFT_OUT}"
+            )
         out[theirs] = ours
     return out
 
@@ -310,7 +374,9 @@ def _known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str
     found = sorted({name for sheet in sheets for name in sheet.names})
     absent = sorted(set(told) - set(found) - {"*"})
     if absent:
-        raise SettingsError(f"--classes {absent[0]}=...: no label has that class; those found: {', '.join(found)}")
+        raise SettingsError(
+            f"--classes {absent[0]}=...: no label has that class; those found: {', '.join(found)}"
+        )
     out, unknown = {}, []
     for name in found:
         plain = re.sub(r"[\s-]+", "_", name.strip().lower())
@@ -320,13 +386,23 @@ def _known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str
         else:
             out[name] = ours
     if unknown:
-        what = "the labels name no classes" if unknown == [UNNAMED] == found else f"unknown class {unknown[0]!r}; those found: {', '.join(found)}"
-        raise SettingsError(f"{source}: {what}; expected {', '.join(DEFECT_CLASSES)}; add --classes '{unknown[0]}=loop' or what it is")
+        what = (
+            "the labels name no classes"
+            if unknown == [UNNAMED] == found
+            else f"unknown class {unknown[0]!r}; those found: {', '.join(found)}"
+        )
+        raise SettingsError(
+            f"{source}: {what}; expected {', '.join(DEFECT_CLASSES)}; add --classes '{unknown[0]}=loop' or"
+            " what it is"
+        )
     return out
 
 
 def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
-    """Movie or series of a picture: its folder and its name without the number at the end, copies counted as one; a stack is a group by itself.
+    """Movie or series of a picture.
+
+    Its folder and its name without the number at the end, copies counted as one; a stack is a group by
+    itself.
 
     Parameters
     ----------
@@ -342,6 +418,8 @@ def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
     >>> group_of(Path("data/fe_300C_0012.png"), Path("data")), group_of(Path("data/run2/0012.png"), Path("data"))
     ('fe_300C', 'run2/')
     """
-    folder = picture.parent.relative_to(root).as_posix() if picture.is_relative_to(root) else picture.parent.name
+    folder = (
+        picture.parent.relative_to(root).as_posix() if picture.is_relative_to(root) else picture.parent.name
+    )
     stem = picture.stem if stacked else re.sub(r"(?i)([-_ ]*(\d+|\(\d+\)|copy))+$", "", picture.stem)
     return stem if folder in (".", "images", "imgs") else f"{folder}/{stem}"

@@ -17,11 +17,16 @@ from insitrack.io.errors import SourceError
 from insitrack.segment.labels.outlines import UNNAMED, Drawn, Shape, Sheet
 from insitrack.segment.labels.pictures import PICTURE_SUFFIXES, PictureFinder, mask_stem, names_masks
 
-_ROWS = "expected rows of class x y x y ... (YOLO polygon), class x y width height (YOLO box), or y0 x0 y1 x1 (box, px)"
+_ROWS = (
+    "expected rows of class x y x y ... (YOLO polygon), class x y width height (YOLO box), or y0 x0 y1 x1"
+    " (box, px)"
+)
 
 
 def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFinder) -> Iterator[Sheet]:
-    """Read text files of rows, one file for each picture and named like it; an empty file is a picture that holds nothing.
+    """Read text files of rows, one file for each picture and named like it.
+
+    An empty file is a picture that holds nothing.
 
     Parameters
     ----------
@@ -39,7 +44,12 @@ def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFin
     """
     for path in paths:
         drawn = row_labels(path, names)
-        yield Sheet(path, find.of_stem((path.stem,), path), frozenset(one.name for one in drawn), partial(_in_px, tuple(drawn)))
+        yield Sheet(
+            path,
+            find.of_stem((path.stem,), path),
+            frozenset(one.name for one in drawn),
+            partial(_in_px, tuple(drawn)),
+        )
 
 
 def row_labels(path: Path, names: Mapping[int, str]) -> list[Drawn]:
@@ -116,13 +126,23 @@ def yolo_names(path: Path) -> dict[int, str]:
         pairs = names.items() if isinstance(names, dict) else enumerate(names)
         return {int(number): str(name) for number, name in pairs}
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{path}: names no classes ({type(error).__name__}); expected names: [first, second] as in YOLO's data.yaml") from error
+        raise SourceError(
+            f"{path}: names no classes ({type(error).__name__}); expected names: [first, second] as in YOLO's"
+            " data.yaml"
+        ) from error
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """Images and arrays of masks in a folder: in folders such as ``masks``, or named ``..._mask`` beside the picture."""
+    """Images and arrays of masks in a folder.
+
+    In folders such as ``masks``, or named ``..._mask`` beside the picture.
+    """
     found = sorted(path for path in folder.rglob("*") if _is_mask(path))
-    inside = [path for path in found if any(names_masks(parent) for parent in path.parents[: len(path.parts) - len(folder.parts)])]
+    inside = [
+        path
+        for path in found
+        if any(names_masks(parent) for parent in path.parents[: len(path.parts) - len(folder.parts)])
+    ]
     return inside + [path for path in found if mask_stem(path) is not None and path not in inside]
 
 
@@ -131,10 +151,12 @@ def _is_mask(path: Path) -> bool:
 
 
 def mask_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
-    """Read masks: a label image, one image with the defects as its connected areas, or a folder of one image per defect.
+    """Read masks: a label image, one image with the defects as its connected areas.
 
-    An image with one value beside 0, or nearly so as a JPEG has it, holds the defects as its connected areas, corners joined; any
-    other has one value for each defect.
+    Or a folder of one image per defect.
+
+    An image with one value beside 0, or nearly so as a JPEG has it, holds the defects as its connected areas,
+    corners joined; any other has one value for each defect.
 
     Raises
     ------
@@ -148,7 +170,9 @@ def mask_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
             picture = find.of_stem((stem,), path)
             masks.setdefault(picture, []).append(path)
         except SourceError:
-            picture = find.of_stem((path.parent.name, re.sub(r"[-_]?(masks?|labels?)$", "", path.parent.name)), path)
+            picture = find.of_stem(
+                (path.parent.name, re.sub(r"[-_]?(masks?|labels?)$", "", path.parent.name)), path
+            )
             masks.setdefault(picture, []).append(path)
     for picture, files in masks.items():
         yield Sheet(files[0], picture, frozenset({UNNAMED}), partial(_areas, tuple(files)))
@@ -159,15 +183,22 @@ def _areas(files: Sequence[Path], shape: Shape) -> list[Drawn]:
     for path in files:
         values = _read_mask(path)
         if values.shape != shape:
-            raise SourceError(f"{path}: the mask is {values.shape[1]} x {values.shape[0]} px, its picture {shape[1]} x {shape[0]}; expected one size")
+            raise SourceError(
+                f"{path}: the mask is {values.shape[1]} x {values.shape[0]} px, its picture {shape[1]} x"
+                f" {shape[0]}; expected one size"
+            )
         labels = values
         if len(files) > 1 or _two_valued(values):
-            labels = (values > (0 if len(np.unique(values)) <= 2 else int(values.max()) // 2)).astype(np.int64)
+            labels = (values > (0 if len(np.unique(values)) <= 2 else int(values.max()) // 2)).astype(
+                np.int64
+            )
         if len(files) == 1 and _two_valued(values):
             labels = np.asarray(cv2.connectedComponents(labels.astype(np.uint8), connectivity=8)[1], np.int64)
         for number, window in enumerate(find_objects(labels), start=1):
             if window is not None:
-                out.append(Drawn(UNNAMED, pixels=(labels[window] == number, (window[0].start, window[1].start))))
+                out.append(
+                    Drawn(UNNAMED, pixels=(labels[window] == number, (window[0].start, window[1].start)))
+                )
     return out
 
 

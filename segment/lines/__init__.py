@@ -1,1 +1,4 @@
-"""From a map of line dislocations to lines: skeleton graph, tracing, length; the network stands in `networks`."""
+"""From a map of line dislocations to lines.
+
+Skeleton graph, tracing, length; the network stands in `networks`.
+"""

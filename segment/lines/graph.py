@@ -1,4 +1,7 @@
-"""Skeleton of a map of lines, and the graph that it is: branches between crossings and free ends, spurs pruned."""
+"""Skeleton of a map of lines, and the graph that it is.
+
+Branches between crossings and free ends, spurs pruned.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,16 @@ from numpy.typing import NDArray
 from insitrack.io.frames import BoolImage
 from insitrack.segment.lines.length import Chain
 
-_NEIGHBOURS = ((-1, 0), (0, -1), (0, 1), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))  # straight ones first: corners are not cut
+_NEIGHBOURS = (
+    (-1, 0),
+    (0, -1),
+    (0, 1),
+    (1, 0),
+    (-1, -1),
+    (-1, 1),
+    (1, -1),
+    (1, 1),
+)  # straight ones first: corners are not cut
 
 
 def thin(mask: BoolImage) -> BoolImage:
@@ -24,7 +36,10 @@ def thin(mask: BoolImage) -> BoolImage:
 
 @dataclass(slots=True)
 class Arm:
-    """A branch of the skeleton: its chain of pixels, and the number of the crossing at either end, -1 at a free end."""
+    """A branch of the skeleton: its chain of pixels.
+
+    And the number of the crossing at either end, -1 at a free end.
+    """
 
     chain: Chain
     nodes: list[int]
@@ -48,8 +63,8 @@ def skeleton_graph(skeleton: BoolImage) -> tuple[list[Arm], NDArray[np.int32]]:
     Returns
     -------
     arms : list
-        Branches, each a chain of pixels with the number of the crossing at either end, -1 at a free end. A closed curve without a
-        crossing has the same first and last pixel.
+        Branches, each a chain of pixels with the number of the crossing at either end, -1 at a free end. A
+        closed curve without a crossing has the same first and last pixel.
     nodes : ndarray of int32, shape (H, W)
         Number of the crossing that a pixel belongs to, 0 elsewhere.
     """
@@ -67,7 +82,11 @@ def skeleton_graph(skeleton: BoolImage) -> tuple[list[Arm], NDArray[np.int32]]:
         while (following := _neighbour(path[-1], left)) is not None:
             left.discard(following)
             path.append(following)
-        closed = len(path) > 3 and max(abs(path[0][0] - path[-1][0]), abs(path[0][1] - path[-1][1])) == 1 and start not in ends
+        closed = (
+            len(path) > 3
+            and max(abs(path[0][0] - path[-1][0]), abs(path[0][1] - path[-1][1])) == 1
+            and start not in ends
+        )
         if closed:
             path.append(start)
         arms.append(_attached(path, nodes, closed=closed))
@@ -101,14 +120,18 @@ def _attached(path: list[tuple[int, int]], nodes: NDArray[np.int32], *, closed: 
 
 
 def pruned(skeleton: BoolImage, least_px: float) -> BoolImage:
-    """Remove side branches that end freely and are shorter than `least_px`, the shortest first, until none is left.
+    """Remove side branches that end freely and are shorter than `least_px`, the shortest first.
+
+    Until none is left.
 
     A line that stands alone is kept however short it is.
     """
     out = skeleton.copy()
     for _ in range(8):
         arms, nodes = skeleton_graph(out)
-        spurs = [arm for arm in arms if (arm.nodes[0] > 0) != (arm.nodes[1] > 0) and len(arm.chain) - 1 < least_px]
+        spurs = [
+            arm for arm in arms if (arm.nodes[0] > 0) != (arm.nodes[1] > 0) and len(arm.chain) - 1 < least_px
+        ]
         if not spurs:
             return out
         # of the arms of one crossing only the shortest goes at a time: the other may be the end of the line

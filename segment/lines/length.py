@@ -15,9 +15,9 @@ LengthMethod = Literal["vossepoel_smeulders", "kulpa", "freeman"]
 def chain_length(chain: Chain, method: LengthMethod = "vossepoel_smeulders") -> float:
     r"""Length of a chain of pixels, px.
 
-    With :math:`n_e` straight steps, :math:`n_o` diagonal ones and :math:`n_c` changes of direction: Vossepoel and Smeulders
-    :math:`0.980\,n_e + 1.406\,n_o - 0.091\,n_c`, Kulpa :math:`0.948\,(n_e + \sqrt2\,n_o)`, Freeman :math:`n_e + \sqrt2\,n_o`, which
-    is 5.5 % too long on average over all directions.
+    With :math:`n_e` straight steps, :math:`n_o` diagonal ones and :math:`n_c` changes of direction: Vossepoel
+    and Smeulders :math:`0.980\,n_e + 1.406\,n_o - 0.091\,n_c`, Kulpa :math:`0.948\,(n_e + \sqrt2\,n_o)`,
+    Freeman :math:`n_e + \sqrt2\,n_o`, which is 5.5 % too long on average over all directions.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def chain_length(chain: Chain, method: LengthMethod = "vossepoel_smeulders") -> 
 
     References
     ----------
-    Vossepoel, Smeulders, Comput. Graph. Image Process. 20 (1982) 347, doi 10.1016/0146-664X(82)90034-X; Kulpa, ibid. 6 (1977) 434,
-    doi 10.1016/S0146-664X(77)80021-X.
+    Vossepoel, Smeulders, Comput. Graph. Image Process. 20 (1982) 347, doi 10.1016/0146-664X(82)90034-X;
+    Kulpa, ibid. 6 (1977) 434, doi 10.1016/S0146-664X(77)80021-X.
 
     Examples
     --------
@@ -64,13 +64,19 @@ def length_from_counts(n_e: int, n_o: int, n_c: int, method: LengthMethod = "vos
     return 0.948 * freeman if method == "kulpa" else freeman
 
 
-def line_density_per_m2(length_nm: float | Floats, field_nm2: float | Floats, thickness_nm: float | Floats, *, four_over_pi: bool = True) -> Floats:
+def line_density_per_m2(
+    length_nm: float | Floats,
+    field_nm2: float | Floats,
+    thickness_nm: float | Floats,
+    *,
+    four_over_pi: bool = True,
+) -> Floats:
     r"""Length of dislocation line per volume, m^-2.
 
     .. math:: \rho = \frac{4}{\pi} \frac{L}{A t}
 
-    for lines of all directions, whose projection is shorter than they are by pi/4 on average; without 4/pi for lines in the plane
-    of the foil. The literature uses both, 27 % apart.
+    for lines of all directions, whose projection is shorter than they are by pi/4 on average; without 4/pi
+    for lines in the plane of the foil. The literature uses both, 27 % apart.
 
     Parameters
     ----------
@@ -99,7 +105,13 @@ def line_density_per_m2(length_nm: float | Floats, field_nm2: float | Floats, th
     ('2.546e+14', '2e+14')
     """
     factor = 4 / np.pi if four_over_pi else 1.0
-    return np.asarray(factor * 1e18 * np.asarray(length_nm, np.float64) / (np.asarray(field_nm2) * np.asarray(thickness_nm)), np.float64)
+    return np.asarray(
+        factor
+        * 1e18
+        * np.asarray(length_nm, np.float64)
+        / (np.asarray(field_nm2) * np.asarray(thickness_nm)),
+        np.float64,
+    )
 
 
 def intercept_density_per_m2(n_crossings: int, test_length_nm: float, thickness_nm: float) -> float:
@@ -113,8 +125,12 @@ def intercept_density_per_m2(n_crossings: int, test_length_nm: float, thickness_
     return 2e18 * n_crossings / (test_length_nm * thickness_nm)
 
 
-def keh_weissmann_density_per_m2(n_one: int, length_one_nm: float, n_other: int, length_other_nm: float, thickness_nm: float) -> float:
-    """Line density from crossings with two perpendicular sets of parallel test lines, (n1 / L1 + n2 / L2) / t, m^-2.
+def keh_weissmann_density_per_m2(
+    n_one: int, length_one_nm: float, n_other: int, length_other_nm: float, thickness_nm: float
+) -> float:
+    """Line density from crossings with two perpendicular sets of parallel test lines.
+
+    (n1 / L1 + n2 / L2) / t, m^-2.
 
     Examples
     --------
@@ -125,7 +141,9 @@ def keh_weissmann_density_per_m2(n_one: int, length_one_nm: float, n_other: int,
 
 
 def surface_end_density_per_m2(n_ends: int, field_nm2: float) -> float:
-    """Line density from the ends of lines at the two surfaces of the foil, n / A, m^-2; `n_ends` counts those of both.
+    """Line density from the ends of lines at the two surfaces of the foil, n / A, m^-2.
+
+    `n_ends` counts those of both.
 
     Examples
     --------

@@ -1,4 +1,6 @@
-"""From a map of dislocation pixels to single lines: skeleton, graph, crossings and gaps resolved by direction and curvature, length.
+"""From a map of dislocation pixels to single lines.
+
+Skeleton, graph, crossings and gaps resolved by direction and curvature, length.
 
 A line is a chain of pixels, int32 (K, 2), row and column, each an 8-neighbour of the one before.
 """
@@ -32,7 +34,8 @@ class LineSettings:
     bridge : float
         Two crossings closer than this along the skeleton are one crossing, whose middle both lines share.
     overlap : float
-        So are two forks up to this far apart whose arms all run nearly along the stretch between them: two lines that coincide there.
+        So are two forks up to this far apart whose arms all run nearly along the stretch between them: two
+        lines that coincide there.
     gap : float
         Free ends closer than this may belong to one line whose contrast vanished between them.
     most_turn_deg : float
@@ -51,7 +54,10 @@ class LineSettings:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """One end of an arm: where it is, where it points (away from the arm), how that turns per px, and at which crossing it is."""
+    """One end of an arm: where it is, where it points (away from the arm), how that turns per px.
+
+    And at which crossing it is.
+    """
 
     arm: int
     side: int
@@ -85,7 +91,9 @@ def _end(arms: Sequence[Arm], arm: int, side: int, node: int) -> _End:
 
 
 def _turn(a: _End, b: _End) -> float:
-    """How badly two arms fit as one line, rad: both are carried on to the middle between them, and miss each other there by an angle.
+    """How badly two arms fit as one line, rad.
+
+    Both are carried on to the middle between them, and miss each other there by an angle.
 
     To the angle between their headings comes the one under which they see their distance.
     """
@@ -128,7 +136,9 @@ def _merged_nodes(arms: list[Arm], bridge_px: float, overlap_px: float) -> tuple
     ]
     for arm in shared:
         join(arm)
-    return [arm for arm in kept if not any(arm is other for other in shared)], {node: root(node) for node in parent}
+    return [arm for arm in kept if not any(arm is other for other in shared)], {
+        node: root(node) for node in parent
+    }
 
 
 def _runs_into(arms: Sequence[Arm], stretch: int, side: int, there: Sequence[tuple[int, int]]) -> bool:
@@ -140,7 +150,9 @@ def _runs_into(arms: Sequence[Arm], stretch: int, side: int, there: Sequence[tup
     return all(float(-(ahead @ _end(arms, i, k, 0).heading)) > _NEARLY_ALONG for i, k in others)
 
 
-def _pairs(ends: Sequence[_End], settings: LineSettings, width_px: float) -> dict[tuple[int, int], tuple[int, int]]:
+def _pairs(
+    ends: Sequence[_End], settings: LineSettings, width_px: float
+) -> dict[tuple[int, int], tuple[int, int]]:
     """Find the ends that belong together, straightest first: at one crossing, or free ends across a gap."""
     limit = np.radians(settings.most_turn_deg)
     offers = []
@@ -174,7 +186,9 @@ def _straight(a: NDArray[np.int32], b: NDArray[np.int32]) -> Chain:
     return np.asarray(np.floor(a + t * (b - a) + 0.5), np.int32)
 
 
-def _walk(arms: Sequence[Arm], pairs: dict[tuple[int, int], tuple[int, int]], start: tuple[int, int]) -> tuple[Chain, set[int]]:
+def _walk(
+    arms: Sequence[Arm], pairs: dict[tuple[int, int], tuple[int, int]], start: tuple[int, int]
+) -> tuple[Chain, set[int]]:
     """Follow a line from one end of an arm through every pair to its other end."""
     chain: list[Chain] = []
     used: set[int] = set()
@@ -219,7 +233,12 @@ def trace_lines(mask: BoolImage, settings: LineSettings | None = None) -> list[C
     skeleton = pruned(thin(mask), max(3.0, settings.spur * width_px))
     arms, _ = skeleton_graph(skeleton)
     arms, joint = _merged_nodes(arms, settings.bridge * width_px, settings.overlap * width_px)
-    ends = [_end(arms, i, side, joint.get(arm.nodes[side], -1)) for i, arm in enumerate(arms) for side in (0, 1) if not _closed(arm.chain)]
+    ends = [
+        _end(arms, i, side, joint.get(arm.nodes[side], -1))
+        for i, arm in enumerate(arms)
+        for side in (0, 1)
+        if not _closed(arm.chain)
+    ]
     pairs = _pairs(ends, settings, width_px)
     free = [(i, side) for i in range(len(arms)) for side in (0, 1) if (i, side) not in pairs]
     lines, done = [], set[int]()
@@ -228,7 +247,9 @@ def trace_lines(mask: BoolImage, settings: LineSettings | None = None) -> list[C
             line, used = _walk(arms, pairs, start)
             done |= used
             lines.append(line)
-    return sorted((line for line in lines if chain_length(line) >= settings.least_length_px), key=len, reverse=True)
+    return sorted(
+        (line for line in lines if chain_length(line) >= settings.least_length_px), key=len, reverse=True
+    )
 
 
 def _closed(chain: Chain) -> bool:
@@ -236,7 +257,9 @@ def _closed(chain: Chain) -> bool:
 
 
 def line_masks(chains: Sequence[Chain], mask: BoolImage) -> Masks:
-    """Outline of each line: the pixels of the class map that are nearest to it; where lines cross, both have the crossing.
+    """Outline of each line: the pixels of the class map that are nearest to it.
+
+    Where lines cross, both have the crossing.
 
     Parameters
     ----------
@@ -258,7 +281,9 @@ def line_masks(chains: Sequence[Chain], mask: BoolImage) -> Masks:
     raster[pixels[:, 0], pixels[:, 1]] = 0
     distance, labels = cv2.distanceTransformWithLabels(raster, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     owner = np.zeros(int(labels.max()) + 1, np.int64)
-    for k in range(len(chains) - 1, -1, -1):  # a shared pixel counts as the longest line's; the others get theirs below
+    for k in range(
+        len(chains) - 1, -1, -1
+    ):  # a shared pixel counts as the longest line's; the others get theirs below
         owner[labels[chains[k][:, 0], chains[k][:, 1]]] = k
     near = mask & (distance <= 1.5 * width)
     crops, corners = [], []
@@ -271,7 +296,9 @@ def line_masks(chains: Sequence[Chain], mask: BoolImage) -> Masks:
         alone = np.ones(own.shape, np.uint8)
         alone[chain[:, 0] - low[0], chain[:, 1] - low[1]] = 0
         half = max(1.0, np.count_nonzero(own) / len(chain) / 2)
-        crops.append(own | (alone == 0) | (mask[window] & (cv2.distanceTransform(alone, cv2.DIST_L2, 5) <= half)))
+        crops.append(
+            own | (alone == 0) | (mask[window] & (cv2.distanceTransform(alone, cv2.DIST_L2, 5) <= half))
+        )
         corners.append((int(low[0]), int(low[1])))
     dense = [_tight(crop, corner) for crop, corner in zip(crops, corners, strict=True)]
     return Masks.from_crops([crop for crop, _ in dense], [corner for _, corner in dense])
@@ -279,7 +306,10 @@ def line_masks(chains: Sequence[Chain], mask: BoolImage) -> Masks:
 
 def _tight(crop: BoolImage, corner: tuple[int, int]) -> tuple[BoolImage, tuple[int, int]]:
     rows, columns = np.flatnonzero(crop.any(axis=1)), np.flatnonzero(crop.any(axis=0))
-    return crop[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (corner[0] + int(rows[0]), corner[1] + int(columns[0]))
+    return crop[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (
+        corner[0] + int(rows[0]),
+        corner[1] + int(columns[0]),
+    )
 
 
 def line_width_px(mask: BoolImage) -> float:
@@ -293,7 +323,8 @@ def line_width_px(mask: BoolImage) -> float:
 def line_length_px(mask: BoolImage, method: LengthMethod = "vossepoel_smeulders") -> float:
     """Length of one line dislocation from its mask, px.
 
-    The skeleton ends up to half a line width before the line does: each end is carried on, the way it points, to the border of the mask.
+    The skeleton ends up to half a line width before the line does: each end is carried on, the way it points,
+    to the border of the mask.
 
     Parameters
     ----------
@@ -323,11 +354,17 @@ def line_length_px(mask: BoolImage, method: LengthMethod = "vossepoel_smeulders"
     whole = chains[0]
     # what is left beside the longest line counts where it is another piece of it, not a bump of the outline
     counted = [chain for chain in chains if chain is whole or len(chain) > 3 * width]
-    return sum(chain_length(chain, method) + (0.0 if _closed(chain) else _beyond(chain, mask, 4 * width)) for chain in counted)
+    return sum(
+        chain_length(chain, method) + (0.0 if _closed(chain) else _beyond(chain, mask, 4 * width))
+        for chain in counted
+    )
 
 
 def _beyond(chain: Chain, mask: BoolImage, most_px: float) -> float:
-    """Distance from the two ends of a chain to the border of the mask, in the direction in which they point, px; each at most `most_px`."""
+    """Distance from the two ends of a chain to the border of the mask, in the direction in which they point.
+
+    px; each at most `most_px`.
+    """
     total = 0.0
     for side in (0, 1):
         end = _end([Arm(chain, [-1, -1])], 0, side, -1)

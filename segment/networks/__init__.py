@@ -1,1 +1,4 @@
-"""Networks run on a frame and their raw output made detections; what happens to the frame before is in `prepare`."""
+"""Networks run on a frame and their raw output made detections.
+
+What happens to the frame before is in `prepare`.
+"""

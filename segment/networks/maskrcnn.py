@@ -1,6 +1,7 @@
 """Torchvision's Mask R-CNN and Faster R-CNN checkpoints as segmenters: ``--model maskrcnn:checkpoint.pt``.
 
-``python -m insitrack.segment.networks.maskrcnn DATA.yaml --out FOLDER --hours 1`` trains one, see `insitrack.segment.training.maskrcnn`.
+``python -m insitrack.segment.networks.maskrcnn DATA.yaml --out FOLDER --hours 1`` trains one, see
+`insitrack.segment.training.maskrcnn`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class CheckpointSettings:
     Parameters
     ----------
     builder : str, optional
-        Torchvision's name of the network, ``maskrcnn_resnet50_fpn_v2`` for example; by default told from the weights.
+        Torchvision's name of the network, ``maskrcnn_resnet50_fpn_v2`` for example; by default told from the
+        weights.
     anchor_sizes_px : list of lists of float, optional
         Sides of the anchors of each level of the pyramid, px; by default torchvision's, 32 to 512 px.
     anchor_ratios : list of float
@@ -48,16 +50,19 @@ class CheckpointSettings:
     mask_threshold : float
         A pixel is inside from this probability up, 0..1.
     detections : int
-        Most detections in one picture or tile; torchvision's own 100 would cut dense frames. How many were cut is reported.
+        Most detections in one picture or tile; torchvision's own 100 would cut dense frames. How many were
+        cut is reported.
     proposals : int
         Boxes that the first stage hands to the second, in one picture or tile.
     boxes_as : str
-        What stands in for the masks that a Faster R-CNN does not draw: `ellipse` inscribed in the box, or the `box`.
+        What stands in for the masks that a Faster R-CNN does not draw: `ellipse` inscribed in the box, or the
+        `box`.
     mean, std : list of float
         Subtracted from the three equal channels, and divided by; torchvision's by default.
     min_size_px, max_size_px : int, optional
-        Frames are scaled so that the shorter side is `min_size_px`, the longer one at most `max_size_px`, as torchvision does unasked;
-        by default the network sees them at the scale of `SegmentConfig`, 1 where that is `auto`.
+        Frames are scaled so that the shorter side is `min_size_px`, the longer one at most `max_size_px`, as
+        torchvision does unasked; by default the network sees them at the scale of `SegmentConfig`, 1 where
+        that is `auto`.
 
     Raises
     ------
@@ -82,22 +87,36 @@ class CheckpointSettings:
         checks: dict[str, tuple[bool, str]] = {
             "builder": (self.builder is None or isinstance(self.builder, str), "the name of a network"),
             "anchor_sizes_px": (
-                sizes is None or (isinstance(sizes, list) and bool(sizes) and all(isinstance(row, list) and _positive(row) for row in sizes)),
+                sizes is None
+                or (
+                    isinstance(sizes, list)
+                    and bool(sizes)
+                    and all(isinstance(row, list) and _positive(row) for row in sizes)
+                ),
                 "a list of positive numbers for each level, [[8], [16], [32], [64], [128]] for example",
             ),
             "anchor_ratios": (_positive(self.anchor_ratios), "a list of positive numbers"),
-            "mask_threshold": (_positive([self.mask_threshold]) and self.mask_threshold < 1, "a number between 0 and 1"),
+            "mask_threshold": (
+                _positive([self.mask_threshold]) and self.mask_threshold < 1,
+                "a number between 0 and 1",
+            ),
             "boxes_as": (self.boxes_as in ("ellipse", "box"), "ellipse or box"),
             "mean": (isinstance(self.mean, list | tuple) and len(self.mean) == 3, "three numbers"),
             "std": (_positive(self.std) and len(self.std) == 3, "three positive numbers"),
-            "min_size_px": ((self.min_size_px is None) == (self.max_size_px is None), "min_size_px and max_size_px together, or neither"),
+            "min_size_px": (
+                (self.min_size_px is None) == (self.max_size_px is None),
+                "min_size_px and max_size_px together, or neither",
+            ),
         }
         for name, least in (("detections", 1), ("proposals", 1), ("min_size_px", 32), ("max_size_px", 32)):
             value = getattr(self, name)
             if value is not None:
                 checks.setdefault(name, (True, ""))
                 if checks[name][0]:
-                    checks[name] = (isinstance(value, int) and value >= least, f"a whole number of at least {least}")
+                    checks[name] = (
+                        isinstance(value, int) and value >= least,
+                        f"a whole number of at least {least}",
+                    )
         for name, (good, expected) in checks.items():
             if not good:
                 raise SettingsError(f"{name} = {getattr(self, name)!r}: expected {expected}")
@@ -113,7 +132,11 @@ class CheckpointSettings:
 
 
 def _positive(values: Any) -> bool:
-    return isinstance(values, list | tuple) and bool(values) and all(isinstance(value, int | float) and value > 0 for value in values)
+    return (
+        isinstance(values, list | tuple)
+        and bool(values)
+        and all(isinstance(value, int | float) and value > 0 for value in values)
+    )
 
 
 def checkpoint_card(path: Path) -> tuple[ModelCard, Path]:
@@ -138,9 +161,15 @@ def checkpoint_card(path: Path) -> tuple[ModelCard, Path]:
     """
     toml = path.with_suffix(".toml")
     if not path.is_file():
-        raise ModelError(f"--model maskrcnn:{path}: no such checkpoint; expected the state dict of a torchvision network, .pt or .pth")
+        raise ModelError(
+            f"--model maskrcnn:{path}: no such checkpoint; expected the state dict of a torchvision network,"
+            " .pt or .pth"
+        )
     if not toml.is_file():
-        raise ModelError(f'{toml}: missing; write one that names the classes in the order of the labels: classes = ["loop_111", "loop_100"]')
+        raise ModelError(
+            f"{toml}: missing; write one that names the classes in the order of the labels: classes ="
+            ' ["loop_111", "loop_100"]'
+        )
     try:
         facts = tomllib.loads(toml.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -151,9 +180,21 @@ def checkpoint_card(path: Path) -> tuple[ModelCard, Path]:
         raise ModelError(f"{toml}: unknown key {unknown[0]!r}; expected some of {', '.join(known)}")
     classes = facts.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ModelError(f'{toml}: classes = {classes!r}; expected their names in the order of the labels: classes = ["loop_111", "loop_100"]')
+        raise ModelError(
+            f"{toml}: classes = {classes!r}; expected their names in the order of the labels: classes ="
+            ' ["loop_111", "loop_100"]'
+        )
     sha256 = facts.get("sha256", file_sha256(path))
-    return ModelCard(str(facts.get("name", path.stem)), path, str(sha256), tuple(classes), {**facts, "kind": "torchvision"}), toml
+    return (
+        ModelCard(
+            str(facts.get("name", path.stem)),
+            path,
+            str(sha256),
+            tuple(classes),
+            {**facts, "kind": "torchvision"},
+        ),
+        toml,
+    )
 
 
 class TorchvisionSegmenter:
@@ -169,23 +210,43 @@ class TorchvisionSegmenter:
     Raises
     ------
     ModelError
-        If the checkpoint is not that of such a network, or not with these classes, or torchvision cannot be used.
+        If the checkpoint is not that of such a network, or not with these classes, or torchvision cannot be
+        used.
     """
 
     def __init__(self, model: ModelCard, config: SegmentConfig) -> None:
         if config.runtime != "auto":
             raise ModelError(
-                f"segment.runtime = {config.runtime!r}: {model.name} is a PyTorch checkpoint, which runs in torch only; leave it at auto"
+                f"segment.runtime = {config.runtime!r}: {model.name} is a PyTorch checkpoint, which runs in"
+                " torch only; leave it at auto"
             )
         self.model, self.config, self.settings = model, config, CheckpointSettings.of(model)
         self.class_names = looked_for(model.classes, config)
         # number of each class of the checkpoint among those looked for, 0 where it is not
-        self._numbers = np.array([0, *(self.class_names.index(name) + 1 if name in self.class_names else 0 for name in model.classes)], np.int64)
-        self.view, self._stretch = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"), Stretch(config.levels)
+        self._numbers = np.array(
+            [
+                0,
+                *(
+                    self.class_names.index(name) + 1 if name in self.class_names else 0
+                    for name in model.classes
+                ),
+            ],
+            np.int64,
+        )
+        self.view, self._stretch = (
+            View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"),
+            Stretch(config.levels),
+        )
         try:
             from insitrack.segment.networks.maskrcnn_network import CheckpointNetwork
-        except (ImportError, RuntimeError) as error:  # RuntimeError: builds of torch and torchvision that do not fit each other
-            raise ModelError(f"{model.name}: torchvision cannot be used ({error}); install the release that fits your torch") from error
+        except (
+            ImportError,
+            RuntimeError,
+        ) as error:  # RuntimeError: builds of torch and torchvision that do not fit each other
+            raise ModelError(
+                f"{model.name}: torchvision cannot be used ({error}); install the release that fits your"
+                " torch"
+            ) from error
         self._network = CheckpointNetwork(
             model.weights,
             len(model.classes),
@@ -210,10 +271,14 @@ class TorchvisionSegmenter:
         for tile in tiles((seen.shape[0], seen.shape[1]), self.config.tile_px):
             candidates = self._network(seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
             parts.append((tile, self._read(candidates, tile, view.scale, frame)))
-        found = parts[0][1] if len(parts) == 1 else capped(stitch(parts, view.scale), self.config.max_detections)
+        found = (
+            parts[0][1] if len(parts) == 1 else capped(stitch(parts, view.scale), self.config.max_detections)
+        )
         return inside_field(found, field)
 
-    def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
+    def stream(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
+    ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, one after another: torch keeps all cores busy with one."""
         self._stretch = Stretch(self.config.levels)
         for frame, field, tag in items:
@@ -229,19 +294,29 @@ class TorchvisionSegmenter:
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
             "kind": "torchvision",
-            "masks": drawn if self._network.has_masks else f"from boxes: {'inscribed ellipses' if chosen.boxes_as == 'ellipse' else 'the boxes'}",
+            "masks": (
+                drawn
+                if self._network.has_masks
+                else f"from boxes: {'inscribed ellipses' if chosen.boxes_as == 'ellipse' else 'the boxes'}"
+            ),
             "view": self._described_view(),
             "detections_cap": chosen.detections,
             **self._network.describe(),
         }
 
     def _described_view(self) -> dict[str, Any]:
-        """How frames are shown, and who said so: with this kind of network nothing is found out, it sees them as it was trained to."""
+        """How frames are shown, and who said so.
+
+        With this kind of network nothing is found out, it sees them as it was trained to.
+        """
         chosen, config = self.settings, self.config
         scale: Any = self.view.scale
         origin = "not looked for with this kind of network" if config.scale == "auto" else "settings"
         if chosen.min_size_px is not None:
-            scale, origin = f"shorter side {chosen.min_size_px} px, longer at most {chosen.max_size_px} px", "the checkpoint's TOML file"
+            scale, origin = (
+                f"shorter side {chosen.min_size_px} px, longer at most {chosen.max_size_px} px",
+                "the checkpoint's TOML file",
+            )
         contrast = "not looked for with this kind of network" if config.contrast == "auto" else "settings"
         polarity = {"contrast": "bright" if self.view.inverted else "dark", "contrast_origin": contrast}
         return {"scale": scale, "scale_origin": origin, **polarity, **self._stretch.describe()}
@@ -254,7 +329,10 @@ class TorchvisionSegmenter:
         return replace(self.view, scale=min(least / min(frame.shape), most / max(frame.shape)))
 
     def _read(self, found: Candidates, tile: Tile, scale: float, frame: Frame) -> Detections:
-        """Make detections of one tile, in pixels of the frame: masks cropped to what they cover, the small ones dropped."""
+        """Make detections of one tile, in pixels of the frame.
+
+        Masks cropped to what they cover, the small ones dropped.
+        """
         boxes = (found.boxes + np.array([tile.x, tile.y] * 2, np.float32)) / np.float32(scale)
         crops, corners, kept = [], [], []
         labels = self._numbers[found.labels]
@@ -270,10 +348,20 @@ class TorchvisionSegmenter:
         masks, rows = Masks.from_crops(crops, corners), np.array(kept, np.int64)
         # the box that is reported is that of the mask: what is outlined is what is measured
         return Detections(
-            frame.index, frame.t_s, frame.shape, masks.boxes(), labels[rows], found.scores[rows], masks, self.class_names, found.n_over_cap
+            frame.index,
+            frame.t_s,
+            frame.shape,
+            masks.boxes(),
+            labels[rows],
+            found.scores[rows],
+            masks,
+            self.class_names,
+            found.n_over_cap,
         )
 
-    def _inside(self, box: Float32, soft: Float32 | None, shape: tuple[int, int]) -> tuple[int, int, BoolImage]:
+    def _inside(
+        self, box: Float32, soft: Float32 | None, shape: tuple[int, int]
+    ) -> tuple[int, int, BoolImage]:
         """Mask of one detection, cut at the frame, with its first row and column."""
         if soft is not None:
             x, y, drawn = pasted(soft, box)
@@ -285,7 +373,9 @@ class TorchvisionSegmenter:
 
 
 def pasted(soft: Float32, box: Float32) -> tuple[int, int, Float32]:
-    """Enlarge a mask from the network's cells to the pixels of its box, to the pixel as torchvision pastes it into the frame.
+    """Enlarge a mask from the network's cells to the pixels of its box.
+
+    To the pixel as torchvision pastes it into the frame.
 
     Parameters
     ----------
@@ -304,8 +394,17 @@ def pasted(soft: Float32, box: Float32) -> tuple[int, int, Float32]:
     padded = np.pad(soft, 1)
     half = (box[2:] - box[:2]) * np.float32(0.5) * np.float32(len(padded) / len(soft))
     middle = (box[2:] + box[:2]) * np.float32(0.5)
-    (x0, y0), (x1, y1) = np.trunc(middle - half).astype(int).tolist(), np.trunc(middle + half).astype(int).tolist()
-    return x0, y0, np.asarray(cv2.resize(padded, (x1 - x0 + 1, y1 - y0 + 1), interpolation=cv2.INTER_LINEAR), np.float32)
+    (x0, y0), (x1, y1) = (
+        np.trunc(middle - half).astype(int).tolist(),
+        np.trunc(middle + half).astype(int).tolist(),
+    )
+    return (
+        x0,
+        y0,
+        np.asarray(
+            cv2.resize(padded, (x1 - x0 + 1, y1 - y0 + 1), interpolation=cv2.INTER_LINEAR), np.float32
+        ),
+    )
 
 
 def box_mask(box: Float32, *, ellipse: bool) -> tuple[int, int, BoolImage]:
@@ -334,7 +433,11 @@ def box_mask(box: Float32, *, ellipse: bool) -> tuple[int, int, BoolImage]:
     low, high = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
     centre, half = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, 1e-3)
     across, down = ((np.arange(low[k], high[k]) + 0.5 - centre[k]) / half[k] for k in (0, 1))
-    inside = across[None] ** 2 + down[:, None] ** 2 <= 1 if ellipse else (np.abs(across)[None] <= 1) & (np.abs(down)[:, None] <= 1)
+    inside = (
+        across[None] ** 2 + down[:, None] ** 2 <= 1
+        if ellipse
+        else (np.abs(across)[None] <= 1) & (np.abs(down)[:, None] <= 1)
+    )
     return int(low[0]), int(low[1]), inside
 
 

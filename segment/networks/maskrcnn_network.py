@@ -1,4 +1,7 @@
-"""Torchvision's Mask R-CNN and Faster R-CNN built from parts, so that a state dict alone says how large each of them is."""
+"""Torchvision's Mask R-CNN and Faster R-CNN built from parts.
+
+So that a state dict alone says how large each of them is.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ from insitrack.io.errors import ModelError
 from insitrack.segment.networks.maskrcnn import CheckpointSettings
 
 State = dict[str, torch.Tensor]
-_FORM = re.compile(r"(maskrcnn|fasterrcnn)_((?:wide_)?resnet\w*?|resnext\w*?|mobilenet_v3_(?:large|small))_fpn(_v2)?")
+_FORM = re.compile(
+    r"(maskrcnn|fasterrcnn)_((?:wide_)?resnet\w*?|resnext\w*?|mobilenet_v3_(?:large|small))_fpn(_v2)?"
+)
 _RESNETS = {
     (False, (2, 2, 2, 2)): "resnet18",
     (False, (3, 4, 6, 3)): "resnet34",
@@ -54,7 +59,8 @@ class Architecture:
     Parameters
     ----------
     builder : str
-        Torchvision's name for it: ``maskrcnn_`` or ``fasterrcnn_``, a backbone, ``_fpn``, and ``_v2`` for the heads of the second version.
+        Torchvision's name for it: ``maskrcnn_`` or ``fasterrcnn_``, a backbone, ``_fpn``, and ``_v2`` for the
+        heads of the second version.
     n_classes : int
         Classes, the background not counted.
     fpn_channels, box_features, mask_channels : int
@@ -79,10 +85,19 @@ class Architecture:
     anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0)
 
     def __post_init__(self) -> None:
-        if not (_FORM.fullmatch(self.builder) and (self.backbone.startswith("mobilenet") or hasattr(resnet, self.backbone))):
-            raise ModelError(f"builder = {self.builder!r}: no such network; expected for example maskrcnn_resnet50_fpn_v2 or fasterrcnn_resnet50_fpn")
+        if not (
+            _FORM.fullmatch(self.builder)
+            and (self.backbone.startswith("mobilenet") or hasattr(resnet, self.backbone))
+        ):
+            raise ModelError(
+                f"builder = {self.builder!r}: no such network; expected for example maskrcnn_resnet50_fpn_v2"
+                " or fasterrcnn_resnet50_fpn"
+            )
         if self.backbone.startswith("mobilenet") and self.fpn_channels != 256:
-            raise ModelError(f"{self.builder}: {self.fpn_channels} channels in the pyramid; torchvision has 256 on this backbone")
+            raise ModelError(
+                f"{self.builder}: {self.fpn_channels} channels in the pyramid; torchvision has 256 on this"
+                " backbone"
+            )
 
     @property
     def has_masks(self) -> bool:
@@ -104,7 +119,11 @@ class Architecture:
         """Anchors of every level, those given or torchvision's."""
         sizes = self.anchor_sizes_px
         if sizes is None:
-            sizes = [[32, 64, 128, 256, 512]] * 3 if self.backbone.startswith("mobilenet") else [[32], [64], [128], [256], [512]]
+            sizes = (
+                [[32, 64, 128, 256, 512]] * 3
+                if self.backbone.startswith("mobilenet")
+                else [[32], [64], [128], [256], [512]]
+            )
         return AnchorGenerator(tuple(map(tuple, sizes)), (tuple(self.anchor_ratios),) * len(sizes))
 
 
@@ -136,10 +155,14 @@ def build(architecture: Architecture, **options: Any) -> FasterRCNN:
     parts: dict[str, Any] = {
         "backbone": _backbone(architecture, norm),
         "rpn_anchor_generator": anchors,
-        "rpn_head": RPNHead(channels, anchors.num_anchors_per_location()[0], conv_depth=2 if architecture.is_v2 else 1),
-        "box_head": FastRCNNConvFCHead((channels, 7, 7), [channels] * 4, [architecture.box_features], norm_layer=norm)
-        if architecture.is_v2
-        else TwoMLPHead(channels * 7**2, architecture.box_features),
+        "rpn_head": RPNHead(
+            channels, anchors.num_anchors_per_location()[0], conv_depth=2 if architecture.is_v2 else 1
+        ),
+        "box_head": (
+            FastRCNNConvFCHead((channels, 7, 7), [channels] * 4, [architecture.box_features], norm_layer=norm)
+            if architecture.is_v2
+            else TwoMLPHead(channels * 7**2, architecture.box_features)
+        ),
         "box_predictor": FastRCNNPredictor(architecture.box_features, architecture.n_classes + 1),
     }
     if architecture.has_masks:
@@ -155,14 +178,20 @@ def _backbone(architecture: Architecture, norm: type[nn.Module] | None) -> nn.Mo
     """Feature pyramid on a backbone with batch norm that can be trained."""
     name = architecture.backbone
     if name.startswith("mobilenet"):
-        backbone: nn.Module = mobilenet_backbone(backbone_name=name, weights=None, fpn=True, norm_layer=nn.BatchNorm2d, trainable_layers=6)
+        backbone: nn.Module = mobilenet_backbone(
+            backbone_name=name, weights=None, fpn=True, norm_layer=nn.BatchNorm2d, trainable_layers=6
+        )
         return backbone
     body = getattr(resnet, name)(weights=None, norm_layer=nn.BatchNorm2d)
     levels = [body.inplanes // 8 * 2**i for i in range(4)]
-    return BackboneWithFPN(body, {f"layer{i + 1}": str(i) for i in range(4)}, levels, architecture.fpn_channels, norm_layer=norm)
+    return BackboneWithFPN(
+        body, {f"layer{i + 1}": str(i) for i in range(4)}, levels, architecture.fpn_channels, norm_layer=norm
+    )
 
 
-def architecture_of(state: Mapping[str, torch.Tensor], builder: str | None = None, **anchors: Any) -> Architecture:
+def architecture_of(
+    state: Mapping[str, torch.Tensor], builder: str | None = None, **anchors: Any
+) -> Architecture:
     """Tell from the names and shapes in a state dict which network it belongs to.
 
     Parameters
@@ -181,15 +210,23 @@ def architecture_of(state: Mapping[str, torch.Tensor], builder: str | None = Non
     """
     if _LOGITS not in state or _RPN_LOGITS not in state:
         first = next(iter(state), "nothing")
-        raise ModelError(f"not a state dict of a torchvision Mask R-CNN or Faster R-CNN: it begins with {first!r} and has no {_LOGITS}")
+        raise ModelError(
+            f"not a state dict of a torchvision Mask R-CNN or Faster R-CNN: it begins with {first!r} and has"
+            f" no {_LOGITS}"
+        )
     logits = state[_LOGITS]
     widths = {"fpn_channels": state[_RPN_LOGITS].shape[1], "box_features": logits.shape[1]}
     if _MASK_WIDTH in state:
         widths["mask_channels"] = state[_MASK_WIDTH].shape[0]
-    found = Architecture(builder=builder or _builder_of(state), n_classes=len(logits) - 1, **widths, **anchors)
+    found = Architecture(
+        builder=builder or _builder_of(state), n_classes=len(logits) - 1, **widths, **anchors
+    )
     given, expected = len(state[_RPN_LOGITS]), found.anchors().num_anchors_per_location()[0]
     if given != expected:
-        raise ModelError(f"the weights have {given} anchors at each place, not {expected}: give anchor_sizes_px and anchor_ratios of the training")
+        raise ModelError(
+            f"the weights have {given} anchors at each place, not {expected}: give anchor_sizes_px and"
+            " anchor_ratios of the training"
+        )
     return found
 
 
@@ -200,7 +237,10 @@ def _builder_of(state: Mapping[str, torch.Tensor]) -> str:
     deep = ["0", "conv3", "weight"] in [rest[1:] for rest in body]
     backbone = _RESNETS.get((deep, (a, b, c, d))) or _MOBILENETS.get(len({rest[0] for rest in body}))
     if backbone is None:
-        raise ModelError("the backbone is not one that its weights tell: give builder, for example maskrcnn_resnext50_32x4d_fpn")
+        raise ModelError(
+            "the backbone is not one that its weights tell: give builder, for example"
+            " maskrcnn_resnext50_32x4d_fpn"
+        )
     kind = "maskrcnn" if _MASK_WIDTH in state else "fasterrcnn"
     return f"{kind}_{backbone}_fpn" + ("_v2" if "rpn.head.conv.1.0.weight" in state else "")
 
@@ -211,7 +251,8 @@ def read_state(path: Path) -> State:
     Parameters
     ----------
     path : Path
-        A state dict, or a dict with one under ``model``, ``state_dict`` or ``model_state_dict``, as training scripts save it.
+        A state dict, or a dict with one under ``model``, ``state_dict`` or ``model_state_dict``, as training
+        scripts save it.
 
     Raises
     ------
@@ -232,12 +273,21 @@ def read_state(path: Path) -> State:
                 f"{path}: holds a pickled module, which can run any code when it is read, and is refused; "
                 f"where it was trained, save its weights alone: torch.save(model.state_dict(), {path.name!r})"
             ) from error
-        raise ModelError(f"{path}: not a PyTorch checkpoint, or damaged ({type(error).__name__}); copy or save it again") from error
+        raise ModelError(
+            f"{path}: not a PyTorch checkpoint, or damaged ({type(error).__name__}); copy or save it again"
+        ) from error
     for key in ("model", "state_dict", "model_state_dict"):
         if isinstance(stored, dict) and isinstance(stored.get(key), dict):
             stored = stored[key]
-    if not isinstance(stored, dict) or not stored or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-        raise ModelError(f"{path}: holds no state dict; expected names and tensors, or these under model, state_dict or model_state_dict")
+    if (
+        not isinstance(stored, dict)
+        or not stored
+        or not all(isinstance(value, torch.Tensor) for value in stored.values())
+    ):
+        raise ModelError(
+            f"{path}: holds no state dict; expected names and tensors, or these under model, state_dict or"
+            " model_state_dict"
+        )
     # DataParallel and Lightning put a word of their own before every name
     return {re.sub(r"^((module|model|_orig_mod)\.)+", "", name): value for name, value in stored.items()}
 
@@ -255,13 +305,23 @@ def load_weights(model: FasterRCNN, state: State, path: Path) -> None:
         refused = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         wrong = re.search(
-            r"size mismatch for (\S+): copying a param with shape (.+?) from checkpoint, the shape in current model is (.+?)\.", str(error)
+            r"size mismatch for (\S+): copying a param with shape (.+?) from checkpoint, the shape in current"
+            r" model is (.+?)\.",
+            str(error),
         )
-        detail = f"{wrong[1]} is {wrong[2]}, expected {wrong[3]}" if wrong else str(error).splitlines()[-1].strip()
-        raise ModelError(f"{path}: the weights do not fit the network: {detail}; check builder in {path.with_suffix('.toml').name}") from error
+        detail = (
+            f"{wrong[1]} is {wrong[2]}, expected {wrong[3]}" if wrong else str(error).splitlines()[-1].strip()
+        )
+        raise ModelError(
+            f"{path}: the weights do not fit the network: {detail}; check builder in"
+            f" {path.with_suffix('.toml').name}"
+        ) from error
     for words, names in (("lacks", refused.missing_keys), ("has unknown", refused.unexpected_keys)):
         if names:
-            raise ModelError(f"{path}: {words} {names[0]} ({len(names)} such names); check builder in {path.with_suffix('.toml').name}")
+            raise ModelError(
+                f"{path}: {words} {names[0]} ({len(names)} such names); check builder in"
+                f" {path.with_suffix('.toml').name}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +352,9 @@ class Candidates:
 class CheckpointNetwork:
     """A checkpoint ready to run, on the graphics card where torch sees one.
 
-    Torchvision's own ``forward`` blows every mask up to the size of the frame and drops what is over its cap without a word; this one
-    runs the same parts one after another, the heads in batches, and gives masks as small as the network draws them.
+    Torchvision's own ``forward`` blows every mask up to the size of the frame and drops what is over its cap
+    without a word; this one runs the same parts one after another, the heads in batches, and gives masks as
+    small as the network draws them.
 
     Parameters
     ----------
@@ -319,17 +380,31 @@ class CheckpointNetwork:
     """
 
     def __init__(
-        self, path: Path, n_classes: int, settings: CheckpointSettings, *, confidence: float, overlap_iou: float, most: int, threads: int = 0
+        self,
+        path: Path,
+        n_classes: int,
+        settings: CheckpointSettings,
+        *,
+        confidence: float,
+        overlap_iou: float,
+        most: int,
+        threads: int = 0,
     ) -> None:
         state = read_state(path)
         try:
-            found = architecture_of(state, settings.builder, anchor_sizes_px=settings.anchor_sizes_px, anchor_ratios=settings.anchor_ratios)
+            found = architecture_of(
+                state,
+                settings.builder,
+                anchor_sizes_px=settings.anchor_sizes_px,
+                anchor_ratios=settings.anchor_ratios,
+            )
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         if found.n_classes != n_classes:
             raise ModelError(
-                f"{path}: the network tells {found.n_classes} classes apart from the background, {path.with_suffix('.toml').name} names {n_classes}; "
-                "name each one, in the order of the labels, without the background"
+                f"{path}: the network tells {found.n_classes} classes apart from the background,"
+                f" {path.with_suffix('.toml').name} names {n_classes}; name each one, in the order of the"
+                " labels, without the background"
             )
         self.architecture, self._most, self._overlap_iou = found, most, overlap_iou
         self._model = build(
@@ -357,21 +432,40 @@ class CheckpointNetwork:
         """Run over one picture, uint8 (H, W)."""
         model, heads = self._model, self._model.roi_heads
         with torch.inference_mode():
-            picture = torch.from_numpy(np.ascontiguousarray(grey)).to(self._device).float().div(255).expand(3, -1, -1)
+            picture = (
+                torch.from_numpy(np.ascontiguousarray(grey))
+                .to(self._device)
+                .float()
+                .div(255)
+                .expand(3, -1, -1)
+            )
             pictures, _ = model.transform([picture])
             sizes, features = pictures.image_sizes, model.backbone(pictures.tensors)
             proposals, _ = model.rpn(pictures, features)
-            said = [heads.box_predictor(heads.box_head(heads.box_roi_pool(features, [some], sizes))) for some in proposals[0].split(_BATCH)]
+            said = [
+                heads.box_predictor(heads.box_head(heads.box_roi_pool(features, [some], sizes)))
+                for some in proposals[0].split(_BATCH)
+            ]
             logits, moves = (torch.cat(each) for each in zip(*said, strict=True))
-            boxes, scores, labels = (each[0] for each in heads.postprocess_detections(logits, moves, proposals, sizes))
-            kept = nms(boxes, scores, self._overlap_iou)  # torchvision thins each class by itself, which counts a defect of doubtful class twice
+            boxes, scores, labels = (
+                each[0] for each in heads.postprocess_detections(logits, moves, proposals, sizes)
+            )
+            kept = nms(
+                boxes, scores, self._overlap_iou
+            )  # torchvision thins each class by itself, which counts a defect of doubtful class twice
             over, kept = max(0, len(kept) - self._most), kept[: self._most]
             boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
             soft = self._soft_masks(features, boxes, labels, sizes) if self.has_masks else None
-        return Candidates(boxes.float().cpu().numpy(), labels.cpu().numpy(), scores.float().cpu().numpy(), soft, over)
+        return Candidates(
+            boxes.float().cpu().numpy(), labels.cpu().numpy(), scores.float().cpu().numpy(), soft, over
+        )
 
     def _soft_masks(
-        self, features: dict[str, torch.Tensor], boxes: torch.Tensor, labels: torch.Tensor, sizes: list[tuple[int, int]]
+        self,
+        features: dict[str, torch.Tensor],
+        boxes: torch.Tensor,
+        labels: torch.Tensor,
+        sizes: list[tuple[int, int]],
     ) -> NDArray[np.float32]:
         """Probability of being inside, float32 (N, M, M), of each box for its class."""
         heads, parts = self._model.roi_heads, []
@@ -383,4 +477,9 @@ class CheckpointNetwork:
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest."""
-        return {"builder": self.architecture.builder, "runtime": f"torch {torch.__version__}", "device": self._device.type, "precision": "f32"}
+        return {
+            "builder": self.architecture.builder,
+            "runtime": f"torch {torch.__version__}",
+            "device": self._device.type,
+            "precision": "f32",
+        }

@@ -21,11 +21,13 @@ _PIECE = 0.3  # least area of a piece over that of the whole: a dot on a loop is
 _INTERPOLATE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
-def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple[Float32, Ints, Float32, Float32]:
+def best_candidates(
+    output: Float32, n_classes: int, confidence: float
+) -> tuple[Float32, Ints, Float32, Float32]:
     r"""Rows of the network's box output that hold a defect of whatever class, strongest first.
 
-    The class scores are independent, so a defect whose class is in doubt has several middling ones: whether there is a defect at all
-    is judged by :math:`1 - \prod_k (1 - s_k)`, its class by the largest.
+    The class scores are independent, so a defect whose class is in doubt has several middling ones: whether
+    there is a defect at all is judged by :math:`1 - \prod_k (1 - s_k)`, its class by the largest.
 
     Parameters
     ----------
@@ -53,15 +55,23 @@ def best_candidates(output: Float32, n_classes: int, confidence: float) -> tuple
     rows = np.ascontiguousarray(output[:, columns].T)
     centre, half = rows[:, :2], rows[:, 2:4] / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
-    return boxes, likeliest_classes(scores[:, columns], present[columns]), present[columns], rows[:, 4 + n_classes :]
+    return (
+        boxes,
+        likeliest_classes(scores[:, columns], present[columns]),
+        present[columns],
+        rows[:, 4 + n_classes :],
+    )
 
 
 def likeliest_classes(scores: Float32, present: Float32) -> Ints:
-    """Class of each defect of a picture, given what the others are: classes that are common in a picture are likelier in it.
+    """Class of each defect of a picture, given what the others are.
 
-    The shares of the classes are estimated from the scores of the picture itself by expectation and maximisation (Saerens, Latinne,
-    Decaestecker, Neural Comput. 14 (2002) 21, doi 10.1162/089976602753284446). Half of their logarithm counts, because a picture is a
-    small sample: docs/decisions.md has the figures.
+    Classes that are common in a picture are likelier in it.
+
+    The shares of the classes are estimated from the scores of the picture itself by expectation and
+    maximisation (Saerens, Latinne, Decaestecker, Neural Comput. 14 (2002) 21, doi
+    10.1162/089976602753284446). Half of their logarithm counts, because a picture is a small sample:
+    docs/decisions.md has the figures.
 
     Parameters
     ----------
@@ -101,9 +111,12 @@ def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> In
 
 
 def suppress_pieces(boxes: Float32) -> Ints:
-    """Rows to keep of boxes, strongest first, so that none is a piece of a surer one, nor the whole of which that is a piece.
+    """Rows to keep of boxes, strongest first.
 
-    A long defect is found whole and in parts; the overlaps of the boxes are too small for `suppress_overlaps`. Measured in docs/decisions.md.
+    So that none is a piece of a surer one, nor the whole of which that is a piece.
+
+    A long defect is found whole and in parts; the overlaps of the boxes are too small for
+    `suppress_overlaps`. Measured in docs/decisions.md.
 
     Examples
     --------
@@ -116,7 +129,9 @@ def suppress_pieces(boxes: Float32) -> Ints:
     first = np.repeat(np.arange(len(boxes)), met)
     second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(met) - met, met)
     a, b = np.sort(np.stack([order[first], order[second]]), axis=0)
-    shared = (np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])).clip(0).prod(axis=1)
+    shared = (
+        (np.minimum(boxes[a, 2:], boxes[b, 2:]) - np.maximum(boxes[a, :2], boxes[b, :2])).clip(0).prod(axis=1)
+    )
     area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
     small, large = np.minimum(area[a], area[b]), np.maximum(area[a], area[b])
     pairs = np.flatnonzero((shared > _WITHIN * small) & (small > _PIECE * large))
@@ -152,12 +167,13 @@ def masks_in_boxes(
     shape : tuple of int
         Height and width of the frame, px; masks end there.
     least_logit : float
-        Logit from which a pixel is inside. A network trained with a loss that looks only inside the boxes fills their corners a
-        little: its card may say by how much to raise this.
+        Logit from which a pixel is inside. A network trained with a loss that looks only inside the boxes
+        fills their corners a little: its card may say by how much to raise this.
     scale : float
         Pixels of the network's picture per pixel of the frame.
     corner : tuple of int
-        Row and column of the picture's first pixel where it is a tile of the scaled frame, px of the scaled frame.
+        Row and column of the picture's first pixel where it is a tile of the scaled frame, px of the scaled
+        frame.
 
     Returns
     -------
@@ -169,7 +185,9 @@ def masks_in_boxes(
     moved = boxes + np.array([corner[1], corner[0]] * 2, np.float32)
     # rounded, not widened: one pixel more is a tenth of a small defect's size
     low = np.round(moved[:, :2] / np.float32(scale)).astype(np.int64).clip(0)
-    high = np.minimum(np.round(moved[:, 2:] / np.float32(scale)).astype(np.int64), np.array([shape[1], shape[0]]))
+    high = np.minimum(
+        np.round(moved[:, 2:] / np.float32(scale)).astype(np.int64), np.array([shape[1], shape[0]])
+    )
     kept = (high > low).all(axis=1)
     limit = np.array([prototypes.shape[2], prototypes.shape[1]])
     first = (np.floor(boxes[:, :2] / _PROTO_STRIDE).astype(np.int64) - 1).clip(0, limit - 1)
@@ -178,11 +196,25 @@ def masks_in_boxes(
     crops: list[NDArray[np.bool_]] = []
     corners: list[tuple[int, int]] = []
     for i in np.flatnonzero(kept):
-        (x0, y0), (x1, y1), (u0, v0), (u1, v1) = low[i].tolist(), high[i].tolist(), first[i].tolist(), last[i].tolist()
+        (x0, y0), (x1, y1), (u0, v0), (u1, v1) = (
+            low[i].tolist(),
+            high[i].tolist(),
+            first[i].tolist(),
+            last[i].tolist(),
+        )
         window = prototypes[:, v0:v1, u0:u1].reshape(len(prototypes), -1)
         coarse = (coefficients[i] @ window).reshape(v1 - v0, u1 - u0)
-        u, v = ((at + 0.5) * step - start / _PROTO_STRIDE - 0.5 - cell for at, start, cell in ((x0, corner[1], u0), (y0, corner[0], v0)))
-        fine = cv2.warpAffine(coarse, np.array([[step, 0, u], [0, step, v]]), (x1 - x0, y1 - y0), flags=_INTERPOLATE, borderMode=cv2.BORDER_REPLICATE)
+        u, v = (
+            (at + 0.5) * step - start / _PROTO_STRIDE - 0.5 - cell
+            for at, start, cell in ((x0, corner[1], u0), (y0, corner[0], v0))
+        )
+        fine = cv2.warpAffine(
+            coarse,
+            np.array([[step, 0, u], [0, step, v]]),
+            (x1 - x0, y1 - y0),
+            flags=_INTERPOLATE,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         found = largest_part(fine > least_logit)
         if found is None:
             kept[i] = False
@@ -195,7 +227,9 @@ def masks_in_boxes(
 
 def largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] | None:
     """Largest 8-connected part of a mask, cropped, with its row and column; None if the mask is empty."""
-    n, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_16U if mask.size < 65536 else cv2.CV_32S)
+    n, labels, stats, _ = cv2.connectedComponentsWithStats(
+        mask.view(np.uint8), connectivity=8, ltype=cv2.CV_16U if mask.size < 65536 else cv2.CV_32S
+    )
     if n < 2:
         return None
     part = 1 if n == 2 else 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
@@ -204,7 +238,9 @@ def largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] 
 
 
 def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Fill the holes of a mask that is one part: a defect is its outer contour, filled, whether its inside shows or not.
+    """Fill the holes of a mask that is one part.
+
+    A defect is its outer contour, filled, whether its inside shows or not.
 
     Examples
     --------
@@ -222,7 +258,11 @@ def filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def capped(detections: Detections, most: int) -> Detections:
     """Keep the first `most` rows and count what is thrown away."""
     over = max(0, len(detections) - most)
-    return detections if not over else replace(detections.take(slice(most)), n_over_cap=detections.n_over_cap + over)
+    return (
+        detections
+        if not over
+        else replace(detections.take(slice(most)), n_over_cap=detections.n_over_cap + over)
+    )
 
 
 def inside_field(detections: Detections, field: BoolImage | None, least: float = 0.7) -> Detections:

@@ -1,4 +1,7 @@
-"""Run an exported network: OpenVINO on the processor, ONNX Runtime where it has a graphics card or OpenVINO is absent."""
+"""Run an exported network: OpenVINO on the processor.
+
+ONNX Runtime where it has a graphics card or OpenVINO is absent.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from insitrack.io.errors import ModelError
 Grey8 = NDArray[np.uint8]
 Outputs = tuple[NDArray[np.float32], ...]
 Tag = TypeVar("Tag")
-_InFlight: TypeAlias = tuple[Any | None, Grey8 | None, Tag]  # request, the picture it reads (kept alive), the caller's tag
+_InFlight: TypeAlias = tuple[
+    Any | None, Grey8 | None, Tag
+]  # request, the picture it reads (kept alive), the caller's tag
 
 
 class Network(Protocol):
@@ -57,7 +62,9 @@ def load_network(path: Path, *, runtime: str = "auto", precision: str = "auto", 
         return OnnxRuntimeNetwork(path, threads)
     if runtime == "auto" and _has_cuda_runtime():
         network = OnnxRuntimeNetwork(path, threads)
-        if network.on_cuda:  # built for a card that is not there, it falls back to the processor, where OpenVINO is faster
+        if (
+            network.on_cuda
+        ):  # built for a card that is not there, it falls back to the processor, where OpenVINO is faster
             return network
     return OpenVinoNetwork(path, precision, threads)
 
@@ -73,14 +80,17 @@ def _has_cuda_runtime() -> bool:
 class OpenVinoNetwork:
     """A network on OpenVINO; takes 8-bit grey pictures, turns them into its three float channels itself.
 
-    One stream per core keeps every core busy with its own picture, so that the other work of a frame fills the pauses.
+    One stream per core keeps every core busy with its own picture, so that the other work of a frame fills
+    the pauses.
     """
 
     def __init__(self, path: Path, precision: str, threads: int) -> None:
         try:
             import openvino
         except ImportError as error:
-            raise ModelError("openvino is not installed; install it with pip, or set segment.runtime to onnxruntime") from error
+            raise ModelError(
+                "openvino is not installed; install it with pip, or set segment.runtime to onnxruntime"
+            ) from error
         self._openvino = openvino
         self._core = openvino.Core()
         self._precision, self._threads = precision, threads or _cores()
@@ -90,7 +100,10 @@ class OpenVinoNetwork:
             self._model = self._core.read_model(str(path))
             self._take_grey_input()
         except RuntimeError as error:
-            raise ModelError(f"{path}: not a network that OpenVINO can read ({str(error).splitlines()[0]}); expected an ONNX file") from error
+            raise ModelError(
+                f"{path}: not a network that OpenVINO can read ({str(error).splitlines()[0]}); expected an"
+                " ONNX file"
+            ) from error
         self._shape: tuple[int, int] | None = None
         self._requests: list[Any] = []
 
@@ -114,7 +127,10 @@ class OpenVinoNetwork:
         try:
             self._model.reshape([1, 1, *shape])
         except RuntimeError as error:
-            raise ModelError(f"{self._path}: does not take pictures of {shape[1]} x {shape[0]} px; export it again with a free size") from error
+            raise ModelError(
+                f"{self._path}: does not take pictures of {shape[1]} x {shape[0]} px; export it again with a"
+                " free size"
+            ) from error
         options = {"NUM_STREAMS": str(self._n_streams), "INFERENCE_NUM_THREADS": str(self._threads)}
         if self._precision == "f32":
             options["INFERENCE_PRECISION_HINT"] = "f32"
@@ -128,7 +144,9 @@ class OpenVinoNetwork:
         self._n_streams, self._shape = 1, None
 
     def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
-        """Run over pictures in order, several in flight; outputs are views, valid until the next item is asked for.
+        """Run over pictures in order, several in flight.
+
+        Outputs are views, valid until the next item is asked for.
 
         An item without a picture brings out everything that is in flight.
         """
@@ -166,8 +184,13 @@ class OpenVinoNetwork:
         return facts
 
 
-def _finished(waiting: deque[_InFlight[Tag]], free: deque[Any], keep: int) -> Iterator[tuple[Outputs | None, Tag]]:
-    """Hand out the oldest results in order until no more than `keep` items wait; a request is free once its outputs were read."""
+def _finished(
+    waiting: deque[_InFlight[Tag]], free: deque[Any], keep: int
+) -> Iterator[tuple[Outputs | None, Tag]]:
+    """Hand out the oldest results in order until no more than `keep` items wait.
+
+    A request is free once its outputs were read.
+    """
     while len(waiting) > keep:
         request, _, tag = waiting.popleft()
         yield (None if request is None else _outputs(request)), tag
@@ -187,14 +210,23 @@ class OnnxRuntimeNetwork:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ModelError("onnxruntime is not installed; install it with pip, or set segment.runtime to openvino") from error
+            raise ModelError(
+                "onnxruntime is not installed; install it with pip, or set segment.runtime to openvino"
+            ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or _cores()
-        wanted = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in onnxruntime.get_available_providers()]
+        wanted = [
+            name
+            for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
+            if name in onnxruntime.get_available_providers()
+        ]
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
         except Exception as error:  # the library raises a family of its own without a public base class
-            raise ModelError(f"{path}: not a network that ONNX Runtime can read ({str(error).splitlines()[0]}); expected an ONNX file") from error
+            raise ModelError(
+                f"{path}: not a network that ONNX Runtime can read ({str(error).splitlines()[0]}); expected"
+                " an ONNX file"
+            ) from error
         self.on_cuda = self._session.get_providers()[0] == "CUDAExecutionProvider"
         self._version = onnxruntime.__version__
         self._input = self._session.get_inputs()[0]
@@ -208,12 +240,19 @@ class OnnxRuntimeNetwork:
             if grey is None:
                 yield None, tag
                 continue
-            scaled = np.repeat(grey[None, None].astype(np.float32) / np.float32(255), self._input.shape[1], axis=1)
+            scaled = np.repeat(
+                grey[None, None].astype(np.float32) / np.float32(255), self._input.shape[1], axis=1
+            )
             yield tuple(output[0] for output in self._session.run(None, {self._input.name: scaled})), tag
 
     def describe(self) -> dict[str, Any]:
         """Runtime, version and device, for the manifest."""
-        return {"runtime": "onnxruntime", "version": self._version, "device": self._session.get_providers()[0], "precision": "f32"}
+        return {
+            "runtime": "onnxruntime",
+            "version": self._version,
+            "device": self._session.get_providers()[0],
+            "precision": "f32",
+        }
 
 
 def _cores() -> int:

@@ -1,6 +1,9 @@
-"""Pixel-wise networks as segmenters: maps of dislocations, precipitates and voids, then one detection per line and particle.
+"""Pixel-wise networks as segmenters.
 
-The networks are those of segmentation-models-pytorch, trained by `insitrack.segment.training.semantic`; nothing here imports torch.
+Maps of dislocations, precipitates and voids, then one detection per line and particle.
+
+The networks are those of segmentation-models-pytorch, trained by `insitrack.segment.training.semantic`;
+nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -34,14 +37,17 @@ CENTRELINE = "centreline"
 class SemanticSegmenter:
     """A pixel-wise network exported to ONNX.
 
-    Each class has a map of its own, because classes do not exclude each other: a line that crosses a precipitate is there, too.
+    Each class has a map of its own, because classes do not exclude each other: a line that crosses a
+    precipitate is there, too.
 
     Parameters
     ----------
     model : ModelCard
-        The model; its card lists the ``channels`` of the network, which are its classes and, where it has one, ``centreline``, and may
-        give ``pixel_thresholds``, by class the chance from which a pixel belongs to it, and of the centrelines ``centreline_threshold``, from
-        which a pixel belongs to one, ``centreline_sure``, which one must reach somewhere, and ``centreline_mean``, which its mean must reach.
+        The model; its card lists the ``channels`` of the network, which are its classes and, where it has
+        one, ``centreline``, and may give ``pixel_thresholds``, by class the chance from which a pixel belongs
+        to it, and of the centrelines ``centreline_threshold``, from which a pixel belongs to one,
+        ``centreline_sure``, which one must reach somewhere, and ``centreline_mean``, which its mean must
+        reach.
     config : SegmentConfig
         Thresholds and runtime.
 
@@ -56,13 +62,25 @@ class SemanticSegmenter:
         self.class_names = looked_for(model.classes, config)
         self.channels = tuple(str(name) for name in model.facts.get("channels", model.classes))
         if not set(model.classes) <= set(self.channels):
-            raise ModelError(f"{model.name}: channels {', '.join(self.channels)} of the card lack one of its classes, {', '.join(model.classes)}")
-        self.view, self._stretch = View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"), Stretch(config.levels)
+            raise ModelError(
+                f"{model.name}: channels {', '.join(self.channels)} of the card lack one of its classes,"
+                f" {', '.join(model.classes)}"
+            )
+        self.view, self._stretch = (
+            View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"),
+            Stretch(config.levels),
+        )
         self._thresholds: dict[str, float] = dict(model.facts.get("pixel_thresholds", {}))
         self._centreline = CentrelineThresholds(
-            **{name: float(model.facts[f"centreline_{name}"]) for name in ("threshold", "sure", "mean") if f"centreline_{name}" in model.facts}
+            **{
+                name: float(model.facts[f"centreline_{name}"])
+                for name in ("threshold", "sure", "mean")
+                if f"centreline_{name}" in model.facts
+            }
         )
-        self._network = load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
+        self._network = load_network(
+            model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads
+        )
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame; nothing is looked for where `field` is False."""
@@ -70,7 +88,9 @@ class SemanticSegmenter:
         assert detections is not None
         return detections
 
-    def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
+    def stream(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
+    ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, the network working on the next while this one is being read."""
         self._stretch = Stretch(self.config.levels)
         for chances, frame, field, tag in self._maps(items):
@@ -85,7 +105,10 @@ class SemanticSegmenter:
     def _maps(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
     ) -> Iterator[tuple[list[Bytes] | None, Frame | None, BoolImage | None, Tag]]:
-        """Yield the maps of whole frames, put together from their tiles in bytes, so that large frames do not fill the memory."""
+        """Yield the maps of whole frames, put together from their tiles in bytes.
+
+        So that large frames do not fill the memory.
+        """
         canvas = np.zeros((0, 0, 0), np.uint8)
         for outputs, (piece, tag) in self._network.stream(self._pieces(items)):
             if outputs is None or piece is None:
@@ -96,13 +119,18 @@ class SemanticSegmenter:
             self._paste(outputs, piece, canvas)
             if piece.last:
                 height, width = piece.frame.shape
-                whole = [layer if layer.shape == (height, width) else _resized(layer, (height, width)) for layer in canvas]
+                whole = [
+                    layer if layer.shape == (height, width) else _resized(layer, (height, width))
+                    for layer in canvas
+                ]
                 if piece.field is not None:
                     for layer in whole:
                         layer[~piece.field] = 0
                 yield whole, piece.frame, piece.field, tag
 
-    def _pieces(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Grey8 | None, tuple[_Piece | None, Tag]]]:
+    def _pieces(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
+    ) -> Iterator[tuple[Grey8 | None, tuple[_Piece | None, Tag]]]:
         """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs."""
         for frame, field, tag in items:
             if frame is None:
@@ -115,7 +143,11 @@ class SemanticSegmenter:
                 part = seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
                 down, right = tile.height - part.shape[0], tile.width - part.shape[1]
                 # mirrored, so that a line goes on and the border is no edge
-                full = cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REFLECT_101) if down or right else np.ascontiguousarray(part)
+                full = (
+                    cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REFLECT_101)
+                    if down or right
+                    else np.ascontiguousarray(part)
+                )
                 yield full, (_Piece(frame, field, shape, tile, tile is cover[0], tile is cover[-1]), tag)
 
     def _paste(self, outputs: Outputs, piece: _Piece, canvas: Bytes) -> None:
@@ -123,10 +155,14 @@ class SemanticSegmenter:
         tile, chances = piece.tile, outputs[0]
         if len(outputs) != 1 or chances.shape != (len(self.channels), tile.height, tile.width):
             raise ModelError(
-                f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not a map for each of {', '.join(self.channels)}; export it again"
+                f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not a map for each of"
+                f" {', '.join(self.channels)}; export it again"
             )
         height, width = piece.shape
-        (x0, y0), (x1, y1) = (np.clip(side, (0, 0), (width, height)).round().astype(int).tolist() for side in (tile.core[:2], tile.core[2:]))
+        (x0, y0), (x1, y1) = (
+            np.clip(side, (0, 0), (width, height)).round().astype(int).tolist()
+            for side in (tile.core[:2], tile.core[2:])
+        )
         own = chances[:, y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
         canvas[:, y0:y1, x0:x1] = np.clip(own * 255 + 0.5, 0, 255).astype(np.uint8)
 
@@ -136,11 +172,17 @@ class SemanticSegmenter:
         found = Detections.empty(frame.index, frame.t_s, frame.shape, self.class_names)
         for label, name in enumerate(self.class_names, 1):
             mask = layers[name] >= self._thresholds.get(name, 0.5) * 255
-            masks = self._lines(mask, layers.get(CENTRELINE)) if name == "dislocation" else connected_parts(mask)
+            masks = (
+                self._lines(mask, layers.get(CENTRELINE)) if name == "dislocation" else connected_parts(mask)
+            )
             masks = masks.take(masks.area_px() >= self.config.min_area_px)
             scores = mean_chances(masks, layers[name])
             kind = np.full(len(masks), label, np.int64)
-            found = found.then(Detections(frame.index, frame.t_s, frame.shape, masks.boxes(), kind, scores, masks, self.class_names))
+            found = found.then(
+                Detections(
+                    frame.index, frame.t_s, frame.shape, masks.boxes(), kind, scores, masks, self.class_names
+                )
+            )
         found = found.take(found.scores >= self.config.confidence)
         found = capped(found.take(np.argsort(-found.scores, kind="stable")), self.config.max_detections)
         return inside_field(found, field)
@@ -150,7 +192,9 @@ class SemanticSegmenter:
         width = line_width_px(mask)
         if not width:
             return Masks.empty()
-        return line_masks(trace_lines(mask) if core is None else trace_centrelines(core, self._centreline, width), mask)
+        return line_masks(
+            trace_lines(mask) if core is None else trace_centrelines(core, self._centreline, width), mask
+        )
 
     def for_live(self) -> None:
         """Make each frame come out as soon as can be, at the price of frames per second."""
@@ -177,7 +221,8 @@ class CentrelineThresholds:
     threshold : float
         From which a pixel belongs to one.
     sure : float
-        Which one must reach somewhere: a faint line that goes on from a clear one is a line, a faint streak alone is not.
+        Which one must reach somewhere: a faint line that goes on from a clear one is a line, a faint streak
+        alone is not.
     mean : float
         Which the mean along a traced line must reach.
     """

@@ -13,7 +13,15 @@ from insitrack.io.detections import Detections, Ints
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
-from insitrack.segment.networks.postprocess import Float32, best_candidates, capped, inside_field, masks_in_boxes, suppress_overlaps, suppress_pieces
+from insitrack.segment.networks.postprocess import (
+    Float32,
+    best_candidates,
+    capped,
+    inside_field,
+    masks_in_boxes,
+    suppress_overlaps,
+    suppress_pieces,
+)
 from insitrack.segment.networks.runtime import Grey8, Network, Outputs, load_network
 from insitrack.segment.prepare.grey import Stretch
 from insitrack.segment.prepare.tiles import Tile, stitch, tiles
@@ -43,10 +51,13 @@ class YoloSegmenter:
 
     def __init__(self, model: ModelCard, config: SegmentConfig, network: Network | None = None) -> None:
         self.model, self.config = model, config
-        # not all that exist: a class that this model cannot see, or that is not looked for, has no count, not a count of 0
+        # not all that exist: a class that this model cannot see, or that is not looked for, has no count, not
+        # a count of 0
         self.class_names = looked_for(model.classes, config)
         self._least_logit = float(model.facts.get("mask_logit", 0.0))
-        self._network = network or load_network(model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads)
+        self._network = network or load_network(
+            model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads
+        )
         self._finder, self._stretch = ViewFinder(config.scale, config.contrast), Stretch(config.levels)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
@@ -55,10 +66,13 @@ class YoloSegmenter:
         assert detections is not None
         return detections
 
-    def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]) -> Iterator[tuple[Detections | None, Tag]]:
+    def stream(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
+    ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, the network working on the next while this one is being read.
 
-        A scale, polarity or range of grey levels that is to be found out is found anew in each stream, on its first frames that show something.
+        A scale, polarity or range of grey levels that is to be found out is found anew in each stream, on its
+        first frames that show something.
         """
         finder = self._finder = ViewFinder(self.config.scale, self.config.contrast)
         self._stretch = Stretch(self.config.levels)
@@ -69,7 +83,11 @@ class YoloSegmenter:
                 return
             for _ in finder.passes():
                 for frame, field, _ in held:
-                    if frame is not None and (field is None or field.any()) and frame.image.min() < frame.image.max():
+                    if (
+                        frame is not None
+                        and (field is None or field.any())
+                        and frame.image.min() < frame.image.max()
+                    ):
                         self._try(frame, field)
             yield from self._run(chain(held, rest) if finder.frames else held, finder.view)
         yield from self._run(rest, finder.view)
@@ -90,7 +108,10 @@ class YoloSegmenter:
         }
 
     def _try(self, frame: Frame, field: BoolImage | None) -> None:
-        """Show the network the middle of a frame at every scale that comes into question, and weigh what it finds."""
+        """Show the network the middle of a frame at every scale that comes into question.
+
+        And weigh what it finds.
+        """
         finder, largest = self._finder, max(self._finder.scales)
         grey = self._stretch(frame.image, field)
         tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]
@@ -99,17 +120,23 @@ class YoloSegmenter:
         small = Frame(frame.index, frame.t_s, part)
         seen = np.asarray(255 - part, np.uint8) if finder.trial_inverted else part
         found: dict[float, Detections] = {}
-        pictures = ((trial.canvas, trial.placed) for trial in trials(seen, finder.scales, (tile.height, tile.width)))
+        pictures = (
+            (trial.canvas, trial.placed) for trial in trials(seen, finder.scales, (tile.height, tile.width))
+        )
         for outputs, placed in self._network.stream(pictures):
             assert outputs is not None
             everything = self._candidates(outputs, SURE)
             for scale, x, width in placed:
                 centre = everything.boxes[:, [0, 2]].mean(axis=1)
                 here = everything.take(np.flatnonzero((centre >= x) & (centre < x + width)))
-                found[scale] = inside_field(self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[window])
+                found[scale] = inside_field(
+                    self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[window]
+                )
         finder.weigh(part, found)
 
-    def _run(self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View) -> Iterator[tuple[Detections | None, Tag]]:
+    def _run(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View
+    ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over frames whose view is known."""
         parts: list[tuple[Tile, Detections]] = []
         for outputs, (piece, tag) in self._network.stream(self._pieces(items, view)):
@@ -118,7 +145,11 @@ class YoloSegmenter:
                 continue
             parts.append((piece.tile, self._read(outputs, piece, view)))
             if piece.last:
-                found = parts[0][1] if len(parts) == 1 else capped(stitch(parts, view.scale), self.config.max_detections)
+                found = (
+                    parts[0][1]
+                    if len(parts) == 1
+                    else capped(stitch(parts, view.scale), self.config.max_detections)
+                )
                 parts = []
                 yield inside_field(found, piece.field), tag
 
@@ -140,35 +171,65 @@ class YoloSegmenter:
         candidates = self._candidates(outputs, self.config.confidence)
         n_over_cap = max(0, len(candidates.boxes) - self.config.max_detections)
         kept = candidates.take(np.arange(len(candidates.boxes) - n_over_cap))
-        return self._outlined(kept, piece.frame, view.scale, (piece.tile.y, piece.tile.x), self.config.min_area_px, n_over_cap)
+        return self._outlined(
+            kept, piece.frame, view.scale, (piece.tile.y, piece.tile.x), self.config.min_area_px, n_over_cap
+        )
 
     def _candidates(self, outputs: Outputs, confidence: float) -> _Candidates:
         """Boxes of defects, strongest first, none of them twice."""
         n_classes = len(self.model.classes)
         by_rank = sorted(outputs, key=lambda output: output.ndim)
-        if [output.ndim for output in by_rank] != [2, 3] or len(by_rank[0]) != 4 + n_classes + len(by_rank[1]):
+        if [output.ndim for output in by_rank] != [2, 3] or len(by_rank[0]) != 4 + n_classes + len(
+            by_rank[1]
+        ):
             raise ModelError(
-                f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not those of a YOLO-seg network "
-                f"with the {n_classes} classes of its card; export it again"
+                f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not those of a YOLO-seg"
+                f" network with the {n_classes} classes of its card; export it again"
             )
         rows, prototypes = by_rank
         if len(self.class_names) < n_classes:
             kept = [4 + i for i, name in enumerate(self.model.classes) if name in self.class_names]
             rows, n_classes = rows[[0, 1, 2, 3, *kept, *range(4 + n_classes, len(rows))]], len(kept)
         boxes, classes, scores, coefficients = best_candidates(rows, n_classes, confidence)
-        apart = _Candidates(boxes, classes, scores, coefficients, prototypes).take(suppress_overlaps(boxes, scores, self.config.overlap_iou))
+        apart = _Candidates(boxes, classes, scores, coefficients, prototypes).take(
+            suppress_overlaps(boxes, scores, self.config.overlap_iou)
+        )
         return apart.take(suppress_pieces(apart.boxes))
 
-    def _outlined(self, found: _Candidates, frame: Frame, scale: float, corner: tuple[int, int], min_area_px: int, n_over_cap: int = 0) -> Detections:
+    def _outlined(
+        self,
+        found: _Candidates,
+        frame: Frame,
+        scale: float,
+        corner: tuple[int, int],
+        min_area_px: int,
+        n_over_cap: int = 0,
+    ) -> Detections:
         """Draw the masks of candidates, in px of the frame."""
         masks, kept = masks_in_boxes(
-            found.boxes, found.coefficients, found.prototypes, frame.shape, least_logit=self._least_logit, scale=scale, corner=corner
+            found.boxes,
+            found.coefficients,
+            found.prototypes,
+            frame.shape,
+            least_logit=self._least_logit,
+            scale=scale,
+            corner=corner,
         )
         large = masks.area_px() >= min_area_px
         masks, rows = masks.take(large), np.flatnonzero(kept)[large]
         # the box that is reported is that of the mask: what is outlined is what is measured
         labels, scores = found.classes[rows] + 1, found.scores[rows]
-        return Detections(frame.index, frame.t_s, frame.shape, masks.boxes(), labels, scores, masks, self.class_names, n_over_cap)
+        return Detections(
+            frame.index,
+            frame.t_s,
+            frame.shape,
+            masks.boxes(),
+            labels,
+            scores,
+            masks,
+            self.class_names,
+            n_over_cap,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +253,14 @@ class _Candidates:
     prototypes: Float32
 
     def take(self, rows: Ints) -> _Candidates:
-        return _Candidates(self.boxes[rows], self.classes[rows], self.scores[rows], self.coefficients[rows], self.prototypes)
+        return _Candidates(
+            self.boxes[rows], self.classes[rows], self.scores[rows], self.coefficients[rows], self.prototypes
+        )
 
 
-def _first(items: Iterator[tuple[Frame | None, BoolImage | None, Tag]]) -> list[tuple[Frame | None, BoolImage | None, Tag]]:
+def _first(
+    items: Iterator[tuple[Frame | None, BoolImage | None, Tag]],
+) -> list[tuple[Frame | None, BoolImage | None, Tag]]:
     """Take the next few frames, and what is missing between them."""
     out, n_frames = [], 0
     for item in items:

@@ -1,1 +1,4 @@
-"""What is done to a frame before a network sees it: grey levels, field of view, scale and polarity, tiles, scale bar."""
+"""What is done to a frame before a network sees it.
+
+Grey levels, field of view, scale and polarity, tiles, scale bar.
+"""

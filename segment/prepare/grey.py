@@ -1,4 +1,7 @@
-"""What is done to a frame before the network sees it: grey levels, and where the picture does not show the specimen."""
+"""What is done to a frame before the network sees it.
+
+Grey levels, and where the picture does not show the specimen.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,20 @@ GreyRange = tuple[float, ...]
 """Grey levels that become black and white."""
 
 _BLACK_WHITE = (0.005, 0.995)  # shares of the specimen below what becomes black and white
-_CLIPPED = 0.05  # share of a picture beyond a fixed range from which that is said: ten times what is meant to be
+_CLIPPED = (
+    0.05  # share of a picture beyond a fixed range from which that is said: ten times what is meant to be
+)
 _NARROW = 0.6  # likewise share of a fixed range that a picture makes use of
-_POOL = 4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
+_POOL = (
+    4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
+)
 _SHARP = 0.30  # share of the full grey range that an overlay jumps within two pixels; a specimen's features seldom do
 _DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
 _FEWEST_BLOCKS = 8  # an overlay has at least this many blocks with such jumps
 _EXTREME = 12  # grey levels from black or white within which the strokes of an overlay lie
-_MOST_REMEMBERED = 0.5  # share of the picture that can be an overlay or border; more is a beam that is off or far too bright
+_MOST_REMEMBERED = (
+    0.5  # share of the picture that can be an overlay or border; more is a beam that is off or far too bright
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,11 +43,13 @@ class FieldConfig:
     Parameters
     ----------
     find_overlays : bool
-        Leave out text, scale bars and flat borders: nothing is looked for there and the area leaves the density's denominator.
+        Leave out text, scale bars and flat borders: nothing is looked for there and the area leaves the
+        density's denominator.
     margin_px : int
         Rim left out around an overlay, px.
     memory_frames : int
-        An overlay stays left out for this many frames after it was last found: compression and blending blur it now and then.
+        An overlay stays left out for this many frames after it was last found: compression and blending blur
+        it now and then.
     """
 
     find_overlays: bool = True
@@ -47,9 +58,13 @@ class FieldConfig:
 
     def __post_init__(self) -> None:
         if self.margin_px < 0:
-            raise SettingsError(f"field.margin_px = {self.margin_px}: expected zero or a positive number of pixels")
+            raise SettingsError(
+                f"field.margin_px = {self.margin_px}: expected zero or a positive number of pixels"
+            )
         if self.memory_frames < 0:
-            raise SettingsError(f"field.memory_frames = {self.memory_frames}: expected zero or a positive number of frames")
+            raise SettingsError(
+                f"field.memory_frames = {self.memory_frames}: expected zero or a positive number of frames"
+            )
 
 
 def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
@@ -76,7 +91,9 @@ def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArra
 
 
 def grey_range(frames: Iterable[Frame], config: FieldConfig | None = None) -> GreyRange | None:
-    """Grey levels that become black and white over a whole run, from frames spread over it; None without a picture that shows something.
+    """Grey levels that become black and white over a whole run, from frames spread over it.
+
+    None without a picture that shows something.
 
     Parameters
     ----------
@@ -99,13 +116,14 @@ class Stretch:
     Parameters
     ----------
     levels : "auto", "run", "frame" or (float, float)
-        `frame` spreads each frame by itself; `run` all as the first that shows something, two numbers all from the one to the other;
-        `auto` is `frame` for 8 bits and `run` for more.
+        `frame` spreads each frame by itself; `run` all as the first that shows something, two numbers all
+        from the one to the other; `auto` is `frame` for 8 bits and `run` for more.
 
     Attributes
     ----------
     n_misfits : int
-        Frames with more than 5 % of their pixels beyond a fixed range, or that make use of less than 60 % of it.
+        Frames with more than 5 % of their pixels beyond a fixed range, or that make use of less than 60 % of
+        it.
     """
 
     def __init__(self, levels: str | GreyRange = "auto") -> None:
@@ -142,7 +160,11 @@ def _counted(image: GreyImage, field: BoolImage | None) -> NDArray[np.float64]:
     """Count how often each grey level occurs on the specimen; a quarter of the pixels tells it as well."""
     levels = 256 if image.dtype == np.uint8 else 65536
     sample = np.ascontiguousarray(image[::2, ::2])
-    mask = None if field is None or not field[::2, ::2].any() else np.ascontiguousarray(field[::2, ::2]).view(np.uint8)
+    mask = (
+        None
+        if field is None or not field[::2, ::2].any()
+        else np.ascontiguousarray(field[::2, ::2]).view(np.uint8)
+    )
     return np.asarray(cv2.calcHist([sample], [0], mask, [levels], [0, levels]).ravel(), np.float64)
 
 
@@ -160,11 +182,14 @@ def _spread(image: GreyImage, grey: GreyRange) -> NDArray[np.uint8]:
 
 
 class FieldFinder:
-    """Tells, frame after frame, where the picture shows the specimen: not on burnt-in text, scale bars and flat borders.
+    """Tells, frame after frame, where the picture shows the specimen.
 
-    An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly black or white; a
-    flat border is one extreme grey level connected to the edge of the picture. Neither is true of a specimen, or of noise, which
-    is everywhere. A picture that is black or white for the most part is left out and soon forgotten: the beam was off.
+    Not on burnt-in text, scale bars and flat borders.
+
+    An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly
+    black or white; a flat border is one extreme grey level connected to the edge of the picture. Neither is
+    true of a specimen, or of noise, which is everywhere. A picture that is black or white for the most part
+    is left out and soon forgotten: the beam was off.
 
     Parameters
     ----------
@@ -225,7 +250,9 @@ def _overlay_blocks(grey: NDArray[np.uint8]) -> BoolImage:
     np.greater(cv2.absdiff(rows[:, 2:], rows[:, :-2]), _SHARP * 255, out=sharp[:, 1:-1])
     sharp[1:] |= cv2.absdiff(rows[1:], rows[:-1]) > _SHARP * 255
     out = np.zeros((grey.shape[0] // _POOL, grey.shape[1] // _POOL), bool)
-    if not _FEWEST_BLOCKS <= np.count_nonzero(sharp) < 0.05 * sharp.size:  # sharp everywhere is noise, not text
+    if (
+        not _FEWEST_BLOCKS <= np.count_nonzero(sharp) < 0.05 * sharp.size
+    ):  # sharp everywhere is noise, not text
         return out
     strokes = (_block_sums(sharp.view(np.uint8)) >= 2).view(np.uint8)
     joined = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 9), np.uint8))

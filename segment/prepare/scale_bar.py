@@ -1,4 +1,7 @@
-"""A burnt-in scale bar: found and measured, its label read where a program for that is installed. A suggestion, never more."""
+"""A burnt-in scale bar: found and measured.
+
+Its label read where a program for that is installed. A suggestion, never more.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,12 @@ def find_scale_bar(image: GreyImage) -> ScaleBar | None:
         near = (np.abs(image.astype(np.int64) - int(level)) <= spread).astype(np.uint8)
         n, _, stats, _ = cv2.connectedComponentsWithStats(near, connectivity=4)
         for x, y, long, high, area in stats[1:n].tolist():
-            if long < max(12, _LEAST_SHARE * width) or long > 0.9 * width or high > 0.06 * height or long < _LEAST_ASPECT * high:
+            if (
+                long < max(12, _LEAST_SHARE * width)
+                or long > 0.9 * width
+                or high > 0.06 * height
+                or long < _LEAST_ASPECT * high
+            ):
                 continue
             if area >= _LEAST_FILL * long * high and high >= 2 and (best is None or long > best.length_px):
                 best = ScaleBar(x, y, long, high)
@@ -101,14 +109,22 @@ def read_label(image: GreyImage, bar: ScaleBar, program: str | None = None) -> S
     reach = max(40, 8 * bar.height_px)
     rows = slice(max(0, bar.y_px - reach), min(height, bar.y_px + bar.height_px + reach))
     columns = slice(max(0, bar.x_px - reach), min(width, bar.x_px + bar.length_px + 2 * reach))
-    part = cv2.normalize(image[rows, columns].astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    part = cv2.normalize(image[rows, columns].astype(np.float32), None, 0, 255, cv2.NORM_MINMAX).astype(
+        np.uint8
+    )
     if part[: max(1, bar.y_px - rows.start)].mean() < 128:
         part = 255 - part
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "label.png"
         cv2.imwrite(str(path), cv2.resize(part, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC))
         try:
-            said = subprocess.run([program, str(path), "-", "--psm", "6"], capture_output=True, text=True, timeout=_READER_S, check=False).stdout
+            said = subprocess.run(
+                [program, str(path), "-", "--psm", "6"],
+                capture_output=True,
+                text=True,
+                timeout=_READER_S,
+                check=False,
+            ).stdout
         except (OSError, subprocess.TimeoutExpired):
             return bar
     return labelled(bar, said)
@@ -126,4 +142,6 @@ def labelled(bar: ScaleBar, text: str) -> ScaleBar:
     if found is None:
         return bar
     value = float(found.group(1).replace(",", "."))
-    return ScaleBar(bar.x_px, bar.y_px, bar.length_px, bar.height_px, found.group(0), nm_of(value, found.group(2)))
+    return ScaleBar(
+        bar.x_px, bar.y_px, bar.length_px, bar.height_px, found.group(0), nm_of(value, found.group(2))
+    )

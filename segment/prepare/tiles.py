@@ -31,9 +31,11 @@ class Tile:
     y, x, height, width : int
         Its window, px.
     core : ndarray of float64, shape (4,)
-        x0 y0 x1 y1, px: the cores of all tiles share out the plane along the middles of the overlaps; infinite towards the outside.
+        x0 y0 x1 y1, px: the cores of all tiles share out the plane along the middles of the overlaps;
+        infinite towards the outside.
     window : ndarray of float64, shape (4,)
-        The window in the same form, infinite where the picture ends: only at the finite sides is anything cut.
+        The window in the same form, infinite where the picture ends: only at the finite sides is anything
+        cut.
     """
 
     y: int
@@ -57,8 +59,8 @@ def tiles(shape: tuple[int, int], tile_px: int = 0) -> list[Tile]:
     Returns
     -------
     list of Tile
-        Row by row; one tile that is the picture where it need not be cut. Sides of tiles are multiples of 32 px, so that the last
-        ones may reach beyond a picture whose sides are not.
+        Row by row; one tile that is the picture where it need not be cut. Sides of tiles are multiples of 32
+        px, so that the last ones may reach beyond a picture whose sides are not.
 
     Examples
     --------
@@ -92,8 +94,9 @@ def _spans(length: int, longest: int) -> list[tuple[int, int, float, float, floa
 def stitch(parts: Sequence[tuple[Tile, Detections]], scale: float = 1.0) -> Detections:
     """Join the detections of all tiles of one frame.
 
-    A tile keeps what has its centre in its core. A defect no larger than the overlap is whole in the tile that keeps it; of a larger one every
-    tile holds a piece, and pieces that agree where both tiles look are united. Of two whole views of one defect the surer stays.
+    A tile keeps what has its centre in its core. A defect no larger than the overlap is whole in the tile
+    that keeps it; of a larger one every tile holds a piece, and pieces that agree where both tiles look are
+    united. Of two whole views of one defect the surer stays.
 
     Parameters
     ----------
@@ -115,7 +118,10 @@ def stitch(parts: Sequence[tuple[Tile, Detections]], scale: float = 1.0) -> Dete
     windows = np.array([tile.window for tile, _ in parts])[owner].reshape(-1, 4) / scale
     cores = np.array([tile.core for tile, _ in parts])[owner].reshape(-1, 4) / scale
     groups = _groups(everything, owner, windows, cores)
-    low, high = everything.boxes[:, :2] < windows[:, :2] + 1.5 / scale, everything.boxes[:, 2:] > windows[:, 2:] - 1.5 / scale
+    low, high = (
+        everything.boxes[:, :2] < windows[:, :2] + 1.5 / scale,
+        everything.boxes[:, 2:] > windows[:, 2:] - 1.5 / scale,
+    )
     joined = _joined(everything, groups, np.asarray(np.concatenate([low, high], axis=1).any(axis=1)))
     order = np.argsort(-joined.scores, kind="stable")
     return replace(joined.take(order), n_over_cap=sum(found.n_over_cap for _, found in parts))
@@ -130,7 +136,9 @@ def _in_core(found: Detections, tile: Tile, scale: float) -> Detections:
 def _groups(found: Detections, owner: Ints, windows: Box, cores: Box) -> list[list[int]]:
     """Rows that are one defect seen by several tiles; only groups of more than one."""
     boxes = found.boxes.astype(np.float64)
-    across = np.flatnonzero((boxes[:, :2] < cores[:, :2]).any(axis=1) | (boxes[:, 2:] > cores[:, 2:]).any(axis=1))
+    across = np.flatnonzero(
+        (boxes[:, :2] < cores[:, :2]).any(axis=1) | (boxes[:, 2:] > cores[:, 2:]).any(axis=1)
+    )
     parent = list(range(len(boxes)))
 
     def root(i: int) -> int:
@@ -139,9 +147,15 @@ def _groups(found: Detections, owner: Ints, windows: Box, cores: Box) -> list[li
         return i
 
     for i in across.tolist():
-        near = (boxes[:, :2] < boxes[i, 2:]).all(axis=1) & (boxes[:, 2:] > boxes[i, :2]).all(axis=1) & (owner != owner[i])
+        near = (
+            (boxes[:, :2] < boxes[i, 2:]).all(axis=1)
+            & (boxes[:, 2:] > boxes[i, :2]).all(axis=1)
+            & (owner != owner[i])
+        )
         for j in np.flatnonzero(near).tolist():
-            shared = np.concatenate([np.maximum(windows[i, :2], windows[j, :2]), np.minimum(windows[i, 2:], windows[j, 2:])])
+            shared = np.concatenate(
+                [np.maximum(windows[i, :2], windows[j, :2]), np.minimum(windows[i, 2:], windows[j, 2:])]
+            )
             if _agreement(found.masks, i, j, shared) >= _SAME:
                 parent[root(j)] = root(i)
     roots: dict[int, list[int]] = {}
@@ -159,7 +173,9 @@ def _agreement(masks: Masks, i: int, j: int, shared: Box) -> float:
 
 def _area_inside(masks: Masks, i: int, window: Box) -> int:
     corner, (height, width) = masks.corners[i, ::-1], masks.sizes[i].tolist()
-    (x0, y0), (x1, y1) = ((np.clip(window[k : k + 2] - corner, 0, (width, height))).round().astype(int).tolist() for k in (0, 2))
+    (x0, y0), (x1, y1) = (
+        (np.clip(window[k : k + 2] - corner, 0, (width, height))).round().astype(int).tolist() for k in (0, 2)
+    )
     return int(np.count_nonzero(masks.crop(i)[y0:y1, x0:x1]))
 
 
@@ -178,13 +194,17 @@ def _joined(found: Detections, groups: list[list[int]], cut: NDArray[np.bool_]) 
         crop, corner = _union(found.masks, rows)
         crops.append(crop)
         corners.append(corner)
-        chosen.append(max(rows, key=lambda row: int(np.count_nonzero(found.masks.crop(row)))))  # the largest piece tells the class
+        chosen.append(
+            max(rows, key=lambda row: int(np.count_nonzero(found.masks.crop(row))))
+        )  # the largest piece tells the class
         scores.append(found.scores[surest])
     whole = found.take(alone)
     if not crops:
         return whole
     masks = Masks.from_crops(crops, corners)
-    united = replace(found.take(np.array(chosen)), masks=masks, boxes=masks.boxes(), scores=np.array(scores, np.float32))
+    united = replace(
+        found.take(np.array(chosen)), masks=masks, boxes=masks.boxes(), scores=np.array(scores, np.float32)
+    )
     return whole.then(united)
 
 

@@ -1,4 +1,7 @@
-"""How the network is shown the frames of a run: at which scale, and as negatives or not; told, or found out on the first frames."""
+"""How the network is shown the frames of a run.
+
+At which scale, and as negatives or not; told, or found out on the first frames.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +47,12 @@ class View:
     scale: float = 1.0
     inverted: bool = False
 
-    def picture(self, image: GreyImage, field: BoolImage | None = None, stretch: Stretch | None = None) -> NDArray[np.uint8]:
-        """Return what the network sees of a frame, uint8; without a `stretch` of the run it is spread by itself.
+    def picture(
+        self, image: GreyImage, field: BoolImage | None = None, stretch: Stretch | None = None
+    ) -> NDArray[np.uint8]:
+        """Return what the network sees of a frame, uint8.
+
+        Without a `stretch` of the run it is spread by itself.
 
         Examples
         --------
@@ -60,7 +67,9 @@ class View:
         if self.scale == 1.0:
             return grey
         smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(grey, None, fx=self.scale, fy=self.scale, interpolation=smooth), np.uint8)
+        return np.asarray(
+            cv2.resize(grey, None, fx=self.scale, fy=self.scale, interpolation=smooth), np.uint8
+        )
 
     def shape(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Height and width of what the network sees of a frame of that height and width."""
@@ -69,7 +78,10 @@ class View:
 
 def middle(shape: tuple[int, int], most: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the middle of a frame, no more of them than `most`."""
-    rows, columns = (slice(max(0, side - size) // 2, max(0, side - size) // 2 + min(side, size)) for side, size in zip(shape, most, strict=True))
+    rows, columns = (
+        slice(max(0, side - size) // 2, max(0, side - size) // 2 + min(side, size))
+        for side, size in zip(shape, most, strict=True)
+    )
     return rows, columns
 
 
@@ -111,7 +123,10 @@ def trials(grey: NDArray[np.uint8], scales: Sequence[float], shape: tuple[int, i
     >>> [[scale for scale, _, _ in trial.placed] for trial in trials(np.zeros((640, 640), np.uint8), SCALES, (640, 640))]
     [[1.0], [0.71, 0.25], [0.5, 0.35]]
     """
-    if any(side > limit for side, limit in zip(View(max(scales)).shape((grey.shape[0], grey.shape[1])), shape, strict=True)):
+    if any(
+        side > limit
+        for side, limit in zip(View(max(scales)).shape((grey.shape[0], grey.shape[1])), shape, strict=True)
+    ):
         raise ValueError(f"{grey.shape} at scale {max(scales)} does not fit a canvas of {shape}")
     waiting = [(scale, View(scale).resampled(grey)) for scale in sorted(scales, reverse=True)]
     while waiting:
@@ -132,9 +147,10 @@ def trials(grey: NDArray[np.uint8], scales: Sequence[float], shape: tuple[int, i
 class ViewFinder:
     """Weighs what a network finds in the first frames at several scales, and tells how to show it the run.
 
-    Scale: a network is surest of defects in sizes and at a sharpness that it was trained on, and a picture magnified beyond its resolution has
-    them when it is shrunk. The scale with the largest sum of cubed scores wins, if it is clearly surer than scale 1. Polarity: where three
-    quarters of the finds, weighted by score, are brighter than what is around them, the network is shown negatives.
+    Scale: a network is surest of defects in sizes and at a sharpness that it was trained on, and a picture
+    magnified beyond its resolution has them when it is shrunk. The scale with the largest sum of cubed scores
+    wins, if it is clearly surer than scale 1. Polarity: where three quarters of the finds, weighted by score,
+    are brighter than what is around them, the network is shown negatives.
 
     Parameters
     ----------
@@ -166,7 +182,10 @@ class ViewFinder:
         return not isinstance(self._scale, str) and self._contrast != "auto"
 
     def passes(self) -> Iterator[None]:
-        """Go once through the first frames, and again with negatives if they proved bright and the scale is asked for."""
+        """Go once through the first frames.
+
+        And again with negatives if they proved bright and the scale is asked for.
+        """
         yield
         if self.view.inverted and not self.trial_inverted and isinstance(self._scale, str):
             self.trial_inverted = True
@@ -196,7 +215,10 @@ class ViewFinder:
     def view(self) -> View:
         """The verdict so far; scale 1 and dark defects where there is doubt."""
         judged = self._polarity_scale or self._best_scale()
-        bright = self._bright[judged] > _BRIGHT_SHARE * self._weight[judged] and self._weight[judged] >= _LEAST_WEIGHT
+        bright = (
+            self._bright[judged] > _BRIGHT_SHARE * self._weight[judged]
+            and self._weight[judged] >= _LEAST_WEIGHT
+        )
         return View(self._best_scale(), bright if self._contrast == "auto" else self._contrast == "bright")
 
     def _best_scale(self) -> float:
@@ -210,23 +232,33 @@ class ViewFinder:
         view = self.view
         facts: dict[str, Any] = {
             "scale": view.scale,
-            "scale_origin": f"found out on {self.frames} frames" if isinstance(self._scale, str) else "settings",
+            "scale_origin": (
+                f"found out on {self.frames} frames" if isinstance(self._scale, str) else "settings"
+            ),
             "contrast": "bright" if view.inverted else "dark",
-            "contrast_origin": f"found out on {self.frames} frames" if self._contrast == "auto" else "settings",
+            "contrast_origin": (
+                f"found out on {self.frames} frames" if self._contrast == "auto" else "settings"
+            ),
             "frames_looked_at": self.frames,
         }
         if self.frames and isinstance(self._scale, str):
-            facts["sum_of_cubed_scores"] = {f"{scale:g}": round(self._sure[scale], 3) for scale in self.scales}
+            facts["sum_of_cubed_scores"] = {
+                f"{scale:g}": round(self._sure[scale], 3) for scale in self.scales
+            }
         if self.frames and self._contrast == "auto":
             judged = self._polarity_scale or view.scale
-            facts["bright_share"] = round(self._bright[judged] / self._weight[judged], 3) if self._weight[judged] else None
+            facts["bright_share"] = (
+                round(self._bright[judged] / self._weight[judged], 3) if self._weight[judged] else None
+            )
         return facts
 
 
 def _brighter(grey: NDArray[np.uint8], found: Detections) -> BoolImage:
     """Which detections are brighter inside than around, shape (N,)."""
     out = np.zeros(len(found), bool)
-    for i, ((y, x), (height, width)) in enumerate(zip(found.masks.corners.tolist(), found.masks.sizes.tolist(), strict=True)):
+    for i, ((y, x), (height, width)) in enumerate(
+        zip(found.masks.corners.tolist(), found.masks.sizes.tolist(), strict=True)
+    ):
         margin = max(4, max(height, width) // 4)
         y0, x0 = max(0, y - margin), max(0, x - margin)
         part = grey[y0 : y + height + margin, x0 : x + width + margin]

@@ -1,4 +1,7 @@
-"""Average precision as the COCO evaluation defines it: 101 recalls, IoU 0.50 to 0.95, mean over thresholds and classes."""
+"""Average precision as the COCO evaluation defines it.
+
+101 recalls, IoU 0.50 to 0.95, mean over thresholds and classes.
+"""
 
 from __future__ import annotations
 
@@ -36,15 +39,22 @@ class Ranked:
     true_classes: NDArray[np.str_]
 
     def of_class(self, name: str | None, most: int | None) -> tuple[Floats, Floats]:
-        """Scores in falling order and overlaps of the `most` strongest detections of a class; None takes all classes as one."""
+        """Scores in falling order and overlaps of the `most` strongest detections of a class.
+
+        None takes all classes as one.
+        """
         found = np.arange(len(self.scores)) if name is None else np.flatnonzero(self.found_classes == name)
-        true = np.arange(len(self.true_classes)) if name is None else np.flatnonzero(self.true_classes == name)
+        true = (
+            np.arange(len(self.true_classes)) if name is None else np.flatnonzero(self.true_classes == name)
+        )
         scores = self.scores[found].astype(np.float64)
         order = np.argsort(-scores, kind="stable")[:most]
         return scores[order], self.iou[np.ix_(found[order], true)]
 
 
-def average_precision(pictures: Sequence[Ranked], name: str | None = None, *, most: int | None = None) -> Floats:
+def average_precision(
+    pictures: Sequence[Ranked], name: str | None = None, *, most: int | None = None
+) -> Floats:
     """Average precision of one class at each of the ten IoU thresholds, as pycocotools computes it.
 
     Parameters
@@ -54,7 +64,8 @@ def average_precision(pictures: Sequence[Ranked], name: str | None = None, *, mo
     name : str, optional
         Class; without it all defects count as one class ("find").
     most : int, optional
-        Only so many detections of a picture, the strongest, take part; COCO takes 100, too few for a dense micrograph.
+        Only so many detections of a picture, the strongest, take part; COCO takes 100, too few for a dense
+        micrograph.
 
     Returns
     -------
@@ -63,7 +74,8 @@ def average_precision(pictures: Sequence[Ranked], name: str | None = None, *, mo
 
     References
     ----------
-    Lin et al., Microsoft COCO, ECCV 2014, doi 10.1007/978-3-319-10602-1_48; the rules are those of pycocotools.
+    Lin et al., Microsoft COCO, ECCV 2014, doi 10.1007/978-3-319-10602-1_48; the rules are those of
+    pycocotools.
 
     Examples
     --------
@@ -92,11 +104,18 @@ def mean_average_precision(pictures: Sequence[Ranked], *, most: int | None = Non
     if not names:
         return dict.fromkeys(("ap", "ap50", "ap75"), float("nan"))
     by_class = np.array([average_precision(pictures, name, most=most) for name in names])
-    return {"ap": float(by_class.mean()), "ap50": float(by_class[:, 0].mean()), "ap75": float(by_class[:, 5].mean())}
+    return {
+        "ap": float(by_class.mean()),
+        "ap50": float(by_class[:, 0].mean()),
+        "ap75": float(by_class[:, 5].mean()),
+    }
 
 
 def _hits(iou: Floats) -> NDArray[np.bool_]:
-    """Tell for each threshold which detections, the strongest first, take the best true defect that is still free."""
+    """Tell for each threshold which detections, the strongest first.
+
+    Take the best true defect that is still free.
+    """
     hits = np.zeros((len(THRESHOLDS), len(iou)), bool)
     if not iou.size:
         return hits

@@ -1,7 +1,8 @@
 """How good detections are: found or missed, class right or wrong, against the overlap that is asked for.
 
-"Find" scores ignore the class. "Type" scores come from the confusion matrix, in two readings: of the *pairs* only, as Jacobs et
-al. 2022 (doi 10.1016/j.xcrp.2022.100876) publish them, and *strict*, where a missed defect and a false detection count too.
+"Find" scores ignore the class. "Type" scores come from the confusion matrix, in two readings: of the *pairs*
+only, as Jacobs et al. 2022 (doi 10.1016/j.xcrp.2022.100876) publish them, and *strict*, where a missed defect
+and a false detection count too.
 """
 
 from __future__ import annotations
@@ -62,14 +63,17 @@ def compare(name: str, found: Detections, true: Detections, overlap: Overlap = "
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often a defect of one class was found as another, over any number of pictures, and every score that follows.
+    """How often a defect of one class was found as another, over any number of pictures.
+
+    And every score that follows.
 
     Parameters
     ----------
     classes : tuple of str
         K class names.
     counts : ndarray of int64, shape (K + 1, K + 1)
-        Rows are true classes, columns found ones; the last row holds false detections, the last column missed defects.
+        Rows are true classes, columns found ones; the last row holds false detections, the last column missed
+        defects.
 
     Examples
     --------
@@ -124,8 +128,15 @@ class Confusion:
         return _ratio(hits, found), _ratio(hits, true), _ratio(2 * hits, found + true)
 
     def type_f1(self, *, strict: bool) -> float:
-        """Mean of the F1 of the classes, each with the same weight; classes without a true defect are left out."""
-        f1 = [self.of_class(name, strict=strict)[2] for i, name in enumerate(self.classes) if self.counts[i].sum()]
+        """Mean of the F1 of the classes, each with the same weight.
+
+        Classes without a true defect are left out.
+        """
+        f1 = [
+            self.of_class(name, strict=strict)[2]
+            for i, name in enumerate(self.classes)
+            if self.counts[i].sum()
+        ]
         known = [value for value in f1 if np.isfinite(value)]
         return float(np.mean(known)) if known else float("nan")
 
@@ -151,7 +162,10 @@ def classes_of(pictures: Iterable[Compared]) -> tuple[str, ...]:
 
 
 def confusion(
-    pictures: Sequence[Compared], least_iou: float = 0.3, method: Method = "hungarian", classes: tuple[str, ...] | None = None
+    pictures: Sequence[Compared],
+    least_iou: float = 0.3,
+    method: Method = "hungarian",
+    classes: tuple[str, ...] | None = None,
 ) -> Confusion:
     """Pair detections with true defects in every picture and count the classes of the pairs.
 
@@ -171,14 +185,19 @@ def confusion(
     counts = np.zeros((k + 1, k + 1), np.int64)
     for picture in pictures:
         rows, columns = pairs(picture.iou, least_iou, method)
-        true, found = (np.array([names.index(name) for name in part.names()], np.int64) for part in (picture.true, picture.found))
+        true, found = (
+            np.array([names.index(name) for name in part.names()], np.int64)
+            for part in (picture.true, picture.found)
+        )
         np.add.at(counts, (true[columns], found[rows]), 1)
         counts[:k, k] += np.bincount(np.delete(true, columns), minlength=k)
         counts[k, :k] += np.bincount(np.delete(found, rows), minlength=k)
     return Confusion(names, counts)
 
 
-def curve(pictures: Sequence[Compared], ious: Sequence[float] = CURVE, method: Method = "hungarian") -> list[dict[str, float]]:
+def curve(
+    pictures: Sequence[Compared], ious: Sequence[float] = CURVE, method: Method = "hungarian"
+) -> list[dict[str, float]]:
     """Pooled scores at each of several overlaps, for the curve of F1 against IoU."""
     classes = classes_of(pictures)
     return [{"iou": iou, **confusion(pictures, iou, method, classes).scores()} for iou in ious]
@@ -224,24 +243,43 @@ class Score:
     def facts(self) -> dict[str, float]:
         """Everything, rounded."""
         counts = self.confusion
-        values: dict[str, float] = {name: getattr(counts, name) for name in ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy")}
-        return {name: round(float(value), 4) for name, value in {**values, "size_error": self.size_error, "size_bias": self.size_bias}.items()}
+        values: dict[str, float] = {
+            name: getattr(counts, name)
+            for name in ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy")
+        }
+        return {
+            name: round(float(value), 4)
+            for name, value in {**values, "size_error": self.size_error, "size_bias": self.size_bias}.items()
+        }
 
 
 def score(pictures: Iterable[tuple[Detections, Detections]], least_iou: float = 0.5) -> Score:
-    """Score (found, true) detections of many pictures, counts pooled; pairs by mask IoU, as many as can be made."""
+    """Score (found, true) detections of many pictures, counts pooled.
+
+    Pairs by mask IoU, as many as can be made.
+    """
     compared = [compare("", found, true) for found, true in pictures]
     ratios: list[float] = []
     for picture in compared:
         rows, columns = pairs(picture.iou, least_iou)
-        ratios += np.sqrt(picture.found.masks.area_px()[rows] / np.maximum(1, picture.true.masks.area_px()[columns])).tolist()
+        ratios += np.sqrt(
+            picture.found.masks.area_px()[rows] / np.maximum(1, picture.true.masks.area_px()[columns])
+        ).tolist()
     errors = np.array(ratios) - 1
-    middle = (float(np.median(np.abs(errors))), float(np.median(errors))) if ratios else (float("nan"), float("nan"))
+    middle = (
+        (float(np.median(np.abs(errors))), float(np.median(errors)))
+        if ratios
+        else (float("nan"), float("nan"))
+    )
     return Score(confusion(compared, least_iou), *middle)
 
 
-def evaluate(segment: Segment, examples: Iterable[Example], ious: Sequence[float] = (0.3, 0.5)) -> dict[str, dict[str, float]]:
-    """Score a segmenter on labelled pictures at several overlaps, as `track` would run it: overlays and borders left out.
+def evaluate(
+    segment: Segment, examples: Iterable[Example], ious: Sequence[float] = (0.3, 0.5)
+) -> dict[str, dict[str, float]]:
+    """Score a segmenter on labelled pictures at several overlaps, as `track` would run it.
+
+    Overlays and borders left out.
 
     Parameters
     ----------
@@ -285,7 +323,13 @@ def labelled_pictures(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) ->
 
 
 def threshold_baseline(
-    frame: Frame, field: BoolImage | None = None, *, sigma_px: float = 2.0, background_px: float = 25.0, over: float = 2.0, least_px: int = 20
+    frame: Frame,
+    field: BoolImage | None = None,
+    *,
+    sigma_px: float = 2.0,
+    background_px: float = 25.0,
+    over: float = 2.0,
+    least_px: int = 20,
 ) -> Detections:
     """Smooth, subtract the local mean, threshold, label: what anyone would try first, dark defects only.
 
@@ -314,5 +358,14 @@ def threshold_baseline(
             corners.append((y, x))
     masks = Masks.from_crops(crops, corners)
     labels = np.full(len(masks), DEFECT_CLASSES.index("loop") + 1, np.int64)
-    found = Detections(frame.index, frame.t_s, frame.shape, masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES)
+    found = Detections(
+        frame.index,
+        frame.t_s,
+        frame.shape,
+        masks.boxes(),
+        labels,
+        np.ones(len(masks), np.float32),
+        masks,
+        DEFECT_CLASSES,
+    )
     return inside_field(found, field)

@@ -1,4 +1,7 @@
-"""How good found line dislocations are: the pixel table of DefectNet, and scores that know of length and of single lines."""
+"""How good found line dislocations are.
+
+The pixel table of DefectNet, and scores that know of length and of single lines.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,12 @@ TOLERANCE_PX = 3.0
 RECOVERED = 0.8
 
 
-def pixel_table(pairs: Iterable[tuple[Detections, Detections]], classes: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Pixel accuracy, precision, recall and region intersection over union of each class, pooled over pictures, as DefectNet prints them.
+def pixel_table(
+    pairs: Iterable[tuple[Detections, Detections]], classes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Pixel accuracy, precision, recall and region intersection over union of each class.
+
+    Pooled over pictures, as DefectNet prints them.
 
     Parameters
     ----------
@@ -31,7 +38,8 @@ def pixel_table(pairs: Iterable[tuple[Detections, Detections]], classes: Sequenc
     Returns
     -------
     dict of str to dict of str to float
-        Per class, and ``overall``: the unweighted mean of the classes. NaN where a class neither is there nor was found.
+        Per class, and ``overall``: the unweighted mean of the classes. NaN where a class neither is there nor
+        was found.
 
     References
     ----------
@@ -43,7 +51,9 @@ def pixel_table(pairs: Iterable[tuple[Detections, Detections]], classes: Sequenc
             total[str(name)] += counts
     table = {name: counts.scores() for name, counts in total.items()}
     columns = PixelCounts().scores()
-    table["overall"] = {column: float(np.mean([table[name][column] for name in classes])) for column in columns}
+    table["overall"] = {
+        column: float(np.mean([table[name][column] for name in classes])) for column in columns
+    }
     return table
 
 
@@ -60,7 +70,8 @@ class LineScore:
     n_true, n_found : int
         Lines.
     n_recovered : int
-        True lines that one found line follows over most of their length, and that found line follows no other.
+        True lines that one found line follows over most of their length, and that found line follows no
+        other.
     n_crossing, n_crossing_recovered : int
         True lines that cross another one, and those of them that were recovered.
     length_errors : tuple of float
@@ -104,7 +115,10 @@ class LineScore:
 
     @property
     def length_error(self) -> float:
-        """Relative error of the total length, and so of the line density; negative where too little was found."""
+        """Relative error of the total length, and so of the line density.
+
+        Negative where too little was found.
+        """
         return _ratio(self.found_px, self.true_px) - 1
 
     @property
@@ -133,7 +147,13 @@ NOTHING = LineScore(0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0)
 """Score of no picture at all: begin a sum with it."""
 
 
-def line_score(found: Sequence[Floats], true: Sequence[Floats], *, found_lengths: Sequence[float], tolerance_px: float = TOLERANCE_PX) -> LineScore:
+def line_score(
+    found: Sequence[Floats],
+    true: Sequence[Floats],
+    *,
+    found_lengths: Sequence[float],
+    tolerance_px: float = TOLERANCE_PX,
+) -> LineScore:
     """Compare the centrelines of one picture.
 
     Parameters
@@ -152,8 +172,12 @@ def line_score(found: Sequence[Floats], true: Sequence[Floats], *, found_lengths
     samples, points = [_steps(line) for line in true], [_steps(line) for line in found]
     lengths, measured = [float(weight.sum()) for _, weight in samples], np.asarray(found_lengths, np.float64)
     # share of each true line that each found one follows, and the reverse
-    of_true = np.array([[_followed(t, f, tolerance_px) for f in points] for t in samples]).reshape(len(true), len(found))
-    of_found = np.array([[_followed(f, t, tolerance_px) for f in points] for t in samples]).reshape(len(true), len(found))
+    of_true = np.array([[_followed(t, f, tolerance_px) for f in points] for t in samples]).reshape(
+        len(true), len(found)
+    )
+    of_found = np.array([[_followed(f, t, tolerance_px) for f in points] for t in samples]).reshape(
+        len(true), len(found)
+    )
     both = np.minimum(of_true, of_found)
     rows, columns = linear_sum_assignment(-both)
     good = both[rows, columns] >= RECOVERED
@@ -164,7 +188,8 @@ def line_score(found: Sequence[Floats], true: Sequence[Floats], *, found_lengths
         true_px=sum(lengths),
         found_px=float(measured.sum()),
         true_near_px=_near(samples, points, tolerance_px),
-        found_near_px=float(measured.sum()) * _ratio(_near(points, samples, tolerance_px), sum(float(weight.sum()) for _, weight in points), 0.0),
+        found_near_px=float(measured.sum())
+        * _ratio(_near(points, samples, tolerance_px), sum(float(weight.sum()) for _, weight in points), 0.0),
         n_true=len(true),
         n_found=len(found),
         n_recovered=len(rows),
@@ -198,7 +223,10 @@ def _near(lines: Sequence[_Steps], others: Sequence[_Steps], tolerance_px: float
     """Length of all `lines` that lies within the tolerance of any of `others`."""
     if not others or not lines:
         return 0.0
-    everything = (np.concatenate([points for points, _ in others]), np.concatenate([weight for _, weight in others]))
+    everything = (
+        np.concatenate([points for points, _ in others]),
+        np.concatenate([weight for _, weight in others]),
+    )
     return sum(_followed(line, everything, tolerance_px) * float(line[1].sum()) for line in lines)
 
 

@@ -42,7 +42,9 @@ def box_iou(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> Floats:
 
 
 def overlaps(found: Detections, true: Detections, overlap: Overlap = "mask") -> Floats:
-    """Intersection over union of every detection with every true defect, float64 (N, M), of masks or of boxes.
+    """Intersection over union of every detection with every true defect, float64 (N, M).
+
+    Of masks or of boxes.
 
     Raises
     ------
@@ -64,10 +66,11 @@ def pairs(iou: Floats, least_iou: float, method: Method = "hungarian") -> tuple[
     least_iou : float
         Overlap from which a pair counts, above 0 and up to 1.
     method : {"hungarian", "greedy"}
-        `hungarian` makes as many pairs as can be made and, of these, takes those with the largest sum of overlaps; the order of the
-        rows does not matter. `greedy` goes through the true defects in their order and gives each the detection of highest overlap
-        that is not yet taken: with the overlap of boxes this is the rule of the script behind Jacobs et al. 2022,
-        doi 10.1016/j.xcrp.2022.100876, and its result depends on the order of the labels.
+        `hungarian` makes as many pairs as can be made and, of these, takes those with the largest sum of
+        overlaps; the order of the rows does not matter. `greedy` goes through the true defects in their order
+        and gives each the detection of highest overlap that is not yet taken: with the overlap of boxes this
+        is the rule of the script behind Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876, and its result
+        depends on the order of the labels.
 
     Returns
     -------

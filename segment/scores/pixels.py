@@ -12,7 +12,8 @@ from insitrack.io.detections import Detections
 from insitrack.io.frames import BoolImage
 
 COMPARISON_COLOURS = {"TP": (64, 224, 208), "TN": (0, 0, 0), "FP": (255, 0, 0), "FN": (255, 255, 0)}
-"""Red, green and blue of DefectNet's comparison maps: turquoise, black, red and yellow (Roberts et al. 2019, doi
+"""Red, green and blue of DefectNet's comparison maps: turquoise, black, red and yellow (Roberts et al.
+2019, doi
 10.1038/s41598-019-49105-0, names the colours; the shades are those of HTML)."""
 
 
@@ -67,7 +68,12 @@ class PixelCounts:
 
     def scores(self) -> dict[str, float]:
         """Return the four columns of DefectNet's table."""
-        return {"pixel_accuracy": self.accuracy, "pixel_precision": self.precision, "pixel_recall": self.recall, "pixel_iu": self.iu}
+        return {
+            "pixel_accuracy": self.accuracy,
+            "pixel_precision": self.precision,
+            "pixel_recall": self.recall,
+            "pixel_iu": self.iu,
+        }
 
 
 def covered(detections: Detections, name: str | None = None) -> BoolImage:
@@ -83,7 +89,9 @@ def covered(detections: Detections, name: str | None = None) -> BoolImage:
     return out
 
 
-def pixel_counts(found: Detections, true: Detections, names: Iterable[str | None]) -> dict[str | None, PixelCounts]:
+def pixel_counts(
+    found: Detections, true: Detections, names: Iterable[str | None]
+) -> dict[str | None, PixelCounts]:
     """Pixels of one picture by class; the class None stands for all defects together."""
     out = {}
     for name in names:

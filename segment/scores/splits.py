@@ -1,7 +1,7 @@
 """Splits of labelled pictures into those to train on and those to test on, and the loop over them.
 
-A split only says which pictures are which. It means something if pictures that resemble each other (one movie, one specimen) stay
-on one side: `leave_out_groups` does that; random splits do not.
+A split only says which pictures are which. It means something if pictures that resemble each other (one
+movie, one specimen) stay on one side: `leave_out_groups` does that; random splits do not.
 """
 
 from __future__ import annotations
@@ -62,11 +62,18 @@ def folds(n: int, k: int = 5, seed: int | None = None) -> list[DataSplit]:
         raise SettingsError(f"folds:{k}: expected from 2 to as many as there are pictures, {n}")
     order = np.arange(n) if seed is None else np.random.default_rng([seed, 2]).permutation(n)
     parts = np.array_split(order, k)
-    return [_made(f"fold_{i + 1}", np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]
+    return [
+        _made(f"fold_{i + 1}", np.concatenate(parts[:i] + parts[i + 1 :]), part)
+        for i, part in enumerate(parts)
+    ]
 
 
-def leave_out_percent(n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), repeats: int = 3, seed: int = 0) -> list[DataSplit]:
-    """Hold out a share of the pictures at random, several times for each share (Jacobs et al. 2022, figure 8).
+def leave_out_percent(
+    n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), repeats: int = 3, seed: int = 0
+) -> list[DataSplit]:
+    """Hold out a share of the pictures at random.
+
+    Several times for each share (Jacobs et al. 2022, figure 8).
 
     Examples
     --------
@@ -74,12 +81,18 @@ def leave_out_percent(n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), 
     [('leave_out_10_percent_1', 2), ('leave_out_50_percent_1', 10)]
     """
     rng = np.random.default_rng([seed, 3])
-    names = [(percent, f"leave_out_{percent:g}_percent_{i + 1}") for percent in percents for i in range(_at_least_one(repeats))]
+    names = [
+        (percent, f"leave_out_{percent:g}_percent_{i + 1}")
+        for percent in percents
+        for i in range(_at_least_one(repeats))
+    ]
     return [_split(name, rng.permutation(n), percent / 100) for percent, name in names]
 
 
 def leave_out_groups(values: Sequence[str]) -> list[DataSplit]:
-    """Hold out every group of pictures once; `values` names the group of each picture: an alloy, a microscope, a movie.
+    """Hold out every group of pictures once; `values` names the group of each picture.
+
+    An alloy, a microscope, a movie.
 
     Raises
     ------
@@ -94,14 +107,20 @@ def leave_out_groups(values: Sequence[str]) -> list[DataSplit]:
     groups = sorted(set(values))
     if len(groups) < 2:
         raise SettingsError(
-            f"all {len(values)} pictures are in one group, {groups[0] if groups else ''!r}: expected at least two groups to leave one out"
+            f"all {len(values)} pictures are in one group, {groups[0] if groups else ''!r}: expected at least"
+            " two groups to leave one out"
         )
     of = np.array(values)
-    return [_made(f"without_{_fit(group)}", np.flatnonzero(of != group), np.flatnonzero(of == group)) for group in groups]
+    return [
+        _made(f"without_{_fit(group)}", np.flatnonzero(of != group), np.flatnonzero(of == group))
+        for group in groups
+    ]
 
 
 def learning_curve(n: int, steps: int = 5, test_share: float = 0.2, seed: int = 0) -> list[DataSplit]:
-    """Hold out one test set and train on more and more of the rest, doubling each time and ending with all of it.
+    """Hold out one test set and train on more and more of the rest.
+
+    Doubling each time and ending with all of it.
 
     Examples
     --------
@@ -114,7 +133,9 @@ def learning_curve(n: int, steps: int = 5, test_share: float = 0.2, seed: int = 
     return [DataSplit(f"train_on_{size}", tuple(sorted(order[:size].tolist())), whole.test) for size in sizes]
 
 
-def splits_from(text: str, names: Sequence[str], table: Mapping[str, Mapping[str, str]], seed: int = 0) -> list[DataSplit]:
+def splits_from(
+    text: str, names: Sequence[str], table: Mapping[str, Mapping[str, str]], seed: int = 0
+) -> list[DataSplit]:
     """Make splits from their short form.
 
     Parameters
@@ -151,11 +172,15 @@ def splits_from(text: str, names: Sequence[str], table: Mapping[str, Mapping[str
             return folds(n, count)
     except ValueError as error:
         raise SettingsError(f"--split {text}: {error}; expected a number after the colon") from error
-    raise SettingsError(f"--split {text}: expected random:5, folds:5, percent:10,50, learning:5 or group:COLUMN")
+    raise SettingsError(
+        f"--split {text}: expected random:5, folds:5, percent:10,50, learning:5 or group:COLUMN"
+    )
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
-    """Read facts of pictures, one row each: a column `file` and whatever else, such as alloy, irradiation, microscope, nm_per_px.
+    """Read facts of pictures, one row each.
+
+    A column `file` and whatever else, such as alloy, irradiation, microscope, nm_per_px.
 
     Returns
     -------
@@ -171,10 +196,17 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"--table {path}: cannot be read ({error}); expected comma-separated text with a header line") from error
+        raise TableError(
+            f"--table {path}: cannot be read ({error}); expected comma-separated text with a header line"
+        ) from error
     if not rows or "file" not in rows[0]:
-        raise TableError(f"--table {path}: expected a header line with the column 'file' and one row per picture")
-    return {Path(row["file"] or "").stem: {key: value or "" for key, value in row.items() if key is not None} for row in rows}
+        raise TableError(
+            f"--table {path}: expected a header line with the column 'file' and one row per picture"
+        )
+    return {
+        Path(row["file"] or "").stem: {key: value or "" for key, value in row.items() if key is not None}
+        for row in rows
+    }
 
 
 def cross_validate(
@@ -216,14 +248,20 @@ def cross_validate(
 def _split(name: str, order: np.ndarray[tuple[int], np.dtype[np.int64]], test_share: float) -> DataSplit:
     """First part of the order held out, at least one picture on either side."""
     if not 0 < test_share < 1:
-        raise SettingsError(f"share of test pictures {test_share:g}: expected more than 0 and less than 1 (0 and 100 %)")
+        raise SettingsError(
+            f"share of test pictures {test_share:g}: expected more than 0 and less than 1 (0 and 100 %)"
+        )
     if len(order) < 2:
         raise SettingsError(f"{len(order)} labelled pictures: expected at least two to split")
     n_test = min(max(1, round(len(order) * test_share)), len(order) - 1)
     return _made(name, order[n_test:], order[:n_test])
 
 
-def _made(name: str, train: np.ndarray[tuple[int], np.dtype[np.int64]], test: np.ndarray[tuple[int], np.dtype[np.int64]]) -> DataSplit:
+def _made(
+    name: str,
+    train: np.ndarray[tuple[int], np.dtype[np.int64]],
+    test: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> DataSplit:
     return DataSplit(name, tuple(sorted(train.tolist())), tuple(sorted(test.tolist())))
 
 
@@ -236,9 +274,14 @@ def _at_least_one(count: int) -> int:
 def _group(name: str, column: str, table: Mapping[str, Mapping[str, str]]) -> str:
     row = table.get(Path(name).stem)
     if row is None:
-        raise SettingsError(f"--split group:{column}: no row for {name} in the table; give --table FILE.csv with the columns file,{column}")
+        raise SettingsError(
+            f"--split group:{column}: no row for {name} in the table; give --table FILE.csv with the columns"
+            f" file,{column}"
+        )
     if not row.get(column):
-        raise SettingsError(f"--split group:{column}: no value for {name}; the table has the columns {', '.join(row)}")
+        raise SettingsError(
+            f"--split group:{column}: no value for {name}; the table has the columns {', '.join(row)}"
+        )
     return row[column]
 
 

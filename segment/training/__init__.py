@@ -1,1 +1,4 @@
-"""How the shipped networks are made: data sets, trainers, export. Needs the extra `train`; nothing that a run needs."""
+"""How the shipped networks are made.
+
+Data sets, trainers, export. Needs the extra `train`; nothing that a run needs.
+"""

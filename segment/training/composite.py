@@ -1,4 +1,7 @@
-"""Drawn defects on real backgrounds: the texture and the noise of a microscope with outlines and types that are known exactly."""
+"""Drawn defects on real backgrounds.
+
+The texture and the noise of a microscope with outlines and types that are known exactly.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,15 @@ _MOST_SHARED = 0.15  # share of a drawn defect that may lie on one that is there
 
 
 def drawn_onto(
-    image: GreyImage, there: Detections, rng: np.random.Generator, *, kind: str, nm_per_px: float, turn: float, n: float, blur_px: float
+    image: GreyImage,
+    there: Detections,
+    rng: np.random.Generator,
+    *,
+    kind: str,
+    nm_per_px: float,
+    turn: float,
+    n: float,
+    blur_px: float,
 ) -> tuple[GreyImage, Detections]:
     """Draw defects of a synthetic scene onto a real picture, between those that are there.
 
@@ -51,9 +62,18 @@ def drawn_onto(
     """
     height, width = image.shape
     setting = Setting(
-        kind=kind, duration_s=1.0, nm_per_px=nm_per_px, magnified=max(1.0, blur_px), zone="001", turn=turn,
-        box=(0.0, 0.0, float(width), float(height)), n=n, crowding=0.0, start=1.0, blink=0.0,
-    )  # fmt: skip
+        kind=kind,
+        duration_s=1.0,
+        nm_per_px=nm_per_px,
+        magnified=max(1.0, blur_px),
+        zone="001",
+        turn=turn,
+        box=(0.0, 0.0, float(width), float(height)),
+        n=n,
+        crowding=0.0,
+        start=1.0,
+        blink=0.0,
+    )
     taken: BoolImage = np.asarray(there.masks.dense((height, width)).any(axis=0), np.bool_)
     level = image.astype(np.float32)
     floor = float(np.percentile(level, 0.1)) * 0.8
@@ -68,8 +88,15 @@ def drawn_onto(
         profile, mask, y0, x0 = drawn
         window = np.s_[y0 : y0 + mask.shape[0], x0 : x0 + mask.shape[1]]
         matched = contrast * float(np.sqrt((profile * profile).sum())) / noise
-        seen = contrast >= max(_LEAST_CONTRAST, _OVER_CLUTTER * float(np.median(clutter[window]))) and matched >= _OVER_NOISE
-        if not seen or mask.sum() < (_LEAST_WIDTHS * blur_px) ** 2 or taken[window][mask].mean() > _MOST_SHARED:
+        seen = (
+            contrast >= max(_LEAST_CONTRAST, _OVER_CLUTTER * float(np.median(clutter[window])))
+            and matched >= _OVER_NOISE
+        )
+        if (
+            not seen
+            or mask.sum() < (_LEAST_WIDTHS * blur_px) ** 2
+            or taken[window][mask].mean() > _MOST_SHARED
+        ):
             continue
         left[window] *= 1 - np.float32(contrast) * profile
         taken[window] |= mask
@@ -78,18 +105,27 @@ def drawn_onto(
         labels.append(DEFECT_CLASSES.index(defect.class_at(1.0)) + 1)
     left = np.asarray(cv2.GaussianBlur(left, (0, 0), blur_px) if blur_px > 0.3 else left)
     out = np.clip((level - floor) * left + floor, 0, 255).astype(np.uint8)
-    masks = Masks.from_crops([*(there.masks.crop(i) for i in range(len(there))), *crops], [*map(tuple, there.masks.corners.tolist()), *corners])
+    masks = Masks.from_crops(
+        [*(there.masks.crop(i) for i in range(len(there))), *crops],
+        [*map(tuple, there.masks.corners.tolist()), *corners],
+    )
     all_labels = np.concatenate([there.labels, np.array(labels, np.int64)])
     scores = np.ones(len(all_labels), np.float32)
-    return out, Detections(there.frame_index, there.t_s, image.shape, masks.boxes(), all_labels, scores, masks, DEFECT_CLASSES)
+    return out, Detections(
+        there.frame_index, there.t_s, image.shape, masks.boxes(), all_labels, scores, masks, DEFECT_CLASSES
+    )
 
 
 def _clutter(level: Field) -> tuple[Field, float]:
-    """Local standard deviation of the slow variation of a picture over its local mean; noise times the root of the area of its grains."""
+    """Local standard deviation of the slow variation of a picture over its local mean.
+
+    Noise times the root of the area of its grains.
+    """
     smooth = cv2.GaussianBlur(level, (0, 0), 3)
     mean = cv2.blur(smooth, (49, 49))
     spread = np.sqrt(np.maximum(cv2.blur(smooth * smooth, (49, 49)) - mean * mean, 0))
     fine = level - cv2.GaussianBlur(level, (0, 0), 3)
-    # noise that is correlated over several pixels averages out less: compare its spread before and after a mean over 3 x 3
+    # noise that is correlated over several pixels averages out less: compare its spread before and after a
+    # mean over 3 x 3
     grain = 3 * float(cv2.blur(fine, (3, 3)).std()) / max(float(mean.mean()), 1.0)
     return np.asarray(spread / np.maximum(mean, 1), np.float32), max(grain, 1e-6)

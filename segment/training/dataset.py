@@ -1,4 +1,7 @@
-"""Training data: synthetic scenes and labelled pictures written as a YOLO segmentation data set, split by movie."""
+"""Training data: synthetic scenes and labelled pictures written as a YOLO segmentation data set.
+
+Split by movie.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,14 @@ class DatasetSettings:
 
     def kinds(self) -> dict[str, float]:
         """Shares of the kinds of scene, summing to 1."""
-        shares = self.shares or {"two_beam": 0.40, "loops": 0.30, "mixed": 0.12, "voids": 0.06, "precipitates": 0.05, "dense": 0.07}
+        shares = self.shares or {
+            "two_beam": 0.40,
+            "loops": 0.30,
+            "mixed": 0.12,
+            "voids": 0.06,
+            "precipitates": 0.05,
+            "dense": 0.07,
+        }
         total = sum(shares.values())
         return {kind: share / total for kind, share in shares.items()}
 
@@ -76,7 +86,8 @@ def polygons(masks: Masks) -> list[NDArray[np.float32]]:
             out.append(np.zeros((0, 2), np.float32))
             continue
         points = max(contours, key=cv2.contourArea)[:, 0].astype(np.float32) + 0.5
-        # findContours runs through pixel centres: move each point outwards by almost half a pixel, or small defects shrink
+        # findContours runs through pixel centres: move each point outwards by almost half a pixel, or small
+        # defects shrink
         half = np.array(crop.shape[::-1], np.float32) / 2
         points += 0.45 * np.clip((points - half) / np.maximum(half / 2, 0.5), -1, 1)
         out.append(points + masks.corners[i, ::-1].astype(np.float32))
@@ -84,7 +95,10 @@ def polygons(masks: Masks) -> list[NDArray[np.float32]]:
 
 
 def label_lines(detections: Detections, classes: Sequence[str] = TRAINED_CLASSES) -> list[str]:
-    """Labels in YOLO segmentation form: class number and the contour, normalised; classes not trained are left out."""
+    """Labels in YOLO segmentation form.
+
+    Class number and the contour, normalised; classes not trained are left out.
+    """
     height, width = detections.shape
     lines = []
     for name, points in zip(detections.names(), polygons(detections.masks), strict=True):
@@ -103,12 +117,16 @@ def read_labels(path: Path, shape: tuple[int, int], classes: Sequence[str] = TRA
         If there is no such file, or a row is no label.
     """
     if not path.is_file():
-        raise SourceError(f"{path}: no such labels; expected one text file beside each picture, empty where there is nothing")
+        raise SourceError(
+            f"{path}: no such labels; expected one text file beside each picture, empty where there is"
+            " nothing"
+        )
     drawn = drawn_rows(path, dict(enumerate(classes)), shape)
     unknown = [one.name for one in drawn if one.name not in DEFECT_CLASSES]
     if unknown:
         raise SourceError(
-            f"{path}: class {unknown[0]} is none of {', '.join(f'{i} {name}' for i, name in enumerate(classes))}; map it with read_labelled"
+            f"{path}: class {unknown[0]} is none of"
+            f" {', '.join(f'{i} {name}' for i, name in enumerate(classes))}; map it with read_labelled"
         )
     return filled(drawn, shape)[0]
 
@@ -123,7 +141,10 @@ def jittered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
 
 
 def scene_uri(kind: str, seed: int, settings: DatasetSettings) -> str:
-    """Address of one training movie: long enough for its frames to differ, with stage jumps, text and borders."""
+    """Address of one training movie.
+
+    Long enough for its frames to differ, with stage jumps, text and borders.
+    """
     return f"synth:{kind}?seed={seed}&size={settings.size_px}&frames=80&fps=4&jumps=3&overlay=2&start=0.35&blink=0.15"
 
 
@@ -136,7 +157,9 @@ def scenes(settings: DatasetSettings) -> Iterator[tuple[str, bool]]:
         yield scene_uri(kind, seed, settings), bool(rng.random() < settings.held_out)
 
 
-def write_synth_dataset(folder: Path, settings: DatasetSettings, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
+def write_synth_dataset(
+    folder: Path, settings: DatasetSettings, classes: Sequence[str] = TRAINED_CLASSES
+) -> Path:
     """Write pictures and labels of many synthetic movies.
 
     Parameters
@@ -162,29 +185,51 @@ def write_synth_dataset(folder: Path, settings: DatasetSettings, classes: Sequen
             field = ~movie.overlay.covered if rng.random() < 0.7 else None
             image = stretch_to_8_bit(movie.frame(index).image, field)
             image = image if held_out else jittered(image, rng)
-            write_example(folder, "val" if held_out else "train", f"{movie.name}_{index:03d}", image, movie.truth(index), classes)
+            write_example(
+                folder,
+                "val" if held_out else "train",
+                f"{movie.name}_{index:03d}",
+                image,
+                movie.truth(index),
+                classes,
+            )
     (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     return write_yaml(folder, classes)
 
 
-def write_example(folder: Path, split: str, name: str, image: NDArray[np.uint8], truth: Detections, classes: Sequence[str] = TRAINED_CLASSES) -> None:
+def write_example(
+    folder: Path,
+    split: str,
+    name: str,
+    image: NDArray[np.uint8],
+    truth: Detections,
+    classes: Sequence[str] = TRAINED_CLASSES,
+) -> None:
     """Write one picture and its labels."""
     for part in ("images", "labels"):
         (folder / part / split).mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / "images" / split / f"{name}.png"), image)
-    (folder / "labels" / split / f"{name}.txt").write_text("\n".join(label_lines(truth, classes)) + "\n", encoding="utf-8")
+    (folder / "labels" / split / f"{name}.txt").write_text(
+        "\n".join(label_lines(truth, classes)) + "\n", encoding="utf-8"
+    )
 
 
 def write_yaml(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
     """Write ``data.yaml``, which tells the trainer where the pictures are and what the classes are called."""
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(classes))
     path = folder / "data.yaml"
-    path.write_text(f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8")
+    path.write_text(
+        f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8"
+    )
     return path
 
 
-def tiles(image: GreyImage, truth: Detections, side_px: int, stride_px: int) -> Iterator[tuple[int, int, GreyImage, Detections]]:
-    """Cut a large labelled picture into square tiles that cover all of it; a defect goes with a tile that holds more than 40 % of it.
+def tiles(
+    image: GreyImage, truth: Detections, side_px: int, stride_px: int
+) -> Iterator[tuple[int, int, GreyImage, Detections]]:
+    """Cut a large labelled picture into square tiles that cover all of it.
+
+    A defect goes with a tile that holds more than 40 % of it.
 
     Parameters
     ----------
@@ -203,7 +248,12 @@ def tiles(image: GreyImage, truth: Detections, side_px: int, stride_px: int) -> 
     height, width = image.shape
     for y in _corners(height, side_px, stride_px):
         for x in _corners(width, side_px, stride_px):
-            yield y, x, image[y : y + side_px, x : x + side_px], _cut(truth, (y, x), (min(side_px, height), min(side_px, width)))
+            yield (
+                y,
+                x,
+                image[y : y + side_px, x : x + side_px],
+                _cut(truth, (y, x), (min(side_px, height), min(side_px, width))),
+            )
 
 
 def _corners(length: int, side: int, stride: int) -> list[int]:
@@ -228,4 +278,13 @@ def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> 
             corners.append((y0, x0))
     masks = Masks.from_crops(crops, corners)
     rows = np.array(kept, np.int64)
-    return Detections(truth.frame_index, truth.t_s, shape, masks.boxes(), truth.labels[rows], truth.scores[rows], masks, truth.class_names)
+    return Detections(
+        truth.frame_index,
+        truth.t_s,
+        shape,
+        masks.boxes(),
+        truth.labels[rows],
+        truth.scores[rows],
+        masks,
+        truth.class_names,
+    )

@@ -1,4 +1,7 @@
-"""Checkpoints in and out without running what is in them, the exported ONNX network, and the model card beside it."""
+"""Checkpoints in and out without running what is in them, the exported ONNX network.
+
+And the model card beside it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,9 @@ _KNOWN = re.compile(
 )
 
 # where a class of ours stood when older checkpoints were written
-_MOVED = {"insitrack.segment.train.Bf16SegmentationModel": "insitrack.segment.training.yolo.Bf16SegmentationModel"}
+_MOVED = {
+    "insitrack.segment.train.Bf16SegmentationModel": "insitrack.segment.training.yolo.Bf16SegmentationModel"
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,20 +77,28 @@ def check_harmless(path: Path) -> None:
         If the file is missing, is no checkpoint, or names a function or class that no YOLO-seg network needs.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such checkpoint; expected a .pt file, for example weights/last.pt of a training")
+        raise ModelError(
+            f"{path}: no such checkpoint; expected a .pt file, for example weights/last.pt of a training"
+        )
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     except Exception as error:
-        raise ModelError(f"{path}: not a checkpoint of torch ({type(error).__name__}: {str(error).splitlines()[0]}); expected a .pt file") from error
+        raise ModelError(
+            f"{path}: not a checkpoint of torch ({type(error).__name__}: {str(error).splitlines()[0]});"
+            " expected a .pt file"
+        ) from error
     foreign = sorted(name for name in named if not _KNOWN.fullmatch(name))
     if foreign:
         raise ModelError(
-            f"{path}: opening it would run {foreign[0]}, which no YOLO-seg network needs; it was not opened (SHA-256 {file_sha256(path)[:12]}...)"
+            f"{path}: opening it would run {foreign[0]}, which no YOLO-seg network needs; it was not opened"
+            f" (SHA-256 {file_sha256(path)[:12]}...)"
         )
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint: one of `save_checkpoint`, or one that ultralytics wrote; neither runs code from the file.
+    """Read a checkpoint: one of `save_checkpoint`, or one that ultralytics wrote.
+
+    Neither runs code from the file.
 
     Raises
     ------
@@ -95,42 +108,62 @@ def load_checkpoint(path: Path) -> Checkpoint:
     check_harmless(path)
     named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
     homes = {name: _MOVED.get(name, name).rpartition(".") for name in named}
-    known = [(getattr(importlib.import_module(module), kind), name) for name, (module, _, kind) in homes.items()]
+    known = [
+        (getattr(importlib.import_module(module), kind), name) for name, (module, _, kind) in homes.items()
+    ]
     try:
         with torch.serialization.safe_globals(known):
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ModelError(f"{path}: the checkpoint cannot be read ({type(error).__name__}); copy it again, or train again") from error
+        raise ModelError(
+            f"{path}: the checkpoint cannot be read ({type(error).__name__}); copy it again, or train again"
+        ) from error
     sha256 = file_sha256(path)
     if isinstance(stored, dict) and stored.get("form") == _FORM:
-        state = {key: value.float() if value.is_floating_point() else value for key, value in stored["state"].items()}
+        state = {
+            key: value.float() if value.is_floating_point() else value
+            for key, value in stored["state"].items()
+        }
         return Checkpoint(stored["architecture"], tuple(stored["classes"]), state, sha256)
     model = stored.get("ema") or stored.get("model") if isinstance(stored, dict) else None
     if not isinstance(model, SegmentationModel):
-        raise ModelError(f"{path}: holds no YOLO-seg network; expected a checkpoint of track train or of ultralytics")
+        raise ModelError(
+            f"{path}: holds no YOLO-seg network; expected a checkpoint of track train or of ultralytics"
+        )
     return checkpoint_of(model, sha256)
 
 
 def checkpoint_of(model: SegmentationModel, sha256: str = "") -> Checkpoint:
     """Checkpoint of a network in memory; its weights are copied."""
     state = {
-        key: (value.detach().float() if value.is_floating_point() else value.detach()).cpu().clone() for key, value in model.state_dict().items()
+        key: (value.detach().float() if value.is_floating_point() else value.detach()).cpu().clone()
+        for key, value in model.state_dict().items()
     }
     architecture = dict(model.yaml)
     if not architecture.get("scale") and architecture.get("scales"):
-        architecture["scale"] = next(iter(architecture["scales"]))  # what ultralytics takes where the name of the file tells none
+        architecture["scale"] = next(
+            iter(architecture["scales"])
+        )  # what ultralytics takes where the name of the file tells none
     names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
     return Checkpoint(architecture, tuple(str(names[i]) for i in range(len(names))), state, sha256)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> Path:
-    """Write weights in float16 and the architecture, in a form that opens with ``torch.load(path, weights_only=True)``."""
-    state = {key: value.half() if value.is_floating_point() else value for key, value in checkpoint.state.items()}
+    """Write weights in float16 and the architecture.
+
+    In a form that opens with ``torch.load(path, weights_only=True)``.
+    """
+    state = {
+        key: value.half() if value.is_floating_point() else value for key, value in checkpoint.state.items()
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".pt.part")
     # plain dicts, lists, numbers and text only: through JSON nothing else can hide in the architecture
     architecture = json.loads(json.dumps(checkpoint.architecture))
-    torch.save({"form": _FORM, "architecture": architecture, "classes": list(checkpoint.classes), "state": state}, part)
+    torch.save(
+        {"form": _FORM, "architecture": architecture, "classes": list(checkpoint.classes), "state": state},
+        part,
+    )
     part.replace(path)
     return path
 
@@ -143,8 +176,9 @@ def export(checkpoint: Path | Checkpoint, target: Path) -> Path:
     checkpoint : Path or Checkpoint
         A ``.pt`` file, see `load_checkpoint`.
     target : Path
-        The ``.onnx`` file; input ``images`` (1, 3, H, W) in 0..1 with sides that are multiples of 32, outputs ``output0``
-        (1, 4 + classes + 32, anchors) and ``output1`` (1, 32, H / 4, W / 4); slim networks have 16 in place of 32.
+        The ``.onnx`` file; input ``images`` (1, 3, H, W) in 0..1 with sides that are multiples of 32, outputs
+        ``output0`` (1, 4 + classes + 32, anchors) and ``output1`` (1, 32, H / 4, W / 4); slim networks have
+        16 in place of 32.
 
     Returns
     -------
@@ -168,15 +202,23 @@ def export(checkpoint: Path | Checkpoint, target: Path) -> Path:
     sides = {2: "height", 3: "width"}
     axes = {"images": sides, "output0": {2: "anchors"}, "output1": {2: "mask_height", 3: "mask_width"}}
     torch.onnx.export(
-        model, (torch.zeros(1, 3, 320, 256),), str(part), opset_version=17, input_names=["images"], output_names=["output0", "output1"],
-        dynamic_axes=axes, dynamo=False,
-    )  # fmt: skip
+        model,
+        (torch.zeros(1, 3, 320, 256),),
+        str(part),
+        opset_version=17,
+        input_names=["images"],
+        output_names=["output0", "output1"],
+        dynamic_axes=axes,
+        dynamo=False,
+    )
     onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
     part.replace(target)
     return target
 
 
-def write_card(weights: Path, *, classes: Sequence[str], recipe: Mapping[str, Any], facts: Mapping[str, Any]) -> Path:
+def write_card(
+    weights: Path, *, classes: Sequence[str], recipe: Mapping[str, Any], facts: Mapping[str, Any]
+) -> Path:
     """Write the model card beside the weights: JSON for the program, Markdown for people.
 
     Parameters
@@ -201,7 +243,10 @@ def write_card(weights: Path, *, classes: Sequence[str], recipe: Mapping[str, An
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "classes": list(classes),
         "stride": STRIDE,
-        "input_scaling": "grey levels stretched from the percentiles 0.5 and 99.5 to 0..255, three equal channels, divided by 255",
+        "input_scaling": (
+            "grey levels stretched from the percentiles 0.5 and 99.5 to 0..255, three equal channels, divided"
+            " by 255"
+        ),
         "seed": recipe.get("seed", 0),
         "recipe": dict(recipe),
         "licence": "AGPL-3.0-or-later",
@@ -216,18 +261,38 @@ def write_card(weights: Path, *, classes: Sequence[str], recipe: Mapping[str, An
 def _page(card: dict[str, Any]) -> str:
     """Model card as a page: what it is, how good it is on what, where it fails."""
     lines = [f"# Model `{card['name']}`", "", str(card.get("about", "")), "", "| | |", "|---|---|"]
-    lines += [f"| {key} | {card[key]} |" for key in ("file", "sha256", "licence", "trained_on", "input_scaling") if key in card]
-    lines += [f"| classes | {', '.join(card['classes'])} |", f"| recipe | {', '.join(f'{k} {v}' for k, v in card['recipe'].items())} |", ""]
+    lines += [
+        f"| {key} | {card[key]} |"
+        for key in ("file", "sha256", "licence", "trained_on", "input_scaling")
+        if key in card
+    ]
+    lines += [
+        f"| classes | {', '.join(card['classes'])} |",
+        f"| recipe | {', '.join(f'{k} {v}' for k, v in card['recipe'].items())} |",
+        "",
+    ]
     columns = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "size_error", "size_bias")
     if card.get("metrics"):
         lines += ["## How good it is", "", str(card.get("metrics_note", "")), ""]
-        lines += ["| pictures | method | mask IoU | " + " | ".join(columns) + " |", "|" + "---|" * (3 + len(columns))]
+        lines += [
+            "| pictures | method | mask IoU | " + " | ".join(columns) + " |",
+            "|" + "---|" * (3 + len(columns)),
+        ]
     for pictures, methods in card.get("metrics", {}).items():
         for method, scores in methods.items():
             for iou, facts in scores.items():
                 lines.append(
                     f"| {pictures} | {method} | {iou.removeprefix('iou_')} | "
-                    + " | ".join("" if c not in facts else f"{facts[c]:.0f}" if c.startswith("n_") else f"{facts[c]:.3g}" for c in columns)
+                    + " | ".join(
+                        (
+                            ""
+                            if c not in facts
+                            else f"{facts[c]:.0f}"
+                            if c.startswith("n_")
+                            else f"{facts[c]:.3g}"
+                        )
+                        for c in columns
+                    )
                     + " |"
                 )
     if card.get("known_failures"):

@@ -1,7 +1,10 @@
-"""Train torchvision's Mask R-CNN from random weights on a YOLO segmentation data set, so that it can be compared with YOLO-seg.
+"""Train torchvision's Mask R-CNN from random weights on a YOLO segmentation data set.
 
-Run it as ``python -m insitrack.segment.networks.maskrcnn DATA.yaml --out FOLDER --hours 1.5``; ``--resume`` goes on where it stopped. The
-result, ``FOLDER/maskrcnn.pt`` with its TOML file, runs as ``track movie.mp4 --model maskrcnn:FOLDER/maskrcnn.pt``.
+So that it can be compared with YOLO-seg.
+
+Run it as ``python -m insitrack.segment.networks.maskrcnn DATA.yaml --out FOLDER --hours 1.5``; ``--resume``
+goes on where it stopped. The result, ``FOLDER/maskrcnn.pt`` with its TOML file, runs as ``track movie.mp4
+--model maskrcnn:FOLDER/maskrcnn.pt``.
 """
 
 from __future__ import annotations
@@ -49,13 +52,15 @@ class RcnnTraining:
     Parameters
     ----------
     builder : str
-        Network, see `Architecture`; ``maskrcnn_resnet50_fpn_v2`` is the published one, the default trains on two cores.
+        Network, see `Architecture`; ``maskrcnn_resnet50_fpn_v2`` is the published one, the default trains on
+        two cores.
     fpn_channels, box_features, mask_channels : int
         Widths; torchvision's are 256, 1024 and 256.
     anchor_sizes_px : tuple of tuples of float
         Sides of the anchors of each level, px: black dots are smaller than torchvision's smallest, 32 px.
     hours : float
-        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its end.
+        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its
+        end.
     image_px : int
         Side of the training pictures.
     batch : int
@@ -65,7 +70,8 @@ class RcnnTraining:
     scale : float
         Pictures are magnified by 1 - scale to 1 + scale.
     boxes_per_picture : int
-        Proposals of a picture whose class, box and mask are compared with the truth, a quarter of them defects.
+        Proposals of a picture whose class, box and mask are compared with the truth, a quarter of them
+        defects.
     threads : int
         Threads of the network.
     save_every_s : float
@@ -111,12 +117,17 @@ def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
         raise SourceError(f"{data}: no such file; expected the data.yaml of a YOLO segmentation data set")
     facts: Any = yaml.safe_load(data.read_text(encoding="utf-8"))
     if not isinstance(facts, dict) or not isinstance(facts.get(split), str):
-        raise SourceError(f"{data}: names no folder for {split!r}; expected {split}: images/{split} as in YOLO's data.yaml")
+        raise SourceError(
+            f"{data}: names no folder for {split!r}; expected {split}: images/{split} as in YOLO's data.yaml"
+        )
     folder = data.parent / str(facts.get("path", ".")) / facts[split]
     pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not pictures:
         raise SourceError(f"{folder}: no pictures; expected those that {data} names")
-    return [(path, Path(*("labels" if part == "images" else part for part in path.parts)).with_suffix(".txt")) for path in pictures]
+    return [
+        (path, Path(*("labels" if part == "images" else part for part in path.parts)).with_suffix(".txt"))
+        for path in pictures
+    ]
 
 
 def read_example(picture: Picture, classes: Sequence[str]) -> tuple[Grey8, Detections]:
@@ -145,7 +156,9 @@ def augmented(
     middle = (np.array(image.shape[::-1]) - 1) / 2
     to = (side_px - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * np.abs(room if turn[0, 0] else room[::-1])
     matrix = np.concatenate([factor * turn, (to - factor * turn @ middle)[:, None]], axis=1)
-    picture = cv2.warpAffine(image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=_PADDING_GREY)
+    picture = cv2.warpAffine(
+        image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderValue=_PADDING_GREY
+    )
     masks, rows = [], []
     for i, (y, x) in enumerate(truth.masks.corners.tolist()):
         crop = truth.masks.crop(i).astype(np.float32)
@@ -155,7 +168,11 @@ def augmented(
         if mask.sum() >= max(_LEAST_PX, _LEAST_SHARE * factor**2 * crop.sum()):
             masks.append(mask)
             rows.append(i)
-    return np.asarray(picture, np.uint8), np.array(masks, np.uint8).reshape(-1, side_px, side_px), np.array(rows, np.int64)
+    return (
+        np.asarray(picture, np.uint8),
+        np.array(masks, np.uint8).reshape(-1, side_px, side_px),
+        np.array(rows, np.int64),
+    )
 
 
 def target_of(masks: NDArray[np.uint8], labels: NDArray[np.int64]) -> Target:
@@ -164,7 +181,11 @@ def target_of(masks: NDArray[np.uint8], labels: NDArray[np.int64]) -> Target:
     for i, mask in enumerate(masks):
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         boxes[i] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return {"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels), "masks": torch.from_numpy(masks)}
+    return {
+        "boxes": torch.from_numpy(boxes),
+        "labels": torch.from_numpy(labels),
+        "masks": torch.from_numpy(masks),
+    }
 
 
 class _Training:
@@ -177,7 +198,11 @@ class _Training:
         torch.manual_seed(chosen.seed)
         torch.set_num_threads(chosen.threads)
         self.model = _network(chosen, len(self.classes))
-        self.optimizer = torch.optim.AdamW([p for p in self.model.parameters() if p.requires_grad], lr=chosen.learning_rate, weight_decay=1e-3)
+        self.optimizer = torch.optim.AdamW(
+            [p for p in self.model.parameters() if p.requires_grad],
+            lr=chosen.learning_rate,
+            weight_decay=1e-3,
+        )
         self.step, self.seconds = 0, 0.0
 
     def batch(self) -> tuple[list[torch.Tensor], list[Target]]:
@@ -187,7 +212,10 @@ class _Training:
         for row in rng.integers(len(self.pictures), size=self.chosen.batch).tolist():
             image, truth = read_example(self.pictures[row], self.classes)
             picture, masks, rows = augmented(image, truth, self.chosen.image_px, self.chosen.scale, rng)
-            labels = np.array([self.classes.index(truth.class_names[label - 1]) + 1 for label in truth.labels[rows]], np.int64)
+            labels = np.array(
+                [self.classes.index(truth.class_names[label - 1]) + 1 for label in truth.labels[rows]],
+                np.int64,
+            )
             images.append(torch.from_numpy(picture).float().div(255).expand(3, -1, -1))
             targets.append(target_of(masks, labels))
         return images, targets
@@ -195,7 +223,9 @@ class _Training:
     def advance(self) -> dict[str, float]:
         """Take one step; return its losses."""
         done = self.seconds / (self.chosen.hours * 3600)
-        rate = min(1.0, (self.step + 1) / _WARMUP_STEPS) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+        rate = min(1.0, (self.step + 1) / _WARMUP_STEPS) * (
+            0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = rate * self.chosen.learning_rate
         losses = self.model(*self.batch())
@@ -209,7 +239,12 @@ class _Training:
     def save(self, path: Path) -> None:
         """Write all that is needed to go on."""
         part = path.with_suffix(".part")
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.seconds}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
         torch.save({**state, "classes": list(self.classes), "chosen": asdict(self.chosen)}, part)
         part.replace(path)
 
@@ -218,7 +253,8 @@ class _Training:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         if stored["classes"] != list(self.classes):
             raise ModelError(
-                f"{path}: was trained on the classes {', '.join(stored['classes'])}, the data has {', '.join(self.classes)}; give its data"
+                f"{path}: was trained on the classes {', '.join(stored['classes'])}, the data has"
+                f" {', '.join(self.classes)}; give its data"
             )
         load_weights(self.model, stored["model"], path)
         self.optimizer.load_state_dict(stored["optimizer"])
@@ -226,13 +262,29 @@ class _Training:
 
 
 def _network(chosen: RcnnTraining, n_classes: int) -> FasterRCNN:
-    """Build the network with its heavy parts in bfloat16, in which a CPU trains about twice as fast; losses stay in float32."""
+    """Build the network with its heavy parts in bfloat16, in which a CPU trains about twice as fast.
+
+    Losses stay in float32.
+    """
     parts = Architecture(
-        builder=chosen.builder, n_classes=n_classes, fpn_channels=chosen.fpn_channels, box_features=chosen.box_features,
-        mask_channels=chosen.mask_channels, anchor_sizes_px=chosen.anchor_sizes_px,
-    )  # fmt: skip
-    model = build(parts, box_batch_size_per_image=chosen.boxes_per_picture, rpn_pre_nms_top_n_train=1000, rpn_post_nms_top_n_train=1000).train()
-    heavy = [model.backbone, model.roi_heads.box_head, *([model.roi_heads.mask_head] if parts.has_masks else [])]
+        builder=chosen.builder,
+        n_classes=n_classes,
+        fpn_channels=chosen.fpn_channels,
+        box_features=chosen.box_features,
+        mask_channels=chosen.mask_channels,
+        anchor_sizes_px=chosen.anchor_sizes_px,
+    )
+    model = build(
+        parts,
+        box_batch_size_per_image=chosen.boxes_per_picture,
+        rpn_pre_nms_top_n_train=1000,
+        rpn_post_nms_top_n_train=1000,
+    ).train()
+    heavy = [
+        model.backbone,
+        model.roi_heads.box_head,
+        *([model.roi_heads.mask_head] if parts.has_masks else []),
+    ]
     for part in heavy:
         part.forward = _in_bfloat16(part.forward)
     return model
@@ -279,7 +331,9 @@ def train(data: Path, folder: Path, chosen: RcnnTraining | None = None, *, resum
     if resume and not last.is_file():
         raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start anew")
     if not resume and last.is_file():
-        raise OutputError(f"{last}: there is a training already; add --resume to go on with it, or choose another --out")
+        raise OutputError(
+            f"{last}: there is a training already; add --resume to go on with it, or choose another --out"
+        )
     if resume:
         stored = torch.load(last, map_location="cpu", weights_only=True)["chosen"]
         chosen = replace(RcnnTraining(**stored), hours=chosen.hours, threads=chosen.threads)
@@ -313,7 +367,11 @@ def _run(training: _Training, last: Path, write: Callable[[list[Any]], None]) ->
         if training.seconds >= min(limit, saved + training.chosen.save_every_s):
             losses = np.mean(recent, axis=0)
             write([training.step, round(training.seconds, 1), *np.round([losses.sum(), *losses], 4).tolist()])
-            print(f"step {training.step}, {training.seconds / 60:.1f} of {limit / 60:.1f} min, loss {losses.sum():.3f}", file=sys.stderr)
+            print(
+                f"step {training.step}, {training.seconds / 60:.1f} of {limit / 60:.1f} min, loss"
+                f" {losses.sum():.3f}",
+                file=sys.stderr,
+            )
             training.save(last)
             saved, recent = training.seconds, []
 
@@ -323,10 +381,20 @@ def _toml(training: _Training) -> str:
     chosen = training.chosen
     top = {"classes": training.classes, "builder": chosen.builder, "anchor_sizes_px": chosen.anchor_sizes_px}
     facts = {
-        "pictures": len(training.pictures), "steps": training.step, "pictures_seen": training.step * chosen.batch,
-        "seconds": round(training.seconds, 1), "image_px": chosen.image_px, "learning_rate": chosen.learning_rate, "seed": chosen.seed,
-    }  # fmt: skip
-    lines = [*(f"{key} = {json.dumps(value)}" for key, value in top.items()), "", "[training]", *(f"{k} = {json.dumps(v)}" for k, v in facts.items())]
+        "pictures": len(training.pictures),
+        "steps": training.step,
+        "pictures_seen": training.step * chosen.batch,
+        "seconds": round(training.seconds, 1),
+        "image_px": chosen.image_px,
+        "learning_rate": chosen.learning_rate,
+        "seed": chosen.seed,
+    }
+    lines = [
+        *(f"{key} = {json.dumps(value)}" for key, value in top.items()),
+        "",
+        "[training]",
+        *(f"{k} = {json.dumps(v)}" for k, v in facts.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -336,11 +404,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="train a torchvision Mask R-CNN from random weights")
     parser.add_argument("data", type=Path, help="data.yaml of a YOLO segmentation data set")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and result")
-    parser.add_argument("--builder", default=defaults.builder, help="torchvision's name of the network, maskrcnn_resnet50_fpn_v2 for example")
+    parser.add_argument(
+        "--builder",
+        default=defaults.builder,
+        help="torchvision's name of the network, maskrcnn_resnet50_fpn_v2 for example",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
     for name in ("hours", "learning_rate", "scale", "save_every_s"):
         parser.add_argument("--" + name.replace("_", "-"), type=float, default=getattr(defaults, name))
-    for name in ("fpn_channels", "box_features", "mask_channels", "image_px", "batch", "boxes_per_picture", "threads", "seed"):
+    for name in (
+        "fpn_channels",
+        "box_features",
+        "mask_channels",
+        "image_px",
+        "batch",
+        "boxes_per_picture",
+        "threads",
+        "seed",
+    ):
         parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(defaults, name))
     given = vars(parser.parse_args(arguments))
     data, out, resume = given.pop("data"), given.pop("out"), given.pop("resume")

@@ -1,6 +1,9 @@
-"""Train a small pixel-wise network from random weights or from an exported one, resumably, within a time budget, and export it to ONNX.
+"""Train a small pixel-wise network from random weights or from an exported one, resumably.
 
-Run it as ``python -m insitrack.segment.training.semantic DATA --out FOLDER --hours 0.6``; ``--resume`` goes on where it stopped.
+Within a time budget, and export it to ONNX.
+
+Run it as ``python -m insitrack.segment.training.semantic DATA --out FOLDER --hours 0.6``; ``--resume`` goes
+on where it stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ STRIDE = 16
 
 CHECKPOINT = "last.pt"
 _PARTICLE_WEIGHT = 2.0
-"""Weight of a pixel of a particle against one beside it: there are few of them, and lines are learned long before."""
+"""Weight of a pixel of a particle against one beside it: there are few of them, and lines are learned long
+before."""
 
 _REPORT_S = 300  # wall-clock time between two checkpoints, s
 
@@ -46,7 +50,8 @@ class SemanticTrainSettings:
     decoder : tuple of int
         Channels of the decoder from stride 8 to stride 2.
     hours : float
-        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its end.
+        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its
+        end.
     image_px : int
         Side of the training pictures, cut out of those of the data set.
     batch : int
@@ -79,7 +84,9 @@ class SemanticTrainSettings:
 
 
 class SemanticNetwork(nn.Module):  # type: ignore[misc]  # torch's types are left out of the check
-    """A U-net that ends at half the resolution and says four sub-pixels at each place: a third of the time of a full one.
+    """A U-net that ends at half the resolution and says four sub-pixels at each place.
+
+    A third of the time of a full one.
 
     Each channel has its own logit: classes do not exclude each other, because a line may cross a precipitate.
 
@@ -96,7 +103,12 @@ class SemanticNetwork(nn.Module):  # type: ignore[misc]  # torch's types are lef
         depth = len(chosen.decoder) + 1
         # the last, full-resolution block is built and taken off again: it would cost half of the time
         whole = smp.Unet(
-            chosen.encoder, encoder_weights=None, encoder_depth=depth, decoder_channels=(*chosen.decoder, 16), in_channels=1, classes=channels
+            chosen.encoder,
+            encoder_weights=None,
+            encoder_depth=depth,
+            decoder_channels=(*chosen.decoder, 16),
+            in_channels=1,
+            classes=channels,
         )
         self.encoder, self.decoder = whole.encoder, whole.decoder
         self.decoder.blocks = self.decoder.blocks[:-1]
@@ -128,7 +140,9 @@ def pixel_loss(logits: torch.Tensor, truth: torch.Tensor, counts: torch.Tensor) 
     return 4 * entropy.sum() / (counts.sum() * logits.shape[1]) + dice.mean()
 
 
-def crop_example(paths: tuple[Path, Path], rng: np.random.Generator, side: int, inverted: float) -> tuple[Bytes, Bytes]:
+def crop_example(
+    paths: tuple[Path, Path], rng: np.random.Generator, side: int, inverted: float
+) -> tuple[Bytes, Bytes]:
     """Read a picture and its map; cut, turn, mirror and jitter them."""
     image, found = (np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8) for path in paths)
     y, x = (int(rng.integers(max(0, extent - side) + 1)) for extent in image.shape)
@@ -145,7 +159,11 @@ def to_tensors(pictures: Sequence[tuple[Bytes, Bytes]]) -> tuple[torch.Tensor, t
     maps = np.stack([found for _, found in pictures])[:, None]
     bits = np.uint8(1) << np.arange(len(CHANNELS), dtype=np.uint8)[None, :, None, None]
     truth = torch.from_numpy((maps & bits) > 0).float()
-    return images.contiguous(memory_format=torch.channels_last), truth, torch.from_numpy((maps & IGNORE_BIT) == 0).float()
+    return (
+        images.contiguous(memory_format=torch.channels_last),
+        truth,
+        torch.from_numpy((maps & IGNORE_BIT) == 0).float(),
+    )
 
 
 class _Training:
@@ -156,13 +174,17 @@ class _Training:
         self.folder, self.chosen = folder, chosen
         self.model = SemanticNetwork(chosen).to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.model).eval()
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=chosen.learning_rate, weight_decay=1e-3)
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), lr=chosen.learning_rate, weight_decay=1e-3
+        )
         self.step, self.spent_s = 0, 0.0
 
     def start_from(self, exported: Path, data: Path) -> None:
         rng = np.random.default_rng(self.chosen.seed)
         known = list_examples(data, "train")
-        some = [crop_example(known[i], rng, self.chosen.image_px, 0.0) for i in rng.integers(len(known), size=16)]
+        some = [
+            crop_example(known[i], rng, self.chosen.image_px, 0.0) for i in rng.integers(len(known), size=16)
+        ]
         take_over_exported(self.model, exported, to_tensors(some)[0])
         self.mean.load_state_dict(self.model.state_dict())
 
@@ -177,15 +199,23 @@ class _Training:
         facts = {"model": self.model, "mean": self.mean, "optimiser": self.optimiser}
         states = {name: thing.state_dict() for name, thing in facts.items()}
         part = self.folder / (CHECKPOINT + ".part")
-        torch.save({**states, "step": self.step, "spent_s": self.spent_s, "settings": asdict(self.chosen)}, part)
+        torch.save(
+            {**states, "step": self.step, "spent_s": self.spent_s, "settings": asdict(self.chosen)}, part
+        )
         part.replace(self.folder / CHECKPOINT)
 
     def learn(self, pictures: Sequence[tuple[Bytes, Bytes]]) -> float:
         """One step; the loss."""
         done = min(1.0, self.spent_s / (3600 * self.chosen.hours))
-        rate = self.chosen.learning_rate * min(1.0, (self.step + 1) / 100) * (0.01 + 0.99 * (1 + np.cos(np.pi * done)) / 2)
+        rate = (
+            self.chosen.learning_rate
+            * min(1.0, (self.step + 1) / 100)
+            * (0.01 + 0.99 * (1 + np.cos(np.pi * done)) / 2)
+        )
         for group in self.optimiser.param_groups:
-            group["lr"] = float(rate)  # a number of numpy's would make the checkpoint unreadable for a safe reader
+            group["lr"] = float(
+                rate
+            )  # a number of numpy's would make the checkpoint unreadable for a safe reader
         images, truth, counts = to_tensors(pictures)
         self.model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -198,18 +228,28 @@ class _Training:
         self.step += 1
         keep = min(self.chosen.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for mean, now in zip(self.mean.state_dict().values(), self.model.state_dict().values(), strict=True):
+            for mean, now in zip(
+                self.mean.state_dict().values(), self.model.state_dict().values(), strict=True
+            ):
                 mean.copy_(mean * keep + now * (1 - keep) if mean.is_floating_point() else now)
         return float(loss.detach())
 
 
-def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None, *, resume: bool = False, start: Path | None = None) -> Path:
+def train(
+    data: Path,
+    folder: Path,
+    chosen: SemanticTrainSettings | None = None,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+) -> Path:
     """Train from random weights or an exported network, or go on with a training that was stopped.
 
     Parameters
     ----------
     data : Path
-        Folder of `insitrack.segment.training.semantic_data`; pictures that appear while it runs are taken too.
+        Folder of `insitrack.segment.training.semantic_data`; pictures that appear while it runs are taken
+        too.
     folder : Path
         Receives ``last.pt``, ``log.jsonl`` and ``predictions.png``.
     chosen : SemanticTrainSettings, optional
@@ -238,7 +278,9 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
     if resume and not last.is_file():
         raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start anew")
     if not resume and last.is_file():
-        raise OutputError(f"{last}: there is a training already; add --resume to go on with it, or choose another --out")
+        raise OutputError(
+            f"{last}: there is a training already; add --resume to go on with it, or choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(chosen.threads)
     cv2.setNumThreads(1)
@@ -255,7 +297,9 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
         losses = []
         for _ in range(chosen.steps_per_round):
             picked = [known[i] for i in rng.integers(len(known), size=chosen.batch)]
-            losses.append(run.learn([crop_example(paths, rng, chosen.image_px, chosen.inverted) for paths in picked]))
+            losses.append(
+                run.learn([crop_example(paths, rng, chosen.image_px, chosen.inverted) for paths in picked])
+            )
         run.spent_s += time.monotonic() - started
         if run.spent_s - saved > _REPORT_S or run.spent_s >= 3600 * chosen.hours:
             saved = run.spent_s
@@ -267,41 +311,64 @@ def train(data: Path, folder: Path, chosen: SemanticTrainSettings | None = None,
 def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
     """Append a line to the log and draw what the network says of some pictures kept from it."""
     held = list_examples(data, "val")[::3][:8]
-    pictures = [crop_example(paths, np.random.default_rng(i), run.chosen.image_px, 0.0) for i, paths in enumerate(held)]
+    pictures = [
+        crop_example(paths, np.random.default_rng(i), run.chosen.image_px, 0.0)
+        for i, paths in enumerate(held)
+    ]
     images, truth, _ = to_tensors(pictures)
     with torch.no_grad():
         said = torch.sigmoid(torch.cat([run.mean(part) for part in images.split(4)])) > 0.5
     both, either = (said & (truth > 0)).sum((0, 2, 3)), (said | (truth > 0)).sum((0, 2, 3))
-    iu = {name: round(float(b) / max(1.0, float(e)), 4) for name, b, e in zip(CHANNELS, both, either, strict=True)}
-    facts = {"step": run.step, "minutes": round(run.spent_s / 60, 1), "pictures": n_known, "loss": round(loss, 4), **iu}
+    iu = {
+        name: round(float(b) / max(1.0, float(e)), 4)
+        for name, b, e in zip(CHANNELS, both, either, strict=True)
+    }
+    facts = {
+        "step": run.step,
+        "minutes": round(run.spent_s / 60, 1),
+        "pictures": n_known,
+        "loss": round(loss, 4),
+        **iu,
+    }
     with (run.folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(facts) + "\n")
     print(facts, flush=True)
-    rows = [_triple(image, true, said_here) for (image, _), true, said_here in zip(pictures[:8], truth.numpy() > 0, said.numpy(), strict=False)]
+    rows = [
+        _triple(image, true, said_here)
+        for (image, _), true, said_here in zip(pictures[:8], truth.numpy() > 0, said.numpy(), strict=False)
+    ]
     cv2.imwrite(str(run.folder / "predictions.png"), np.vstack(rows))
 
 
 def _triple(image: Bytes, true: Any, said: Any) -> Bytes:
-    """Picture, truth and prediction side by side: red lines, blue precipitates, green voids, yellow centrelines."""
+    """Picture, truth and prediction side by side.
+
+    Red lines, blue precipitates, green voids, yellow centrelines.
+    """
     grey = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     panels = [grey]
     for channels in (true, said):
         panel = grey // 2
-        for channel, colour in zip(channels, ((0, 0, 200), (230, 110, 0), (0, 200, 0), (0, 255, 255)), strict=True):
+        for channel, colour in zip(
+            channels, ((0, 0, 200), (230, 110, 0), (0, 200, 0), (0, 255, 255)), strict=True
+        ):
             panel[channel] = colour
         panels.append(panel)
     return np.hstack(panels)
 
 
 def export(checkpoint: Path, target: Path) -> Path:
-    """Write the mean weights of a checkpoint as ONNX with free height and width; the output is a probability per channel.
+    """Write the mean weights of a checkpoint as ONNX with free height and width.
+
+    The output is a probability per channel.
 
     Parameters
     ----------
     checkpoint : Path
         ``last.pt`` of `train`.
     target : Path
-        The ``.onnx`` file; input ``images`` (1, 1, H, W) in 0..1 with sides that are multiples of 16, output (1, C, H, W) in 0..1.
+        The ``.onnx`` file; input ``images`` (1, 1, H, W) in 0..1 with sides that are multiples of 16, output
+        (1, C, H, W) in 0..1.
 
     Returns
     -------
@@ -327,9 +394,15 @@ def export(checkpoint: Path, target: Path) -> Path:
     part = target.with_suffix(".onnx.part")
     sides = {2: "height", 3: "width"}
     torch.onnx.export(
-        model, (torch.zeros(1, 1, 192, 256),), str(part), opset_version=17, input_names=["images"], output_names=["chances"],
-        dynamic_axes={"images": sides, "chances": sides}, dynamo=False,
-    )  # fmt: skip
+        model,
+        (torch.zeros(1, 1, 192, 256),),
+        str(part),
+        opset_version=17,
+        input_names=["images"],
+        output_names=["chances"],
+        dynamic_axes={"images": sides, "chances": sides},
+        dynamo=False,
+    )
     onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
     part.replace(target)
     return target
@@ -342,7 +415,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("data", type=Path, help="folder of insitrack.segment.training.semantic_data")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
-    parser.add_argument("--start", type=Path, help="an exported network (.onnx) whose weights to start from; default: random ones")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        help="an exported network (.onnx) whose weights to start from; default: random ones",
+    )
     parser.add_argument("--encoder", default=default.encoder)
     for name in ("hours", "learning_rate", "average", "inverted"):
         parser.add_argument("--" + name.replace("_", "-"), type=float, default=getattr(default, name))

@@ -1,4 +1,6 @@
-"""Training data of the pixel-wise networks: synthetic pictures with a map of classes, centrelines and places that do not count.
+"""Training data of the pixel-wise networks.
+
+Synthetic pictures with a map of classes, centrelines and places that do not count.
 
 ``python -m insitrack.segment.training.semantic_data FOLDER --scenes 1300`` draws them.
 """
@@ -20,13 +22,15 @@ from insitrack.io.synth.source import SynthSource
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 
 CHANNELS: tuple[str, ...] = ("dislocation", "precipitate", "void", "centreline")
-"""Outputs of the network, each of its own: a line that crosses a precipitate is both. Bit k of a stored map is channel k."""
+"""Outputs of the network, each of its own: a line that crosses a precipitate is both. Bit k of a stored
+map is channel k."""
 
 IGNORE_BIT = 16
 """Pixels of what is there but too faint for a person: neither right nor wrong in training."""
 
 CENTRELINE_PX = 3
-"""Width of the centreline channel, px: lines of a pile-up whose outlines touch still have centrelines apart."""
+"""Width of the centreline channel, px: lines of a pile-up whose outlines touch still have centrelines apart.
+"""
 
 Bytes = NDArray[np.uint8]
 
@@ -60,7 +64,9 @@ class SemanticDataSettings:
 
 
 def class_map(movie: SynthSource, index: int) -> Bytes:
-    """Map of frame `index`: bit k set where channel k of `CHANNELS` is, `IGNORE_BIT` where something is too faint to be asked for.
+    """Map of frame `index`: bit k set where channel k of `CHANNELS` is.
+
+    `IGNORE_BIT` where something is too faint to be asked for.
 
     Returns
     -------
@@ -89,7 +95,15 @@ def class_map(movie: SynthSource, index: int) -> Bytes:
     for line in movie.line_truth(index):
         if line.visible:
             for piece in line.pieces:
-                cv2.polylines(core, [np.round((piece - 0.5) * 16).astype(np.int32)], False, 1, CENTRELINE_PX, cv2.LINE_8, 4)
+                cv2.polylines(
+                    core,
+                    [np.round((piece - 0.5) * 16).astype(np.int32)],
+                    False,
+                    1,
+                    CENTRELINE_PX,
+                    cv2.LINE_8,
+                    4,
+                )
     out |= core << CHANNELS.index("centreline")
     out[faint & (out == 0)] = IGNORE_BIT
     return out
@@ -117,7 +131,8 @@ def write_semantic_dataset(folder: Path, settings: SemanticDataSettings) -> None
     Parameters
     ----------
     folder : Path
-        Made if absent; receives ``images/train images/val maps/train maps/val`` and ``settings.json``. Movies already there are kept.
+        Made if absent; receives ``images/train images/val maps/train maps/val`` and ``settings.json``. Movies
+        already there are kept.
     settings : SemanticDataSettings
         What to draw.
     """
@@ -127,13 +142,18 @@ def write_semantic_dataset(folder: Path, settings: SemanticDataSettings) -> None
     for uri, held_out in scenes(settings):
         split = "val" if held_out else "train"
         movie = SynthSource(uri).name
-        if len(list((folder / "images" / split).glob(f"{movie}_[0-9][0-9][0-9].png"))) == settings.frames_per_scene:
+        if (
+            len(list((folder / "images" / split).glob(f"{movie}_[0-9][0-9][0-9].png")))
+            == settings.frames_per_scene
+        ):
             continue
         for name, image, found in examples(uri, settings.frames_per_scene):
             cv2.imwrite(str(folder / "maps" / split / f"{name}.png"), found)
             # the picture last: a training that runs already takes what has one
             cv2.imwrite(str(folder / "images" / split / f"{name}.part.png"), image)
-            (folder / "images" / split / f"{name}.part.png").replace(folder / "images" / split / f"{name}.png")
+            (folder / "images" / split / f"{name}.part.png").replace(
+                folder / "images" / split / f"{name}.png"
+            )
 
 
 def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
@@ -144,18 +164,29 @@ def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
     SourceError
         If there are none.
     """
-    images = [path for path in sorted((folder / "images" / split).glob("*.png")) if not path.name.endswith(".part.png")]
+    images = [
+        path
+        for path in sorted((folder / "images" / split).glob("*.png"))
+        if not path.name.endswith(".part.png")
+    ]
     if not images:
-        raise SourceError(f"{folder}: no pictures in images/{split}; draw them with python -m insitrack.segment.training.semantic_data {folder}")
+        raise SourceError(
+            f"{folder}: no pictures in images/{split}; draw them with python -m"
+            f" insitrack.segment.training.semantic_data {folder}"
+        )
     return [(path, folder / "maps" / split / path.name) for path in images]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw a data set from the command line."""
-    parser = argparse.ArgumentParser(description="draw pictures and class maps to train a pixel-wise network on")
+    parser = argparse.ArgumentParser(
+        description="draw pictures and class maps to train a pixel-wise network on"
+    )
     parser.add_argument("folder", type=Path)
     for name in ("scenes", "frames_per_scene", "size_px", "first_seed"):
-        parser.add_argument("--" + name.replace("_", "-"), type=int, default=getattr(SemanticDataSettings(), name))
+        parser.add_argument(
+            "--" + name.replace("_", "-"), type=int, default=getattr(SemanticDataSettings(), name)
+        )
     given = vars(parser.parse_args(arguments))
     write_semantic_dataset(given.pop("folder"), SemanticDataSettings(**given))
 

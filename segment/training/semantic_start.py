@@ -1,4 +1,7 @@
-"""Weights of an exported pixel-wise network put back into the network that trains: a training may go on from a shipped model."""
+"""Weights of an exported pixel-wise network put back into the network that trains.
+
+A training may go on from a shipped model.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ from insitrack.io.errors import ModelError
 def take_over_exported(network: nn.Module, path: Path, images: torch.Tensor) -> None:
     r"""Fill a network with the weights of an ONNX file that was exported from one like it.
 
-    The export folds each batch normalisation into the convolution before it: :math:`W' = W \gamma / \sigma`, :math:`b' = \beta - \mu \gamma /
-    \sigma`. What cannot be told from these is chosen so that the network says the same: with W' for its weights, a convolution's answers have a
-    mean m and a variance v over `images`, and :math:`\gamma = \sqrt v`, :math:`\beta = b' + m` undo the normalisation by them.
+    The export folds each batch normalisation into the convolution before it: :math:`W' = W \gamma / \sigma`,
+    :math:`b' = \beta - \mu \gamma / \sigma`. What cannot be told from these is chosen so that the network
+    says the same: with W' for its weights, a convolution's answers have a mean m and a variance v over
+    `images`, and :math:`\gamma = \sqrt v`, :math:`\beta = b' + m` undo the normalisation by them.
 
     Parameters
     ----------
@@ -35,14 +39,21 @@ def take_over_exported(network: nn.Module, path: Path, images: torch.Tensor) -> 
     """
     layers = _folded(path)
     order: list[nn.Conv2d] = []
-    hooks = [part.register_forward_hook(lambda part, *_: order.append(part)) for part in network.modules() if isinstance(part, nn.Conv2d)]
+    hooks = [
+        part.register_forward_hook(lambda part, *_: order.append(part))
+        for part in network.modules()
+        if isinstance(part, nn.Conv2d)
+    ]
     network.eval()
     with torch.no_grad():
         network(images[:1])
     for hook in hooks:
         hook.remove()
     if [tuple(part.weight.shape) for part in order] != [weight.shape for weight, _ in layers]:
-        raise ModelError(f"{path}: its {len(layers)} layers are not the {len(order)} of this network; start from random weights, without --start")
+        raise ModelError(
+            f"{path}: its {len(layers)} layers are not the {len(order)} of this network; start from random"
+            " weights, without --start"
+        )
     biases = {id(part): torch.from_numpy(bias) for part, (_, bias) in zip(order, layers, strict=True)}
     for part, (weight, bias) in zip(order, layers, strict=True):
         part.weight.data.copy_(torch.from_numpy(weight))
@@ -60,7 +71,11 @@ def _folded(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         raise ModelError(f"{path}: no such network; expected the .onnx file of a pixel-wise network")
     graph = onnx.load(str(path)).graph
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = [(node.input[1], node.input[2]) for node in graph.node if node.op_type == "Conv" and len(node.input) == 3]
+    found = [
+        (node.input[1], node.input[2])
+        for node in graph.node
+        if node.op_type == "Conv" and len(node.input) == 3
+    ]
 
     def number(names: tuple[str, str]) -> float:
         # torch numbers what it folds as it goes; the last layer has nothing to fold and keeps its name
@@ -71,7 +86,10 @@ def _folded(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _normalise(network: nn.Module, biases: dict[int, torch.Tensor], images: torch.Tensor) -> None:
-    """Set each batch normalisation, in the order in which they run, so that it adds the bias of its convolution and does nothing else."""
+    """Set each batch normalisation, in the order in which they run.
+
+    So that it adds the bias of its convolution and does nothing else.
+    """
     last: list[nn.Conv2d] = []
 
     def ran(part: nn.Module, *_: object) -> None:
@@ -87,7 +105,11 @@ def _normalise(network: nn.Module, biases: dict[int, torch.Tensor], images: torc
         part.bias.data.copy_(biases[id(last[-1])] + mean)
 
     hooks = [part.register_forward_hook(ran) for part in network.modules() if isinstance(part, nn.Conv2d)]
-    hooks += [part.register_forward_pre_hook(set_up) for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    hooks += [
+        part.register_forward_pre_hook(set_up)
+        for part in network.modules()
+        if isinstance(part, nn.BatchNorm2d)
+    ]
     with torch.no_grad():
         network(images)
     for hook in hooks:

@@ -1,6 +1,7 @@
 """Train a YOLO-seg network on a data set, from random weights or from a checkpoint.
 
-Run it as ``python -m insitrack.segment.training.yolo DATA.yaml --out FOLDER --hours 1.5``; ``--resume`` goes on where it stopped.
+Run it as ``python -m insitrack.segment.training.yolo DATA.yaml --out FOLDER --hours 1.5``; ``--resume`` goes
+on where it stopped.
 """
 
 from __future__ import annotations
@@ -40,9 +41,11 @@ class TrainSettings:
     Parameters
     ----------
     network : str
-        Architecture, an ultralytics YAML name or file, for weights that start from random numbers; or a checkpoint to go on from.
+        Architecture, an ultralytics YAML name or file, for weights that start from random numbers; or a
+        checkpoint to go on from.
     hours : float, optional
-        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its end. None: `epochs` decides.
+        Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its
+        end. None: `epochs` decides.
     epochs : int
         Passes over `pictures_per_epoch` pictures where no time is given.
     image_px : int
@@ -62,7 +65,8 @@ class TrainSettings:
     threads : int
         Threads of the network; ultralytics sets one by itself.
     mask_samples : int
-        Anchors per picture whose masks are compared with the truth, drawn at random; all of them take a third of the time of a step.
+        Anchors per picture whose masks are compared with the truth, drawn at random; all of them take a third
+        of the time of a step.
     synthetic_share : float, optional
         Share of the pictures drawn from those below a folder ``synth``; None: all pictures are alike.
     device : str
@@ -89,7 +93,9 @@ class TrainSettings:
 
 
 class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics is not typed
-    """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased, and judged a little beyond their boxes.
+    """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased.
+
+    And judged a little beyond their boxes.
 
     A mask that is judged inside its box only costs nothing where it runs over the box's corners and sides.
     """
@@ -99,7 +105,12 @@ class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics 
     beyond_px = 1.0  # and by this much, px of the masks
 
     def single_mask_loss(
-        self, gt_mask: torch.Tensor, pred: torch.Tensor, proto: torch.Tensor, xyxy: torch.Tensor, area: torch.Tensor
+        self,
+        gt_mask: torch.Tensor,
+        pred: torch.Tensor,
+        proto: torch.Tensor,
+        xyxy: torch.Tensor,
+        area: torch.Tensor,
     ) -> torch.Tensor:
         """Sum of the mask losses of one picture's anchors, estimated from a sample of them."""
         n = len(pred)
@@ -108,7 +119,9 @@ class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics 
         if n <= self.most:
             return super().single_mask_loss(gt_mask, pred, proto, xyxy, area)
         rows = torch.randperm(n, device=pred.device)[: self.most]
-        return super().single_mask_loss(gt_mask[rows], pred[rows], proto, xyxy[rows], area[rows]) * (n / self.most)
+        return super().single_mask_loss(gt_mask[rows], pred[rows], proto, xyxy[rows], area[rows]) * (
+            n / self.most
+        )
 
 
 class Bf16SegmentationModel(SegmentationModel):  # type: ignore[misc]  # ultralytics is not typed
@@ -130,7 +143,9 @@ class Bf16SegmentationModel(SegmentationModel):  # type: ignore[misc]  # ultraly
 @cache
 def _bf16_pays() -> bool:
     """Tell whether the processor multiplies in bfloat16 by itself; emulated, it is slower than float32."""
-    questions = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    questions = [
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    ]
     return any(bool(ask()) for ask in questions if ask is not None)
 
 
@@ -160,13 +175,20 @@ class Watcher(Protocol):
         ...
 
 
-def _trainer(chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher | None) -> type[SegmentationTrainer]:
-    """Trainer class with our network, short epochs, the threads that were asked for, and our own judge if there is one."""
+def _trainer(
+    chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher | None
+) -> type[SegmentationTrainer]:
+    """Trainer class with our network, short epochs, the threads that were asked for.
+
+    And our own judge if there is one.
+    """
 
     class Trainer(SegmentationTrainer):  # type: ignore[misc]  # ultralytics is not typed
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> SegmentationModel:
             architecture = dict(start.architecture) if start else cfg
-            model = Bf16SegmentationModel(architecture, nc=self.data["nc"], ch=self.data["channels"], verbose=False)
+            model = Bf16SegmentationModel(
+                architecture, nc=self.data["nc"], ch=self.data["channels"], verbose=False
+            )
             if weights:
                 model.load(weights)
             elif start:
@@ -176,16 +198,26 @@ def _trainer(chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher |
             SampledMaskLoss.most = chosen.mask_samples
             return self.set_model_names_for_load(model.to(memory_format=torch.channels_last))
 
-        def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-            self.args.workers = int(mode == "train")  # ultralytics reads pictures in the training process on a CPU
+        def get_dataloader(
+            self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train"
+        ) -> Any:
+            self.args.workers = int(
+                mode == "train"
+            )  # ultralytics reads pictures in the training process on a CPU
             loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
             if mode == "train":
-                batches = loader.batch_sampler.sampler if hasattr(loader.batch_sampler.sampler, "sampler") else loader.batch_sampler
+                batches = (
+                    loader.batch_sampler.sampler
+                    if hasattr(loader.batch_sampler.sampler, "sampler")
+                    else loader.batch_sampler
+                )
                 if chosen.synthetic_share is None:
                     batches.sampler._num_samples = min(chosen.pictures_per_epoch, len(loader.dataset))
                 else:
                     weights = _weights(loader.dataset.im_files, chosen.synthetic_share)
-                    batches.sampler = torch.utils.data.WeightedRandomSampler(weights, chosen.pictures_per_epoch)
+                    batches.sampler = torch.utils.data.WeightedRandomSampler(
+                        weights, chosen.pictures_per_epoch
+                    )
                     loader.reset()  # the first batches were already drawn by the old sampler
             return loader
 
@@ -205,16 +237,25 @@ def _trainer(chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher |
 
 
 def _take_over(model: SegmentationModel, start: Checkpoint) -> None:
-    """Fill a network with the weights of another that fit: all of them, apart from the last layers where the classes are others."""
+    """Fill a network with the weights of another that fit.
+
+    All of them, apart from the last layers where the classes are others.
+    """
     own = model.state_dict()
-    fitting = {key: value for key, value in start.state.items() if key in own and own[key].shape == value.shape}
+    fitting = {
+        key: value for key, value in start.state.items() if key in own and own[key].shape == value.shape
+    }
     model.load_state_dict(fitting, strict=False)
 
 
 def _weights(paths: Sequence[str], synthetic_share: float) -> list[float]:
     """Chance of each picture to be drawn, so that the synthetic ones have the share that was asked for."""
     synthetic = np.array([SYNTHETIC in Path(path).parts for path in paths])
-    shares = np.where(synthetic, synthetic_share / max(1, synthetic.sum()), (1 - synthetic_share) / max(1, (~synthetic).sum()))
+    shares = np.where(
+        synthetic,
+        synthetic_share / max(1, synthetic.sum()),
+        (1 - synthetic_share) / max(1, (~synthetic).sum()),
+    )
     return list(shares if shares.any() else np.ones(len(paths)))
 
 
@@ -261,7 +302,9 @@ def train(
     if resume and not last.is_file():
         raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start anew")
     if not resume and last.is_file():
-        raise OutputError(f"{last}: there is a training already; add --resume to go on with it, or choose another --out")
+        raise OutputError(
+            f"{last}: there is a training already; add --resume to go on with it, or choose another --out"
+        )
     settings.update({"sync": False})
     augment.polygons2masks = exact_masks
     if resume:
@@ -274,28 +317,64 @@ def train(
     if watcher:
         _report_batches(model, watcher)
     try:
-        model.train(trainer=_trainer(chosen, None if resume else start, watcher), **_options(data, folder, chosen, resume))
+        model.train(
+            trainer=_trainer(chosen, None if resume else start, watcher),
+            **_options(data, folder, chosen, resume),
+        )
     except AssertionError as error:
         if "nothing to resume" not in str(error):
             raise
-        raise TrainingFinishedError(f"{last}: this training is finished; choose another --out to train again") from error
+        raise TrainingFinishedError(
+            f"{last}: this training is finished; choose another --out to train again"
+        ) from error
     return last
 
 
 def _options(data: Path, folder: Path, chosen: TrainSettings, resume: bool) -> dict[str, Any]:
     """Put the settings in the words of ultralytics."""
     return {
-        "data": str(data.resolve()), "project": str(folder.resolve().parent), "name": folder.name, "exist_ok": True, "resume": resume,
-        "time": chosen.hours, "epochs": chosen.epochs, "imgsz": chosen.image_px, "batch": chosen.batch, "nbs": chosen.batch, "seed": chosen.seed,
-        "optimizer": "AdamW", "lr0": chosen.learning_rate, "lrf": 0.02, "weight_decay": 5e-4,
-        "warmup_epochs": chosen.warmup_epochs, "warmup_bias_lr": 0.0,
-        "mosaic": chosen.mosaic, "close_mosaic": min(5, chosen.epochs // 3), "scale": chosen.scale, "flipud": 0.5, "fliplr": 0.5,
-        "hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.2, "erasing": 0.0, "translate": 0.1, "overlap_mask": False, "mask_ratio": 2, "max_det": 600,
-        "pretrained": False, "amp": False, "plots": False,
-        # without the cache a mosaic takes its pictures from those last drawn, which keeps the share of the synthetic ones
-        "cache": "ram" if chosen.synthetic_share is None else False, "workers": 1, "device": chosen.device,
-        "patience": 1000, "save": True, "verbose": False,
-    }  # fmt: skip
+        "data": str(data.resolve()),
+        "project": str(folder.resolve().parent),
+        "name": folder.name,
+        "exist_ok": True,
+        "resume": resume,
+        "time": chosen.hours,
+        "epochs": chosen.epochs,
+        "imgsz": chosen.image_px,
+        "batch": chosen.batch,
+        "nbs": chosen.batch,
+        "seed": chosen.seed,
+        "optimizer": "AdamW",
+        "lr0": chosen.learning_rate,
+        "lrf": 0.02,
+        "weight_decay": 5e-4,
+        "warmup_epochs": chosen.warmup_epochs,
+        "warmup_bias_lr": 0.0,
+        "mosaic": chosen.mosaic,
+        "close_mosaic": min(5, chosen.epochs // 3),
+        "scale": chosen.scale,
+        "flipud": 0.5,
+        "fliplr": 0.5,
+        "hsv_h": 0.0,
+        "hsv_s": 0.0,
+        "hsv_v": 0.2,
+        "erasing": 0.0,
+        "translate": 0.1,
+        "overlap_mask": False,
+        "mask_ratio": 2,
+        "max_det": 600,
+        "pretrained": False,
+        "amp": False,
+        "plots": False,
+        # without the cache a mosaic takes its pictures from those last drawn, which keeps the share of the
+        # synthetic ones
+        "cache": "ram" if chosen.synthetic_share is None else False,
+        "workers": 1,
+        "device": chosen.device,
+        "patience": 1000,
+        "save": True,
+        "verbose": False,
+    }
 
 
 def _report_batches(model: YOLO, watcher: Watcher) -> None:
@@ -307,7 +386,11 @@ def _report_batches(model: YOLO, watcher: Watcher) -> None:
 
     def batch(trainer: Any) -> None:
         done["batches"] += 1
-        watcher.batch_done(trainer.epoch + done["batches"] / len(trainer.train_loader), trainer.epochs, float(trainer.loss.detach()))
+        watcher.batch_done(
+            trainer.epoch + done["batches"] / len(trainer.train_loader),
+            trainer.epochs,
+            float(trainer.loss.detach()),
+        )
 
     model.add_callback("on_train_epoch_start", begin)
     model.add_callback("on_train_batch_end", batch)
@@ -315,10 +398,16 @@ def _report_batches(model: YOLO, watcher: Watcher) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
-    parser = argparse.ArgumentParser(description="train a segmentation network from scratch or from a checkpoint")
+    parser = argparse.ArgumentParser(
+        description="train a segmentation network from scratch or from a checkpoint"
+    )
     parser.add_argument("data", type=Path, help="data.yaml of a YOLO segmentation data set")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
-    parser.add_argument("--network", default=TrainSettings().network, help="architecture (.yaml) or checkpoint (.pt) to start from")
+    parser.add_argument(
+        "--network",
+        default=TrainSettings().network,
+        help="architecture (.yaml) or checkpoint (.pt) to start from",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with a stopped training")
     parser.add_argument("--device", default=TrainSettings().device, help="cpu, or the number of a GPU")
     for name in ("hours", "learning_rate", "mosaic", "scale"):

@@ -42,7 +42,9 @@ def test_mask_beyond_the_frame_is_cut_when_made_dense() -> None:
 
 
 def test_taking_rows_keeps_their_order_and_pixels() -> None:
-    masks = Masks.from_crops([np.ones((1, 2), bool), np.eye(3, dtype=bool), np.ones((2, 2), bool)], [(0, 0), (5, 5), (1, 8)])
+    masks = Masks.from_crops(
+        [np.ones((1, 2), bool), np.eye(3, dtype=bool), np.ones((2, 2), bool)], [(0, 0), (5, 5), (1, 8)]
+    )
     taken = masks.take(np.array([2, 0]))
     assert taken.area_px().tolist() == [4, 2]
     assert len(masks.take(np.zeros(3, bool))) == 0
@@ -58,7 +60,15 @@ def test_masks_whose_pixels_do_not_fit_their_sizes_are_refused() -> None:
 def test_mask_rcnn_form_survives_the_round_trip(dense: np.ndarray) -> None:
     n = len(dense)
     masks = Masks.from_dense(dense)
-    found = Detections(3, 1.5, (7, 11), masks.boxes(), np.arange(n) % len(DEFECT_CLASSES) + 1, np.linspace(0.2, 0.9, n, dtype=np.float32), masks)
+    found = Detections(
+        3,
+        1.5,
+        (7, 11),
+        masks.boxes(),
+        np.arange(n) % len(DEFECT_CLASSES) + 1,
+        np.linspace(0.2, 0.9, n, dtype=np.float32),
+        masks,
+    )
     back = Detections.from_maskrcnn(found.to_maskrcnn(), frame_index=3, t_s=1.5)
     assert np.array_equal(back.boxes, found.boxes)
     assert np.array_equal(back.labels, found.labels)

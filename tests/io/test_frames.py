@@ -5,7 +5,9 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration, Frame
 
 
-@pytest.mark.parametrize("image", [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.float32), np.zeros((0, 2), np.uint8)])
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.float32), np.zeros((0, 2), np.uint8)]
+)
 def test_a_frame_is_a_grey_picture_of_whole_numbers(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected a"):
         Frame(0, 0.0, image)

@@ -63,13 +63,21 @@ def test_the_clock_leaves_rising_timestamps_alone(steps):
     assert clock.repaired == 0
 
 
-@given(start=st.one_of(st.none(), st.floats(-1, 6)), length=st.one_of(st.none(), st.floats(0, 6)), every=st.integers(1, 12))
+@given(
+    start=st.one_of(st.none(), st.floats(-1, 6)),
+    length=st.one_of(st.none(), st.floats(0, 6)),
+    every=st.integers(1, 12),
+)
 def test_a_selection_accounts_for_every_frame_and_keeps_only_those_asked_for(start, length, every):
     end = None if length is None else (start or 0) + length
     items = list(SelectedSource(Counted(), Selection(start_s=start, end_s=end, every=every)))
     assert [(item.index, item.t_s) for item in items] == [(k, k / 2) for k in range(10)]
     for item in items:
-        inside = (start is None or item.t_s >= start) and (end is None or item.t_s <= end) and item.index % every == 0
+        inside = (
+            (start is None or item.t_s >= start)
+            and (end is None or item.t_s <= end)
+            and item.index % every == 0
+        )
         assert (getattr(item, "status", "ok") == "skipped") == (not inside)
 
 
@@ -96,7 +104,13 @@ def test_the_door_finds_the_kind_of_source(tmp_path):
     (tmp_path / "frames").mkdir()
     for name in ("frames/a1.png", "single.bmp", "stack.tiff"):
         Image.fromarray(PICTURE).save(tmp_path / name)
-    kinds = {"film.MP4": MovieSource, "frames": StackSource, "single.bmp": StackSource, "stack.tiff": StackSource, "frames/*.png": StackSource}
+    kinds = {
+        "film.MP4": MovieSource,
+        "frames": StackSource,
+        "single.bmp": StackSource,
+        "stack.tiff": StackSource,
+        "frames/*.png": StackSource,
+    }
     for name, kind in kinds.items():
         for uri in (tmp_path / name, str(tmp_path / name)):
             source = open_source(uri, nm_per_px=0.5)
@@ -148,7 +162,9 @@ def test_an_end_before_the_start_is_refused():
         Selection(start_s=3.0, end_s=1.0)
 
 
-@pytest.mark.parametrize("uri", ["nowhere.mp4", "nowhere", "nowhere*.png", "synth:unheard-of", "nowhere.dm4", "nowhere.tif"])
+@pytest.mark.parametrize(
+    "uri", ["nowhere.mp4", "nowhere", "nowhere*.png", "synth:unheard-of", "nowhere.dm4", "nowhere.tif"]
+)
 def test_a_source_that_is_not_there_is_named_in_one_line(uri):
     with pytest.raises(InsitrackError) as caught:
         open_source(uri)
@@ -172,13 +188,20 @@ def test_a_movie_gives_frames_spread_over_the_times_that_are_wanted(tmp_path):
     assert levels == sorted(levels)
     assert levels[0] == 0
     assert levels[-1] >= 90
-    part = [int(frame.image[0, 0]) // 100 for frame in open_source(tmp_path / "deep.mkv", start_s=2.0, end_s=4.0).samples()]
+    part = [
+        int(frame.image[0, 0]) // 100
+        for frame in open_source(tmp_path / "deep.mkv", start_s=2.0, end_s=4.0).samples()
+    ]
     assert min(part) >= 19
     assert max(part) <= 40
 
 
 def test_a_stack_gives_frames_spread_over_it(tmp_path):
-    tifffile.imwrite(tmp_path / "deep.tif", np.arange(40, dtype=np.uint16)[:, None, None] * np.ones((40, 6, 8), np.uint16), photometric="minisblack")
+    tifffile.imwrite(
+        tmp_path / "deep.tif",
+        np.arange(40, dtype=np.uint16)[:, None, None] * np.ones((40, 6, 8), np.uint16),
+        photometric="minisblack",
+    )
     numbers = [int(frame.image[0, 0]) for frame in open_source(tmp_path / "deep.tif").samples()]
     assert len(numbers) == 16
     assert (numbers[0], numbers[-1]) == (0, 39)

@@ -1,4 +1,7 @@
-"""A small RTSP camera for tests: one client at a time, H.264 over RTP, interleaved in the RTSP connection (RFC 2326, 10.12; RFC 6184)."""
+"""A small RTSP camera for tests.
+
+One client at a time, H.264 over RTP, interleaved in the RTSP connection (RFC 2326, 10.12; RFC 6184).
+"""
 
 import contextlib
 import socket
@@ -75,7 +78,15 @@ class RtspCamera:
 
     def _encode(self, port):
         out = av.open(f"rtp://127.0.0.1:{port}?pkt_size=1200", "w", format="rtp")
-        stream = out.add_stream("libx264", options={"qp": "0", "preset": "ultrafast", "tune": "zerolatency", "x264-params": "repeat-headers=1"})
+        stream = out.add_stream(
+            "libx264",
+            options={
+                "qp": "0",
+                "preset": "ultrafast",
+                "tune": "zerolatency",
+                "x264-params": "repeat-headers=1",
+            },
+        )
         stream.height, stream.width = self.pictures[0].shape
         stream.pix_fmt, stream.codec_context.gop_size = "yuvj420p", 1
         stream.codec_context.time_base = stream.time_base = Fraction(1, 90_000)

@@ -1,4 +1,7 @@
-"""The command as a user meets it: bad input is one clear line and nothing is written; a run leaves the whole contract behind."""
+"""The command as a user meets it.
+
+Bad input is one clear line and nothing is written; a run leaves the whole contract behind.
+"""
 
 import json
 import os
@@ -33,7 +36,10 @@ def run_refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["absent.mp4"], ["absent.mp4"]),
         (["text.mp4"], ["text.mp4"]),
         (["empty.mp4"], ["empty.mp4"]),
-        ([SYNTH, "--set", "segment.confidense=0.3"], ["segment.confidense", "did you mean segment.confidence"]),
+        (
+            [SYNTH, "--set", "segment.confidense=0.3"],
+            ["segment.confidense", "did you mean segment.confidence"],
+        ),
         ([SYNTH, "--nm-per-px", "-0.37"], ["-0.37", "positive"]),
         ([SYNTH, "--model", "nonesuch"], ["nonesuch", "loops"]),
         ([SYNTH, "--material", "unobtainium"], ["unobtainium", "fecral"]),
@@ -49,7 +55,11 @@ def run_refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ids=lambda value: " ".join(value[-1:]) if isinstance(value, list) else None,
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_written(
-    arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.mp4").write_text("this is not a movie\n" * 100, encoding="utf-8")
@@ -60,33 +70,55 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_output_folder_with_something_in_it_is_not_touched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_folder_with_something_in_it_is_not_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     assert "--overwrite" in run_refused(capsys, SYNTH, "--out", str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_a_movie_that_the_run_would_write_over_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_movie_that_the_run_would_write_over_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     movie = tmp_path / "annotated.mp4"
     movie.write_bytes(b"mine")
     assert "would be overwritten" in run_refused(capsys, str(movie), "--out", str(tmp_path), "--overwrite")
     assert movie.read_bytes() == b"mine"
 
 
-def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     options = ["--thickness-nm", "100", "--dose-rate", "1e-3", "--material", "fecral", "--out", str(out)]
     assert main(["synth:loops?seed=3&frames=6&size=320&n=30", *options]) == 0
-    assert {path.name for path in out.iterdir()} == {*TABLES, "kinetics.csv", "causal", "annotated.mp4", "report.html", "run.json"}
+    assert {path.name for path in out.iterdir()} == {
+        *TABLES,
+        "kinetics.csv",
+        "causal",
+        "annotated.mp4",
+        "report.html",
+        "run.json",
+    }
     series = SERIES.read(out / "series.csv")
     everything = series[series["defect_class"] == "all"]
     assert len(everything) == 6
     assert (everything["n"] > 0).sum() >= 3
-    # the hardening is not known without a defect, nor where all of a class touch the border and so have no size
-    unsized = series[(series["defect_class"] != "all") & (series["n"] > 0) & series["size_nm"].isna()]["frame"]
+    # the hardening is not known without a defect, nor where all of a class touch the border and so have no
+    # size
+    unsized = series[(series["defect_class"] != "all") & (series["n"] > 0) & series["size_nm"].isna()][
+        "frame"
+    ]
     everything = everything[(everything["n"] > 0) & ~everything["frame"].isin(unsized)]
     assert len(everything) >= 3
-    for column in ("dose_dpa", "density_per_m2", "density_per_m3", "hardening_linear_mpa", "hardening_quadrature_mpa_hi"):
+    for column in (
+        "dose_dpa",
+        "density_per_m2",
+        "density_per_m3",
+        "hardening_linear_mpa",
+        "hardening_quadrature_mpa_hi",
+    ):
         assert np.isfinite(everything[column]).all(), column
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert manifest["status"] == "done"
@@ -96,20 +128,48 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(tmp_p
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     (out / "annotated.mp4.part").write_bytes(b"left by a run that died")
     assert main([SYNTH, *options, "--overwrite", "--no-video"]) == 0
-    assert {path.name for path in out.iterdir()} == {*TABLES, "kinetics.csv", "causal", "report.html", "run.json", "notes.txt"}
+    assert {path.name for path in out.iterdir()} == {
+        *TABLES,
+        "kinetics.csv",
+        "causal",
+        "report.html",
+        "run.json",
+        "notes.txt",
+    }
     assert "open" in capsys.readouterr().out
 
 
-def test_unknown_scale_gives_empty_columns_and_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_scale_gives_empty_columns_and_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     movie = tmp_path / "made"
     assert main(["synth", "loops", "--seed", "3", "--frames", "4", "--size", "192", "--out", str(movie)]) == 0
-    assert main([str(movie / "movie.mp4"), "--out", str(tmp_path / "run"), "--thickness-nm", "100", "--material", "fecral", "--no-video"]) == 0
+    assert (
+        main(
+            [
+                str(movie / "movie.mp4"),
+                "--out",
+                str(tmp_path / "run"),
+                "--thickness-nm",
+                "100",
+                "--material",
+                "fecral",
+                "--no-video",
+            ]
+        )
+        == 0
+    )
     assert "--nm-per-px" in capsys.readouterr().err
     tracks = TRACKS.read(tmp_path / "run" / "tracks.csv")
     assert len(tracks)
     assert tracks["size_nm"].isna().all()
     assert tracks["area_px"].notna().all()
-    assert SERIES.read(tmp_path / "run" / "series.csv")[["density_per_m2", "hardening_linear_mpa"]].isna().all().all()
+    assert (
+        SERIES.read(tmp_path / "run" / "series.csv")[["density_per_m2", "hardening_linear_mpa"]]
+        .isna()
+        .all()
+        .all()
+    )
 
 
 def test_frames_outside_the_choice_are_accounted_for(tmp_path: Path) -> None:
@@ -119,8 +179,26 @@ def test_frames_outside_the_choice_are_accounted_for(tmp_path: Path) -> None:
     assert frames["status"].tolist() == ["processed", "skipped"] * 3
 
 
-def test_a_movie_cut_off_in_the_middle_keeps_what_decodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["synth", "loops", "--seed", "3", "--frames", "20", "--size", "192", "--out", str(tmp_path / "made")]) == 0
+def test_a_movie_cut_off_in_the_middle_keeps_what_decodes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(
+            [
+                "synth",
+                "loops",
+                "--seed",
+                "3",
+                "--frames",
+                "20",
+                "--size",
+                "192",
+                "--out",
+                str(tmp_path / "made"),
+            ]
+        )
+        == 0
+    )
     whole = (tmp_path / "made" / "movie.mp4").read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole[: int(len(whole) * 0.6)])
@@ -139,12 +217,23 @@ def test_a_movie_cut_off_in_the_middle_keeps_what_decodes(tmp_path: Path, capsys
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_the_end_of_the_session_leave_complete_and_readable_files(tmp_path: Path, number: int) -> None:
+def test_ctrl_c_and_the_end_of_the_session_leave_complete_and_readable_files(
+    tmp_path: Path, number: int
+) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "insitrack.tracker.cli", "synth:loops?seed=3&frames=5000&size=192", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "insitrack.tracker.cli",
+        "synth:loops?seed=3&frames=5000&size=192",
+        "--out",
+        str(out),
+    ]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     frames = out / "frames.csv"
-    while running.poll() is None and not (frames.exists() and frames.read_text(encoding="utf-8").count("\n") > 10):
+    while running.poll() is None and not (
+        frames.exists() and frames.read_text(encoding="utf-8").count("\n") > 10
+    ):
         time.sleep(0.1)
     running.send_signal(number)
     assert running.wait(timeout=120) == 0

@@ -1,6 +1,7 @@
 """Makes coco_ap.json: a drawn case with the average precision that pycocotools finds for it.
 
-``pip install pycocotools`` and run it again only to change the case; the numbers in the file are those of pycocotools 2.0.
+``pip install pycocotools`` and run it again only to change the case; the numbers in the file are those of
+pycocotools 2.0.
 """
 
 from __future__ import annotations
@@ -36,10 +37,21 @@ def shapes() -> tuple[list[dict], list[dict]]:
                 moved = np.array(shape) + rng.normal(0, (0.9, 0.9, 0.6, 0.6))
                 other = label if rng.random() < 0.85 else int(rng.integers(1, 4))
                 score = round(float(rng.uniform(0.1, 1)), 1)
-                found.append({"image_id": picture, "category_id": other, "ellipse": np.round(np.maximum(moved, 2), 2).tolist(), "score": score})
+                found.append(
+                    {
+                        "image_id": picture,
+                        "category_id": other,
+                        "ellipse": np.round(np.maximum(moved, 2), 2).tolist(),
+                        "score": score,
+                    }
+                )
         for _ in range(int(rng.integers(0, 4))):
             shape = [*rng.uniform((8, 8), (WIDTH - 8, HEIGHT - 8)), *rng.uniform(3, 12, 2)]
-            entry = {"image_id": picture, "category_id": int(rng.integers(1, 4)), "ellipse": np.round(shape, 2).tolist()}
+            entry = {
+                "image_id": picture,
+                "category_id": int(rng.integers(1, 4)),
+                "ellipse": np.round(shape, 2).tolist(),
+            }
             found.append({**entry, "score": round(float(rng.uniform(0.1, 0.6)), 1)})
     return true, found
 
@@ -51,7 +63,16 @@ def with_masks(entries: list[dict]) -> list[dict]:
         rle["counts"] = rle["counts"].decode()
         box = coco_mask.toBbox(rle).tolist()
         plain = {key: value for key, value in entry.items() if key != "ellipse"}
-        out.append({**plain, "id": i, "segmentation": rle, "area": float(coco_mask.area(rle)), "bbox": box, "iscrowd": 0})
+        out.append(
+            {
+                **plain,
+                "id": i,
+                "segmentation": rle,
+                "area": float(coco_mask.area(rle)),
+                "bbox": box,
+                "iscrowd": 0,
+            }
+        )
     return out
 
 
@@ -63,7 +84,9 @@ def main() -> None:
     expected = {}
     for agnostic in (False, True):
         # a copy with one category in place of useCats=0, which would sort ties in score by category
-        parts = [[entry | ({"category_id": 1} if agnostic else {}) for entry in part] for part in (true, found)]
+        parts = [
+            [entry | ({"category_id": 1} if agnostic else {}) for entry in part] for part in (true, found)
+        ]
         with redirect_stdout(io.StringIO()):
             truth = COCO()
             truth.dataset = {"images": images, "annotations": parts[0], "categories": categories}
@@ -75,13 +98,18 @@ def main() -> None:
                 run.evaluate()
                 run.accumulate()
                 precision = run.eval["precision"][:, :, :, 0, 2]  # thresholds, recalls, classes
-                expected[f"{'find' if agnostic else 'classes'}_{most}"] = np.round(precision.mean(axis=1).T, 12).tolist()[: 1 if agnostic else 3]
+                expected[f"{'find' if agnostic else 'classes'}_{most}"] = np.round(
+                    precision.mean(axis=1).T, 12
+                ).tolist()[: 1 if agnostic else 3]
     keep = ("image_id", "category_id", "segmentation", "bbox", "score", "id", "area", "iscrowd")
     case = {
         "images": images,
         "categories": categories,
         "annotations": true,
-        "results": [{key: entry[key] for key in keep if key in entry and key not in ("id", "area", "iscrowd")} for entry in found],
+        "results": [
+            {key: entry[key] for key in keep if key in entry and key not in ("id", "area", "iscrowd")}
+            for entry in found
+        ],
         "expected_ap_by_class_and_threshold": expected,
     }
     Path(__file__).with_name("coco_ap.json").write_text(json.dumps(case, indent=1) + "\n", encoding="utf-8")

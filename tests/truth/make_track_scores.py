@@ -1,6 +1,7 @@
 """Makes track_scores.json: drawn tracks with the scores that TrackEval finds for them.
 
-``pip install trackeval`` and run it again only to change the case; the numbers in the file are those of TrackEval 1.3.
+``pip install trackeval`` and run it again only to change the case; the numbers in the file are those of
+TrackEval 1.3.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ FRAMES = 30
 
 
 def tables(seed: int) -> tuple[list[list[float]], list[list[float]]]:
-    """True and found rows (frame, id, x1, y1, x2, y2): misses, false boxes, swaps, broken tracks, empty frames, boxes that crowd."""
+    """True and found rows (frame, id, x1, y1, x2, y2).
+
+    Misses, false boxes, swaps, broken tracks, empty frames, boxes that crowd.
+    """
     rng = np.random.default_rng(seed)
     true, found, names = [], [], {}
     next_name = 1
-    starts = {i: (rng.uniform(5, 60, 2), rng.normal(0, 0.8, 2), rng.integers(0, 12), rng.integers(15, FRAMES + 5)) for i in range(1, 15)}
+    starts = {
+        i: (rng.uniform(5, 60, 2), rng.normal(0, 0.8, 2), rng.integers(0, 12), rng.integers(15, FRAMES + 5))
+        for i in range(1, 15)
+    }
     for t in range(FRAMES):
         for i, (place, speed, first, last) in starts.items():
             if not first <= t < last or t == 11:
@@ -34,7 +41,15 @@ def tables(seed: int) -> tuple[list[list[float]], list[list[float]]]:
             if i not in names or rng.random() < 0.06:
                 names[i], next_name = next_name, next_name + 1
             dx, dy = rng.normal(0, 0.6, 2)
-            found.append([t, names[i], *np.round([x + dx, y + dy, x + dx + side * rng.uniform(0.8, 1.2), y + dy + side], 2).tolist()])
+            found.append(
+                [
+                    t,
+                    names[i],
+                    *np.round(
+                        [x + dx, y + dy, x + dx + side * rng.uniform(0.8, 1.2), y + dy + side], 2
+                    ).tolist(),
+                ]
+            )
         if t % 9 == 4:
             a, b = rng.choice(list(names), 2, replace=False).tolist()
             names[a], names[b] = names[b], names[a]
@@ -58,7 +73,11 @@ def judged(true: list[list[float]], found: list[list[float]]) -> dict[str, float
     data |= {"num_gt_dets": len(a), "num_tracker_dets": len(b), "num_timesteps": FRAMES}
     data |= {"num_gt_ids": len(np.unique(a[:, 1])), "num_tracker_ids": len(np.unique(b[:, 1]))}
     quiet = {"PRINT_CONFIG": False}
-    hota, clear, identity = HOTA().eval_sequence(data), CLEAR(quiet).eval_sequence(data), Identity(quiet).eval_sequence(data)
+    hota, clear, identity = (
+        HOTA().eval_sequence(data),
+        CLEAR(quiet).eval_sequence(data),
+        Identity(quiet).eval_sequence(data),
+    )
     return {
         **{name.lower(): float(np.mean(hota[name])) for name in ("HOTA", "DetA", "AssA", "LocA")},
         "mota": float(clear["MOTA"]),

@@ -10,7 +10,9 @@ from insitrack.io.tables.stream import Columns
 
 
 def common_window(frames: pd.DataFrame) -> tuple[float, float, float, float]:
-    """Left, top, right and lower side of what every frame that was looked at shows, in specimen coordinates, px.
+    """Left, top, right and lower side of what every frame that was looked at shows, in specimen coordinates.
+
+    px.
 
     Raises
     ------
@@ -26,13 +28,19 @@ def common_window(frames: pd.DataFrame) -> tuple[float, float, float, float]:
     right, bottom = (size - shift).min(axis=0).tolist()
     if not (right > left and bottom > top):
         raise SettingsError(
-            "--common-field: the specimen drifted so far that no part of it is in every frame; give --start and --end, or leave it out"
+            "--common-field: the specimen drifted so far that no part of it is in every frame; give --start"
+            " and --end, or leave it out"
         )
     return left, top, right, bottom
 
 
-def cut_to(window: tuple[float, float, float, float], columns: Columns, frames: pd.DataFrame) -> tuple[Columns, pd.DataFrame]:
-    """Rows that lie in the window, with its sides for borders, and frames of its size; overlays keep their share of the area."""
+def cut_to(
+    window: tuple[float, float, float, float], columns: Columns, frames: pd.DataFrame
+) -> tuple[Columns, pd.DataFrame]:
+    """Rows that lie in the window, with its sides for borders, and frames of its size.
+
+    Overlays keep their share of the area.
+    """
     left, top, right, bottom = window
     place = np.searchsorted(frames["frame"].to_numpy(), columns["frame"])
     shift = frames[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place]
@@ -41,9 +49,15 @@ def cut_to(window: tuple[float, float, float, float], columns: Columns, frames: 
     kept = (x2 > left) & (x1 < right) & (y2 > top) & (y1 < bottom)
     out = (x1 <= left) | (y2 >= bottom)
     edge = out | (x2 >= right) | (y1 <= top)
-    moved = {"on_edge": np.maximum(columns["on_edge"], edge), "on_exclusion_edge": np.maximum(columns["on_exclusion_edge"], out)}
+    moved = {
+        "on_edge": np.maximum(columns["on_edge"], edge),
+        "on_exclusion_edge": np.maximum(columns["on_exclusion_edge"], out),
+    }
     moved |= {"x_px": columns["x_px"] - shift[:, 0] - left, "y_px": columns["y_px"] - shift[:, 1] - top}
-    cut = {name: values if name == "class_names" else moved.get(name, values)[kept] for name, values in columns.items()}
+    cut = {
+        name: values if name == "class_names" else moved.get(name, values)[kept]
+        for name, values in columns.items()
+    }
     area = (right - left) * (bottom - top)
     share = frames["field_px"] / (frames["width_px"] * frames["height_px"])
     return cut, frames.assign(field_px=share * area, width_px=right - left, height_px=bottom - top)

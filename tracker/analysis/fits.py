@@ -45,7 +45,13 @@ def _summaries(run: TableRun, out: Recomputed) -> list[TrackSummary]:
         table = tables.SUMMARY.read(path)
         t = run.frames["t_s"]
         table = table[(table["t_last_s"] >= t.min()) & (table["t_first_s"] <= t.max())]
-        for name in ("growth_nm_per_s", "growth_lo_nm_per_s", "growth_hi_nm_per_s", "size_nm", "net_displacement_nm"):
+        for name in (
+            "growth_nm_per_s",
+            "growth_lo_nm_per_s",
+            "growth_hi_nm_per_s",
+            "size_nm",
+            "net_displacement_nm",
+        ):
             table[name] = table[name] * (run.scale if math.isfinite(run.scale) else NAN)
         table["left_censored"] |= table["t_first_s"] <= t.min()
         table["right_censored"] |= table["t_last_s"] >= t.max()
@@ -58,14 +64,19 @@ def _from_pool(run: TableRun, out: Recomputed) -> Iterator[TrackSummary]:
     t_s = dict(zip(run.frames["frame"].tolist(), run.frames["t_s"].tolist(), strict=True))
     begin, end = run.frames["frame"].iloc[0], run.frames["frame"].iloc[-1]
     pool = out.pool.assign(
-        t_s=out.t_s[out.pool["stretch"].to_numpy(np.int64)], mean=out.pool["size"] / out.pool["whole"].where(out.pool["whole"] > 0)
+        t_s=out.t_s[out.pool["stretch"].to_numpy(np.int64)],
+        mean=out.pool["size"] / out.pool["whole"].where(out.pool["whole"] > 0),
     )
     for done, (name, part) in enumerate(pool.groupby("track")):
         first, label, entered = run.lives.first[int(name)]
         last, left = run.lives.last[int(name)]
         if first not in t_s or last not in t_s:
             continue
-        growth = estimators.growth_rate(part["t_s"], part["mean"]).value if done < _GROWTH_TRACKS and len(part) > 2 else NAN
+        growth = (
+            estimators.growth_rate(part["t_s"], part["mean"]).value
+            if done < _GROWTH_TRACKS and len(part) > 2
+            else NAN
+        )
         lived = t_s[last] - t_s[first]
         yield TrackSummary(
             int(name),
@@ -96,7 +107,12 @@ def _per_dose(rows: list[dict[str, object]], label: str, out: Recomputed) -> lis
         kinetics_row(
             label,
             names[str(row["quantity"])],
-            estimators.Estimate(float(str(row["value"])) / rate, float(str(row["lo"])) / rate, float(str(row["hi"])) / rate, int(str(row["n"]))),
+            estimators.Estimate(
+                float(str(row["value"])) / rate,
+                float(str(row["lo"])) / rate,
+                float(str(row["hi"])) / rate,
+                int(str(row["n"])),
+            ),
             f"{row['method']}; over the mean dose rate of {rate:.4g} dpa/s",
         )
         for row in rows
@@ -105,22 +121,33 @@ def _per_dose(rows: list[dict[str, object]], label: str, out: Recomputed) -> lis
 
 
 def _saturation_rows(run: TableRun, out: Recomputed, label: str) -> Iterator[dict[str, object]]:
-    r"""Fit :math:`N_{sat} (1 - e^{-x / x_0})` to the density against dose, or against time; intervals from drawing the tracks anew.
+    r"""Fit :math:`N_{sat} (1 - e^{-x / x_0})` to the density against dose, or against time.
 
-    Frames of one movie show the same defects: only tracks are independent, so that the bootstrap draws whole tracks.
+    Intervals from drawing the tracks anew.
+
+    Frames of one movie show the same defects: only tracks are independent, so that the bootstrap draws whole
+    tracks.
     """
     pool = out.pool if label == "all" else out.pool[out.pool["label"] == run.class_names.index(label) + 1]
     if pool["track"].nunique() < _MIN_TRACKS or len(out.t_s) < 8:
         return
     table = out.time_bins[out.time_bins["defect_class"] == label]
     dose = table["dose_dpa"].to_numpy(np.float64)
-    against, x = ("dpa", dose) if np.isfinite(dose).all() and np.ptp(dose) > 0 else ("s", out.t_s - out.t_s[0])
+    against, x = (
+        ("dpa", dose) if np.isfinite(dose).all() and np.ptp(dose) > 0 else ("s", out.t_s - out.t_s[0])
+    )
     group = np.arange(len(x)) * min(_BINS, len(x)) // len(x)
     frames = table["n_frames"].to_numpy(np.float64)
     n = np.bincount(group)
     middle = np.bincount(group, x) / n
     codes, tracks = pd.factorize(pool["track"])
-    counts, draws = _drawn_counts(group[pool["stretch"].to_numpy(np.int64)], codes, pool["counted"].to_numpy(np.float64), len(tracks), len(n))
+    counts, draws = _drawn_counts(
+        group[pool["stretch"].to_numpy(np.int64)],
+        codes,
+        pool["counted"].to_numpy(np.float64),
+        len(tracks),
+        len(n),
+    )
     looked = np.bincount(group, frames)
     counts, draws = counts / looked, draws / looked
     if not counts.sum() > 0 or not middle.max() > 0:
@@ -133,17 +160,28 @@ def _saturation_rows(run: TableRun, out: Recomputed, label: str) -> Iterator[dic
     density = table["density_per_m3"].to_numpy(np.float64)
     name = "density_per_m3" if np.isfinite(density).any() else "density_per_m2"
     seen = table["n_counted"].to_numpy(np.float64)
-    unit = np.nanmedian(table[name].to_numpy(np.float64)[seen > 0] / seen[seen > 0]) if (seen > 0).any() else NAN
+    unit = (
+        np.nanmedian(table[name].to_numpy(np.float64)[seen > 0] / seen[seen > 0]) if (seen > 0).any() else NAN
+    )
     best = estimators.saturation(middle, counts)
     sat, start = best_saturations(middle, draws)
-    how = f"N_sat (1 - exp(-x / x0)) against {'dose' if against == 'dpa' else 'time'}; interval from {_REPLICATES} draws of whole tracks"
+    how = (
+        f"N_sat (1 - exp(-x / x0)) against {'dose' if against == 'dpa' else 'time'}; interval from"
+        f" {_REPLICATES} draws of whole tracks"
+    )
     if not best.identifiable:
         how += "; x0 lies beyond the data: only the initial rate is told"
     enough = best.identifiable
-    yield kinetics_row(label, f"saturation_{name}", _spread(best.n_sat.value * unit, sat * unit, len(tracks), enough), how)
-    yield kinetics_row(label, f"saturation_x0_{against}", _spread(best.dose_0.value, start, len(tracks), enough), how)
+    yield kinetics_row(
+        label, f"saturation_{name}", _spread(best.n_sat.value * unit, sat * unit, len(tracks), enough), how
+    )
+    yield kinetics_row(
+        label, f"saturation_x0_{against}", _spread(best.dose_0.value, start, len(tracks), enough), how
+    )
     rate = best.n_sat.value * unit / best.dose_0.value
-    yield kinetics_row(label, f"initial_rate_{name}_{against}", _spread(rate, sat * unit / start, len(tracks), True), how)
+    yield kinetics_row(
+        label, f"initial_rate_{name}_{against}", _spread(rate, sat * unit / start, len(tracks), True), how
+    )
 
 
 def _spread(value: float, draws: Floats, n: int, known: bool) -> estimators.Estimate:
@@ -153,8 +191,13 @@ def _spread(value: float, draws: Floats, n: int, known: bool) -> estimators.Esti
     return estimators.Estimate(value, low, high, n)
 
 
-def _drawn_counts(group: Floats, track: Floats, share: Floats, n_tracks: int, n_groups: int) -> tuple[Floats, Floats]:
-    """Return counts of each group, and of as many draws of whole tracks, each as often as a Poisson number of mean one says."""
+def _drawn_counts(
+    group: Floats, track: Floats, share: Floats, n_tracks: int, n_groups: int
+) -> tuple[Floats, Floats]:
+    """Return counts of each group.
+
+    And of as many draws of whole tracks, each as often as a Poisson number of mean one says.
+    """
     from scipy.sparse import coo_matrix
 
     there = coo_matrix((share, (group, track)), shape=(n_groups, n_tracks)).tocsr()
@@ -164,7 +207,9 @@ def _drawn_counts(group: Floats, track: Floats, share: Floats, n_tracks: int, n_
 
 
 def best_saturations(x: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Best N_sat and x_0 for each row of counts, on a grid 2 % fine; the likelihood is that of `insitrack.tracker.kinetics.estimators.saturation`.
+    """Best N_sat and x_0 for each row of counts, on a grid 2 % fine.
+
+    The likelihood is that of `insitrack.tracker.kinetics.estimators.saturation`.
 
     Examples
     --------
@@ -186,10 +231,12 @@ def best_saturations(x: Floats, counts: Floats) -> tuple[Floats, Floats]:
 
 
 def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
-    """Size distribution of each class, in the first and last stretch and over the whole run, with the volume that each bin holds.
+    """Size distribution of each class, in the first and last stretch and over the whole run.
 
-    Numbers are those in view at a time; each track enters with its own mean size and the share of the time in which it was there, so
-    that volume fractions come from single defects and never from a mean size.
+    With the volume that each bin holds.
+
+    Numbers are those in view at a time; each track enters with its own mean size and the share of the time in
+    which it was there, so that volume fractions come from single defects and never from a mean size.
     """
     rows: list[dict[str, object]] = []
     pool = out.pool[out.pool["whole"] > 0]
@@ -218,11 +265,26 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
                 low, high = (float(end) for end in poisson_interval(effective))
                 each = n / effective if effective else 1.0
                 depth = meter.depth_nm(size[here])
-                volume = float((np.pi / 6 * size[here] ** 3 / depth * weight[here]).sum()) / area if name in VOLUME_CLASSES else NAN
+                volume = (
+                    float((np.pi / 6 * size[here] ** 3 / depth * weight[here]).sum()) / area
+                    if name in VOLUME_CLASSES
+                    else NAN
+                )
                 rows.append(
                     {
-                        **{"when": when, "defect_class": name, "size_from_nm": k * step, "size_to_nm": (k + 1) * step, "n": n},
-                        **{"n_lo": low * each, "n_hi": high * each, "n_tracks": int(here.sum()), "volume_fraction": volume},
+                        **{
+                            "when": when,
+                            "defect_class": name,
+                            "size_from_nm": k * step,
+                            "size_to_nm": (k + 1) * step,
+                            "n": n,
+                        },
+                        **{
+                            "n_lo": low * each,
+                            "n_hi": high * each,
+                            "n_tracks": int(here.sum()),
+                            "volume_fraction": volume,
+                        },
                     }
                 )
     return rows
@@ -239,8 +301,18 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     looked = looked_at(run.counting_frames())
     nothing = np.zeros((len(looked), k), np.int64)
     area = looked["field_px"].to_numpy(np.float64) * (run.calibration.nm_per_px or NAN) ** 2
-    values = pool.series(looked["t_s"].to_numpy(np.float64), area, looked[["width_px", "height_px"]].to_numpy(np.float64), nothing, nothing)
-    columns = {name: column[0] for name, column in values.items() if name not in ("births", "deaths", "t_s", "temperature_c", "beam_current_a")}
+    values = pool.series(
+        looked["t_s"].to_numpy(np.float64),
+        area,
+        looked[["width_px", "height_px"]].to_numpy(np.float64),
+        nothing,
+        nothing,
+    )
+    columns = {
+        name: column[0]
+        for name, column in values.items()
+        if name not in ("births", "deaths", "t_s", "temperature_c", "beam_current_a")
+    }
     tracks = [out.pool.loc[out.pool["label"] == i + 1, "track"].nunique() for i in range(k)]
     return [
         {

@@ -70,7 +70,8 @@ class TableRun:
     lives : TrackSpans or None
         First and last row of every track, where no other table tells.
     window : tuple of float or None
-        Left, top, right and lower side of the part that counts, specimen coordinates, px; None: every frame as it is.
+        Left, top, right and lower side of the part that counts, specimen coordinates, px; None: every frame
+        as it is.
     """
 
     label: str
@@ -123,7 +124,8 @@ def open_run(
     start_s, end_s : float, optional
         First and last time.
     common_field : bool
-        Count only in the part of the specimen that every frame shows: what drifts in and out of view takes no part.
+        Count only in the part of the specimen that every frame shows: what drifts in and out of view takes no
+        part.
 
     Raises
     ------
@@ -134,10 +136,13 @@ def open_run(
     """
     lives = None
     if path.is_dir():
-        tracks = next((path / name for name in ("tracks.csv", "tracks.parquet") if (path / name).is_file()), None)
+        tracks = next(
+            (path / name for name in ("tracks.csv", "tracks.parquet") if (path / name).is_file()), None
+        )
         if tracks is None or not (path / "run.json").is_file():
             raise TableError(
-                f"{path}: lacks {'tracks.csv' if tracks is None else 'run.json'}; expected the output folder of a run, or tracks.csv itself"
+                f"{path}: lacks {'tracks.csv' if tracks is None else 'run.json'}; expected the output folder"
+                " of a run, or tracks.csv itself"
             )
         manifest = _manifest(path / "run.json")
         was, facts = config_of(manifest), manifest["calibration"]
@@ -165,7 +170,9 @@ def open_run(
         manifest=manifest,
     )
     if manifest and not old_nm and new_nm:
-        run.warnings.append(f"{label}: the run did not know its scale; sizes are worked out from the outlines in px")
+        run.warnings.append(
+            f"{label}: the run did not know its scale; sizes are worked out from the outlines in px"
+        )
     run = _with_changes(run, lives)
     return replace(run, window=common_window(run.frames)) if common_field else run
 
@@ -182,7 +189,9 @@ def _manifest(path: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         config_of(manifest)
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise TableError(f"{path}: not the manifest of a run ({error}); expected run.json as `track` writes it") from error
+        raise TableError(
+            f"{path}: not the manifest of a run ({error}); expected run.json as `track` writes it"
+        ) from error
     return manifest
 
 
@@ -207,14 +216,26 @@ def _lives(path: Path) -> TrackSpans:
         frame, ids, names = columns["frame"], columns["track_id"], columns["class_names"]
         starts = np.flatnonzero(np.diff(frame, prepend=-1))
         n = np.diff(np.append(starts, len(frame)))
-        parts.append(pd.DataFrame({"frame": frame[starts], "t_s": columns["t_s"][starts], "n_detections": n.astype(float)}))
+        parts.append(
+            pd.DataFrame(
+                {"frame": frame[starts], "t_s": columns["t_s"][starts], "n_detections": n.astype(float)}
+            )
+        )
         found, index = np.unique(ids, return_index=True)
         labels = names[columns["defect_class"][index]]
         on_edge = columns["on_edge"] == 1
-        for name, begun, label, edge in zip(found.tolist(), frame[index].tolist(), labels.tolist(), on_edge[index].tolist(), strict=True):
+        for name, begun, label, edge in zip(
+            found.tolist(), frame[index].tolist(), labels.tolist(), on_edge[index].tolist(), strict=True
+        ):
             first.setdefault(name, (begun, str(label), edge))
         found, index = np.unique(ids[::-1], return_index=True)
-        last.update(zip(found.tolist(), zip(frame[::-1][index].tolist(), on_edge[::-1][index].tolist(), strict=True), strict=True))
+        last.update(
+            zip(
+                found.tolist(),
+                zip(frame[::-1][index].tolist(), on_edge[::-1][index].tolist(), strict=True),
+                strict=True,
+            )
+        )
     if not parts:
         raise TableError(f"{path}: line 2: no rows; expected at least one defect")
     return TrackSpans(pd.concat(parts, ignore_index=True), first, last)
@@ -224,25 +245,41 @@ def _frames_of(lives: TrackSpans, size_px: tuple[int, int] | None) -> pd.DataFra
     """Rows of ``frames.csv`` for a table of tracks alone: only the frames that it has rows of are known."""
     width, height = size_px if size_px is not None else (NAN, NAN)
     zero = {"shift_x_px": 0.0, "shift_y_px": 0.0, "drift_quality": NAN}
-    return lives.frames.assign(status="processed", field_px=float(width * height), width_px=float(width), height_px=float(height), **zero)
+    return lives.frames.assign(
+        status="processed",
+        field_px=float(width * height),
+        width_px=float(width),
+        height_px=float(height),
+        **zero,
+    )
 
 
 def _with_changes(run: TableRun, lives: TrackSpans | None) -> TableRun:
-    """Fill in classes, births and deaths: from ``series.csv`` beside the tracks, else from the tracks themselves."""
+    """Fill in classes, births and deaths.
+
+    From ``series.csv`` beside the tracks, else from the tracks themselves.
+    """
     series = run.tracks.parent / tables.SERIES.file
     frames = run.frames["frame"].to_numpy(np.int64)
     if lives is None and series.is_file():
         counts = [np.zeros((len(frames), len(run.class_names)), np.int64) for _ in range(2)]
         for piece in tables.SERIES.chunks(series, ["frame", "defect_class", "births", "deaths"]):
-            known = piece["defect_class"].isin(run.class_names).to_numpy() & np.isin(piece["frame"].to_numpy(), frames)
+            known = piece["defect_class"].isin(run.class_names).to_numpy() & np.isin(
+                piece["frame"].to_numpy(), frames
+            )
             piece = piece[known]
-            at = np.searchsorted(frames, piece["frame"].to_numpy()), piece["defect_class"].map(run.class_names.index).to_numpy(np.int64)
+            at = (
+                np.searchsorted(frames, piece["frame"].to_numpy()),
+                piece["defect_class"].map(run.class_names.index).to_numpy(np.int64),
+            )
             for count, name in zip(counts, ("births", "deaths"), strict=True):
                 count[at] = piece[name].fillna(0).to_numpy(np.int64)
         return replace(run, births=counts[0], deaths=counts[1])
     lives = lives or _lives(run.tracks)
     found = {label for _, label, _ in lives.first.values()}
-    class_names = run.class_names or tuple([name for name in DEFECT_CLASSES if name in found] + sorted(found - set(DEFECT_CLASSES)))
+    class_names = run.class_names or tuple(
+        [name for name in DEFECT_CLASSES if name in found] + sorted(found - set(DEFECT_CLASSES))
+    )
     births, deaths = (np.zeros((len(frames), len(class_names)), np.int64) for _ in range(2))
     for track, (begun, label, _) in lives.first.items():
         k = class_names.index(label)
@@ -261,7 +298,8 @@ class Recomputed:
     Parameters
     ----------
     stretches : DataFrame
-        Series of the stretches: `defect_class`, `t_s`, `dose_dpa`, `n_frames` and the columns of ``series.csv``.
+        Series of the stretches: `defect_class`, `t_s`, `dose_dpa`, `n_frames` and the columns of
+        ``series.csv``.
     pool : DataFrame
         What every track did in every stretch, see `insitrack.tracker.analysis.time_bins.Pool.rows`.
     t_s : ndarray of float64
@@ -285,9 +323,19 @@ class Recomputed:
 
 
 class Recompute:
-    """ResumePoint through the tracks of a run once: the series of every frame comes piece by piece, that of the stretches at the end."""
+    """ResumePoint through the tracks of a run once.
 
-    def __init__(self, run: TableRun, *, every_s: float | None = None, window_s: float | None = None, parquet: Path | None = None) -> None:
+    The series of every frame comes piece by piece, that of the stretches at the end.
+    """
+
+    def __init__(
+        self,
+        run: TableRun,
+        *,
+        every_s: float | None = None,
+        window_s: float | None = None,
+        parquet: Path | None = None,
+    ) -> None:
         self.run, self.parquet = run, parquet
         self.meter = run.meter()
         frames = self.frames = run.counting_frames()
@@ -295,13 +343,19 @@ class Recompute:
         self._t_s = frames["t_s"].to_numpy(np.float64)
         if not np.isfinite(self._t_s[self._looked]).all() or (np.diff(self._t_s[self._looked]) < 0).any():
             bad = int(np.flatnonzero(np.diff(self._t_s[self._looked], prepend=-math.inf) < 0)[:1].sum())
-            raise TableError(f"{run.tracks.parent}: times of the frames do not rise at frame {frames['frame'].iloc[bad]}; expected t_s in order")
+            raise TableError(
+                f"{run.tracks.parent}: times of the frames do not rise at frame {frames['frame'].iloc[bad]};"
+                " expected t_s in order"
+            )
         self._stretches = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
         self.pool = Pool(run.meter(), self._stretches)
         self._same_sizes = run.config.measure == run.was.measure
         self.n_rows = 0
         if run.config.measure.line_length != run.was.measure.line_length:
-            raise SettingsError("measure.line_length: lengths of lines need the outlines, which tables do not hold; run track anew with it")
+            raise SettingsError(
+                "measure.line_length: lengths of lines need the outlines, which tables do not hold; run track"
+                " anew with it"
+            )
 
     def series(self) -> Iterator[Columns]:
         """Yield columns of ``series.csv``, frame by frame, some frames at a time."""
@@ -309,7 +363,9 @@ class Recompute:
         done = 0
         for columns in to_parquet(self.run.tracks, self.parquet):
             kept = np.isin(columns["frame"], numbers)
-            columns = {name: values if name == "class_names" else values[kept] for name, values in columns.items()}
+            columns = {
+                name: values if name == "class_names" else values[kept] for name, values in columns.items()
+            }
             if not len(columns["frame"]):
                 continue
             end = int(np.searchsorted(numbers, columns["frame"][-1], side="right"))
@@ -322,7 +378,9 @@ class Recompute:
         run, frames = self.run, self.frames.iloc[part]
         changes = (run.births[part], run.deaths[part])
         if columns is None:
-            nothing = pd.DataFrame({name: np.zeros(0) for name in _ROWS} | {"defect_class": np.zeros(0, object)})
+            nothing = pd.DataFrame(
+                {name: np.zeros(0) for name in _ROWS} | {"defect_class": np.zeros(0, object)}
+            )
             return series_columns(nothing, frames, self.meter, *changes)
         self.n_rows += len(columns["frame"])
         if run.window is not None:
@@ -338,19 +396,34 @@ class Recompute:
         before = int(np.count_nonzero(self._looked[: part.start]))
         among = before + np.cumsum(self._looked[part])[place] - 1
         chosen = {name: columns[name][looked] for name in _ROWS if name != "defect_class"}
-        self.pool.add(among[looked], chosen, labels[looked], size_nm[looked], line_nm[looked], frame_px[place][looked])
+        self.pool.add(
+            among[looked], chosen, labels[looked], size_nm[looked], line_nm[looked], frame_px[place][looked]
+        )
         return series_columns(rows, frames, self.meter, *changes)
 
     def _labels(self, columns: Columns) -> Ints:
         names = [str(name) for name in columns["class_names"]]
-        unknown = [name for code, name in enumerate(names) if name not in self.run.class_names and (columns["defect_class"] == code).any()]
+        unknown = [
+            name
+            for code, name in enumerate(names)
+            if name not in self.run.class_names and (columns["defect_class"] == code).any()
+        ]
         if unknown:
-            raise TableError(f"{self.run.tracks}: column defect_class: {unknown[0]!r} is unknown; the run knows {', '.join(self.run.class_names)}")
-        codes = np.array([self.run.class_names.index(name) + 1 if name in self.run.class_names else 0 for name in names], np.int64)
+            raise TableError(
+                f"{self.run.tracks}: column defect_class: {unknown[0]!r} is unknown; the run knows"
+                f" {', '.join(self.run.class_names)}"
+            )
+        codes = np.array(
+            [self.run.class_names.index(name) + 1 if name in self.run.class_names else 0 for name in names],
+            np.int64,
+        )
         return np.asarray(codes[columns["defect_class"]])
 
     def _sizes(self, columns: Columns, labels: Ints) -> Floats:
-        """Sizes under the new definitions: as they were measured, or from the outlines' figures where the definition is another."""
+        """Sizes under the new definitions.
+
+        As they were measured, or from the outlines' figures where the definition is another.
+        """
         run = self.run
         if self._same_sizes and not math.isnan(run.scale):
             return np.asarray(columns["size_nm"] * run.scale, np.float64)
@@ -361,9 +434,12 @@ class Recompute:
         size = sizes_px(names, run.config.measure, *(columns[name] for name in _SHAPES)) * nm
         edge = np.array([run.config.measure.edge_nm(name) for name in run.class_names])[labels - 1]
         if not np.isfinite(size).any():
-            wanted = ", ".join(sorted({run.config.measure.size_definition.get(name, "ecd") for name in run.class_names}))
+            wanted = ", ".join(
+                sorted({run.config.measure.size_definition.get(name, "ecd") for name in run.class_names})
+            )
             raise TableError(
-                f"{run.tracks}: holds no outlines' figures ({', '.join(_SHAPES)}) for the definitions {wanted}; leave the definitions as they were"
+                f"{run.tracks}: holds no outlines' figures ({', '.join(_SHAPES)}) for the definitions"
+                f" {wanted}; leave the definitions as they were"
             )
         return np.asarray(np.maximum(size - edge, 0.0), np.float64)
 
@@ -388,12 +464,33 @@ class Recompute:
         duration = float(t_s[-1] - t_s[0]) if len(t_s) > 1 else NAN
         warnings = [*run.warnings, *self.meter.warnings]
         return Recomputed(
-            table, self.pool.rows(), middle, warnings, self.n_rows, int(looked.sum()), float(area.mean()) if len(area) else NAN, duration
+            table,
+            self.pool.rows(),
+            middle,
+            warnings,
+            self.n_rows,
+            int(looked.sum()),
+            float(area.mean()) if len(area) else NAN,
+            duration,
         )
 
 
 _ROWS = (
-    *("frame", "t_s", "track_id", "defect_class", "x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px", "on_edge", "on_exclusion_edge", "observed"),
+    *(
+        "frame",
+        "t_s",
+        "track_id",
+        "defect_class",
+        "x_px",
+        "y_px",
+        "x1_px",
+        "y1_px",
+        "x2_px",
+        "y2_px",
+        "on_edge",
+        "on_exclusion_edge",
+        "observed",
+    ),
     *("size_nm", "line_length_nm"),
 )
 _NO_ROWS: Columns = {name: np.zeros(0) for name in _ROWS}

@@ -1,4 +1,7 @@
-"""TimeBins of time in place of frames: a series resampled, or smoothed, with intervals that know which defects are the same ones."""
+"""TimeBins of time in place of frames.
+
+A series resampled, or smoothed, with intervals that know which defects are the same ones.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ class TimeBins:
     width: int = 1
 
     @classmethod
-    def of_times(cls, t_s: Floats, *, every_s: float | None = None, window_s: float | None = None) -> TimeBins:
+    def of_times(
+        cls, t_s: Floats, *, every_s: float | None = None, window_s: float | None = None
+    ) -> TimeBins:
         """Cut a series into stretches.
 
         Parameters
@@ -52,7 +57,8 @@ class TimeBins:
         t_s : ndarray of float64, shape (F,)
             Times of the frames, rising, s.
         every_s : float, optional
-            Length of a stretch, s; left out, every frame is one, or so many frames that there are at most `MOST_STRETCHES`.
+            Length of a stretch, s; left out, every frame is one, or so many frames that there are at most
+            `MOST_STRETCHES`.
         window_s : float, optional
             Length of the window that is averaged at each stretch, s; left out, the stretch itself.
 
@@ -76,17 +82,24 @@ class TimeBins:
             of_frame = np.arange(len(t_s)) // size
             step = float(t_s[-1] - t_s[0]) / max(1, len(t_s) - 1) * size
         else:
-            _, of_frame = np.unique(np.floor((t_s - t_s[0]) / every_s + 1e-9).astype(np.int64), return_inverse=True)
+            _, of_frame = np.unique(
+                np.floor((t_s - t_s[0]) / every_s + 1e-9).astype(np.int64), return_inverse=True
+            )
             step = every_s
         if window_s is None:
             return cls(of_frame, int(of_frame[-1]) + 1)
         if window_s < step * (1 - 1e-9):
-            raise SettingsError(f"--window-s {window_s:g}: shorter than a stretch of {step:g} s; expected a longer window, or a smaller --every-s")
+            raise SettingsError(
+                f"--window-s {window_s:g}: shorter than a stretch of {step:g} s; expected a longer window, or"
+                " a smaller --every-s"
+            )
         return cls(of_frame, int(of_frame[-1]) + 1, 2 * int(window_s / step / 2) + 1)
 
 
 class Pool:
-    """Gathers what every track did in every stretch, some frames at a time; memory goes with tracks and stretches, not with rows.
+    """Gathers what every track did in every stretch, some frames at a time.
+
+    Memory goes with tracks and stretches, not with rows.
 
     Parameters
     ----------
@@ -100,7 +113,9 @@ class Pool:
         self.meter, self.time_bins = meter, time_bins
         self._parts: list[pd.DataFrame] = []
 
-    def add(self, place: Ints, columns: Columns, labels: Ints, size_nm: Floats, line_nm: Floats, frame_px: Floats) -> None:
+    def add(
+        self, place: Ints, columns: Columns, labels: Ints, size_nm: Floats, line_nm: Floats, frame_px: Floats
+    ) -> None:
         """Take rows of ``tracks.csv``.
 
         Parameters
@@ -119,9 +134,14 @@ class Pool:
         import pandas as pd
 
         flags = (columns[name] == 1 for name in ("on_edge", "on_exclusion_edge", "observed"))
-        places = (np.column_stack([columns[name] for name in names]) for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px")))
+        places = (
+            np.column_stack([columns[name] for name in names])
+            for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))
+        )
         # every row in a frame of its own, whose size is given row by row
-        seen = self.meter.sights(np.arange(len(place)), labels, size_nm, line_nm, *flags, *places, frame_px=frame_px)
+        seen = self.meter.sights(
+            np.arange(len(place)), labels, size_nm, line_nm, *flags, *places, frame_px=frame_px
+        )
         rows = pd.DataFrame(
             {
                 "stretch": self.time_bins.of_frame[place],
@@ -143,7 +163,10 @@ class Pool:
         self._parts.append(_summed(rows))
 
     def rows(self) -> pd.DataFrame:
-        """One row per stretch, track and class, with the sums over its frames of `share counted observed whole size weight line`."""
+        """One row per stretch, track and class.
+
+        With the sums over its frames of `share counted observed whole size weight line`.
+        """
         import pandas as pd
 
         if not self._parts:
@@ -164,11 +187,14 @@ class Pool:
         joined = pd.concat(moved, ignore_index=True)
         return _summed(joined[(joined["stretch"] >= 0) & (joined["stretch"] < self.time_bins.n)])
 
-    def series(self, t_s: Floats, field_nm2: Floats, frame_px: Floats, births: Ints, deaths: Ints) -> dict[str, Floats]:
+    def series(
+        self, t_s: Floats, field_nm2: Floats, frame_px: Floats, births: Ints, deaths: Ints
+    ) -> dict[str, Floats]:
         """Columns of the series of every window, with two more: `n_frames`, and `t_s` in the middle of them.
 
-        A mean over time has the error of as many defects as are different ones, however many frames show them: each track enters
-        with the share of the frames in which it is there (see `insitrack.tracker.series.meter`).
+        A mean over time has the error of as many defects as are different ones, however many frames show
+        them: each track enters with the share of the frames in which it is there (see
+        `insitrack.tracker.series.meter`).
 
         Parameters
         ----------
@@ -199,11 +225,18 @@ class Pool:
         )
         mean = [self._over_window(values) / n_frames for values in (t_s, field_nm2, *frame_px.T)]
         changes = [
-            np.column_stack([self._over_window(column.astype(np.float64)) for column in counts.T]).astype(np.int64) for counts in (births, deaths)
+            np.column_stack([self._over_window(column.astype(np.float64)) for column in counts.T]).astype(
+                np.int64
+            )
+            for counts in (births, deaths)
         ]
         values = self.meter.table(mean[0], mean[1], sights, *changes, frame_px=np.column_stack(mean[2:]))
         k = len(self.meter.class_names) + 1
-        return {"t_s": np.repeat(mean[0][:, None], k, axis=1), "n_frames": np.repeat(n_frames[:, None], k, axis=1).reshape(n, k), **values}
+        return {
+            "t_s": np.repeat(mean[0][:, None], k, axis=1),
+            "n_frames": np.repeat(n_frames[:, None], k, axis=1).reshape(n, k),
+            **values,
+        }
 
     def _over_window(self, values: Floats) -> Floats:
         """Sum of a quantity of the frames over each window."""
@@ -211,7 +244,10 @@ class Pool:
         half = self.time_bins.width // 2
         total = np.concatenate([[0.0], np.cumsum(sums)])
         here = np.arange(self.time_bins.n)
-        return np.asarray(total[np.minimum(here + half + 1, self.time_bins.n)] - total[np.maximum(here - half, 0)], np.float64)
+        return np.asarray(
+            total[np.minimum(here + half + 1, self.time_bins.n)] - total[np.maximum(here - half, 0)],
+            np.float64,
+        )
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:

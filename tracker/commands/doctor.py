@@ -27,7 +27,10 @@ def doctor() -> int:
 
 
 def examine(uri: str) -> int:
-    """Print what a source is: size, depth, scale, times, and the scale bar that is burnt into it; return 0 if it can be read."""
+    """Print what a source is: size, depth, scale, times, and the scale bar that is burnt into it.
+
+    Return 0 if it can be read.
+    """
     import numpy as np
 
     from insitrack.io.frames import Frame
@@ -38,11 +41,25 @@ def examine(uri: str) -> int:
     source = open_source(uri)
     try:
         facts = source.describe()
-        for name in ("kind", "container", "codec", "pix_fmt", "mode", "levels", "bit_depth", "exposure_s", "n_frames", "average_fps"):
+        for name in (
+            "kind",
+            "container",
+            "codec",
+            "pix_fmt",
+            "mode",
+            "levels",
+            "bit_depth",
+            "exposure_s",
+            "n_frames",
+            "average_fps",
+        ):
             if facts.get(name) not in (None, ""):
                 print(f"{name:<16}{facts[name]}")
         scale = source.calibration.nm_per_px
-        print(f"scale           {f'{scale:.6g} nm/px, from {source.calibration.origin}' if scale else 'not known: give --nm-per-px'}")
+        print(
+            "scale          "
+            f" {f'{scale:.6g} nm/px, from {source.calibration.origin}' if scale else 'not known: give --nm-per-px'}"
+        )
         print(f"time            {source.time_origin}")
         refused = getattr(source, "refused", "")
         if refused:
@@ -51,21 +68,37 @@ def examine(uri: str) -> int:
         if frame is None:
             print("first frame     none can be read")
             return 1
-        print(f"first frame     {frame.shape[1]} x {frame.shape[0]} px, {frame.image.dtype}, {frame.image.min()} to {frame.image.max()}")
+        print(
+            f"first frame     {frame.shape[1]} x {frame.shape[0]} px, {frame.image.dtype},"
+            f" {frame.image.min()} to {frame.image.max()}"
+        )
         field = FieldFinder(FieldConfig()).update(frame.image)
         if field is not None:
-            print(f"specimen        {np.count_nonzero(field) / field.size:.1%} of the picture; the rest is text, bars and borders")
+            print(
+                f"specimen        {np.count_nonzero(field) / field.size:.1%} of the picture; the rest is"
+                " text, bars and borders"
+            )
         bar = find_scale_bar(frame.image)
         if bar is None:
             print("scale bar       none found")
             return 0
         bar = read_label(frame.image, bar)
-        cut = ", cut off by the border: longer in truth" if bar.x_px == 0 or bar.x_px + bar.length_px >= frame.shape[1] else ""
+        cut = (
+            ", cut off by the border: longer in truth"
+            if bar.x_px == 0 or bar.x_px + bar.length_px >= frame.shape[1]
+            else ""
+        )
         print(f"scale bar       {bar.length_px} px long, at x {bar.x_px}, y {bar.y_px}{cut}")
         if bar.nm_per_px is not None:
-            print(f"suggestion      {bar.label!r} beside it: --nm-per-px {bar.nm_per_px:.5g}, if that is what you read too")
+            print(
+                f"suggestion      {bar.label!r} beside it: --nm-per-px {bar.nm_per_px:.5g}, if that is what"
+                " you read too"
+            )
         else:
-            print(f"suggestion      --nm-per-px LABEL/{bar.length_px}, with the label of the bar in nm (with Tesseract installed it would be read)")
+            print(
+                f"suggestion      --nm-per-px LABEL/{bar.length_px}, with the label of the bar in nm (with"
+                " Tesseract installed it would be read)"
+            )
         return 0
     finally:
         source.close()
@@ -78,7 +111,10 @@ def _processor() -> str:
         return "OpenVINO is not installed; networks need ONNX Runtime then"
     core = openvino.Core()
     abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return f"{core.get_property('CPU', 'FULL_DEVICE_NAME').strip()} through OpenVINO, {'bfloat16' if 'BF16' in abilities else '32-bit floats'}"
+    return (
+        f"{core.get_property('CPU', 'FULL_DEVICE_NAME').strip()} through OpenVINO,"
+        f" {'bfloat16' if 'BF16' in abilities else '32-bit floats'}"
+    )
 
 
 def _graphics() -> str:
@@ -86,22 +122,35 @@ def _graphics() -> str:
         import onnxruntime
     except ImportError:
         return "none used (ONNX Runtime with CUDA is not installed)"
-    return "CUDA through ONNX Runtime" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "none used"
+    return (
+        "CUDA through ONNX Runtime"
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        else "none used"
+    )
 
 
 def _codecs() -> bool:
     from insitrack.io.files.movie import codec_available
 
-    wanted = {"h264 (read)": ("h264", "r"), "libx264 (write)": ("libx264", "w"), "ffv1 (lossless)": ("ffv1", "w")}
+    wanted = {
+        "h264 (read)": ("h264", "r"),
+        "libx264 (write)": ("libx264", "w"),
+        "ffv1 (lossless)": ("ffv1", "w"),
+    }
     found = {label: codec_available(name, mode) for label, (name, mode) in wanted.items()}
-    print("codecs          " + ", ".join(f"{label} {'yes' if there else 'MISSING'}" for label, there in found.items()))
+    print(
+        "codecs          "
+        + ", ".join(f"{label} {'yes' if there else 'MISSING'}" for label, there in found.items())
+    )
     return all(found.values())
 
 
 def _programs() -> str:
     """Say which programs are there that are only needed for some sources."""
     wanted = {"ffmpeg": "SRT streams", "tesseract": "labels of scale bars"}
-    return ", ".join(f"{name} {'yes' if shutil.which(name) else 'no'} (for {what})" for name, what in wanted.items())
+    return ", ".join(
+        f"{name} {'yes' if shutil.which(name) else 'no'} (for {what})" for name, what in wanted.items()
+    )
 
 
 def _self_test() -> bool:
@@ -111,16 +160,32 @@ def _self_test() -> bool:
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            run = track("synth:loops?seed=1&frames=10&size=256", Path(folder) / "run", thickness_nm=100.0, material="fecral")
+            run = track(
+                "synth:loops?seed=1&frames=10&size=256",
+                Path(folder) / "run",
+                thickness_nm=100.0,
+                material="fecral",
+            )
             movie = open_source(str(run.folder / "annotated.mp4"))
             frames = sum(1 for _ in movie)
             movie.close()
         except InsitrackError as error:
             print(f"self-test       FAILED: {error}")
             return False
-        good = frames == 10 and len(run.frames) == 10 and len(run.tracks) > 0 and (run.folder / "report.html").stat().st_size > 0
+        good = (
+            frames == 10
+            and len(run.frames) == 10
+            and len(run.tracks) > 0
+            and (run.folder / "report.html").stat().st_size > 0
+        )
         speed = run.manifest["results"]["frames_per_s"]
         view = run.manifest["model"]["view"]
-        print(f"view            found out for the self-test: scale {view['scale']:g}, {view['contrast']} defects (segment.scale, segment.contrast)")
-        print(f"self-test       {'passed' if good else 'FAILED'}: 10 frames, {len(run.tracks)} rows, {len(run.summary)} tracks, {speed:.1f} frames/s")
+        print(
+            f"view            found out for the self-test: scale {view['scale']:g}, {view['contrast']}"
+            " defects (segment.scale, segment.contrast)"
+        )
+        print(
+            f"self-test       {'passed' if good else 'FAILED'}: 10 frames, {len(run.tracks)} rows,"
+            f" {len(run.summary)} tracks, {speed:.1f} frames/s"
+        )
         return good

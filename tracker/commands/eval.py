@@ -37,35 +37,112 @@ Written to the output folder: eval.html eval.json pooled.csv classes.csv picture
 confusion.csv defects.csv, with splits also splits.csv split_summary.csv splits.json, and maps/ of right and wrong pixels.
 """
 
-_OUTPUTS = ("pooled", "classes", "pictures", "picture_classes", "curve", "confusion", "defects", "splits", "split_summary")
+_OUTPUTS = (
+    "pooled",
+    "classes",
+    "pictures",
+    "picture_classes",
+    "curve",
+    "confusion",
+    "defects",
+    "splits",
+    "split_summary",
+)
 
 
 def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Arguments of `track eval`."""
-    parser = kind(prog="track eval", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = kind(
+        prog="track eval",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("labels", metavar="LABELS", help="folder of pictures and labels, or the label file")
-    add("--classes", default="", metavar="THEIRS=OURS,...", help="what the classes of the labels mean; `ignore` leaves one out, `*` is all others")
+    add(
+        "--classes",
+        default="",
+        metavar="THEIRS=OURS,...",
+        help="what the classes of the labels mean; `ignore` leaves one out, `*` is all others",
+    )
     add("--model", metavar="NAME", help="model to score (default: loops); may hold {split}")
     add("--predictions", metavar="FILE", help="score these detections in place of a model; may hold {split}")
     add("--out", metavar="DIR", help="output folder (default: named after the labels, here)")
     add("--overwrite", action="store_true", help="replace an earlier evaluation in the same folder")
-    add("--iou", type=float, default=0.3, metavar="0..1", help="overlap from which a pair counts (default: 0.3)")
+    add(
+        "--iou",
+        type=float,
+        default=0.3,
+        metavar="0..1",
+        help="overlap from which a pair counts (default: 0.3)",
+    )
     add("--overlap", choices=("mask", "box"), default="mask", help="whose overlap (default: mask)")
-    add("--matching", choices=("hungarian", "greedy"), default="hungarian", help="how pairs are made (default: hungarian)")
-    add("--sizes", choices=("track", "jacobs"), default="track", help="definitions of size: of track, or the published ones with border defects")
-    add("--merge", default="", metavar="OLD=NEW,...", help="rename classes on both sides, for example loop_111=loop,loop_100=loop")
-    add("--recall-only", action="store_true", help="the labels are not complete: give recall, and how many detections it took")
-    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel (default: column nm_per_px of --table, or what the file says)")
-    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for hardening (or column thickness_nm of --table)")
+    add(
+        "--matching",
+        choices=("hungarian", "greedy"),
+        default="hungarian",
+        help="how pairs are made (default: hungarian)",
+    )
+    add(
+        "--sizes",
+        choices=("track", "jacobs"),
+        default="track",
+        help="definitions of size: of track, or the published ones with border defects",
+    )
+    add(
+        "--merge",
+        default="",
+        metavar="OLD=NEW,...",
+        help="rename classes on both sides, for example loop_111=loop,loop_100=loop",
+    )
+    add(
+        "--recall-only",
+        action="store_true",
+        help="the labels are not complete: give recall, and how many detections it took",
+    )
+    add(
+        "--nm-per-px",
+        type=float,
+        metavar="NM",
+        help="width of a pixel (default: column nm_per_px of --table, or what the file says)",
+    )
+    add(
+        "--thickness-nm",
+        type=float,
+        metavar="NM",
+        help="foil thickness, for hardening (or column thickness_nm of --table)",
+    )
     add("--material", metavar="NAME", help="material constants, for hardening")
-    add("--conf", type=float, metavar="0..1", help="least confidence of a detection; AP counts only what lies above, so lower it for AP")
-    add("--table", metavar="CSV", help="facts of the pictures: column file, and alloy, microscope, nm_per_px, thickness_nm, ...")
-    add("--split", metavar="KIND", help="random:5, folds:5, percent:10,50,90, learning:5, group:COLUMN of --table, or group (series by file name)")
+    add(
+        "--conf",
+        type=float,
+        metavar="0..1",
+        help="least confidence of a detection; AP counts only what lies above, so lower it for AP",
+    )
+    add(
+        "--table",
+        metavar="CSV",
+        help="facts of the pictures: column file, and alloy, microscope, nm_per_px, thickness_nm, ...",
+    )
+    add(
+        "--split",
+        metavar="KIND",
+        help=(
+            "random:5, folds:5, percent:10,50,90, learning:5, group:COLUMN of --table, or group (series by"
+            " file name)"
+        ),
+    )
     add("--seed", type=int, default=0, help="seed of random splits")
     add("--splits-only", action="store_true", help="write splits.json and stop")
     add("--config", metavar="FILE", help="settings in TOML, as for track")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, as for track; may be repeated")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, as for track; may be repeated",
+    )
     return parser
 
 
@@ -80,7 +157,11 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> int:
     pooled = job.execute()
     for line in job.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    scores = {"recall": "find_recall"} if options.recall_only else {"find F1": "find_f1", "type F1": "type_f1_pairs", "AP": "ap"}
+    scores = (
+        {"recall": "find_recall"}
+        if options.recall_only
+        else {"find F1": "find_f1", "type F1": "type_f1_pairs", "AP": "ap"}
+    )
     told = ", ".join(f"{words} {pooled[key]:.3f}" for words, key in scores.items() if pooled[key] is not None)
     print(f"done: {pooled['n_true']} labelled defects, {told}; open {job.folder / 'eval.html'}")
     return 0
@@ -135,14 +216,19 @@ class _Job:
             for path in [*(self.folder / name for name in names), *(self.folder / "maps").glob("*.png")]:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder") from error
+            raise OutputError(
+                f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
 
     def write_splits(self) -> None:
         """Write which pictures are which."""
         from insitrack.io.report.evaluation_report import write_json
 
         files = [str(sheet.picture) for sheet in self.labels.sheets]
-        parts = {split.name: {"train": [files[i] for i in split.train], "test": [files[i] for i in split.test]} for split in self.splits}
+        parts = {
+            split.name: {"train": [files[i] for i in split.train], "test": [files[i] for i in split.test]}
+            for split in self.splits
+        }
         write_json(self.folder / "splits.json", parts)
 
     def execute(self) -> dict[str, Any]:
@@ -154,8 +240,14 @@ class _Job:
         from insitrack.tracker.evaluation.tables import make_tables, plain, split_summary
 
         evaluation, maps = Evaluation(self.settings), dict[str, Path]()
-        rounds = [(split.name, self.labels.chosen(split.test)) for split in self.splits] if self.per_split else [("", self.labels)]
-        first = self._looked(rounds[0][1], rounds[0][0])  # a model that does not load leaves an earlier evaluation as it was
+        rounds = (
+            [(split.name, self.labels.chosen(split.test)) for split in self.splits]
+            if self.per_split
+            else [("", self.labels)]
+        )
+        first = self._looked(
+            rounds[0][1], rounds[0][0]
+        )  # a model that does not load leaves an earlier evaluation as it was
         self.make_folder()
 
         for i, (split, labels) in enumerate(rounds):
@@ -166,7 +258,9 @@ class _Job:
 
             for looked in first if i == 0 else self._looked(labels, split):
                 self._take(evaluation, looked, split, draw)
-        tables = make_tables(evaluation, self.material, [(split, *self._n_labels(split)) for split in self.splits])
+        tables = make_tables(
+            evaluation, self.material, [(split, *self._n_labels(split)) for split in self.splits]
+        )
         if "splits" in tables:
             tables["split_summary"] = split_summary(tables["splits"])
             self.write_splits()
@@ -194,13 +288,23 @@ class _Job:
         if not self.options.predictions:
             return from_model(load_segmenter(name, self.config.segment), pictures, self.config.field)
         shapes = {picture.name: picture.truth.shape for picture in labels}
-        told = coco_facts({sheet.labels for sheet in self.labels.sheets}) if self.labels.kind == "COCO" else {}
+        told = (
+            coco_facts({sheet.labels for sheet in self.labels.sheets}) if self.labels.kind == "COCO" else {}
+        )
         predictions = read_predictions(Path(name), shapes, told)
         if self.options.conf is not None:
-            predictions = {key: found.take(found.scores >= self.options.conf) for key, found in predictions.items()}
+            predictions = {
+                key: found.take(found.scores >= self.options.conf) for key, found in predictions.items()
+            }
         return from_predictions(predictions, pictures, self.config.field)
 
-    def _take(self, evaluation: Evaluation, looked: PreparedPicture, split: str, draw: Callable[[str, Any, Any], None]) -> None:
+    def _take(
+        self,
+        evaluation: Evaluation,
+        looked: PreparedPicture,
+        split: str,
+        draw: Callable[[str, Any, Any], None],
+    ) -> None:
         from insitrack.tracker.evaluation.evaluation import value_of
 
         name = looked[0].name
@@ -226,25 +330,43 @@ class _Job:
 
     def _warnings(self, evaluation: Evaluation, tables: Mapping[str, Any]) -> list[str]:
         lines = []
-        true, found = ({name for part in evaluation.pictures for name in getattr(part.compared, side).names()} for side in ("true", "found"))
+        true, found = (
+            {name for part in evaluation.pictures for name in getattr(part.compared, side).names()}
+            for side in ("true", "found")
+        )
         if true and found and not true & found and not self.settings.recall_only:
             lines.append(
-                f"no class is both labelled ({', '.join(sorted(true))}) and found ({', '.join(sorted(found))}); give --merge to compare types"
+                f"no class is both labelled ({', '.join(sorted(true))}) and found"
+                f" ({', '.join(sorted(found))}); give --merge to compare types"
             )
         if len(true | found) == 1 and not self.settings.recall_only:
             lines.append(f"there is one class only, {', '.join(true | found)}: type scores say nothing")
         if evaluation.n_boxes and self.settings.overlap == "mask":
-            lines.append(f"{evaluation.n_boxes} of {evaluation.n_labels} labels are boxes without outlines; compare boxes with --overlap box")
+            lines.append(
+                f"{evaluation.n_boxes} of {evaluation.n_labels} labels are boxes without outlines; compare"
+                " boxes with --overlap box"
+            )
         if tables["pooled"][0]["n_true"] == 0:
             lines.append("nothing is labelled in these pictures, so nothing can be found or missed")
         if self.settings.recall_only:
             return lines
         if not all(picture.nm_per_px == picture.nm_per_px for picture in evaluation.pictures):
-            lines.append("scale unknown for some pictures: lengths are in px; give --nm-per-px, or a column nm_per_px in --table")
-        elif tables["pooled"][0]["hardening_linear_true_mpa"] != tables["pooled"][0]["hardening_linear_true_mpa"]:
-            lines.append("hardening stays empty; it needs --thickness-nm and --material with strengths for the labelled classes")
+            lines.append(
+                "scale unknown for some pictures: lengths are in px; give --nm-per-px, or a column nm_per_px"
+                " in --table"
+            )
+        elif (
+            tables["pooled"][0]["hardening_linear_true_mpa"]
+            != tables["pooled"][0]["hardening_linear_true_mpa"]
+        ):
+            lines.append(
+                "hardening stays empty; it needs --thickness-nm and --material with strengths for the"
+                " labelled classes"
+            )
         if evaluation.over_cap:
-            lines.append(f"{evaluation.over_cap} detections were thrown away by segment.max_detections; raise it")
+            lines.append(
+                f"{evaluation.over_cap} detections were thrown away by segment.max_detections; raise it"
+            )
         return lines
 
     def _facts(self) -> dict[str, Any]:
@@ -252,11 +374,24 @@ class _Job:
 
         from insitrack import __version__
 
-        facts = {"labels": str(self.options.labels), "label_form": self.labels.kind, "found_by": self.found_by, "model_per_split": self.per_split}
-        facts |= {"split": self.options.split or "", "seed": self.options.seed, "table": self.options.table or ""}
+        facts = {
+            "labels": str(self.options.labels),
+            "label_form": self.labels.kind,
+            "found_by": self.found_by,
+            "model_per_split": self.per_split,
+        }
+        facts |= {
+            "split": self.options.split or "",
+            "seed": self.options.seed,
+            "table": self.options.table or "",
+        }
         if not self.options.predictions:
             facts["confidence"] = self.config.segment.confidence
-        sizes = dict(self.config.measure.size_definition) if self.settings.sizes == "track" else "as in Jacobs et al. 2022"
+        sizes = (
+            dict(self.config.measure.size_definition)
+            if self.settings.sizes == "track"
+            else "as in Jacobs et al. 2022"
+        )
         return {
             **facts,
             **dataclasses.asdict(self.settings),
@@ -288,7 +423,12 @@ def _told(labels: Labels, split: str) -> Iterable[Any]:
     shown = sys.stderr.isatty()
     for i, picture in enumerate(labels, start=1):
         if shown:
-            print(f"\r{split + ' ' if split else ''}{i}/{len(labels)} {picture.name[:60]:<60}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{split + ' ' if split else ''}{i}/{len(labels)} {picture.name[:60]:<60}",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
         yield picture
     if shown:
         print("\r" + " " * 100 + "\r", end="", file=sys.stderr, flush=True)

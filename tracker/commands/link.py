@@ -37,12 +37,22 @@ There are no pictures: the defects themselves tell the drift of the stage.
 
 def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Arguments of `track link`."""
-    parser = kind(prog="track link", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = kind(
+        prog="track link",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
     add("detections", metavar="DETECTIONS", help="CSV table, or TrackMate XML with --linker given")
     add("--out", metavar="DIR", help="output folder (default: named after the table, here)")
     add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
-    add("--linker", choices=("insitrack", "trackpy", "given"), default="insitrack", help="who links (default: insitrack)")
+    add(
+        "--linker",
+        choices=("insitrack", "trackpy", "given"),
+        default="insitrack",
+        help="who links (default: insitrack)",
+    )
     add("--size", metavar="WxH", help="size of the frames, px (default: what holds every detection)")
     add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: t_s of the table)")
     add_specimen_options(parser)
@@ -67,14 +77,23 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         },
     )
     path = Path(options.detections)
-    folder = Path(options.out) if options.out else Path(default_folder(str(path)).name.replace("_track", "_link"))
+    folder = (
+        Path(options.out) if options.out else Path(default_folder(str(path)).name.replace("_track", "_link"))
+    )
     check_folder(folder, options.overwrite)
     if path.resolve().parent == folder.resolve():
         raise SettingsError(f"--out {folder}: {path.name} lies there; choose another folder")
     source = config.source
     read = read_trackmate if path.suffix == ".xml" else read_detections
-    table, ids = read(path, nm_per_px=source.nm_per_px, frame_interval_s=source.frame_interval_s, shape=shape_of(options.size))
-    done = link(table, folder, config, linker=options.linker, given_ids=ids, command=["track", *given], name=str(path))
+    table, ids = read(
+        path,
+        nm_per_px=source.nm_per_px,
+        frame_interval_s=source.frame_interval_s,
+        shape=shape_of(options.size),
+    )
+    done = link(
+        table, folder, config, linker=options.linker, given_ids=ids, command=["track", *given], name=str(path)
+    )
     for line in done.manifest["warnings"]:
         import sys
 
@@ -137,9 +156,17 @@ def link(
     meter, material = _meter(table, config)
     manifest = RunManifest(
         command=command or ["insitrack.link"],
-        source={"path": name, "kind": "detections", **(fingerprint(Path(name)) if Path(name).is_file() else {})},
+        source={
+            "path": name,
+            "kind": "detections",
+            **(fingerprint(Path(name)) if Path(name).is_file() else {}),
+        },
         model={"name": f"detections made elsewhere, linked by {linker}"},
-        calibration={"nm_per_px": table.nm_per_px, "thickness_nm": meter.calibration.thickness_nm, "origin": meter.calibration.origin},
+        calibration={
+            "nm_per_px": table.nm_per_px,
+            "thickness_nm": meter.calibration.thickness_nm,
+            "origin": meter.calibration.origin,
+        },
         settings=config.plain(),
         material=material,
         **describe_choices(config, meter.material, meter.calibration, {"classes": table.class_names}),
@@ -153,7 +180,12 @@ def link(
         facts = _by_ids(table, ids, folder, config, meter)
         manifest.tables = linker
     manifest.warnings = [*table.warnings, *meter.warnings]
-    counts = {"frames": len(table.times), "processed": len(table.times), "detections": len(table), "refined": facts}
+    counts = {
+        "frames": len(table.times),
+        "processed": len(table.times),
+        "detections": len(table),
+        "refined": facts,
+    }
     manifest.results, manifest.status = counts, "done"
     manifest.write(folder / MANIFEST)
     write_report(folder, {}, manifest)
@@ -176,7 +208,9 @@ def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[
     return meter, {} if meter.material is None else meter.material.provenance()
 
 
-def _by_insitrack(table: DetectionTable, folder: Path, config: RunConfig, meter: SeriesMeter) -> dict[str, float]:
+def _by_insitrack(
+    table: DetectionTable, folder: Path, config: RunConfig, meter: SeriesMeter
+) -> dict[str, float]:
     """Link frame by frame as a movie is linked, then look back."""
     import numpy as np
 
@@ -197,17 +231,24 @@ def _by_insitrack(table: DetectionTable, folder: Path, config: RunConfig, meter:
 
 
 def _by_trackpy(table: DetectionTable, config: RunConfig) -> Ints:
-    """Link by trackpy within the same distance and for the same patience; the drift is not taken off, as its users would do it."""
+    """Link by trackpy within the same distance and for the same patience.
+
+    The drift is not taken off, as its users would do it.
+    """
     import numpy as np
     import pandas as pd
     import trackpy
 
     trackpy.quiet()
     reach = max(config.link.min_gate_px, config.link.max_distance_diameters * float(np.median(table.size_px)))
-    points = pd.DataFrame({"frame": table.frame, "x": table.x_px, "y": table.y_px, "row": np.arange(len(table))})
+    points = pd.DataFrame(
+        {"frame": table.frame, "x": table.x_px, "y": table.y_px, "row": np.arange(len(table))}
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        linked = trackpy.link(points, reach, memory=round(config.link.patience_frames), adaptive_stop=1.0, adaptive_step=0.9)
+        linked = trackpy.link(
+            points, reach, memory=round(config.link.patience_frames), adaptive_stop=1.0, adaptive_step=0.9
+        )
     answer = np.zeros(len(table), np.int64)
     answer[linked["row"].to_numpy()] = linked["particle"].to_numpy() + 1
     return answer
@@ -217,17 +258,24 @@ def _given(ids: Ints | None, table: DetectionTable) -> Ints:
     import numpy as np
 
     if ids is None or not (ids >= 0).any():
-        raise SettingsError("--linker given: the table has no column track_id, TRACK_ID or particle; leave --linker out to link it")
+        raise SettingsError(
+            "--linker given: the table has no column track_id, TRACK_ID or particle; leave --linker out to"
+            " link it"
+        )
     # what belongs to no track is a track of its own
     alone = ids < 0
     ids = np.where(alone, ids.max() + np.cumsum(alone), ids)
     _, counts = np.unique(np.column_stack([table.frame, ids]), axis=0, return_counts=True)
     if counts.max() > 1:
-        raise SettingsError("--linker given: a track has several rows in one frame; leave --linker out to link the table anew")
+        raise SettingsError(
+            "--linker given: a track has several rows in one frame; leave --linker out to link the table anew"
+        )
     return np.asarray(ids + (1 if ids.min() == 0 else 0))
 
 
-def _by_ids(table: DetectionTable, ids: Ints, folder: Path, config: RunConfig, meter: SeriesMeter) -> dict[str, float]:
+def _by_ids(
+    table: DetectionTable, ids: Ints, folder: Path, config: RunConfig, meter: SeriesMeter
+) -> dict[str, float]:
     """Write the tables of tracks that are known already; nothing is judged, smoothed or filled."""
     import numpy as np
 
@@ -236,7 +284,9 @@ def _by_ids(table: DetectionTable, ids: Ints, folder: Path, config: RunConfig, m
 
     frames = _frames(table)
     (folder / tables.FRAMES.file).write_text(
-        tables.FRAMES.header() + tables.FRAMES.format({name: frames[name].to_numpy() for name in tables.FRAMES.names}), encoding="utf-8"
+        tables.FRAMES.header()
+        + tables.FRAMES.format({name: frames[name].to_numpy() for name in tables.FRAMES.names}),
+        encoding="utf-8",
     )
     rows = _rows(table, ids)
     order = np.lexsort((rows["track_id"], rows["frame"]))
@@ -251,11 +301,18 @@ def _frames(table: DetectionTable) -> pd.DataFrame:
     n = len(table.times)
     return pd.DataFrame(
         {
-            "frame": np.arange(n), "t_s": table.times, "status": "processed", "shift_x_px": 0.0, "shift_y_px": 0.0,
-            "n_detections": np.bincount(table.frame, minlength=n).astype(float), "drift_quality": math.nan, "field_px": float(np.prod(table.shape)),
-            "width_px": float(table.shape[1]), "height_px": float(table.shape[0]),
+            "frame": np.arange(n),
+            "t_s": table.times,
+            "status": "processed",
+            "shift_x_px": 0.0,
+            "shift_y_px": 0.0,
+            "n_detections": np.bincount(table.frame, minlength=n).astype(float),
+            "drift_quality": math.nan,
+            "field_px": float(np.prod(table.shape)),
+            "width_px": float(table.shape[1]),
+            "height_px": float(table.shape[0]),
         }
-    )  # fmt: skip
+    )
 
 
 def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
@@ -264,14 +321,28 @@ def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
     import pandas as pd
 
     measures = [one for _, one in table.frames()]
-    columns = {name: np.concatenate([getattr(one, name) for one in measures]) for name in measures[0].__slots__}
+    columns = {
+        name: np.concatenate([getattr(one, name) for one in measures]) for name in measures[0].__slots__
+    }
     names = np.array(table.class_names)[table.label - 1]
     return pd.DataFrame(
         {
-            "frame": table.frame, "t_s": table.t_s, "track_id": ids, "defect_class": names, "seen_class": names, "score": table.score,
-            **{name: table.boxes[:, k] for k, name in enumerate(("x1_px", "y1_px", "x2_px", "y2_px"))}, **columns,
-            **{name: columns[name].astype(np.int8) for name in ("on_edge", "on_exclusion_edge")}, "observed": 1, "causal_id": ids,
-            "x_sd_px": math.nan, "y_sd_px": math.nan, "size_sd_nm": math.nan,
-            "raw_x_px": table.x_px, "raw_y_px": table.y_px, "raw_size_nm": columns["size_nm"],
+            "frame": table.frame,
+            "t_s": table.t_s,
+            "track_id": ids,
+            "defect_class": names,
+            "seen_class": names,
+            "score": table.score,
+            **{name: table.boxes[:, k] for k, name in enumerate(("x1_px", "y1_px", "x2_px", "y2_px"))},
+            **columns,
+            **{name: columns[name].astype(np.int8) for name in ("on_edge", "on_exclusion_edge")},
+            "observed": 1,
+            "causal_id": ids,
+            "x_sd_px": math.nan,
+            "y_sd_px": math.nan,
+            "size_sd_nm": math.nan,
+            "raw_x_px": table.x_px,
+            "raw_y_px": table.y_px,
+            "raw_size_nm": columns["size_nm"],
         }
-    )  # fmt: skip
+    )

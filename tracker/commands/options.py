@@ -15,12 +15,27 @@ def add_specimen_options(parser: argparse.ArgumentParser) -> None:
     add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
     add("--thickness-sd-nm", type=float, metavar="NM", help="its standard deviation (default: 10 percent)")
     add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
-    add("--log", metavar="FILE", help="log of the stage or the ion source: time against dose, dose rate, current, temperature")
-    add("--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times")
+    add(
+        "--log",
+        metavar="FILE",
+        help="log of the stage or the ion source: time against dose, dose rate, current, temperature",
+    )
+    add(
+        "--log-start", metavar="TIME", help="date and time of the first frame, for a log with dates and times"
+    )
     add("--material", metavar="NAME", help="material constants: a shipped name or a TOML file, for hardening")
-    add("--alpha", metavar="CLASS=A,...", help="obstacle strengths in place of the material's, for example black_dot=0.2,loop_111=0.3")
+    add(
+        "--alpha",
+        metavar="CLASS=A,...",
+        help="obstacle strengths in place of the material's, for example black_dot=0.2,loop_111=0.3",
+    )
     add("--shear-modulus-gpa", type=float, metavar="GPA", help="in place of the material's")
-    add("--burgers-nm", type=float, metavar="NM", help="Burgers vector of the gliding dislocation, in place of the material's")
+    add(
+        "--burgers-nm",
+        type=float,
+        metavar="NM",
+        help="Burgers vector of the gliding dislocation, in place of the material's",
+    )
     add("--taylor-factor", type=float, metavar="M", help="in place of the material's")
 
 
@@ -50,5 +65,8 @@ def _alphas(text: str) -> dict[str, float]:
         except ValueError:
             equals = ""
         if not equals:
-            raise SettingsError(f"--alpha {text}: expected CLASS=NUMBER between commas, for example black_dot=0.2,loop_111=0.3")
+            raise SettingsError(
+                f"--alpha {text}: expected CLASS=NUMBER between commas, for example"
+                " black_dot=0.2,loop_111=0.3"
+            )
     return answer

@@ -29,7 +29,13 @@ class ProgressBar:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("frames  {task.fields[rate]}"), TimeRemainingColumn(), TextColumn("left"))
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("frames  {task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("left"),
+            )
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task("", total=None, rate="")
             self._bar.start()
@@ -42,7 +48,11 @@ class ProgressBar:
             self._bar.update(self._task, completed=tally.frames, total=n_frames, rate=rate)
         elif time.monotonic() - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = time.monotonic()
-            left = "" if n_frames is None else f", {(n_frames - tally.frames) * tally.elapsed_s / max(tally.frames, 1):.0f} s left"
+            left = (
+                ""
+                if n_frames is None
+                else f", {(n_frames - tally.frames) * tally.elapsed_s / max(tally.frames, 1):.0f} s left"
+            )
             print(f"{tally.frames} of {n_frames or 'unknown'} frames, {rate}{left}", file=sys.stderr)
 
     def __exit__(self, *_: object) -> None:
@@ -52,7 +62,10 @@ class ProgressBar:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C, or the end of the session (SIGTERM), into a request to stop after the frame in hand; a second one stops at once."""
+    """Turn the first Ctrl-C, or the end of the session (SIGTERM).
+
+    Into a request to stop after the frame in hand; a second one stops at once.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -28,14 +28,34 @@ own where there are several) series.csv series.parquet tracks.parquet. A table a
 x_px y_px size_nm, sorted by frame. Only settings of source.nm_per_px, specimen, measure and series can be changed afterwards.
 """
 
-OUTPUTS = ("tidy.csv", "tidy.parquet", "tidy.xlsx", "averages.csv", "sizes.csv", "fits.csv", "figure.pdf", "figure.png", "run.json")
+OUTPUTS = (
+    "tidy.csv",
+    "tidy.parquet",
+    "tidy.xlsx",
+    "averages.csv",
+    "sizes.csv",
+    "fits.csv",
+    "figure.pdf",
+    "figure.png",
+    "run.json",
+)
 
 
 def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Arguments of `track series`."""
-    parser = kind(prog="track series", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = kind(
+        prog="track series",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
-    add("runs", metavar="RUN|CSV", nargs="+", help="output folder of a run, or a table of tracks (CSV or Parquet)")
+    add(
+        "runs",
+        metavar="RUN|CSV",
+        nargs="+",
+        help="output folder of a run, or a table of tracks (CSV or Parquet)",
+    )
     add("--out", metavar="DIR", help="output folder (default: named after the first run, here)")
     add("--overwrite", action="store_true", help="replace an earlier result in the same folder")
     add("--labels", metavar="A,B", help="what to call the runs (default: the names of their folders)")
@@ -43,12 +63,37 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--size", metavar="WxH", help="size of the frames, px, for a table alone")
     add("--start", type=float, metavar="S", help="first time")
     add("--end", type=float, metavar="S", help="last time")
-    add("--common-field", action="store_true", help="count only in the part of the specimen that every frame shows")
-    add("--every-s", type=float, metavar="S", help="time between points (default: so that there are at most 200)")
-    add("--window-s", type=float, metavar="S", help="time over which each point is averaged (default: that between points)")
-    add("--against", choices=("time", "dose"), default="time", help="horizontal axis of the figure (default: time)")
+    add(
+        "--common-field",
+        action="store_true",
+        help="count only in the part of the specimen that every frame shows",
+    )
+    add(
+        "--every-s",
+        type=float,
+        metavar="S",
+        help="time between points (default: so that there are at most 200)",
+    )
+    add(
+        "--window-s",
+        type=float,
+        metavar="S",
+        help="time over which each point is averaged (default: that between points)",
+    )
+    add(
+        "--against",
+        choices=("time", "dose"),
+        default="time",
+        help="horizontal axis of the figure (default: time)",
+    )
     add("--no-parquet", action="store_true", help="write no tracks.parquet and series.parquet")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, for example series.border=inside; may be repeated")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, for example series.border=inside; may be repeated",
+    )
     return parser
 
 
@@ -84,32 +129,49 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     results = []
     for one in opened:
         into = folder if len(opened) == 1 else folder / one.label
-        results.append(_work_out(one, into, every_s=options.every_s, window_s=options.window_s, parquet=not options.no_parquet))
+        results.append(
+            _work_out(
+                one, into, every_s=options.every_s, window_s=options.window_s, parquet=not options.no_parquet
+            )
+        )
     _write(opened, results, folder, options.against, ["track", *given])
     for warning in dict.fromkeys(line for result in results for line in result.warnings):
         print(f"warning: {warning}", file=sys.stderr)
     n_rows, n_frames = sum(result.n_rows for result in results), sum(result.n_frames for result in results)
-    print(f"done: {len(results)} run{'s' * (len(results) > 1)}, {n_frames} frames, {n_rows} rows; open {folder / 'figure.png'}")
+    print(
+        f"done: {len(results)} run{'s' * (len(results) > 1)}, {n_frames} frames, {n_rows} rows; open"
+        f" {folder / 'figure.png'}"
+    )
     return 0
 
 
 def _labels(text: str | None, paths: list[Path]) -> list[str]:
     if text is None:
-        labels = [path.resolve().name.removesuffix("_track") if path.is_dir() else path.stem for path in paths]
+        labels = [
+            path.resolve().name.removesuffix("_track") if path.is_dir() else path.stem for path in paths
+        ]
         if len(set(labels)) < len(labels):
-            labels = [f"{path.resolve().parent.name}_{label}" for path, label in zip(paths, labels, strict=True)]
+            labels = [
+                f"{path.resolve().parent.name}_{label}" for path, label in zip(paths, labels, strict=True)
+            ]
         if len(set(labels)) < len(labels):
             labels = [f"{i}_{label}" for i, label in enumerate(labels, 1)]
         return labels
     labels = [part.strip() for part in text.split(",")]
     if len(labels) != len(paths) or len(set(labels)) < len(labels) or not all(labels):
-        raise SettingsError(f"--labels {text}: expected {len(paths)} different names between commas, one for each run")
+        raise SettingsError(
+            f"--labels {text}: expected {len(paths)} different names between commas, one for each run"
+        )
     if any("/" in label or label.startswith(".") for label in labels):
-        raise SettingsError(f"--labels {text}: expected names without / and not beginning with a dot; they name folders")
+        raise SettingsError(
+            f"--labels {text}: expected names without / and not beginning with a dot; they name folders"
+        )
     return labels
 
 
-def _work_out(one: TableRun, folder: Path, *, every_s: float | None, window_s: float | None, parquet: bool) -> Recomputed:
+def _work_out(
+    one: TableRun, folder: Path, *, every_s: float | None, window_s: float | None, parquet: bool
+) -> Recomputed:
     """Write the series of one run, frame by frame, each file under a temporary name until it is whole."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -120,7 +182,9 @@ def _work_out(one: TableRun, folder: Path, *, every_s: float | None, window_s: f
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"--out {folder}: cannot be written ({error.strerror}); choose another folder") from error
+        raise OutputError(
+            f"--out {folder}: cannot be written ({error.strerror}); choose another folder"
+        ) from error
     names = ["series.csv", *(["series.parquet", "tracks.parquet"] if parquet else [])]
     parts = {name: folder / f"{name}.part" for name in names}
     writer: Any = None
@@ -132,7 +196,9 @@ def _work_out(one: TableRun, folder: Path, *, every_s: float | None, window_s: f
                 stream.write(SERIES.format(columns))
                 if parquet:
                     table = pa.table({name: _arrow(columns[name]) for name in SERIES.names})
-                    writer = writer or pq.ParquetWriter(parts["series.parquet"], table.schema, compression="zstd", compression_level=1)
+                    writer = writer or pq.ParquetWriter(
+                        parts["series.parquet"], table.schema, compression="zstd", compression_level=1
+                    )
                     writer.write_table(table)
         result = work.finish()
         if writer is not None:
@@ -152,10 +218,16 @@ def _arrow(values: Any) -> Any:
     """Not known is null, and class names are stored once."""
     import pyarrow as pa
 
-    return pa.array(values, from_pandas=True).dictionary_encode() if values.dtype == object else pa.array(values, from_pandas=True)
+    return (
+        pa.array(values, from_pandas=True).dictionary_encode()
+        if values.dtype == object
+        else pa.array(values, from_pandas=True)
+    )
 
 
-def _write(opened: list[TableRun], results: list[Recomputed], folder: Path, against: str, command: list[str]) -> None:
+def _write(
+    opened: list[TableRun], results: list[Recomputed], folder: Path, against: str, command: list[str]
+) -> None:
     import pandas as pd
 
     from insitrack.io.report.paper_figure import write_figures
@@ -166,14 +238,24 @@ def _write(opened: list[TableRun], results: list[Recomputed], folder: Path, agai
     table = tidy({one.label: result.time_bins for one, result in pairs})
     if against == "dose" and not table["dose_dpa"].notna().any():
         raise SettingsError("--against dose: the dose is not known; give --dose-rate or --log")
-    averages = pd.DataFrame([{"run": one.label, **row} for one, result in pairs for row in average_rows(one, result)])
+    averages = pd.DataFrame(
+        [{"run": one.label, **row} for one, result in pairs for row in average_rows(one, result)]
+    )
     averages = without_unknown(averages)
-    sizes = pd.DataFrame([{"run": one.label, **row} for one, result in pairs for row in size_rows(one, result)])
+    sizes = pd.DataFrame(
+        [{"run": one.label, **row} for one, result in pairs for row in size_rows(one, result)]
+    )
     fits = fits_table({one.label: fit_rows(one, result) for one, result in pairs})
     write_tidy(table, folder)
     for name, part in (("averages.csv", averages), ("sizes.csv", sizes), ("fits.csv", fits)):
         part.to_csv(folder / name, index=False, float_format="%.6g", lineterminator="\n")
-    sheets = {"series": table, "averages": averages, "sizes": sizes, "fits": fits, "settings": _settings_sheet(opened)}
+    sheets = {
+        "series": table,
+        "averages": averages,
+        "sizes": sizes,
+        "fits": fits,
+        "settings": _settings_sheet(opened),
+    }
     write_excel(sheets, folder / "tidy.xlsx")
     write_figures(table, folder, against="dose" if against == "dose" else "time")
     _manifest(opened, results, folder, command)
@@ -188,9 +270,23 @@ def _settings_sheet(opened: list[TableRun]) -> Any:
     for one in opened:
         known = one.calibration
         for name in ("nm_per_px", "nm_per_px_sd", "thickness_nm", "thickness_sd_nm", "origin"):
-            rows.append({"run": one.label, "setting": name, "value": str(getattr(known, name)), "what it decides": "calibration"})
+            rows.append(
+                {
+                    "run": one.label,
+                    "setting": name,
+                    "value": str(getattr(known, name)),
+                    "what it decides": "calibration",
+                }
+            )
         for choice in choices(one.config, one.meter().material):
-            rows.append({"run": one.label, "setting": choice.setting, "value": choice.value, "what it decides": choice.topic})
+            rows.append(
+                {
+                    "run": one.label,
+                    "setting": choice.setting,
+                    "value": choice.value,
+                    "what it decides": choice.topic,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -202,7 +298,11 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
     from insitrack.tracker.run.methods import describe_choices
 
     def known(one: TableRun) -> dict[str, object]:
-        return {f.name: getattr(one.calibration, f.name) for f in dataclasses.fields(one.calibration) if f.name != "field"}
+        return {
+            f.name: getattr(one.calibration, f.name)
+            for f in dataclasses.fields(one.calibration)
+            if f.name != "field"
+        }
 
     record = {
         "command": command,
@@ -213,7 +313,12 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
                 "source": one.manifest.get("source", {}),
                 "calibration": known(one),
                 "settings": one.config.plain(),
-                **describe_choices(one.config, one.meter().material, one.calibration, one.manifest.get("model") or {"classes": one.class_names}),
+                **describe_choices(
+                    one.config,
+                    one.meter().material,
+                    one.calibration,
+                    one.manifest.get("model") or {"classes": one.class_names},
+                ),
                 "material": {} if (material := one.meter().material) is None else material.provenance(),
                 "warnings": result.warnings,
                 "rows": result.n_rows,
@@ -222,4 +327,6 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
             for one, result in zip(opened, results, strict=True)
         },
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
+    (folder / "run.json").write_text(
+        json.dumps(record, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8"
+    )

@@ -25,23 +25,58 @@ rows of y0 x0 y1 x1, ImageJ regions, images of masks.
 
 def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of `track train`; `kind` is the class of the parser."""
-    parser: argparse.ArgumentParser = kind(prog="track train", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser: argparse.ArgumentParser = kind(
+        prog="track train", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("data", metavar="LABELS", help="folder of pictures and labels, or the label file")
-    add("--base", metavar="NAME", help="what to start from: a shipped model, a .pt file, or scratch (default: loops)")
+    add(
+        "--base",
+        metavar="NAME",
+        help="what to start from: a shipped model, a .pt file, or scratch (default: loops)",
+    )
     add("--out", metavar="DIR", help="output folder (default: LABELS_train, here)")
-    add("--classes", default="", metavar="THEIRS=OURS,...", help="what your class names mean; * is every other, ignore leaves out")
+    add(
+        "--classes",
+        default="",
+        metavar="THEIRS=OURS,...",
+        help="what your class names mean; * is every other, ignore leaves out",
+    )
     add("--epochs", type=int, metavar="N", help="passes over the pictures (default: 12)")
     add("--minutes", type=float, metavar="MIN", help="time to train, in place of --epochs")
     add("--val", nargs="+", metavar="NAME", help="pictures or series to judge by; * and ? allowed")
-    add("--val-share", type=float, metavar="0..1", help="share of the pictures to judge by, whole series at a time (default: 0.2)")
-    add("--leave-out", nargs="+", metavar="NAME", help="pictures or series not to use at all, to test on afterwards")
-    add("--synth-share", type=float, metavar="0..1", help="share of synthetic pictures, against forgetting (default: 0.5)")
+    add(
+        "--val-share",
+        type=float,
+        metavar="0..1",
+        help="share of the pictures to judge by, whole series at a time (default: 0.2)",
+    )
+    add(
+        "--leave-out",
+        nargs="+",
+        metavar="NAME",
+        help="pictures or series not to use at all, to test on afterwards",
+    )
+    add(
+        "--synth-share",
+        type=float,
+        metavar="0..1",
+        help="share of synthetic pictures, against forgetting (default: 0.5)",
+    )
     add("--synth-pictures", type=int, metavar="N", help="how many are drawn, once (default: 300)")
     add("--scale", metavar="auto|FACTOR", help="show the network the pictures resampled (default: auto)")
-    add("--contrast", choices=("auto", "dark", "bright"), help="defects dark on bright, or the reverse (default: auto)")
+    add(
+        "--contrast",
+        choices=("auto", "dark", "bright"),
+        help="defects dark on bright, or the reverse (default: auto)",
+    )
     add("--learning-rate", type=float, metavar="RATE", help="the highest (default: 4e-4)")
-    add("--image-px", type=int, metavar="PX", help="side of the tiles trained on, a multiple of 32 (default: 320)")
+    add(
+        "--image-px",
+        type=int,
+        metavar="PX",
+        help="side of the tiles trained on, a multiple of 32 (default: 320)",
+    )
     add("--threads", type=int, metavar="N", help="processor threads (default: all)")
     add("--device", metavar="auto|cpu|N", help="cpu or the number of a GPU (default: auto)")
     add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
@@ -58,10 +93,20 @@ def run(options: argparse.Namespace) -> int:
     data = Path(options.data)
     folder = Path(options.out) if options.out else Path(f"{data.resolve().stem}_train")
     names = {"synth_share": "synthetic_share", "synth_pictures": "synthetic_pictures"}
-    given = {key: value for key, value in vars(options).items() if value is not None and key not in ("data", "out", "classes", "resume")}
+    given = {
+        key: value
+        for key, value in vars(options).items()
+        if value is not None and key not in ("data", "out", "classes", "resume")
+    }
     told = {names.get(key, key): value for key, value in given.items()}
-    told |= {"val": tuple(options.val or ()), "leave_out": tuple(options.leave_out or ()), "scale": _scale(options.scale)}
-    result = finetune(data, folder, FinetuneSettings(**told), classes=classes, resume=options.resume, say=_say)
+    told |= {
+        "val": tuple(options.val or ()),
+        "leave_out": tuple(options.leave_out or ()),
+        "scale": _scale(options.scale),
+    }
+    result = finetune(
+        data, folder, FinetuneSettings(**told), classes=classes, resume=options.resume, say=_say
+    )
     for warning in result.warnings:
         _say(f"warning: {warning}")
     print(f"done: {shown_gain(result)} on pictures not trained on; track movie.mp4 --model {result.model}")
@@ -78,4 +123,6 @@ def _scale(text: str | None) -> float | str:
     try:
         return float(str(text))
     except ValueError:
-        raise SettingsError(f"--scale {text}: expected auto, or a number like 0.5 to show the network half the size") from None
+        raise SettingsError(
+            f"--scale {text}: expected auto, or a number like 0.5 to show the network half the size"
+        ) from None

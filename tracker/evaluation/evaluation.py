@@ -1,4 +1,7 @@
-"""Score a model, or detections made elsewhere, on labelled pictures: the way of `track` for each picture, then comparison."""
+"""Score a model, or detections made elsewhere, on labelled pictures.
+
+The way of `track` for each picture, then comparison.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ class EvalSettings:
     matching : {"hungarian", "greedy"}
         How pairs are made; `greedy` with `box` is the rule of the script behind Jacobs et al. 2022.
     sizes : {"track", "jacobs"}
-        Definitions of size: those of `track`, without defects cut by the border; or the published ones, with them.
+        Definitions of size: those of `track`, without defects cut by the border; or the published ones, with
+        them.
     recall_only : bool
         Not every defect is labelled: only what share of the labels is found means anything.
     merge : mapping of str to str
@@ -73,7 +77,9 @@ def parse_merge(text: str) -> dict[str, str]:
     parts = [part.partition("=") for part in text.split(",") if part.strip()]
     out = {old.strip(): new.strip() for old, _, new in parts}
     if not all(out) or not all(out.values()):
-        raise SettingsError(f"--merge {text}: expected OLD=NEW,OLD=NEW; for example loop_111=loop,loop_100=loop")
+        raise SettingsError(
+            f"--merge {text}: expected OLD=NEW,OLD=NEW; for example loop_111=loop,loop_100=loop"
+        )
     return out
 
 
@@ -83,15 +89,20 @@ def merged(detections: Detections, merge: Mapping[str, str]) -> Detections:
         return detections
     renamed = np.array([merge.get(name, name) for name in detections.names()], object)
     kept = np.flatnonzero(renamed != LEFT_OUT)
-    names = tuple(dict.fromkeys(new for name in detections.class_names if (new := merge.get(name, name)) != LEFT_OUT))
+    names = tuple(
+        dict.fromkeys(new for name in detections.class_names if (new := merge.get(name, name)) != LEFT_OUT)
+    )
     labels = np.array([names.index(name) + 1 for name in renamed[kept]], np.int64)
     return dataclasses.replace(detections.take(kept), labels=labels, class_names=names)
 
 
-def from_model(segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[PreparedPicture]:
+def from_model(
+    segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: FieldConfig
+) -> Iterator[PreparedPicture]:
     """Run a model over labelled pictures as `track` does: at native depth, overlays and borders left out.
 
-    Each picture goes alone, so that neither its scale nor its polarity, where these are to be found out, depends on the others.
+    Each picture goes alone, so that neither its scale nor its polarity, where these are to be found out,
+    depends on the others.
     """
     for i, picture in enumerate(labels):
         frame = Frame(i, float(i), picture.image)
@@ -99,7 +110,9 @@ def from_model(segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: 
         yield picture, area, segmenter(frame, area)
 
 
-def from_predictions(predictions: Mapping[str, Detections], labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[PreparedPicture]:
+def from_predictions(
+    predictions: Mapping[str, Detections], labels: Iterable[LabelledPicture], fields: FieldConfig
+) -> Iterator[PreparedPicture]:
     """Put given detections beside the labels; the specimen in view is found as `track` finds it."""
     for picture in labels:
         yield picture, field_of(picture.frame, fields), predictions[picture.name]
@@ -181,7 +194,10 @@ class Evaluation:
         return picture
 
     def _count_pixels(self, found: Detections, true: Detections) -> None:
-        """Add the pixels of a picture; a class that is new brings the pixels of all pictures before as background."""
+        """Add the pixels of a picture.
+
+        A class that is new brings the pixels of all pictures before as background.
+        """
         before = PixelCounts(tn=self.pixels[None].total) if self.pixels else PixelCounts()
         names = {*true.names(), *found.names(), *self.pixels, None}
         for name, counts in pixel_counts(found, true, sorted(names, key=str)).items():
@@ -189,7 +205,9 @@ class Evaluation:
 
 
 def value_of(row: Mapping[str, str], column: str, name: str) -> float | None:
-    """Read a positive number from the table of the pictures; None where there is no such column or it is empty.
+    """Read a positive number from the table of the pictures.
+
+    None where there is no such column or it is empty.
 
     Raises
     ------
@@ -204,7 +222,10 @@ def value_of(row: Mapping[str, str], column: str, name: str) -> float | None:
     except ValueError:
         value = float("nan")
     if not 0 < value < float("inf"):
-        raise SettingsError(f"--table: {column} of {name} is {text!r}; expected a positive number of nm, or nothing where it is unknown")
+        raise SettingsError(
+            f"--table: {column} of {name} is {text!r}; expected a positive number of nm, or nothing where it"
+            " is unknown"
+        )
     return value
 
 
@@ -228,8 +249,14 @@ def told_apart(labels: Labels, *, by_name: bool) -> Labels:
     if not repeated:
         return labels
     if by_name:
-        raise SettingsError(f"two labelled pictures are named {repeated[0]!r}; predictions and tables go by name: give one folder, or rename")
-    names = [name if counts[name] == 1 else f"{sheet.picture.parent.name}_{name}" for name, sheet in zip(labels.names, labels.sheets, strict=True)]
+        raise SettingsError(
+            f"two labelled pictures are named {repeated[0]!r}; predictions and tables go by name: give one"
+            " folder, or rename"
+        )
+    names = [
+        name if counts[name] == 1 else f"{sheet.picture.parent.name}_{name}"
+        for name, sheet in zip(labels.names, labels.sheets, strict=True)
+    ]
     if len(set(names)) < len(names):
         names = [f"{i:04d}_{name}" for i, name in enumerate(names)]
     return dataclasses.replace(labels, names=tuple(names))

@@ -1,7 +1,7 @@
 """Found against true: number, density, size, shape, area and hardening, picture by picture and pooled.
 
-"Per image" numbers average the errors of the pictures; "pooled" ones treat all pictures as one large picture. They differ, and
-both are published (Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876).
+"Per image" numbers average the errors of the pictures; "pooled" ones treat all pictures as one large picture.
+They differ, and both are published (Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876).
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Side:
     x_px, y_px, size_px, heywood, area_px : ndarray of float64, shape (N,)
         Centre, size by the definition of the class, circularity of the convex hull, area of the mask.
     sized : ndarray of bool, shape (N,)
-        Whether its size counts: those cut by the border of the field do not, unless the published rules are asked for.
+        Whether its size counts: those cut by the border of the field do not, unless the published rules are
+        asked for.
     """
 
     classes: NDArray[np.str_]
@@ -55,12 +56,16 @@ class Side:
     sized: Bools
 
 
-def measured(detections: Detections, field: BoolImage | None, config: MeasureConfig, *, border_too: bool) -> Side:
+def measured(
+    detections: Detections, field: BoolImage | None, config: MeasureConfig, *, border_too: bool
+) -> Side:
     """Measure detections or labels of one picture by the definitions of `track`."""
     measures = measure(detections, Calibration(nm_per_px=1.0, field=field), config)
     sized = np.isfinite(measures.size_nm) & (border_too | ~measures.on_edge)
     classes = np.array(detections.names(), np.str_)
-    return Side(classes, measures.x_px, measures.y_px, measures.size_nm, measures.heywood, measures.area_px, sized)
+    return Side(
+        classes, measures.x_px, measures.y_px, measures.size_nm, measures.heywood, measures.area_px, sized
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,9 @@ def look_at(
     """
     rows, columns = pairs(compared.iou, least_iou, method)
     config = JACOBS if published else sizes or MeasureConfig()
-    true, found = (measured(part, field, config, border_too=published) for part in (compared.true, compared.found))
+    true, found = (
+        measured(part, field, config, border_too=published) for part in (compared.true, compared.found)
+    )
     height, width = compared.true.shape
     field_px = float(height * width if field is None else np.count_nonzero(field))
     scale, thickness = (NAN if value is None else value for value in (nm_per_px, thickness_nm))
@@ -152,7 +159,9 @@ def unit_of(pictures: Iterable[Picture]) -> Unit:
 
 
 def properties(pictures: Sequence[Picture], defect_class: str | None, unit: Unit) -> dict[str, float]:
-    """Return number, density, size, shape and area of one class, or of all, found and true, with relative errors; pictures pooled.
+    """Return number, density, size, shape and area of one class, or of all, found and true.
+
+    With relative errors; pictures pooled.
 
     Parameters
     ----------
@@ -166,15 +175,20 @@ def properties(pictures: Sequence[Picture], defect_class: str | None, unit: Unit
     Returns
     -------
     dict of str to float
-        `n_true n_found n_error`, and the same for `density`, `size`, `heywood`, `area`, and `pair_size` and `pair_heywood` for found
-        pairs only, by the class of the true defect. Errors are (found - true) / true; NaN where not known.
+        `n_true n_found n_error`, and the same for `density`, `size`, `heywood`, `area`, and `pair_size` and
+        `pair_heywood` for found pairs only, by the class of the true defect. Errors are (found - true) /
+        true; NaN where not known.
     """
     row: dict[str, float] = {}
     field = sum(picture.field_px * picture.scale(unit) ** 2 for picture in pictures)
     area_unit = 1e-18 if unit == "nm" else 1.0
     for side in SIDES:
         n, size, shape, area = _gathered(pictures, side, defect_class, unit)
-        row |= {f"n_{side}": n, f"density_{side}": n / (field * area_unit) if field else NAN, f"area_{side}": area}
+        row |= {
+            f"n_{side}": n,
+            f"density_{side}": n / (field * area_unit) if field else NAN,
+            f"area_{side}": area,
+        }
         row |= {f"size_{side}": _mean(size), f"size_sd_{side}": _sd(size), f"heywood_{side}": _mean(shape)}
     for side, (size, shape) in zip(SIDES, _of_pairs(pictures, defect_class, unit), strict=True):
         row |= {f"pair_size_{side}": _mean(size), f"pair_heywood_{side}": _mean(shape)}
@@ -183,7 +197,9 @@ def properties(pictures: Sequence[Picture], defect_class: str | None, unit: Unit
     return row
 
 
-def _gathered(pictures: Sequence[Picture], side: str, defect_class: str | None, unit: Unit) -> tuple[int, Floats, Floats, float]:
+def _gathered(
+    pictures: Sequence[Picture], side: str, defect_class: str | None, unit: Unit
+) -> tuple[int, Floats, Floats, float]:
     n, area = 0, 0.0
     sizes, shapes = [], []
     for picture in pictures:
@@ -197,17 +213,29 @@ def _gathered(pictures: Sequence[Picture], side: str, defect_class: str | None, 
     return n, _joined(sizes), _joined(shapes), area
 
 
-def _of_pairs(pictures: Sequence[Picture], defect_class: str | None, unit: Unit) -> list[tuple[Floats, Floats]]:
+def _of_pairs(
+    pictures: Sequence[Picture], defect_class: str | None, unit: Unit
+) -> list[tuple[Floats, Floats]]:
     """Sizes and shapes of the pairs whose true defect is of a class, of the true side and of the found one."""
     kept = []
     for picture in pictures:
         good = picture.true.sized[picture.columns] & picture.found.sized[picture.rows]
-        kept.append(good & (picture.true.classes[picture.columns] == defect_class) if defect_class is not None else good)
-    chosen = [(picture, picture.columns[good], picture.rows[good]) for picture, good in zip(pictures, kept, strict=True)]
+        kept.append(
+            good & (picture.true.classes[picture.columns] == defect_class)
+            if defect_class is not None
+            else good
+        )
+    chosen = [
+        (picture, picture.columns[good], picture.rows[good])
+        for picture, good in zip(pictures, kept, strict=True)
+    ]
     true = [(part.true, columns, part.scale(unit)) for part, columns, _ in chosen]
     found = [(part.found, rows, part.scale(unit)) for part, _, rows in chosen]
     return [
-        (_joined([side.size_px[at] * scale for side, at, scale in sides]), _joined([side.heywood[at] for side, at, _ in sides]))
+        (
+            _joined([side.size_px[at] * scale for side, at, scale in sides]),
+            _joined([side.heywood[at] for side, at, _ in sides]),
+        )
         for sides in (true, found)
     ]
 
@@ -215,26 +243,39 @@ def _of_pairs(pictures: Sequence[Picture], defect_class: str | None, unit: Unit)
 def hardening(pictures: Sequence[Picture], material: Material | None) -> dict[str, float]:
     """Hardening that follows from what is true and from what was found, MPa, pictures pooled.
 
-    By the model and constant that the material gives each class, from its mean size and volume density, as in `track`; classes without
-    one and line dislocations have no part. Every defect counts, also those cut by the border, as published.
+    By the model and constant that the material gives each class, from its mean size and volume density, as in
+    `track`; classes without one and line dislocations have no part. Every defect counts, also those cut by
+    the border, as published.
 
     Returns
     -------
     dict of str to float
-        `hardening_linear_true_mpa`, `..._found_mpa`, `..._error_mpa` (found - true), and the same for `quadrature`; NaN where scale,
-        thickness or material is unknown.
+        `hardening_linear_true_mpa`, `..._found_mpa`, `..._error_mpa` (found - true), and the same for
+        `quadrature`; NaN where scale, thickness or material is unknown.
     """
     row: dict[str, float] = {}
-    volume_m3 = sum(picture.field_px * picture.nm_per_px**2 * picture.thickness_nm for picture in pictures) * 1e-27
+    volume_m3 = (
+        sum(picture.field_px * picture.nm_per_px**2 * picture.thickness_nm for picture in pictures) * 1e-27
+    )
     for side in SIDES:
-        totals = (NAN, NAN) if material is None or not volume_m3 > 0 else _totals(pictures, side, material, volume_m3)
-        row |= dict(zip((f"hardening_linear_{side}_mpa", f"hardening_quadrature_{side}_mpa"), totals, strict=True))
+        totals = (
+            (NAN, NAN)
+            if material is None or not volume_m3 > 0
+            else _totals(pictures, side, material, volume_m3)
+        )
+        row |= dict(
+            zip((f"hardening_linear_{side}_mpa", f"hardening_quadrature_{side}_mpa"), totals, strict=True)
+        )
     for rule in ("linear", "quadrature"):
-        row[f"hardening_{rule}_error_mpa"] = row[f"hardening_{rule}_found_mpa"] - row[f"hardening_{rule}_true_mpa"]
+        row[f"hardening_{rule}_error_mpa"] = (
+            row[f"hardening_{rule}_found_mpa"] - row[f"hardening_{rule}_true_mpa"]
+        )
     return row
 
 
-def _totals(pictures: Sequence[Picture], side: str, material: Material, volume_m3: float) -> tuple[float, float]:
+def _totals(
+    pictures: Sequence[Picture], side: str, material: Material, volume_m3: float
+) -> tuple[float, float]:
     stresses, n_all, n_known = [], 0, 0
     for name in sorted({name for picture in pictures for name in getattr(picture, side).classes.tolist()}):
         n, size, _, _ = _gathered(pictures, side, name, "nm")
@@ -269,7 +310,9 @@ def error_summary(rows: Sequence[Mapping[str, float]], name: str) -> dict[str, f
     {'size_mae': 2.0, 'size_rmse': 2.23606797749979, 'size_mape': 0.125}
     """
     suffix = "_mpa" if rows and f"{name}_true_mpa" in rows[0] else ""
-    both = np.array([[row[f"{name}_{side}{suffix}"] for side in SIDES] for row in rows], np.float64).reshape(-1, 2)
+    both = np.array([[row[f"{name}_{side}{suffix}"] for side in SIDES] for row in rows], np.float64).reshape(
+        -1, 2
+    )
     both = both[np.isfinite(both).all(axis=1)]
     difference = both[:, 1] - both[:, 0]
     shares = np.array([abs(relative(found, true)) for true, found in both.tolist()])

@@ -1,4 +1,7 @@
-"""The tables of an evaluation: pooled, by class, by picture, F1 against IoU, confusion matrix, splits, single defects."""
+"""The tables of an evaluation.
+
+Pooled, by class, by picture, F1 against IoU, confusion matrix, splits, single defects.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,40 @@ from insitrack.segment.scores.evaluate import Confusion, classes_of, confusion, 
 from insitrack.segment.scores.pixels import PixelCounts
 from insitrack.segment.scores.splits import DataSplit
 from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation
-from insitrack.tracker.evaluation.parity import NAN, Picture, Row, Unit, error_summary, hardening, properties, unit_of
+from insitrack.tracker.evaluation.parity import (
+    NAN,
+    Picture,
+    Row,
+    Unit,
+    error_summary,
+    hardening,
+    properties,
+    unit_of,
+)
 from insitrack.tracker.hardening.models import Material
 
 Tables = dict[str, list[Row]]
 SUMMARISED = ("n", "density", "size", "heywood", "area")
 """Properties whose errors are averaged over pictures."""
-SPLIT_SCORES = ("find_f1", "type_f1_pairs", "type_f1_strict", "ap", "size_error_by_class", "density_error_by_class")
-_RECALL = ("n_true", "n_found", "n_matched", "find_recall")  # a recall means little without the number of detections that it took
+SPLIT_SCORES = (
+    "find_f1",
+    "type_f1_pairs",
+    "type_f1_strict",
+    "ap",
+    "size_error_by_class",
+    "density_error_by_class",
+)
+_RECALL = (
+    "n_true",
+    "n_found",
+    "n_matched",
+    "find_recall",
+)  # a recall means little without the number of detections that it took
 
 
-def make_tables(evaluation: Evaluation, material: Material | None, splits: Sequence[tuple[DataSplit, int, int]] = ()) -> Tables:
+def make_tables(
+    evaluation: Evaluation, material: Material | None, splits: Sequence[tuple[DataSplit, int, int]] = ()
+) -> Tables:
     """Every table of an evaluation, by name, in rows.
 
     Parameters
@@ -38,18 +64,28 @@ def make_tables(evaluation: Evaluation, material: Material | None, splits: Seque
     Returns
     -------
     dict of str to list of dict
-        `pooled` (one row), `classes`, `pictures`, `picture_classes`, `curve`, `confusion`, `defects` and, where there are splits,
-        `splits`. Lengths are in nm, columns `_nm`, where the scale of every picture is known, else in px.
+        `pooled` (one row), `classes`, `pictures`, `picture_classes`, `curve`, `confusion`, `defects` and,
+        where there are splits, `splits`. Lengths are in nm, columns `_nm`, where the scale of every picture
+        is known, else in px.
     """
     pictures, settings = evaluation.pictures, evaluation.settings
     compared = [picture.compared for picture in pictures]
     classes, unit = classes_of(compared), unit_of(pictures)
     counts = _confusion(pictures, settings, classes)
     if settings.recall_only:
-        by_picture = [_named(picture) | _only(_confusion([picture], settings, classes).scores()) for picture in pictures]
+        by_picture = [
+            _named(picture) | _only(_confusion([picture], settings, classes).scores()) for picture in pictures
+        ]
         curves = [_only(row, "iou") for row in curve(compared, method=settings.matching)]
-        recalled = [_recall_of(counts, name) for name in classes if counts.counts[counts.classes.index(name)].sum()]
-        return {"pooled": [_only(counts.scores())], "classes": recalled, "pictures": by_picture, "curve": curves}
+        recalled = [
+            _recall_of(counts, name) for name in classes if counts.counts[counts.classes.index(name)].sum()
+        ]
+        return {
+            "pooled": [_only(counts.scores())],
+            "classes": recalled,
+            "pictures": by_picture,
+            "curve": curves,
+        }
     tables: Tables = {
         "classes": [_class_row(evaluation, counts, name, unit, material) for name in classes],
         "pictures": [_picture_row(picture, settings, unit, material) for picture in pictures],
@@ -68,11 +104,17 @@ def make_tables(evaluation: Evaluation, material: Material | None, splits: Seque
     return tables
 
 
-def pooled_row(pictures: Sequence[Picture], settings: EvalSettings, unit: Unit, material: Material | None) -> Row:
+def pooled_row(
+    pictures: Sequence[Picture], settings: EvalSettings, unit: Unit, material: Material | None
+) -> Row:
     """Scores and errors over all pictures: pooled, averaged over classes, and averaged over pictures."""
     classes = classes_of([picture.compared for picture in pictures])
     counts = _confusion(pictures, settings, classes)
-    by_class = {name: properties(pictures, name, unit) for name in classes if counts.counts[counts.classes.index(name)].sum()}
+    by_class = {
+        name: properties(pictures, name, unit)
+        for name in classes
+        if counts.counts[counts.classes.index(name)].sum()
+    }
     row: Row = {"n_pictures": len(pictures), **counts.scores()}
     row |= mean_average_precision([picture.compared.ranked() for picture in pictures])
     row |= with_unit(properties(pictures, None, unit), unit)
@@ -89,7 +131,9 @@ def pooled_row(pictures: Sequence[Picture], settings: EvalSettings, unit: Unit, 
     return row
 
 
-def _class_row(evaluation: Evaluation, counts: Confusion, name: str, unit: Unit, material: Material | None) -> Row:
+def _class_row(
+    evaluation: Evaluation, counts: Confusion, name: str, unit: Unit, material: Material | None
+) -> Row:
     pictures = evaluation.pictures
     row: Row = {"defect_class": name}
     for words, strict in (("pairs", False), ("strict", True)):
@@ -108,14 +152,27 @@ def _class_row(evaluation: Evaluation, counts: Confusion, name: str, unit: Unit,
 def _picture_row(picture: Picture, settings: EvalSettings, unit: Unit, material: Material | None) -> Row:
     compared = picture.compared
     height, width = compared.true.shape
-    row = _named(picture) | {"width_px": width, "height_px": height, "field_share": picture.field_px / (height * width)}
+    row = _named(picture) | {
+        "width_px": width,
+        "height_px": height,
+        "field_share": picture.field_px / (height * width),
+    }
     row |= {"nm_per_px": picture.nm_per_px, "thickness_nm": picture.thickness_nm}
     row |= _confusion([picture], settings, classes_of([compared])).scores()
     return row | with_unit(properties([picture], None, unit), unit) | dict(hardening([picture], material))
 
 
-def _split_row(pictures: Sequence[Picture], settings: EvalSettings, material: Material | None, split: DataSplit, n_train: int, n_test: int) -> Row:
-    chosen = [picture for picture in pictures if picture.split == split.name] or [pictures[i] for i in split.test]
+def _split_row(
+    pictures: Sequence[Picture],
+    settings: EvalSettings,
+    material: Material | None,
+    split: DataSplit,
+    n_train: int,
+    n_test: int,
+) -> Row:
+    chosen = [picture for picture in pictures if picture.split == split.name] or [
+        pictures[i] for i in split.test
+    ]
     row: Row = {"split": split.name, "n_train_pictures": len(split.train), "n_train_defects": n_train}
     row |= {"n_test_pictures": len(chosen), "n_test_defects": n_test}
     return row | pooled_row(chosen, settings, unit_of(chosen), material)
@@ -128,7 +185,14 @@ def split_summary(rows: Sequence[Row]) -> list[Row]:
         values = np.array([row[name] for row in rows], np.float64)
         values = values[np.isfinite(values)]
         spread = float(values.std(ddof=1)) if values.size > 1 else NAN
-        out.append({"score": name, "mean": _mean(values.tolist()), "sd": spread, "range": float(np.ptp(values)) if values.size else NAN})
+        out.append(
+            {
+                "score": name,
+                "mean": _mean(values.tolist()),
+                "sd": spread,
+                "range": float(np.ptp(values)) if values.size else NAN,
+            }
+        )
     return out
 
 
@@ -136,7 +200,10 @@ def confusion_rows(counts: Confusion) -> list[Row]:
     """One row per true class, and one of false detections; the last column holds what was missed."""
     names = (*counts.classes, "false")
     columns = (*counts.classes, "missed")
-    return [{"true_class": name} | dict(zip(columns, map(int, line), strict=True)) for name, line in zip(names, counts.counts, strict=True)]
+    return [
+        {"true_class": name} | dict(zip(columns, map(int, line), strict=True))
+        for name, line in zip(names, counts.counts, strict=True)
+    ]
 
 
 def _defect_rows(picture: Picture, unit: Unit) -> list[Row]:
@@ -148,7 +215,9 @@ def _defect_rows(picture: Picture, unit: Unit) -> list[Row]:
     pairs += [(row, -1) for row in sorted(set(range(n_found)) - set(picture.rows.tolist()))]
     out: list[Row] = []
     for row, column in pairs:
-        line: Row = _named(picture) | {"outcome": "found" if row >= 0 <= column else "missed" if row < 0 else "false"}
+        line: Row = _named(picture) | {
+            "outcome": "found" if row >= 0 <= column else "missed" if row < 0 else "false"
+        }
         side, at = (picture.true, column) if column >= 0 else (picture.found, row)
         line |= {"x_px": float(side.x_px[at]), "y_px": float(side.y_px[at])}
         line |= {
@@ -197,7 +266,9 @@ def plain(value: Any) -> Any:
 
 
 def _confusion(pictures: Sequence[Picture], settings: EvalSettings, classes: tuple[str, ...]) -> Confusion:
-    return confusion([picture.compared for picture in pictures], settings.least_iou, settings.matching, classes)
+    return confusion(
+        [picture.compared for picture in pictures], settings.least_iou, settings.matching, classes
+    )
 
 
 def _named(picture: Picture) -> Row:
@@ -212,7 +283,12 @@ def _only(scores: Mapping[str, float], *more: str) -> Row:
 def _recall_of(counts: Confusion, name: str) -> Row:
     line = counts.counts[counts.classes.index(name)]
     n_true, n_matched = int(line.sum()), int(line[:-1].sum())
-    return {"defect_class": name, "n_true": n_true, "n_matched": n_matched, "find_recall": n_matched / n_true if n_true else NAN}
+    return {
+        "defect_class": name,
+        "n_true": n_true,
+        "n_matched": n_matched,
+        "find_recall": n_matched / n_true if n_true else NAN,
+    }
 
 
 def _scores(counts: PixelCounts | None) -> Row:

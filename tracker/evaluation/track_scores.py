@@ -1,7 +1,7 @@
 """How well tracks follow true ones, by the definitions that TrackEval made common: HOTA, CLEAR MOT, IDF1.
 
-Boxes in, numbers out; nothing of ours is imported. The names are those of the literature, the results agree with TrackEval
-(`tests/test_track_scores.py`).
+Boxes in, numbers out; nothing of ours is imported. The names are those of the literature, the results agree
+with TrackEval (`tests/tracker/evaluation/test_track_scores.py`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class TrackScores:
     Parameters
     ----------
     hota, deta, assa, loca : float
-        Higher order tracking accuracy and its parts: detection, association, localisation; means over IoU thresholds 0.05 to 0.95.
+        Higher order tracking accuracy and its parts: detection, association, localisation; means over IoU
+        thresholds 0.05 to 0.95.
     mota, idf1 : float
         At IoU 0.5. MOTA is at most 1 and may be negative.
     id_switches, fragmentations : int
@@ -101,8 +102,9 @@ def score_tracks(truth: BoxTable, found: BoxTable) -> TrackScores:
 
     References
     ----------
-    HOTA: Luiten et al., Int. J. Comput. Vis. 129 (2021) 548, doi 10.1007/s11263-020-01375-2. CLEAR MOT: Bernardin, Stiefelhagen, EURASIP J.
-    Image Video Process. 2008, 246309, doi 10.1155/2008/246309. IDF1: Ristani et al. 2016, doi 10.1007/978-3-319-48881-3_2.
+    HOTA: Luiten et al., Int. J. Comput. Vis. 129 (2021) 548, doi 10.1007/s11263-020-01375-2. CLEAR MOT:
+    Bernardin, Stiefelhagen, EURASIP J. Image Video Process. 2008, 246309, doi 10.1155/2008/246309. IDF1:
+    Ristani et al. 2016, doi 10.1007/978-3-319-48881-3_2.
 
     Examples
     --------
@@ -118,7 +120,10 @@ def score_tracks(truth: BoxTable, found: BoxTable) -> TrackScores:
     _refuse_twice(truth, "the truth")
     _refuse_twice(found, "the tracks to judge")
     frames = _frames(truth, true_place, found, found_place)
-    n_true, n_found = np.bincount(true_place, minlength=len(true_ids)), np.bincount(found_place, minlength=len(found_ids))
+    n_true, n_found = (
+        np.bincount(true_place, minlength=len(true_ids)),
+        np.bincount(found_place, minlength=len(found_ids)),
+    )
     hota, deta, assa, loca = _hota(frames, n_true, n_found)
     clear = _clear(frames, n_true)
     total = max(1, len(truth))
@@ -151,7 +156,9 @@ def _refuse_twice(table: BoxTable, name: str) -> None:
     keys, counts = np.unique(np.column_stack([table.frame, table.track_id]), axis=0, return_counts=True)
     if len(counts) and counts.max() > 1:
         frame, track = keys[counts.argmax()].tolist()
-        raise ValueError(f"{name}: track {track} has {counts.max()} rows in frame {frame}; expected at most one")
+        raise ValueError(
+            f"{name}: track {track} has {counts.max()} rows in frame {frame}; expected at most one"
+        )
 
 
 def _frames(truth: BoxTable, true_place: Ints, found: BoxTable, found_place: Ints) -> list[_Frame]:
@@ -162,7 +169,10 @@ def _frames(truth: BoxTable, true_place: Ints, found: BoxTable, found_place: Int
         order = np.argsort(table.frame, kind="stable")
         ends = np.searchsorted(table.frame[order], numbers, side="right")
         parts.append(np.split(order, ends[:-1]) if len(numbers) else [])
-    return [_Frame(true_place[a], found_place[b], box_iou(truth.boxes[a], found.boxes[b])) for a, b in zip(*parts, strict=True)]
+    return [
+        _Frame(true_place[a], found_place[b], box_iou(truth.boxes[a], found.boxes[b]))
+        for a, b in zip(*parts, strict=True)
+    ]
 
 
 def _hota(frames: list[_Frame], n_true: Ints, n_found: Ints) -> tuple[float, float, float, float]:
@@ -171,8 +181,12 @@ def _hota(frames: list[_Frame], n_true: Ints, n_found: Ints) -> tuple[float, flo
     overlap = np.zeros((len(n_true), width))
     for one in frames:
         total = one.iou.sum(axis=0)[None] + one.iou.sum(axis=1)[:, None] - one.iou
-        overlap[np.ix_(one.truth, one.found)] += np.divide(one.iou, total, out=np.zeros_like(one.iou), where=total > _EPS)
-    alignment = overlap / np.maximum(n_true[:, None] + np.pad(n_found, (0, width - len(n_found)))[None] - overlap, _EPS)
+        overlap[np.ix_(one.truth, one.found)] += np.divide(
+            one.iou, total, out=np.zeros_like(one.iou), where=total > _EPS
+        )
+    alignment = overlap / np.maximum(
+        n_true[:, None] + np.pad(n_found, (0, width - len(n_found)))[None] - overlap, _EPS
+    )
     keys, similarity = [np.zeros(0, np.int64)], [np.zeros(0)]
     for one in frames:
         rows, cols = linear_sum_assignment(-(alignment[np.ix_(one.truth, one.found)] * one.iou))
@@ -186,11 +200,20 @@ def _hota(frames: list[_Frame], n_true: Ints, n_found: Ints) -> tuple[float, flo
         right = value >= alpha - _EPS
         hits = int(np.count_nonzero(right))
         together = np.bincount(place[right], minlength=len(pairs)).astype(np.float64)
-        share = together / np.maximum(1, n_true[pairs // width] + n_found[pairs % width] - together) if len(pairs) else np.zeros(0)
+        share = (
+            together / np.maximum(1, n_true[pairs // width] + n_found[pairs % width] - together)
+            if len(pairs)
+            else np.zeros(0)
+        )
         detection[i] = hits / max(1, n_all - hits)
         association[i] = (together * share).sum() / max(1, hits)
         location[i] = max(1e-10, float(value[right].sum())) / max(1e-10, hits)
-    return float(np.sqrt(detection * association).mean()), float(detection.mean()), float(association.mean()), float(location.mean())
+    return (
+        float(np.sqrt(detection * association).mean()),
+        float(detection.mean()),
+        float(association.mean()),
+        float(location.mean()),
+    )
 
 
 @dataclass(slots=True)

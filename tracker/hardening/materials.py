@@ -1,19 +1,20 @@
 """Materials: presets and files of one's own that give every constant of the hardening models with its unit and source.
 
-A material file is TOML. ``lattice_parameter`` (or ``burgers_vector``), ``shear_modulus`` and each entry of ``alpha`` hold
-``value``, ``unit`` and ``source``; ``sd``, ``evidence`` and ``temperature_c`` may follow:
+A material file is TOML. ``lattice_parameter`` (or ``burgers_vector``), ``shear_modulus`` and each entry of
+``alpha`` hold ``value``, ``unit`` and ``source``; ``sd``, ``evidence`` and ``temperature_c`` may follow:
 
 .. code-block:: toml
 
     name = "my alloy"
     alpha_set = "fitted to our tensile tests"
     lattice_parameter = { value = 0.2870, unit = "nm", source = "our XRD" }
-    shear_modulus = { value = 80.0, sd = 2.0, unit = "GPa", source = "our resonance test", temperature_c = 20.0 }
-    alpha.black_dot = { value = 0.15, sd = 0.03, unit = "1", source = "our fit, report 12" }
-    bks.void = { value = 1.52, unit = "1", source = "Bacon, Kocks and Scattergood 1973" }
+    shear_modulus = { value = 80.0, sd = 2.0, unit = "GPa", source = "our resonance test", temperature_c =
+    20.0 } alpha.black_dot = { value = 0.15, sd = 0.03, unit = "1", source = "our fit, report 12" } bks.void =
+    { value = 1.52, unit = "1", source = "Bacon, Kocks and Scattergood 1973" }
 
-Each class stands in one table only, and the table is its model: ``alpha`` for dispersed barriers (for ``dislocation`` the coefficient
-of Taylor's law), ``fkh`` for weak obstacles (the prefactor), ``bks`` for voids and hard particles (Delta).
+Each class stands in one table only, and the table is its model: ``alpha`` for dispersed barriers (for
+``dislocation`` the coefficient of Taylor's law), ``fkh`` for weak obstacles (the prefactor), ``bks`` for
+voids and hard particles (Delta).
 """
 
 from __future__ import annotations
@@ -34,7 +35,17 @@ MODELS: dict[str, BarrierModel] = {"alpha": "dbh", "fkh": "fkh", "bks": "bks"}
 """Table of a material file to the model whose constants it holds."""
 
 TOP_KEYS = (
-    *("name", "alpha_set", "caution", "b_source", "bks_spacing", "lattice_parameter", "burgers_vector", "shear_modulus", "taylor_factor"),
+    *(
+        "name",
+        "alpha_set",
+        "caution",
+        "b_source",
+        "bks_spacing",
+        "lattice_parameter",
+        "burgers_vector",
+        "shear_modulus",
+        "taylor_factor",
+    ),
     *MODELS,
 )
 CONSTANT_KEYS = ("value", "sd", "unit", "source", "evidence", "temperature_c")
@@ -77,7 +88,9 @@ def material_names() -> tuple[str, ...]:
     True
     """
     folder = resources.files("insitrack.configs") / "materials"
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+    return tuple(
+        sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    )
 
 
 def load_material(name_or_path: str | Path) -> Material:
@@ -106,18 +119,27 @@ def load_material(name_or_path: str | Path) -> Material:
     text = str(name_or_path)
     known = material_names()
     if text in known:
-        content = (resources.files("insitrack.configs") / "materials" / f"{text}.toml").read_text(encoding="utf-8")
+        content = (resources.files("insitrack.configs") / "materials" / f"{text}.toml").read_text(
+            encoding="utf-8"
+        )
     elif text.endswith(".toml"):
         try:
             content = Path(text).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"--material {text}: cannot be read ({error}); known materials are {', '.join(known)}") from error
+            raise SettingsError(
+                f"--material {text}: cannot be read ({error}); known materials are {', '.join(known)}"
+            ) from error
     else:
-        raise SettingsError(f"--material {text}: no such material; known are {', '.join(known)}, or give a file that ends in .toml")
+        raise SettingsError(
+            f"--material {text}: no such material; known are {', '.join(known)}, or give a file that ends in"
+            " .toml"
+        )
     try:
         return parse_material(tomllib.loads(content), label=text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"--material {text}: not a TOML file ({error}); expected what configs/materials/*.toml look like") from error
+        raise SettingsError(
+            f"--material {text}: not a TOML file ({error}); expected what configs/materials/*.toml look like"
+        ) from error
 
 
 def with_constants(
@@ -128,7 +150,9 @@ def with_constants(
     burgers_nm: float | None = None,
     taylor_factor: float | None = None,
 ) -> Material | None:
-    """Put constants of the user over those of a material, or make one of them alone; each then counts as given by the user.
+    """Put constants of the user over those of a material, or make one of them alone.
+
+    Each then counts as given by the user.
 
     Raises
     ------
@@ -141,16 +165,35 @@ def with_constants(
     >>> iron.barriers["black_dot"].constant, iron.taylor_factor
     (0.2, 3.06)
     """
-    given = {"shear_modulus": (shear_modulus_gpa, "GPa"), "burgers_vector": (burgers_nm, "nm"), "taylor_factor": (taylor_factor, "1")}
-    said = {name: {"value": value, "unit": unit, "source": "given on the command line"} for name, (value, unit) in given.items() if value is not None}
-    alphas = {name: {"value": value, "unit": "1", "source": "given on the command line"} for name, value in (alpha or {}).items()}
+    given = {
+        "shear_modulus": (shear_modulus_gpa, "GPa"),
+        "burgers_vector": (burgers_nm, "nm"),
+        "taylor_factor": (taylor_factor, "1"),
+    }
+    said = {
+        name: {"value": value, "unit": unit, "source": "given on the command line"}
+        for name, (value, unit) in given.items()
+        if value is not None
+    }
+    alphas = {
+        name: {"value": value, "unit": "1", "source": "given on the command line"}
+        for name, value in (alpha or {}).items()
+    }
     if not said and not alphas:
         return material
     if material is None:
         if len(said.keys() & {"shear_modulus", "burgers_vector"}) < 2:
-            raise SettingsError("hardening constants without a material: give --shear-modulus-gpa and --burgers-nm, or --material")
-        return parse_material({"name": "given on the command line", **said, "alpha": alphas}, label="command line")
-    table = {"lattice_parameter": {"value": 0.2866, "unit": "nm", "source": "-"}, "shear_modulus": {"value": 80.0, "unit": "GPa", "source": "-"}}
+            raise SettingsError(
+                "hardening constants without a material: give --shear-modulus-gpa and --burgers-nm, or"
+                " --material"
+            )
+        return parse_material(
+            {"name": "given on the command line", **said, "alpha": alphas}, label="command line"
+        )
+    table = {
+        "lattice_parameter": {"value": 0.2866, "unit": "nm", "source": "-"},
+        "shear_modulus": {"value": 80.0, "unit": "GPa", "source": "-"},
+    }
     if "burgers_vector" in said:
         del table["lattice_parameter"]
     mine = parse_material({**table, **said, "alpha": alphas}, label="command line")
@@ -178,14 +221,22 @@ def parse_material(table: Mapping[str, Any], *, label: str) -> Material:
     _refuse_unknown(table, TOP_KEYS, label)
     b_source = table.get("b_source", "glide")
     if b_source not in ("glide", "obstacle"):
-        raise SettingsError(f"{label}: b_source {b_source!r}: expected 'glide' (the moving dislocation's Burgers vector) or 'obstacle'")
+        raise SettingsError(
+            f"{label}: b_source {b_source!r}: expected 'glide' (the moving dislocation's Burgers vector) or"
+            " 'obstacle'"
+        )
     spacing = table.get("bks_spacing", "diameter")
     if spacing not in ("diameter", "section"):
-        raise SettingsError(f"{label}: bks_spacing {spacing!r}: expected 'diameter' or 'section' (what is taken off the distance of the centres)")
+        raise SettingsError(
+            f"{label}: bks_spacing {spacing!r}: expected 'diameter' or 'section' (what is taken off the"
+            " distance of the centres)"
+        )
     shear = _constant(table, "shear_modulus", "GPa", label)
     origins = {"shear_modulus": shear}
     lattice_nm = _lattice_nm(table, label, origins)
-    taylor = origins["taylor_factor"] = _constant({"taylor_factor": TAYLOR_FACTOR, **table}, "taylor_factor", "1", label)
+    taylor = origins["taylor_factor"] = _constant(
+        {"taylor_factor": TAYLOR_FACTOR, **table}, "taylor_factor", "1", label
+    )
     try:
         return Material(
             name=str(table.get("name", label)),
@@ -194,7 +245,9 @@ def parse_material(table: Mapping[str, Any], *, label: str) -> Material:
             burgers_nm=lattice_nm * math.sqrt(3) / 2,
             taylor_factor=taylor["value"],
             barriers=_barriers(table, label, lattice_nm if b_source == "obstacle" else None),
-            alpha_set=str(table.get("alpha_set", "user" if any(table.get(name) for name in MODELS) else "none")),
+            alpha_set=str(
+                table.get("alpha_set", "user" if any(table.get(name) for name in MODELS) else "none")
+            ),
             caution=str(table.get("caution", "")),
             b_source=cast(BurgersSource, b_source),
             bks_spacing=cast(Spacing, spacing),
@@ -205,10 +258,16 @@ def parse_material(table: Mapping[str, Any], *, label: str) -> Material:
 
 
 def _lattice_nm(table: Mapping[str, Any], label: str, origins: dict[str, dict[str, Any]]) -> float:
-    """Lattice parameter a0, nm; given itself, or through b = (sqrt 3 / 2) a0, never both, so that they cannot disagree."""
+    """Lattice parameter a0, nm; given itself, or through b = (sqrt 3 / 2) a0, never both.
+
+    So that they cannot disagree.
+    """
     given = [key for key in ("lattice_parameter", "burgers_vector") if key in table]
     if len(given) != 1:
-        raise SettingsError(f"{label}: expected either lattice_parameter or burgers_vector, got {' and '.join(given) or 'neither'}")
+        raise SettingsError(
+            f"{label}: expected either lattice_parameter or burgers_vector, got"
+            f" {' and '.join(given) or 'neither'}"
+        )
     origins[given[0]] = _constant(table, given[0], "nm", label)
     value = float(origins[given[0]]["value"])
     return value if given[0] == "lattice_parameter" else value * 2 / math.sqrt(3)
@@ -221,12 +280,16 @@ def _barriers(table: Mapping[str, Any], label: str, lattice_nm: float | None) ->
         constants = table.get(key, {})
         if not isinstance(constants, dict):
             raise SettingsError(
-                f"{label}: {key} {constants!r}: expected one table per class, such as {key}.black_dot = {{ value = ..., source = ... }}"
+                f"{label}: {key} {constants!r}: expected one table per class, such as {key}.black_dot = {{"
+                " value = ..., source = ... }"
             )
         _refuse_unknown(constants, DEFECT_CLASSES if model == "dbh" else BARRIER_CLASSES, f"{label}: {key}")
         for name in constants:
             if name in barriers:
-                raise SettingsError(f"{label}: {name} has constants of two models ({key} and another); a class has one model: leave one out")
+                raise SettingsError(
+                    f"{label}: {name} has constants of two models ({key} and another); a class has one model:"
+                    " leave one out"
+                )
             entry = _constant(constants, name, "1", f"{label}: {key}")
             try:
                 barriers[name] = Barrier(
@@ -247,7 +310,9 @@ def _constant(table: Mapping[str, Any], key: str, unit: str, label: str) -> dict
     entry = table.get(key)
     if not isinstance(entry, dict):
         got = "missing" if entry is None else f"= {entry!r}"
-        raise SettingsError(f'{label}: {key} {got}: expected {{ value = ..., unit = "{unit}", source = ... }}')
+        raise SettingsError(
+            f'{label}: {key} {got}: expected {{ value = ..., unit = "{unit}", source = ... }}'
+        )
     _refuse_unknown(entry, CONSTANT_KEYS, f"{label}: {key}")
     missing = [name for name in ("value", "unit", "source") if entry.get(name) in (None, "")]
     if missing:
@@ -261,7 +326,13 @@ def _constant(table: Mapping[str, Any], key: str, unit: str, label: str) -> dict
     evidence = str(entry.get("evidence", "user"))
     if evidence not in EVIDENCE:
         raise SettingsError(f"{label}: {key}.evidence {evidence!r}: expected one of {', '.join(EVIDENCE)}")
-    return {**entry, "value": float(entry["value"]), "sd": float(entry.get("sd", 0.0)), "source": str(entry["source"]), "evidence": evidence}
+    return {
+        **entry,
+        "value": float(entry["value"]),
+        "sd": float(entry.get("sd", 0.0)),
+        "source": str(entry["source"]),
+        "evidence": evidence,
+    }
 
 
 def _refuse_unknown(table: Iterable[str], known: tuple[str, ...], label: str) -> None:

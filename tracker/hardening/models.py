@@ -1,8 +1,9 @@
 r"""Hardening by crystal defects: what each class adds to the yield strength, and how classes add up.
 
-Only the physics: arrays in, arrays out. Every barrier strength carries its own source; nothing here has a default strength,
-because published strengths for the same defect differ by a factor of two and more. What is computed from the defects that a
-microscope shows is a lower bound: smaller ones and coherent precipitates are not seen.
+Only the physics: arrays in, arrays out. Every barrier strength carries its own source; nothing here has a
+default strength, because published strengths for the same defect differ by a factor of two and more. What is
+computed from the defects that a microscope shows is a lower bound: smaller ones and coherent precipitates are
+not seen.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LineIncrement = Literal["roots", "difference"]
 
 
 BarrierModel = Literal["dbh", "fkh", "bks"]
-"""Dispersed barriers; weak obstacles after Friedel, Kroupa and Hirsch; strong ones after Bacon, Kocks and Scattergood."""
+"""Dispersed barriers; weak obstacles after Friedel, Kroupa and Hirsch; strong ones after Bacon, Kocks and
+Scattergood."""
 
 VOID_CONSTANT, OROWAN_CONSTANT = 1.52, 0.7
 """Delta of Bacon, Kocks and Scattergood for voids and for impenetrable particles."""
@@ -35,17 +37,19 @@ class Barrier:
     Parameters
     ----------
     constant : float
-        The model's own constant, dimensionless: of `dbh` the obstacle strength alpha, 0 < alpha <= 1 (of line dislocations the
-        coefficient of Taylor's law); of `fkh` the prefactor, 1/8 as published; of `bks` Delta, 1.52 for voids and 0.7 for
-        impenetrable particles.
+        The model's own constant, dimensionless: of `dbh` the obstacle strength alpha, 0 < alpha <= 1 (of line
+        dislocations the coefficient of Taylor's law); of `fkh` the prefactor, 1/8 as published; of `bks`
+        Delta, 1.52 for voids and 0.7 for impenetrable particles.
     constant_sd : float
         Its standard deviation.
     model : {"dbh", "fkh", "bks"}
         Which law.
     burgers_nm : float or None
-        Burgers vector to use for this class in place of the gliding dislocation's, nm; None is the physical choice.
+        Burgers vector to use for this class in place of the gliding dislocation's, nm; None is the physical
+        choice.
     source, evidence : str
-        Where the constant comes from, and how well that was checked (the tags are listed in ``docs/physics.md``).
+        Where the constant comes from, and how well that was checked (the tags are listed in
+        ``docs/physics.md``).
 
     Raises
     ------
@@ -66,12 +70,23 @@ class Barrier:
         if not (math.isfinite(self.constant) and self.constant > 0):
             raise ValueError(f"constant of {self.model} {self.constant}: expected a positive number")
         if not (math.isfinite(self.constant_sd) and self.constant_sd >= 0):
-            raise ValueError(f"sd of the constant of {self.model} {self.constant_sd}: expected zero or a positive number")
+            raise ValueError(
+                f"sd of the constant of {self.model} {self.constant_sd}: expected zero or a positive number"
+            )
         if self.burgers_nm is not None and not (math.isfinite(self.burgers_nm) and self.burgers_nm > 0):
             raise ValueError(f"Burgers vector {self.burgers_nm}: expected a positive number of nm")
 
-    def stress(self, density_per_m3: ArrayLike, size_nm: ArrayLike, material: Material, *, constant: float | None = None) -> Floats:
-        """Increase of the yield strength by this barrier, MPa; `constant` in place of its own tells how much hangs on it.
+    def stress(
+        self,
+        density_per_m3: ArrayLike,
+        size_nm: ArrayLike,
+        material: Material,
+        *,
+        constant: float | None = None,
+    ) -> Floats:
+        """Increase of the yield strength by this barrier, MPa.
+
+        `constant` in place of its own tells how much hangs on it.
 
         Examples
         --------
@@ -81,10 +96,16 @@ class Barrier:
         """
         value = self.constant if constant is None else constant
         if self.model == "dbh":
-            return dispersed_barrier(density_per_m3, size_nm, material, alpha=value, burgers_nm=self.burgers_nm)
+            return dispersed_barrier(
+                density_per_m3, size_nm, material, alpha=value, burgers_nm=self.burgers_nm
+            )
         if self.model == "fkh":
-            return friedel_kroupa_hirsch(density_per_m3, size_nm, material, prefactor=value, burgers_nm=self.burgers_nm)
-        return bacon_kocks_scattergood(density_per_m3, size_nm, material, delta=value, burgers_nm=self.burgers_nm)
+            return friedel_kroupa_hirsch(
+                density_per_m3, size_nm, material, prefactor=value, burgers_nm=self.burgers_nm
+            )
+        return bacon_kocks_scattergood(
+            density_per_m3, size_nm, material, delta=value, burgers_nm=self.burgers_nm
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,8 +134,8 @@ class Material:
     b_source : {"glide", "obstacle"}
         Whose Burgers vector is used.
     bks_spacing : {"diameter", "section"}
-        What is taken off the distance of the centres to get the free spacing of `bks`: the diameter, or sqrt(2/3) of it, that of the
-        mean section by the glide plane.
+        What is taken off the distance of the centres to get the free spacing of `bks`: the diameter, or
+        sqrt(2/3) of it, that of the mean section by the glide plane.
     origins : mapping
         For each constant its value, unit, source and evidence, for the manifest.
 
@@ -147,10 +168,15 @@ class Material:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} {value}: expected a positive number, unit {unit}")
         if not (math.isfinite(self.shear_modulus_sd_gpa) and self.shear_modulus_sd_gpa >= 0):
-            raise ValueError(f"shear_modulus_sd_gpa {self.shear_modulus_sd_gpa}: expected zero or a positive number of GPa")
+            raise ValueError(
+                f"shear_modulus_sd_gpa {self.shear_modulus_sd_gpa}: expected zero or a positive number of GPa"
+            )
 
     def provenance(self) -> dict[str, Any]:
-        """Every constant with its unit, source and evidence: the part of ``run.json`` that tells what the hardening rests on."""
+        """Every constant with its unit, source and evidence.
+
+        The part of ``run.json`` that tells what the hardening rests on.
+        """
         return {
             "name": self.name,
             "shear_modulus_gpa": self.shear_modulus_gpa,
@@ -167,14 +193,20 @@ class Material:
 
 
 def dispersed_barrier(
-    density_per_m3: ArrayLike, size_nm: ArrayLike, material: Material, *, alpha: float | Floats, burgers_nm: float | Floats | None = None
+    density_per_m3: ArrayLike,
+    size_nm: ArrayLike,
+    material: Material,
+    *,
+    alpha: float | Floats,
+    burgers_nm: float | Floats | None = None,
 ) -> Floats:
     r"""Yield-strength increase from randomly dispersed obstacles.
 
     .. math:: \Delta\sigma = M \alpha \mu b \sqrt{N d}
 
-    With the mean diameter this equals the quadrature sum over any binning of the size distribution, as long as `alpha` does not
-    depend on size. Where the density is zero there is nothing to resist, and the increase is zero whatever the size.
+    With the mean diameter this equals the quadrature sum over any binning of the size distribution, as long
+    as `alpha` does not depend on size. Where the density is zero there is nothing to resist, and the increase
+    is zero whatever the size.
 
     Parameters
     ----------
@@ -222,7 +254,10 @@ def _obstacles(density_per_m3: ArrayLike, size_nm: ArrayLike) -> tuple[Floats, F
     """Check densities and sizes; where there is no obstacle its size is nothing instead of unknown."""
     density, size = np.asarray(density_per_m3, np.float64), np.asarray(size_nm, np.float64)
     if (density < 0).any() or (size < 0).any():
-        raise ValueError(f"expected densities and sizes of zero or more, got {np.nanmin(density)} m^-3 and {np.nanmin(size)} nm")
+        raise ValueError(
+            f"expected densities and sizes of zero or more, got {np.nanmin(density)} m^-3 and"
+            f" {np.nanmin(size)} nm"
+        )
     return density, np.where(density == 0, 0.0, size)
 
 
@@ -233,13 +268,19 @@ def _line_energy(material: Material, burgers_nm: float | Floats | None) -> Float
 
 
 def friedel_kroupa_hirsch(
-    density_per_m3: ArrayLike, size_nm: ArrayLike, material: Material, *, prefactor: float = 0.125, burgers_nm: float | None = None
+    density_per_m3: ArrayLike,
+    size_nm: ArrayLike,
+    material: Material,
+    *,
+    prefactor: float = 0.125,
+    burgers_nm: float | None = None,
 ) -> Floats:
     r"""Yield-strength increase from weak obstacles, below about 5 nm.
 
     .. math:: \Delta\sigma = \tfrac{1}{8} M \mu b d N^{2/3}
 
-    ResumePoint with d, not with its root: unlike the dispersed barrier it weighs a size distribution by its mean.
+    ResumePoint with d, not with its root: unlike the dispersed barrier it weighs a size distribution by its
+    mean.
 
     Parameters
     ----------
@@ -266,8 +307,8 @@ def friedel_kroupa_hirsch(
 
     References
     ----------
-    Friedel, Kroupa and Hirsch; which of this model and the dispersed barrier holds depends on the strength of the obstacles: Zinkle and
-    Matsukawa, J. Nucl. Mater. 329-333 (2004) 88.
+    Friedel, Kroupa and Hirsch; which of this model and the dispersed barrier holds depends on the strength of
+    the obstacles: Zinkle and Matsukawa, J. Nucl. Mater. 329-333 (2004) 88.
 
     Examples
     --------
@@ -292,8 +333,8 @@ def bacon_kocks_scattergood(
     r"""Yield-strength increase from strong obstacles between which the arms of a bowed dislocation attract each other.
 
     .. math:: \tau_{row} = \frac{\mu b}{2 \pi L} \left[\ln(\bar D / b) + \Delta\right], \quad
-       \tau = \frac{\mu b}{2 \pi L} \left[\ln(L / b)\right]^{-1/2} \left[\ln(\bar D / b) + \Delta\right]^{3/2}, \quad
-       \bar D = D L / (D + L), \quad \Delta\sigma = M \tau
+       \tau = \frac{\mu b}{2 \pi L} \left[\ln(L / b)\right]^{-1/2} \left[\ln(\bar D / b) +
+       \Delta\right]^{3/2}, \quad \bar D = D L / (D + L), \quad \Delta\sigma = M \tau
 
     for a periodic row and for a random array, with the free spacing :math:`L = 1/\sqrt{N D} - D`.
 
@@ -315,8 +356,8 @@ def bacon_kocks_scattergood(
     Returns
     -------
     ndarray of float64, shape (T,)
-        Strength increase, MPa. NaN in, NaN out; zero where there is no obstacle; NaN where they lie so dense that no free spacing
-        above b is left, for which the model says nothing.
+        Strength increase, MPa. NaN in, NaN out; zero where there is no obstacle; NaN where they lie so dense
+        that no free spacing above b is left, for which the model says nothing.
 
     Raises
     ------
@@ -343,11 +384,23 @@ def bacon_kocks_scattergood(
         bracket = np.maximum(np.log(mean / b) + delta, 0.0)
         shear = _line_energy(material, burgers_nm) / (2 * np.pi * spacing * 1e-9)
         stress = shear * bracket if array == "row" else shear * bracket**1.5 / np.sqrt(np.log(spacing / b))
-    return np.asarray(np.where((density == 0) | (size == 0), np.where(np.isnan(density), np.nan, 0.0), material.taylor_factor * stress), np.float64)
+    return np.asarray(
+        np.where(
+            (density == 0) | (size == 0),
+            np.where(np.isnan(density), np.nan, 0.0),
+            material.taylor_factor * stress,
+        ),
+        np.float64,
+    )
 
 
 def taylor(
-    line_density_per_m2: ArrayLike, material: Material, *, alpha: float, unirradiated_per_m2: float = 0.0, rule: LineIncrement = "roots"
+    line_density_per_m2: ArrayLike,
+    material: Material,
+    *,
+    alpha: float,
+    unirradiated_per_m2: float = 0.0,
+    rule: LineIncrement = "roots",
 ) -> Floats:
     r"""Yield-strength increase from line dislocations, over that of the unirradiated material.
 
@@ -362,14 +415,16 @@ def taylor(
     alpha : float
         Coefficient, 0.2 to 0.4.
     unirradiated_per_m2 : float
-        Density before the experiment, m^-2. Loops that have joined the network belong here and no longer among the barriers.
+        Density before the experiment, m^-2. Loops that have joined the network belong here and no longer
+        among the barriers.
     rule : {"roots", "difference"}
         Difference of the roots, or root of the difference; the literature uses both.
 
     Returns
     -------
     ndarray of float64, shape (T,)
-        Strength increase, MPa; below zero where lines were lost, with `difference` zero there. NaN in, NaN out.
+        Strength increase, MPa; below zero where lines were lost, with `difference` zero there. NaN in, NaN
+        out.
 
     Raises
     ------
@@ -386,7 +441,10 @@ def taylor(
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha {alpha}: expected a coefficient above 0 and up to 1")
     if (rho < 0).any() or not unirradiated_per_m2 >= 0:
-        raise ValueError(f"expected line densities of zero or more, got {np.nanmin(rho, initial=np.inf)} and {unirradiated_per_m2} m^-2")
+        raise ValueError(
+            f"expected line densities of zero or more, got {np.nanmin(rho, initial=np.inf)} and"
+            f" {unirradiated_per_m2} m^-2"
+        )
     factor = material.taylor_factor * alpha * _line_energy(material, None)
     if rule == "difference":
         return np.asarray(factor * np.sqrt(np.maximum(rho - unirradiated_per_m2, 0.0)), np.float64)

@@ -45,8 +45,8 @@ def quadrature(contributions: ArrayLike) -> Floats:
     Returns
     -------
     ndarray of float64, shape (...)
-        Total, MPa; NaN where any contribution is unknown. With equal strengths this is the dispersed-barrier result for all
-        obstacles pooled.
+        Total, MPa; NaN where any contribution is unknown. With equal strengths this is the dispersed-barrier
+        result for all obstacles pooled.
     """
     return np.asarray(np.sqrt(np.sum(np.square(np.asarray(contributions, np.float64)), axis=0)), np.float64)
 
@@ -106,7 +106,9 @@ def power_sum(contributions: ArrayLike, exponent: float) -> Floats:
 
 
 def odette_lucas_share(strong_alpha: float, weak_alpha: float) -> float:
-    r"""Weight of the linear sum for a strong and a weak obstacle, :math:`S = \alpha_s - 5 \alpha_w + 3.3 \alpha_s \alpha_w`, cut to 0..1.
+    r"""Weight of the linear sum for a strong and a weak obstacle.
+
+    :math:`S = \alpha_s - 5 \alpha_w + 3.3 \alpha_s \alpha_w`, cut to 0..1.
 
     The fit goes negative for two similar obstacles; there quadrature holds.
 

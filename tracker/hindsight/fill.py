@@ -1,4 +1,7 @@
-"""A row for every frame of every life: noise taken out, misses filled in; two tracks that are one defect seen in turns are told."""
+"""A row for every frame of every life.
+
+Noise taken out, misses filled in; two tracks that are one defect seen in turns are told.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,16 @@ def extreme(choose: np.ufunc, chain: Ints, place: Ints) -> Ints:
     return answer
 
 
-def filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked: pd.DataFrame, shift: Floats, *, smoothing: bool) -> pd.DataFrame:
+def filled(
+    seen: pd.DataFrame,
+    points: Floats,
+    chain: Ints,
+    place: Ints,
+    looked: pd.DataFrame,
+    shift: Floats,
+    *,
+    smoothing: bool,
+) -> pd.DataFrame:
     """Take the noise out and make a row for every frame between the first and the last sight."""
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
     sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]})
@@ -34,7 +46,10 @@ def filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked:
     known = [name for name in LOG_COLUMNS if name in sizes and (sizes[name] > 0).all()]
     t_s = looked["t_s"].to_numpy(np.float64)
     logs = np.log(sizes[known].to_numpy(np.float64)) if known else np.zeros((len(seen), 0))
-    where, large = _smoothed(chain, t_s[place], points, smoothing), _smoothed(chain, t_s[place], logs, smoothing)
+    where, large = (
+        _smoothed(chain, t_s[place], points, smoothing),
+        _smoothed(chain, t_s[place], logs, smoothing),
+    )
     sight, frame = _rows(chain, place, len(looked))
     observed = place[sight] == frame
     xy, xy_sd = _between(where, sight, frame, chain, place, t_s)
@@ -49,24 +64,35 @@ def filled(seen: pd.DataFrame, points: Floats, chain: Ints, place: Ints, looked:
         table["causal_id"] = np.where(observed, table["causal_id"], -1)
     table["on_edge"] = table["on_edge"].astype(np.int8)
     centre = xy + shift[frame]
-    half = np.column_stack([size["width"], size["height"]]) / 2 if "width" in size else np.ones((len(table), 2))
+    half = (
+        np.column_stack([size["width"], size["height"]]) / 2 if "width" in size else np.ones((len(table), 2))
+    )
     # outlines lie as they were seen about their centre: a box is not always centred on its mask
     offset = (box[:, :2] + box[:, 2:]) / 2 - seen[["x_px", "y_px"]].to_numpy(np.float64)
-    off = np.column_stack([pd.Series(offset[:, k]).groupby(chain).transform("median").to_numpy()[sight] for k in (0, 1)])
+    off = np.column_stack(
+        [pd.Series(offset[:, k]).groupby(chain).transform("median").to_numpy()[sight] for k in (0, 1)]
+    )
     low, high = centre + off - half, centre + off + half
-    for name, values in zip(("x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px"), (*centre.T, *low.T, *high.T), strict=True):
+    for name, values in zip(
+        ("x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px"), (*centre.T, *low.T, *high.T), strict=True
+    ):
         table[name] = values
     for name in known:
         if name in table:
             table[name] = size[name]
     table["x_sd_px"], table["y_sd_px"] = xy_sd.T
-    table["size_sd_nm"] = log_sd[:, known.index("size_nm")] * table["size_nm"] if "size_nm" in known else np.nan
+    table["size_sd_nm"] = (
+        log_sd[:, known.index("size_nm")] * table["size_nm"] if "size_nm" in known else np.nan
+    )
     table["defect_class"] = _classes(seen, chain)[chain[sight]]
     return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
 
 
 def _same_place(table: pd.DataFrame) -> tuple[Ints, Ints]:
-    """Pairs of rows of one frame that lie at one place, the first of them filled in; `table` is sorted by frame."""
+    """Pairs of rows of one frame that lie at one place, the first of them filled in.
+
+    `table` is sorted by frame.
+    """
     box = table[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
     observed, frame = table["observed"].to_numpy() == 1, table["frame"].to_numpy(np.int64)
     edges = np.flatnonzero(np.diff(frame, prepend=-1, append=-1))
@@ -82,20 +108,34 @@ def _same_place(table: pd.DataFrame) -> tuple[Ints, Ints]:
 
 
 def one_in_turns(table: pd.DataFrame) -> dict[int, int]:
-    """Tracks that are one defect seen in turns: at one place in most frames that they share, never both seen. Id to the id that it belongs to."""
+    """Tracks that are one defect seen in turns.
+
+    At one place in most frames that they share, never both seen. Id to the id that it belongs to.
+    """
     filled, other = _same_place(table)
     ids = table["track_id"].to_numpy(np.int64)
     pair = np.sort(np.column_stack([ids[filled], ids[other]]), axis=1)
     frame = table["frame"].to_numpy(np.int64)[filled]
-    pairs = np.unique(np.column_stack([pair, frame]), axis=0)[:, :2]  # two filled rows at one place stand there twice
+    pairs = np.unique(np.column_stack([pair, frame]), axis=0)[
+        :, :2
+    ]  # two filled rows at one place stand there twice
     names, counts = np.unique(pairs, axis=0, return_counts=True)
     rows = dict(iter(table.groupby("track_id")[["frame", "observed"]]))
     answer: dict[int, int] = {}
     for (a, b), count in zip(names.tolist(), counts.tolist(), strict=True):
         first, second = rows[a], rows[b]
         shared = np.intersect1d(first["frame"], second["frame"])
-        both = np.intersect1d(first.loc[first["observed"] == 1, "frame"], second.loc[second["observed"] == 1, "frame"])
-        if len(both) or count < 0.5 * len(shared) or a in answer or b in answer or a in answer.values() or b in answer.values():
+        both = np.intersect1d(
+            first.loc[first["observed"] == 1, "frame"], second.loc[second["observed"] == 1, "frame"]
+        )
+        if (
+            len(both)
+            or count < 0.5 * len(shared)
+            or a in answer
+            or b in answer
+            or a in answer.values()
+            or b in answer.values()
+        ):
             continue
         keep, lose = (a, b) if first["observed"].sum() >= second["observed"].sum() else (b, a)
         answer[lose] = keep
@@ -110,9 +150,12 @@ def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothe
 
 
 def _rows(chain: Ints, place: Ints, n_frames: int) -> tuple[Ints, Ints]:
-    """Sight from which each row is made (the last one up to its frame), and its frame, for every frame of every life.
+    """Sight from which each row is made (the last one up to its frame).
 
-    A defect that is missed often may be missed in the first frames of the movie, or in the last: where that is not unlikely it was there.
+    And its frame, for every frame of every life.
+
+    A defect that is missed often may be missed in the first frames of the movie, or in the last: where that
+    is not unlikely it was there.
     """
     n = len(chain)
     goes_on = np.append(chain[1:] == chain[:-1], False)
@@ -128,8 +171,13 @@ def _rows(chain: Ints, place: Ints, n_frames: int) -> tuple[Ints, Ints]:
     return sight, since[sight] + np.arange(len(sight)) - np.repeat(np.cumsum(length) - length, length)
 
 
-def _between(part: Smoothed, sight: Ints, frame: Ints, chain: Ints, place: Ints, t_s: Floats) -> tuple[Floats, Floats]:
-    """Values and their standard deviations at every row: at the sights as smoothed, in gaps between the lines of both sides."""
+def _between(
+    part: Smoothed, sight: Ints, frame: Ints, chain: Ints, place: Ints, t_s: Floats
+) -> tuple[Floats, Floats]:
+    """Values and their standard deviations at every row.
+
+    At the sights as smoothed, in gaps between the lines of both sides.
+    """
     after = np.minimum(sight + 1, len(chain) - 1)
     gap = (frame > place[sight]) & (chain[after] == chain[sight])
     after = np.where(gap, after, sight)

@@ -1,7 +1,10 @@
-"""Tracks with hindsight: the whole table is known, so gaps are closed, false finds judged, noise taken out and misses filled in.
+"""Tracks with hindsight: the whole table is known, so gaps are closed, false finds judged.
 
-Tracks of the causal linker are cut where they make a step that noise does not explain, then joined anew by one assignment over the whole movie
-(Jaqaman et al., Nat. Methods 5 (2008) 695, doi 10.1038/nmeth.1237), established ones also across a jump such as loops make when they glide.
+Noise taken out and misses filled in.
+
+Tracks of the causal linker are cut where they make a step that noise does not explain, then joined anew by
+one assignment over the whole movie (Jaqaman et al., Nat. Methods 5 (2008) 695, doi 10.1038/nmeth.1237),
+established ones also across a jump such as loops make when they glide.
 """
 
 from __future__ import annotations
@@ -49,14 +52,16 @@ class RefineConfig:
     min_gate_px : float
         Least such distance, px.
     glide_nm : float
-        Longest jump across which an established track is joined to an established one that begins just then, nm; 0: none.
+        Longest jump across which an established track is joined to an established one that begins just then,
+        nm; 0: none.
     glide_diameters : float
         The same in diameters, where the scale is unknown.
     glide_directions_deg : tuple of float
-        Directions of glide on the picture, degrees from x towards y (projected <110>); a jump must run along one of them within 15 degrees.
-        Empty: any.
+        Directions of glide on the picture, degrees from x towards y (projected <110>); a jump must run along
+        one of them within 15 degrees. Empty: any.
     sessile : tuple of str
-        Classes that do not glide. a0<100> loops have been seen to move by a change of habit plane, so that they are not among them unasked.
+        Classes that do not glide. a0<100> loops have been seen to move by a change of habit plane, so that
+        they are not among them unasked.
     max_size_ratio : float
         Most that the diameter may differ between the two sides, as a ratio.
     smooth : bool
@@ -90,7 +95,14 @@ class RefineConfig:
             raise SettingsError(f"refine.min_sights {self.min_sights}: expected at least 1")
         if self.max_rows < 1:
             raise SettingsError(f"refine.max_rows {self.max_rows}: expected at least 1")
-        for name in ("max_gap_s", "max_gap_frames", "max_distance_diameters", "min_gate_px", "glide_nm", "glide_diameters"):
+        for name in (
+            "max_gap_s",
+            "max_gap_frames",
+            "max_distance_diameters",
+            "min_gate_px",
+            "glide_nm",
+            "glide_diameters",
+        ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"refine.{name} {value}: expected zero or a positive number")
@@ -98,7 +110,9 @@ class RefineConfig:
             raise SettingsError(f"refine.min_seen_share {self.min_seen_share}: expected a share from 0 to 1")
         unknown = [name for name in self.sessile if name not in DEFECT_CLASSES]
         if unknown:
-            raise SettingsError(f"refine.sessile {unknown[0]!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}")
+            raise SettingsError(
+                f"refine.sessile {unknown[0]!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}"
+            )
         if not self.max_size_ratio > 1:
             raise SettingsError(f"refine.max_size_ratio {self.max_size_ratio}: expected a ratio above 1")
 
@@ -110,17 +124,26 @@ class Refined:
     Parameters
     ----------
     tracks : DataFrame
-        Rows of ``tracks.csv``, sorted by frame and track, `observed` 0 where a gap was filled; beside its columns those of the sights as they were:
-        `raw_x_px`, `raw_y_px` in specimen coordinates and `raw_size_nm`, NaN where filled.
+        Rows of ``tracks.csv``, sorted by frame and track, `observed` 0 where a gap was filled; beside its
+        columns those of the sights as they were: `raw_x_px`, `raw_y_px` in specimen coordinates and
+        `raw_size_nm`, NaN where filled.
     facts : dict
-        `gaps_closed`, `steps_cut`, `tracks_dropped`, `rows_dropped`, `rows_filled`, and the noise of a position, `noise_px`.
+        `gaps_closed`, `steps_cut`, `tracks_dropped`, `rows_dropped`, `rows_filled`, and the noise of a
+        position, `noise_px`.
     """
 
     tracks: pd.DataFrame
     facts: dict[str, float]
 
 
-def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, nm_per_px: float = math.nan, keep_ids: bool = False) -> Refined:
+def refine(
+    tracks: pd.DataFrame,
+    frames: pd.DataFrame,
+    config: RefineConfig,
+    *,
+    nm_per_px: float = math.nan,
+    keep_ids: bool = False,
+) -> Refined:
     """Improve the tracks of a finished run.
 
     Parameters
@@ -148,10 +171,22 @@ def refine(tracks: pd.DataFrame, frames: pd.DataFrame, config: RefineConfig, *, 
     place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
     shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
     points = seen[["x_px", "y_px"]].to_numpy(np.float64) - shift[place]
-    points = np.where(np.isfinite(points), points, seen[["x1_px", "y1_px"]].to_numpy(np.float64) - shift[place])
+    points = np.where(
+        np.isfinite(points), points, seen[["x1_px", "y1_px"]].to_numpy(np.float64) - shift[place]
+    )
     if keep_ids:
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
-        return _finish(seen, points, chain, place, looked, shift, config, {"noise_px": float(step_noise(chain, points).max())}, join=False)
+        return _finish(
+            seen,
+            points,
+            chain,
+            place,
+            looked,
+            shift,
+            config,
+            {"noise_px": float(step_noise(chain, points).max())},
+            join=False,
+        )
     joiner = _Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
     chain = joiner.join()
     n_sights = np.bincount(chain)
@@ -192,15 +227,31 @@ def looked_at(frames: pd.DataFrame) -> pd.DataFrame:
 class _Joiner:
     """Cuts tracks where they look wrong and joins the pieces anew."""
 
-    def __init__(self, seen: pd.DataFrame, points: Floats, place: Ints, times: Floats, config: RefineConfig, nm_per_px: float) -> None:
-        self.config, self.points, self.place, self.times, self.nm_per_px = config, points, place, times, nm_per_px
+    def __init__(
+        self,
+        seen: pd.DataFrame,
+        points: Floats,
+        place: Ints,
+        times: Floats,
+        config: RefineConfig,
+        nm_per_px: float,
+    ) -> None:
+        self.config, self.points, self.place, self.times, self.nm_per_px = (
+            config,
+            points,
+            place,
+            times,
+            nm_per_px,
+        )
         self.track = seen["track_id"].to_numpy(np.int64)
         box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
         self.diameter = np.maximum(1.0, (box[:, 2:] - box[:, :2]).mean(axis=1))
         self.label = seen["defect_class"].to_numpy()
         self.t_s = times[place]
         interval = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-        self.max_gap_s = config.max_gap_s if config.max_gap_s is not None else config.max_gap_frames * interval
+        self.max_gap_s = (
+            config.max_gap_s if config.max_gap_s is not None else config.max_gap_frames * interval
+        )
         self.interval_s = interval
         self.noise = float(step_noise(self.track, points).max())
         self.facts: dict[str, float] = {"noise_px": self.noise}
@@ -220,7 +271,10 @@ class _Joiner:
         return np.asarray(_chains(joined)[piece], np.int64)
 
     def across_jumps(self, chain: Ints, kept: Bools) -> Ints:
-        """Join established chains across a jump: one ends, the other begins just then, of the same size, along a direction of glide."""
+        """Join established chains across a jump.
+
+        One ends, the other begins just then, of the same size, along a direction of glide.
+        """
         order = np.lexsort((self.place, chain))
         renamed = np.unique(chain[order], return_inverse=True)[1]
         ends = _Ends.of(renamed, self, order)
@@ -228,21 +282,35 @@ class _Joiner:
         if math.isfinite(self.nm_per_px):
             reach = np.full(len(reach), self.config.glide_nm / self.nm_per_px)
         reach = np.maximum(reach, 1e-6)
-        able = (ends.n >= _ESTABLISHED) & kept[order][ends.first] & ~np.isin(self.label[order][ends.first], self.config.sessile)
+        able = (
+            (ends.n >= _ESTABLISHED)
+            & kept[order][ends.first]
+            & ~np.isin(self.label[order][ends.first], self.config.sessile)
+        )
         joined = self._pair(ends, able, reach, 4.5 * self.interval_s, 0.3, 1.25)
         self.facts["jumps_joined"] = int(np.count_nonzero(joined >= 0))
         answer = np.empty_like(chain)
         answer[order] = _chains(joined)[renamed]
         return answer
 
-    def _pair(self, ends: _Ends, able: Bools, gate: Floats, max_gap_s: float, base: float, ratio: float | None = None) -> Ints:
+    def _pair(
+        self,
+        ends: _Ends,
+        able: Bools,
+        gate: Floats,
+        max_gap_s: float,
+        base: float,
+        ratio: float | None = None,
+    ) -> Ints:
         """Choose for each piece the piece that goes on with it, -1 for none, all at once."""
         joined = np.full(len(ends.first), -1, np.int64)
         rows = np.flatnonzero(able)
         pairs = gated_pairs(ends.last_point[rows], gate[rows], ends.first_point[rows])
         i, j = rows[pairs.rows], rows[pairs.cols]
         gap = ends.first_t[j] - ends.last_t[i]
-        change = np.abs(np.log(ends.first_diameter[j] / ends.last_diameter[i])) / math.log(ratio or self.config.max_size_ratio)
+        change = np.abs(np.log(ends.first_diameter[j] / ends.last_diameter[i])) / math.log(
+            ratio or self.config.max_size_ratio
+        )
         fine = (gap > 0) & (gap <= max_gap_s * (1 + 1e-9)) & (change <= 1) & (i != j)
         if base:
             fine &= self._along_glide(ends.first_point[j] - ends.last_point[i])
@@ -292,7 +360,10 @@ class _Ends:
         early, late = rank < _END_SIGHTS, rank >= n[piece] - _END_SIGHTS
 
         def mean(values: Floats, part: Bools) -> Floats:
-            return np.asarray(np.bincount(piece[part], values[rows][part], len(n)) / np.bincount(piece[part], minlength=len(n)))
+            return np.asarray(
+                np.bincount(piece[part], values[rows][part], len(n))
+                / np.bincount(piece[part], minlength=len(n))
+            )
 
         x, y = joiner.points.T
         codes = np.unique(joiner.label, return_inverse=True)[1]
@@ -300,14 +371,24 @@ class _Ends:
         np.add.at(votes, (piece, codes[rows]), 1.0)
         t, last = joiner.t_s[rows], first + n - 1
         return cls(
-            n, first, t[first], t[last],
-            np.column_stack([mean(x, early), mean(y, early)]), np.column_stack([mean(x, late), mean(y, late)]),
-            mean(joiner.diameter, early), mean(joiner.diameter, late), mean(joiner.diameter, np.ones(len(piece), bool)), votes.argmax(axis=1),
-        )  # fmt: skip
+            n,
+            first,
+            t[first],
+            t[last],
+            np.column_stack([mean(x, early), mean(y, early)]),
+            np.column_stack([mean(x, late), mean(y, late)]),
+            mean(joiner.diameter, early),
+            mean(joiner.diameter, late),
+            mean(joiner.diameter, np.ones(len(piece), bool)),
+            votes.argmax(axis=1),
+        )
 
 
 def _chains(joined: Ints) -> Ints:
-    """Find the number of the chain of each piece, given the piece that follows each; a piece always follows an earlier one in time."""
+    """Find the number of the chain of each piece, given the piece that follows each.
+
+    A piece always follows an earlier one in time.
+    """
     head = np.arange(len(joined))
     follower = np.flatnonzero(joined >= 0)
     before = np.full(len(joined), -1, np.int64)
@@ -318,7 +399,10 @@ def _chains(joined: Ints) -> Ints:
 
 
 def _names(chain: Ints, track_id: Ints) -> Ints:
-    """Ids of the chains: each takes the causal id that most of its sights had, and that no chain with more of them has taken."""
+    """Ids of the chains: each takes the causal id that most of its sights had.
+
+    And that no chain with more of them has taken.
+    """
     pairs, counts = np.unique(np.column_stack([chain, track_id]), axis=0, return_counts=True)
     names = np.full(int(chain.max()) + 1 if len(chain) else 0, -1, np.int64)
     given: set[int] = set()

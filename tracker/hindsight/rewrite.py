@@ -1,4 +1,7 @@
-"""A finished run looked at again: causal tables in, refined tables out; the causal ones move to a folder beside them."""
+"""A finished run looked at again.
+
+Causal tables in, refined tables out; the causal ones move to a folder beside them.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[s
     Returns
     -------
     dict
-        What was done, for the manifest; empty where the table has more than `RefineConfig.max_rows` rows and was left alone.
+        What was done, for the manifest; empty where the table has more than `RefineConfig.max_rows` rows and
+        was left alone.
 
     Raises
     ------
@@ -60,20 +64,39 @@ def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[s
         (folder / CAUSAL).mkdir(exist_ok=True)
         write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL)
     except OSError as error:
-        raise OutputError(f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete") from error
+        raise OutputError(
+            f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete"
+        ) from error
     return {**refined.facts, "tracks": int(refined.tracks["track_id"].nunique())}
 
 
-def write_tables(folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, keep: Path | None = None) -> None:
-    """Write the tables that follow from tracks and frames, each to a temporary name first; earlier ones move to `keep`."""
+def write_tables(
+    folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, keep: Path | None = None
+) -> None:
+    """Write the tables that follow from tracks and frames, each to a temporary name first.
+
+    Earlier ones move to `keep`.
+    """
     nm_per_px = meter.calibration.nm_per_px or math.nan
     looked = looked_at(frames)
-    place = np.minimum(np.searchsorted(looked["frame"].to_numpy(), rows["frame"].to_numpy()), max(0, len(looked) - 1))
-    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place] if len(looked) else np.zeros((0, 2))
+    place = np.minimum(
+        np.searchsorted(looked["frame"].to_numpy(), rows["frame"].to_numpy()), max(0, len(looked) - 1)
+    )
+    shift = (
+        looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place]
+        if len(looked)
+        else np.zeros((0, 2))
+    )
     rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
     told = track_histories(rows, looked, nm_per_px=nm_per_px)
     texts: dict[tables.Table, Iterable[str]] = {
-        tables.TRACKS: [tables.TRACKS.format({name: rows[name].to_numpy() for name in tables.TRACKS.names}) if len(rows) else ""],
+        tables.TRACKS: [
+            (
+                tables.TRACKS.format({name: rows[name].to_numpy() for name in tables.TRACKS.names})
+                if len(rows)
+                else ""
+            )
+        ],
         tables.SERIES: _series(rows, frames, meter, told.births, told.deaths),
         tables.SUMMARY: [tables.SUMMARY.format_records(told.summaries)],
         tables.EVENTS: [tables.EVENTS.format_records(told.events)],
@@ -94,7 +117,11 @@ def _columns(table: tables.Table, records: list[dict[str, object]]) -> str:
 
 
 def _series(
-    rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Mapping[int, Counts], deaths: Mapping[int, Counts]
+    rows: pd.DataFrame,
+    frames: pd.DataFrame,
+    meter: SeriesMeter,
+    births: Mapping[int, Counts],
+    deaths: Mapping[int, Counts],
 ) -> Iterator[str]:
     """Text of ``series.csv``, some frames at a time."""
     frames = frames[(frames["status"] != "skipped").to_numpy()]
@@ -104,13 +131,21 @@ def _series(
         part = frames.iloc[start : start + _AT_ONCE]
         last = edges[start + _AT_ONCE] if start + _AT_ONCE < len(number) else len(rows)
         changes = (
-            np.array([[counts.get(int(frame), {}).get(name, 0) for name in meter.class_names] for frame in part["frame"]], np.int64)
+            np.array(
+                [
+                    [counts.get(int(frame), {}).get(name, 0) for name in meter.class_names]
+                    for frame in part["frame"]
+                ],
+                np.int64,
+            )
             for counts in (births, deaths)
         )
         yield tables.SERIES.format(series_columns(rows.iloc[edges[start] : last], part, meter, *changes))
 
 
-def series_columns(rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Ints, deaths: Ints) -> dict[str, NDArray[Any]]:
+def series_columns(
+    rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, births: Ints, deaths: Ints
+) -> dict[str, NDArray[Any]]:
     """Columns of ``series.csv`` for some frames, from the rows of ``tracks.csv`` and ``frames.csv``.
 
     Parameters
@@ -128,10 +163,16 @@ def series_columns(rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter,
     flags = {name: rows[name].to_numpy() == 1 for name in ("on_edge", "on_exclusion_edge", "observed")}
     t_s, frame_px = frames["t_s"].to_numpy(np.float64), frames[["width_px", "height_px"]].to_numpy(np.float64)
     sights = meter.sights(
-        *(np.searchsorted(frames["frame"].to_numpy(), rows["frame"].to_numpy()), rows["defect_class"].map(codes).to_numpy(np.int64)),
+        *(
+            np.searchsorted(frames["frame"].to_numpy(), rows["frame"].to_numpy()),
+            rows["defect_class"].map(codes).to_numpy(np.int64),
+        ),
         *(rows[name].to_numpy(np.float64) for name in ("size_nm", "line_length_nm")),
         *flags.values(),
-        *(rows[list(names)].to_numpy(np.float64) for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))),
+        *(
+            rows[list(names)].to_numpy(np.float64)
+            for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))
+        ),
         frame_px=frame_px,
     )
     area = frames["field_px"].to_numpy(np.float64)

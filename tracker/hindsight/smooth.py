@@ -1,7 +1,10 @@
-"""Noise taken out of tracks with hindsight: local straight lines whose length each track chooses for itself. Arrays only.
+"""Noise taken out of tracks with hindsight.
 
-Every candidate is judged by how well it foretells a sight that was left out, so that what stands still is averaged over its whole life and what
-moves or grows is followed. Sudden jumps (glide, coalescence) are found first and never smoothed over.
+Local straight lines whose length each track chooses for itself. Arrays only.
+
+Every candidate is judged by how well it foretells a sight that was left out, so that what stands still is
+averaged over its whole life and what moves or grows is followed. Sudden jumps (glide, coalescence) are found
+first and never smoothed over.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ Bools = NDArray[np.bool_]
 _REACHES = (1, 2, 4, 8, 16)
 """Sights taken to either side of each one by the local candidates."""
 _JUMP_SD = 4.0
-"""A step is a jump if the means of three sights on either side differ by this many standard deviations of one sight."""
+"""A step is a jump if the means of three sights on either side differ by this many standard deviations of
+one sight."""
 _BETTER = 0.93
 """A candidate that follows more closely must foretell this much better: of equals the smoothest wins."""
 
@@ -84,7 +88,9 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
         with np.errstate(divide="ignore", invalid="ignore"):
             left_out = ((values - fit_value) / (1 - fit_lever)[:, None] / noise) ** 2
         usable = fit_lever < 0.999
-        error = np.bincount(place, np.where(usable, left_out.sum(axis=1), 0.0)) / np.maximum(1, np.bincount(place, usable))
+        error = np.bincount(place, np.where(usable, left_out.sum(axis=1), 0.0)) / np.maximum(
+            1, np.bincount(place, usable)
+        )
         error[np.bincount(place, usable) < np.minimum(counts, 3)] = np.inf
         wins = (error < _BETTER * best)[place]
         value[wins], slope[wins], lever[wins] = fit_value[wins], fit_slope[wins], fit_lever[wins]
@@ -103,7 +109,10 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
 
 
 def step_noise(track: Ints, values: Floats) -> Floats:
-    """Estimate the standard deviation of one sight, from the steps between neighbours, robust against jumps; shape (C,)."""
+    """Estimate the standard deviation of one sight, from the steps between neighbours, robust against jumps.
+
+    Shape (C,).
+    """
     same = track[1:] == track[:-1]
     steps = np.abs(np.diff(values, axis=0)[same])
     if len(steps) < 5:
@@ -168,7 +177,10 @@ def _local(piece: Ints, t_s: Floats, values: Floats) -> list[tuple[Floats, Float
                 break
             same = piece[k:] == piece[:-k]
             away = np.where(same, t_s[k:] - t_s[:-k], 0.0)
-            later, earlier = np.where(same[:, None], values[k:], 0.0), np.where(same[:, None], values[:-k], 0.0)
+            later, earlier = (
+                np.where(same[:, None], values[k:], 0.0),
+                np.where(same[:, None], values[:-k], 0.0),
+            )
             for rows, sign, other in ((slice(None, -k), 1.0, later), (slice(k, None), -1.0, earlier)):
                 count[rows] += same
                 s1[rows] += sign * away

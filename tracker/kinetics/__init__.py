@@ -1,1 +1,4 @@
-"""Lifetimes, growth, rates and diffusion with their intervals, and the histories of tracks that they come from."""
+"""Lifetimes, growth, rates and diffusion with their intervals.
+
+And the histories of tracks that they come from.
+"""

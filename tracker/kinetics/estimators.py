@@ -1,4 +1,7 @@
-"""Kinetics from tracks: lifetimes, growth, nucleation, diffusion, saturation with dose. Arrays in, numbers with intervals out."""
+"""Kinetics from tracks: lifetimes, growth, nucleation, diffusion, saturation with dose. Arrays in.
+
+Numbers with intervals out.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ class Survival:
     n_deaths: NDArray[np.int64]
 
     def median(self) -> Estimate:
-        """First lifetime that half of the defects do not outlive; interval after Brookmeyer and Crowley on the log-log scale.
+        """First lifetime that half of the defects do not outlive.
+
+        Interval after Brookmeyer and Crowley on the log-log scale.
 
         NaN where more than half outlive the movie; `hi` is infinite where the movie is too short to bound it.
         """
@@ -65,7 +70,9 @@ class Survival:
         deaths = int(self.n_deaths.sum())
         first = [self.t_s[curve <= 0.5] for curve in (self.survival, lower, upper)]
         value, lo, hi = (float(times[0]) if len(times) else math.inf for times in first)
-        return Estimate(math.nan if math.isinf(value) else value, math.nan if math.isinf(lo) else lo, hi, deaths)
+        return Estimate(
+            math.nan if math.isinf(value) else value, math.nan if math.isinf(lo) else lo, hi, deaths
+        )
 
     def band(self) -> tuple[Floats, Floats]:
         """95 % band of the curve, on the log-log scale, so that it stays between 0 and 1."""
@@ -90,7 +97,8 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
     died : array_like of bool, shape (N,)
         False where it is censored: alive at the end, out of the field, or merged.
     entered_s : array_like of float, shape (N,), optional
-        Age at which a defect came under watch, s (left truncation): it counts as at risk from then on only. Default: 0, watched from birth.
+        Age at which a defect came under watch, s (left truncation): it counts as at risk from then on only.
+        Default: 0, watched from birth.
 
     Returns
     -------
@@ -116,9 +124,13 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
     wrong = np.flatnonzero(~(np.isfinite(ages) & np.isfinite(entered) & (ages >= entered) & (entered >= 0)))
     if len(wrong):
         i = int(wrong[0])
-        raise ValueError(f"lifetime_s[{i}] = {ages[i]}, entered_s[{i}] = {entered[i]}: expected finite ages, 0 <= entered <= lifetime")
+        raise ValueError(
+            f"lifetime_s[{i}] = {ages[i]}, entered_s[{i}] = {entered[i]}: expected finite ages, 0 <= entered"
+            " <= lifetime"
+        )
     times, n_deaths = np.unique(ages[deaths], return_counts=True)
-    # at risk: under watch already, and not gone; one who is censored at an age at which another dies was still there
+    # at risk: under watch already, and not gone; one who is censored at an age at which another dies was
+    # still there
     at_risk = np.array([np.count_nonzero((entered < t) & (ages >= t)) for t in times.tolist()], np.int64)
     factors = 1 - n_deaths / np.maximum(at_risk, 1)
     survival = np.cumprod(factors, dtype=np.float64)
@@ -147,7 +159,9 @@ def mean_lifetime(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike |
 
 
 def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
-    """Growth of one defect, nm/s: the median of the slopes between all pairs of sights (Theil-Sen), deaf to single bad outlines.
+    """Growth of one defect, nm/s.
+
+    The median of the slopes between all pairs of sights (Theil-Sen), deaf to single bad outlines.
 
     NaN sizes are left out; fewer than three sights say nothing.
 
@@ -170,12 +184,15 @@ def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
 
 
 def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
-    """Events per area and time, 1/(m^2 s), with the exact interval of a Poisson count: nucleation, coalescence.
+    """Events per area and time, 1/(m^2 s), with the exact interval of a Poisson count.
+
+    Nucleation, coalescence.
 
     Parameters
     ----------
     n_events : int
-        Births inside the field that were seen to begin there, or mergers. Leave out what was there in the first frame or came in at the border.
+        Births inside the field that were seen to begin there, or mergers. Leave out what was there in the
+        first frame or came in at the border.
     field_nm2 : float
         Area that was watched, nm^2.
     duration_s : float
@@ -222,11 +239,14 @@ class Diffusion:
     n: int
 
 
-def diffusion(steps_nm: ArrayLike, interval_s: float, next_nm: ArrayLike | None = None, significance: float = 0.01) -> Diffusion:
+def diffusion(
+    steps_nm: ArrayLike, interval_s: float, next_nm: ArrayLike | None = None, significance: float = 0.01
+) -> Diffusion:
     r"""Diffusion coefficient from steps between consecutive frames.
 
-    The mean squared displacement is :math:`2 k D \tau + 2 k s^2` in k dimensions (Michalet 2010, doi 10.1103/PhysRevE.82.041914), and errors of
-    position make consecutive steps run against each other: :math:`\langle \Delta x_i \Delta x_{i+1} \rangle = -s^2`. Both give D and s without a fit.
+    The mean squared displacement is :math:`2 k D \tau + 2 k s^2` in k dimensions (Michalet 2010, doi
+    10.1103/PhysRevE.82.041914), and errors of position make consecutive steps run against each other:
+    :math:`\langle \Delta x_i \Delta x_{i+1} \rangle = -s^2`. Both give D and s without a fit.
 
     Parameters
     ----------
@@ -235,7 +255,8 @@ def diffusion(steps_nm: ArrayLike, interval_s: float, next_nm: ArrayLike | None 
     interval_s : float
         Time between the frames, s.
     next_nm : array_like of float, shape (N, 2), optional
-        The step of the same track that follows each, NaN where there is none. Left out: positions count as exact.
+        The step of the same track that follows each, NaN where there is none. Left out: positions count as
+        exact.
     significance : float
         Below this chance of isotropy the motion counts as one-dimensional.
 
@@ -264,7 +285,11 @@ def diffusion(steps_nm: ArrayLike, interval_s: float, next_nm: ArrayLike | None 
         following = np.asarray(next_nm, np.float64).reshape(-1, 2)
         following = (following @ axis)[:, None] if one else following
         known = np.isfinite(following).all(axis=1)
-        noise = max(0.0, -float((along[known] * following[known]).sum(axis=1).mean()) / k) if known.any() else math.nan
+        noise = (
+            max(0.0, -float((along[known] * following[known]).sum(axis=1).mean()) / k)
+            if known.any()
+            else math.nan
+        )
     squared = float((along**2).sum(axis=1).mean())
     d = max(0.0, squared - 2 * k * noise) / (2 * k * interval_s)
     angle = math.degrees(math.atan2(axis[1], axis[0])) % 180 if one else math.nan
@@ -278,9 +303,11 @@ class Saturation:
     Parameters
     ----------
     n_sat, dose_0 : Estimate
-        In the units of the data, with profile-likelihood intervals; `hi` is infinite where the data do not bound it.
+        In the units of the data, with profile-likelihood intervals; `hi` is infinite where the data do not
+        bound it.
     identifiable : bool
-        False where the largest dose is below `dose_0`: the data are a straight line, and only the ratio N_sat / dose_0 is known.
+        False where the largest dose is below `dose_0`: the data are a straight line, and only the ratio N_sat
+        / dose_0 is known.
     """
 
     n_sat: Estimate
@@ -295,7 +322,8 @@ class Saturation:
 def saturation(dose: ArrayLike, count: ArrayLike) -> Saturation:
     """Fit a saturating count of defects against dose, by the likelihood of Poisson counts.
 
-    Frames of one movie show mostly the same defects: give counts far enough apart in time, or the intervals are too narrow.
+    Frames of one movie show mostly the same defects: give counts far enough apart in time, or the intervals
+    are too narrow.
 
     Parameters
     ----------
@@ -313,7 +341,9 @@ def saturation(dose: ArrayLike, count: ArrayLike) -> Saturation:
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     if len(x) < 4 or (x < 0).any() or (y < 0).any() or not x.max() > 0 or not y.sum() > 0:
-        raise ValueError(f"{len(x)} usable points: expected at least four, none negative, not all of them zero")
+        raise ValueError(
+            f"{len(x)} usable points: expected at least four, none negative, not all of them zero"
+        )
 
     def best(log_dose_0: float) -> tuple[float, float]:
         """N_sat that fits best at this dose_0, and the negative log-likelihood there."""
@@ -327,15 +357,26 @@ def saturation(dose: ArrayLike, count: ArrayLike) -> Saturation:
     cost = np.array([best(at)[1] for at in grid.tolist()])
     i = int(cost.argmin())
     bracket = (grid[max(0, i - 1)], grid[min(len(grid) - 1, i + 1)])
-    found = float(optimize.minimize_scalar(lambda at: best(at)[1], bounds=bracket, method="bounded", options={"xatol": 1e-10}).x)
+    found = float(
+        optimize.minimize_scalar(
+            lambda at: best(at)[1], bounds=bracket, method="bounded", options={"xatol": 1e-10}
+        ).x
+    )
     n_sat, least = best(found)
     inside = grid[cost <= least + 0.5 * _Z95**2]
     lo, hi = (inside[0], inside[-1]) if len(inside) else (found, found)
     open_end = hi >= grid[-1]
     sats = [best(at)[0] for at in (lo, hi)]
     relative = _Z95 / math.sqrt(float(y.sum()))  # what the number of defects alone leaves uncertain
-    n_interval = Estimate(n_sat, min(sats[0], n_sat * (1 - relative)), math.inf if open_end else max(sats[1], n_sat * (1 + relative)), len(x))
+    n_interval = Estimate(
+        n_sat,
+        min(sats[0], n_sat * (1 - relative)),
+        math.inf if open_end else max(sats[1], n_sat * (1 + relative)),
+        len(x),
+    )
     dose_0 = math.exp(found)
     return Saturation(
-        n_interval, Estimate(dose_0, math.exp(lo), math.inf if open_end else math.exp(hi), len(x)), bool(x.max() >= _IDENTIFIABLE * dose_0)
+        n_interval,
+        Estimate(dose_0, math.exp(lo), math.inf if open_end else math.exp(hi), len(x)),
+        bool(x.max() >= _IDENTIFIABLE * dose_0),
     )

@@ -1,4 +1,7 @@
-"""From finished tracks to what befell them: births, deaths, gaps, merges and splits, the summary of each life, and the kinetics of all."""
+"""From finished tracks to what befell them.
+
+Births, deaths, gaps, merges and splits, the summary of each life, and the kinetics of all.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ from insitrack.tracker.kinetics import estimators
 _SIDE_SIGHTS = 4
 """Frames on either side of an encounter over which sizes are averaged."""
 _TOOK_OVER = 0.4
-"""Share of the area of the one that vanished that the other must gain, so that a merge is told from a death beside it."""
+"""Share of the area of the one that vanished that the other must gain, so that a merge is told from a
+death beside it."""
 _REACH = 1.2
 """Two merge if their centres lie within this many mean radii of both."""
 _GROWTH_POINTS = 60
-"""Longer tracks are averaged down to this many points: the slopes between all pairs grow with the square of their number."""
+"""Longer tracks are averaged down to this many points: the slopes between all pairs grow with the square
+of their number."""
 _MIN_FOR_GROWTH = 10
 """Sights that a track must have to count in the median growth."""
 
@@ -72,13 +77,32 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
         first, last = int(part["place"].iloc[0]), int(part["place"].iloc[-1])
         observed = part["observed"].to_numpy() == 1
         label = str(part["defect_class"].iloc[0])
-        events.append(Event(int(numbers[first]), float(times[first]), "split" if split[k] >= 0 else "birth", name, int(split[k])))
+        events.append(
+            Event(
+                int(numbers[first]),
+                float(times[first]),
+                "split" if split[k] >= 0 else "birth",
+                name,
+                int(split[k]),
+            )
+        )
         births.setdefault(int(numbers[first]), Counter())[label] += 1
         again = np.flatnonzero(observed[1:] & ~observed[:-1]) + 1
-        events += [Event(int(numbers[p]), float(times[p]), "gap", name) for p in part["place"].to_numpy()[again].tolist()]
+        events += [
+            Event(int(numbers[p]), float(times[p]), "gap", name)
+            for p in part["place"].to_numpy()[again].tolist()
+        ]
         to_the_end = last == len(numbers) - 1
         if not to_the_end:
-            events.append(Event(int(numbers[last]), float(times[last]), "merge" if merged[k] >= 0 else "death", name, int(merged[k])))
+            events.append(
+                Event(
+                    int(numbers[last]),
+                    float(times[last]),
+                    "merge" if merged[k] >= 0 else "death",
+                    name,
+                    int(merged[k]),
+                )
+            )
             deaths.setdefault(int(numbers[last + 1]), Counter())[label] += 1
         edge = part["on_edge"].to_numpy()
         left, right = first == 0 or bool(edge[0]), to_the_end or bool(edge[-1]) or merged[k] >= 0
@@ -91,10 +115,14 @@ class _Tracks:
     """Rows grouped by track, and the means at either end that encounters are told by."""
 
     def __init__(self, rows: pd.DataFrame, numbers: Ints) -> None:
-        rows = rows.assign(place=np.searchsorted(numbers, rows["frame"].to_numpy())).sort_values(["track_id", "place"], kind="stable")
+        rows = rows.assign(place=np.searchsorted(numbers, rows["frame"].to_numpy())).sort_values(
+            ["track_id", "place"], kind="stable"
+        )
         self.rows, self.n_frames = rows, len(numbers)
         ids = rows["track_id"].to_numpy(np.int64)
-        self.starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1])) if len(ids) else np.zeros(0, np.int64)
+        self.starts = (
+            np.flatnonzero(np.append(True, ids[1:] != ids[:-1])) if len(ids) else np.zeros(0, np.int64)
+        )
         self.ends = np.append(self.starts[1:], len(ids)) if len(ids) else self.starts
         self.ids = ids[self.starts]
         self.place = rows["place"].to_numpy(np.int64)
@@ -122,7 +150,11 @@ class _Tracks:
             here = by_place[edges[place] : edges[place + 1]]
             radii = (self.sides[here].mean(axis=1) + self.sides[row].mean()) / 2
             near = here[np.linalg.norm(self.centre[here] - self.centre[row], axis=1) < _REACH * radii]
-            own = float(self.area[max(start, end - _SIDE_SIGHTS) : end].mean() if forwards else self.area[start : start + _SIDE_SIGHTS].mean())
+            own = float(
+                self.area[max(start, end - _SIDE_SIGHTS) : end].mean()
+                if forwards
+                else self.area[start : start + _SIDE_SIGHTS].mean()
+            )
             best = _TOOK_OVER * own
             for other in near.tolist():
                 j = int(track_of[other])
@@ -130,14 +162,24 @@ class _Tracks:
                     continue
                 low, high = int(self.starts[j]), int(self.ends[j])
                 # the frame of the encounter itself belongs to the time in which both are there
-                both = self.area[max(low, other - _SIDE_SIGHTS + 1) : other + 1] if forwards else self.area[other : min(high, other + _SIDE_SIGHTS)]
-                alone = self.area[other + 1 : min(high, other + 1 + _SIDE_SIGHTS)] if forwards else self.area[max(low, other - _SIDE_SIGHTS) : other]
+                both = (
+                    self.area[max(low, other - _SIDE_SIGHTS + 1) : other + 1]
+                    if forwards
+                    else self.area[other : min(high, other + _SIDE_SIGHTS)]
+                )
+                alone = (
+                    self.area[other + 1 : min(high, other + 1 + _SIDE_SIGHTS)]
+                    if forwards
+                    else self.area[max(low, other - _SIDE_SIGHTS) : other]
+                )
                 if len(alone) and alone.mean() - both.mean() > best:
                     best, answer[k] = float(alone.mean() - both.mean()), self.ids[j]
         return answer
 
 
-def _summary(name: int, label: str, part: pd.DataFrame, observed: np.ndarray, left: bool, right: bool, nm_per_px: float) -> TrackSummary:
+def _summary(
+    name: int, label: str, part: pd.DataFrame, observed: np.ndarray, left: bool, right: bool, nm_per_px: float
+) -> TrackSummary:
     t, sizes = part["t_s"].to_numpy(np.float64), part["size_nm"].to_numpy(np.float64)
     raw = part["raw_size_nm"].to_numpy(np.float64)
     known = np.isfinite(raw) & (part["on_edge"].to_numpy() == 0)
@@ -172,11 +214,14 @@ def _thinned(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
     return np.bincount(group, t_s) / n, np.bincount(group, values) / n
 
 
-def kinetics_rows(told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN) -> list[dict[str, object]]:
+def kinetics_rows(
+    told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN
+) -> list[dict[str, object]]:
     """Rows of ``kinetics.csv``: lifetimes, growth, rates and diffusion, by class and for all.
 
-    Lifetimes count from births that were seen: the age of what was there in the first frame, or came in at the border, is not known. The mean life
-    time takes those in too, for the time that they were watched, which is right if death does not depend on age.
+    Lifetimes count from births that were seen: the age of what was there in the first frame, or came in at
+    the border, is not known. The mean life time takes those in too, for the time that they were watched,
+    which is right if death does not depend on age.
     """
     answer = []
     present = sorted({one.defect_class for one in told.summaries})
@@ -187,7 +232,12 @@ def kinetics_rows(told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame
 
 
 def _of_class(
-    label: str, some: list[TrackSummary], events: Iterable[Event], rows: pd.DataFrame, looked: pd.DataFrame, nm_per_px: float
+    label: str,
+    some: list[TrackSummary],
+    events: Iterable[Event],
+    rows: pd.DataFrame,
+    looked: pd.DataFrame,
+    nm_per_px: float,
 ) -> Iterator[dict[str, object]]:
     times = looked["t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(times))) if len(times) > 1 else NAN
@@ -195,7 +245,9 @@ def _of_class(
     merges = sum(event.kind == "merge" and event.track_id in names for event in events)
     area = float(looked["field_px"].mean()) * nm_per_px**2 if "field_px" in looked else NAN
     duration = float(times[-1] - times[0]) if len(times) > 1 else NAN
-    yield from rate_rows(label, some, interval_s=interval, area_nm2=area, duration_s=duration, n_merges=merges)
+    yield from rate_rows(
+        label, some, interval_s=interval, area_nm2=area, duration_s=duration, n_merges=merges
+    )
     if math.isfinite(nm_per_px) and math.isfinite(interval):
         yield from _wandering(label, rows[rows["track_id"].isin(names)], interval, nm_per_px)
 
@@ -207,9 +259,17 @@ def kinetics_row(label: str, quantity: str, estimate: estimators.Estimate, metho
 
 
 def rate_rows(
-    label: str, some: Sequence[TrackSummary], *, interval_s: float, area_nm2: float, duration_s: float, n_merges: int | None = None
+    label: str,
+    some: Sequence[TrackSummary],
+    *,
+    interval_s: float,
+    area_nm2: float,
+    duration_s: float,
+    n_merges: int | None = None,
 ) -> Iterator[dict[str, object]]:
-    """Rows of ``kinetics.csv`` that follow from the lives of tracks: lifetimes, growth, nucleation, coalescence.
+    """Rows of ``kinetics.csv`` that follow from the lives of tracks.
+
+    Lifetimes, growth, nucleation, coalescence.
 
     Parameters
     ----------
@@ -225,31 +285,53 @@ def rate_rows(
         Mergers that were seen; None: nobody looked.
     """
     # seen k times in a row means alive for about k intervals, not k - 1
-    born = [(one.lifetime_s + interval_s, not one.right_censored) for one in some if not one.left_censored and math.isfinite(interval_s)]
+    born = [
+        (one.lifetime_s + interval_s, not one.right_censored)
+        for one in some
+        if not one.left_censored and math.isfinite(interval_s)
+    ]
     if born:
         curve = estimators.kaplan_meier([age for age, _ in born], [died for _, died in born])
         how = "Kaplan-Meier from births that were seen; interval after Brookmeyer and Crowley"
         yield kinetics_row(label, "lifetime_median_s", curve.median(), how)
-        mean = estimators.mean_lifetime([one.lifetime_s + interval_s for one in some], [not one.right_censored for one in some])
+        mean = estimators.mean_lifetime(
+            [one.lifetime_s + interval_s for one in some], [not one.right_censored for one in some]
+        )
         yield kinetics_row(label, "lifetime_mean_s", mean, "time watched over deaths; exact interval")
-    slopes = np.array([one.growth_nm_per_s for one in some if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)])
+    slopes = np.array(
+        [
+            one.growth_nm_per_s
+            for one in some
+            if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)
+        ]
+    )
     if len(slopes):
         spread = np.quantile(slopes, [0.25, 0.5, 0.75])
         estimate = estimators.Estimate(float(spread[1]), float(spread[0]), float(spread[2]), len(slopes))
-        how = "median over tracks of the Theil-Sen slope; lo and hi are quartiles; long-lived tracks weigh more"
+        how = (
+            "median over tracks of the Theil-Sen slope; lo and hi are quartiles; long-lived tracks weigh more"
+        )
         yield kinetics_row(label, "growth_nm_per_s", estimate, how)
     if math.isfinite(area_nm2) and duration_s > 0:
         inside = sum(not one.left_censored for one in some)
         how = "births inside the field over area and time; exact interval"
-        yield kinetics_row(label, "nucleation_per_m2_s", estimators.event_rate(inside, area_nm2, duration_s), how)
+        yield kinetics_row(
+            label, "nucleation_per_m2_s", estimators.event_rate(inside, area_nm2, duration_s), how
+        )
         if n_merges is not None:
             rate = estimators.event_rate(n_merges, area_nm2, duration_s)
-            yield kinetics_row(label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval")
+            yield kinetics_row(
+                label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval"
+            )
 
 
-def _wandering(label: str, rows: pd.DataFrame, interval_s: float, nm_per_px: float) -> Iterator[dict[str, object]]:
+def _wandering(
+    label: str, rows: pd.DataFrame, interval_s: float, nm_per_px: float
+) -> Iterator[dict[str, object]]:
     """Diffusion from the steps between neighbouring frames, positions as they were measured."""
-    seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)].sort_values(["track_id", "frame"], kind="stable")
+    seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)].sort_values(
+        ["track_id", "frame"], kind="stable"
+    )
     track, t = seen["track_id"].to_numpy(), seen["t_s"].to_numpy(np.float64)
     points = seen[["raw_x_px", "raw_y_px"]].to_numpy(np.float64) * nm_per_px
     if len(points) < 10:
@@ -259,5 +341,10 @@ def _wandering(label: str, rows: pd.DataFrame, interval_s: float, nm_per_px: flo
     following = np.vstack([steps[1:], np.full((1, 2), np.nan)])
     found = estimators.diffusion(steps[good], interval_s, following[good])
     kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
-    method = f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy {found.p_isotropic:.2g}"
-    yield kinetics_row(label, "diffusion_nm2_per_s", estimators.Estimate(found.d_nm2_per_s, NAN, NAN, found.n), method)
+    method = (
+        f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
+        f" {found.p_isotropic:.2g}"
+    )
+    yield kinetics_row(
+        label, "diffusion_nm2_per_s", estimators.Estimate(found.d_nm2_per_s, NAN, NAN, found.n), method
+    )

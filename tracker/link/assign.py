@@ -1,6 +1,9 @@
-"""Who is nearest to whom, and the cheapest way to pair them: gates and optimal assignment on arrays, nothing of ours imported.
+"""Who is nearest to whom, and the cheapest way to pair them.
 
-Pairs are kept sparse. A frame with 10,000 defects has 100 million pairs and some 20,000 that lie within a gate.
+Gates and optimal assignment on arrays, nothing of ours imported.
+
+Pairs are kept sparse. A frame with 10,000 defects has 100 million pairs and some 20,000 that lie within a
+gate.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _BLOCK_ROWS = 256
-"""Rows solved at a time: the sparse solver's time grows with the square of the rows, its overhead with the number of calls."""
+"""Rows solved at a time: the sparse solver's time grows with the square of the rows, its overhead with the
+number of calls."""
 
 
 class Pairs(NamedTuple):
@@ -62,11 +66,14 @@ def gated_pairs(points: Floats, gates: Floats, others: Floats) -> Pairs:
     rows, cols, distances = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
     if len(points) and len(others):
         tree = cKDTree(others)
-        # One search per range of gates: a single search with the widest gate would pair every dot with all dots around it.
+        # One search per range of gates: a single search with the widest gate would pair every dot with all
+        # dots around it.
         ranges = np.floor(np.log2(gates / gates.min()) / 2).astype(np.int64)
         for one in np.flatnonzero(np.bincount(ranges)):
             group = np.flatnonzero(ranges == one)
-            found = cKDTree(points[group]).sparse_distance_matrix(tree, float(gates[group].max()), output_type="ndarray")
+            found = cKDTree(points[group]).sparse_distance_matrix(
+                tree, float(gates[group].max()), output_type="ndarray"
+            )
             inside = found["v"] <= gates[group[found["i"]]]
             rows.append(group[found["i"][inside]])
             cols.append(found["j"][inside].astype(np.int64))
@@ -77,10 +84,13 @@ def gated_pairs(points: Floats, gates: Floats, others: Floats) -> Pairs:
 
 
 def assign(rows: Ints, cols: Ints, cost: Floats, miss_cost: float) -> tuple[Ints, Ints]:
-    """Choose pairs, each row and column at most once, so that the sum of costs and of `miss_cost` per unpaired row is least.
+    """Choose pairs, each row and column at most once.
 
-    The pairs fall into connected components that can be solved one by one. A component of one pair needs no solving; the
-    others are solved exactly with sparse shortest augmenting paths, each row having a column of its own to stay unpaired in.
+    So that the sum of costs and of `miss_cost` per unpaired row is least.
+
+    The pairs fall into connected components that can be solved one by one. A component of one pair needs no
+    solving; the others are solved exactly with sparse shortest augmenting paths, each row having a column of
+    its own to stay unpaired in.
 
     Parameters
     ----------
@@ -144,7 +154,8 @@ def _solve(rows: Ints, cols: Ints, cost: Floats, miss_cost: float) -> Ints:
     col_names, col = np.unique(cols, return_inverse=True)
     n_rows, n_cols = len(row_names), len(col_names)
     own = np.arange(n_rows)
-    # A stored zero would count as no edge, so every weight is raised by one; the optimum is the same, for each row gets one edge.
+    # A stored zero would count as no edge, so every weight is raised by one; the optimum is the same, for
+    # each row gets one edge.
     weight = 1.0 + np.concatenate([cost, np.full(n_rows, miss_cost)])
     edges = (np.concatenate([row, own]), np.concatenate([col, n_cols + own]))
     graph = csr_array((weight, edges), shape=(n_rows, n_cols + n_rows))

@@ -1,8 +1,8 @@
 """Drift of the stage: how far the specimen has moved on the picture since the first frame.
 
-A shrunken, band-passed picture is correlated with a keyframe, then the peak is refined by least squares. The correlation is
-plain, not phase-only: phase correlation gives every spatial frequency the same weight and so locks to the noise pattern of the
-camera, which does not move; shrinking averages that pattern away.
+A shrunken, band-passed picture is correlated with a keyframe, then the peak is refined by least squares. The
+correlation is plain, not phase-only: phase correlation gives every spatial frequency the same weight and so
+locks to the noise pattern of the camera, which does not move; shrinking averages that pattern away.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from insitrack.io.frames import BoolImage, Frame
 Image = NDArray[np.float32]
 
 _COARSE_PX, _FINE_PX = 25, 1.5
-"""Band kept, in shrunken pixels: width of the box whose mean is taken off, and sigma of the Gaussian that smooths."""
+"""Band kept, in shrunken pixels: width of the box whose mean is taken off, and sigma of the Gaussian that
+smooths."""
 _CLIP_SD = 2.5
-"""Grey levels are clipped at this many standard deviations, so that burnt-in text counts no more than a defect."""
+"""Grey levels are clipped at this many standard deviations, so that burnt-in text counts no more than a
+defect."""
 _ITERATIONS = 2
 """Least-squares steps after the parabola through the peak, which is right to about 0.1 px."""
 _FEATURELESS = 0.3
-"""A picture with less than this share of the keyframe's contrast shows no specimen: beam off, far out of focus."""
+"""A picture with less than this share of the keyframe's contrast shows no specimen: beam off, far out of
+focus."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +46,13 @@ class DriftConfig:
     min_significance : float
         Least height of the correlation peak, in standard deviations of the correlation, to believe it.
     refresh_quality : float
-        A new keyframe is taken when the quality falls below this share of what it was just after the last one, 0..1.
+        A new keyframe is taken when the quality falls below this share of what it was just after the last
+        one, 0..1.
     refresh_shift : float
         A new keyframe is taken when the specimen has moved by this share of the picture, 0..0.5.
     lost_frames : int
-        After this many frames in a row that fit each other but not the keyframe, the view has changed: start anew from there.
+        After this many frames in a row that fit each other but not the keyframe, the view has changed: start
+        anew from there.
 
     Raises
     ------
@@ -71,11 +76,16 @@ class DriftConfig:
         if self.size_px < 32:
             raise SettingsError(f"drift.size_px {self.size_px}: expected at least 32 px")
         if not (math.isfinite(self.min_significance) and self.min_significance > 0):
-            raise SettingsError(f"drift.min_significance {self.min_significance}: expected a positive number of standard deviations")
+            raise SettingsError(
+                f"drift.min_significance {self.min_significance}: expected a positive number of standard"
+                " deviations"
+            )
         if not 0 <= self.refresh_quality <= 1:
             raise SettingsError(f"drift.refresh_quality {self.refresh_quality}: expected a share from 0 to 1")
         if not 0 < self.refresh_shift <= 0.5:
-            raise SettingsError(f"drift.refresh_shift {self.refresh_shift}: expected a share above 0, at most 0.5")
+            raise SettingsError(
+                f"drift.refresh_shift {self.refresh_shift}: expected a share above 0, at most 0.5"
+            )
         if self.lost_frames < 1:
             raise SettingsError(f"drift.lost_frames {self.lost_frames}: expected at least 1 frame")
 
@@ -88,8 +98,8 @@ class Drift(NamedTuple):
     shift_px : tuple of float
         How far the specimen has moved on the picture since the first frame, (x, y), px; x right, y down.
     quality : float
-        Correlation with the keyframe where the two overlap, 0..1; 0 where the shift could not be measured and the last one is
-        kept.
+        Correlation with the keyframe where the two overlap, 0..1; 0 where the shift could not be measured and
+        the last one is kept.
     """
 
     shift_px: tuple[float, float]
@@ -110,7 +120,8 @@ class _View:
 class DriftEstimator:
     """Follows the drift frame by frame; looks only back.
 
-    Frames are registered against a keyframe, not against the frame before, so errors do not add up from frame to frame.
+    Frames are registered against a keyframe, not against the frame before, so errors do not add up from frame
+    to frame.
 
     Examples
     --------
@@ -202,7 +213,10 @@ class DriftEstimator:
         return 0.0
 
     def _measure(self, key: _View, view: _View) -> tuple[tuple[float, float], float] | None:
-        """Shift of `view` against `key`, shrunken px, and the correlation there; None where no peak can be believed."""
+        """Shift of `view` against `key`, shrunken px, and the correlation there.
+
+        None where no peak can be believed.
+        """
         if view.contrast < _FEATURELESS * key.contrast:
             return None
         near = (view.shift[0] - key.shift[0], view.shift[1] - key.shift[1])
@@ -219,7 +233,10 @@ def _shrink_factor(shape: tuple[int, int], size_px: int) -> int:
 
 
 def _shrunken(image: NDArray[Any], factor: int) -> Image:
-    """Means over `factor` x `factor` pixels, by halving: many times faster than one step, and floats keep what averaging gains."""
+    """Means over `factor` x `factor` pixels, by halving.
+
+    Many times faster than one step, and floats keep what averaging gains.
+    """
     while factor > 1:
         height, width = image.shape
         image = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
@@ -244,18 +261,25 @@ def _shrunken_field(field: BoolImage | None, shape: tuple[int, int], factor: int
 
 
 def _band_pass(small: Image, weight: Image | None) -> Image:
-    """Smoothed picture less its local mean; with a field both means count only what lies in it, and the outside becomes 0."""
+    """Smoothed picture less its local mean.
+
+    With a field both means count only what lies in it, and the outside becomes 0.
+    """
     size = (min(_COARSE_PX, small.shape[1] | 1), min(_COARSE_PX, small.shape[0] | 1))
     if weight is None:
         return np.asarray(cv2.GaussianBlur(small, (0, 0), _FINE_PX) - cv2.blur(small, size), np.float32)
     floor = np.float32(1e-3)
     inside = small * weight
-    fine = cv2.GaussianBlur(inside, (0, 0), _FINE_PX) / np.maximum(cv2.GaussianBlur(weight, (0, 0), _FINE_PX), floor)
+    fine = cv2.GaussianBlur(inside, (0, 0), _FINE_PX) / np.maximum(
+        cv2.GaussianBlur(weight, (0, 0), _FINE_PX), floor
+    )
     coarse = cv2.blur(inside, size) / np.maximum(cv2.blur(weight, size), floor)
     return np.asarray((fine - coarse) * weight, np.float32)
 
 
-def _correlation_peak(key: _View, view: _View, near: tuple[float, float]) -> tuple[tuple[float, float], float]:
+def _correlation_peak(
+    key: _View, view: _View, near: tuple[float, float]
+) -> tuple[tuple[float, float], float]:
     """Shift with the highest correlation and its height in standard deviations; a rival close to `near` wins."""
     height, width = view.band.shape
     if view.spectrum is None:
@@ -266,7 +290,8 @@ def _correlation_peak(key: _View, view: _View, near: tuple[float, float]) -> tup
     surface = cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
     spread = float(cv2.norm(surface)) / math.sqrt(surface.size)
     _, peak, _, (x, y) = cv2.minMaxLoc(surface)
-    # Pictures of a periodic structure have rivals to the true peak: close to the last shift a slightly lower one is taken.
+    # Pictures of a periodic structure have rivals to the true peak: close to the last shift a slightly lower
+    # one is taken.
     columns = np.arange(round(near[0]) - 3, round(near[0]) + 4) % width
     rows = np.arange(round(near[1]) - 3, round(near[1]) + 4) % height
     around = surface[np.ix_(rows, columns)]
@@ -286,7 +311,10 @@ def _vertex(before: float, peak: float, after: float) -> float:
 
 
 def _spectrum(view: _View) -> Image:
-    """Fourier transform under a window, without which the borders of the picture, which do not move, would correlate at 0."""
+    """Fourier transform under a window, without which the borders of the picture.
+
+    Which do not move, would correlate at 0.
+    """
     height, width = view.band.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     return np.asarray(cv2.dft(view.band * window), np.float32)
@@ -295,8 +323,8 @@ def _spectrum(view: _View) -> Image:
 def _refine(key: _View, view: _View, start: tuple[float, float]) -> tuple[tuple[float, float], float]:
     """Sub-pixel shift by Gauss-Newton least squares from `start`, and the correlation there.
 
-    Solves ``view(p + s) = key(p)`` for ``s`` over the overlap of the two fields. Residuals are clipped, so that what does not
-    move with the specimen, or changes, has little weight.
+    Solves ``view(p + s) = key(p)`` for ``s`` over the overlap of the two fields. Residuals are clipped, so
+    that what does not move with the specimen, or changes, has little weight.
     """
     whole = math.floor(start[0]), math.floor(start[1])
     part = _overlap(key, view, whole)
@@ -325,17 +353,30 @@ def _refine(key: _View, view: _View, start: tuple[float, float]) -> tuple[tuple[
 
 
 def _moved(part: Image, dx: float, dy: float) -> Image:
-    """Picture at ``p + (dx, dy)`` by four-point cubic interpolation, less its border of 2 px (cv2.remap rounds to 1/32 px)."""
-    return np.asarray(cv2.sepFilter2D(part, cv2.CV_32F, _cubic_taps(dx), _cubic_taps(dy), anchor=(1, 1))[2:-2, 2:-2], np.float32)
+    """Picture at ``p + (dx, dy)`` by four-point cubic interpolation.
+
+    Less its border of 2 px (cv2.remap rounds to 1/32 px).
+    """
+    return np.asarray(
+        cv2.sepFilter2D(part, cv2.CV_32F, _cubic_taps(dx), _cubic_taps(dy), anchor=(1, 1))[2:-2, 2:-2],
+        np.float32,
+    )
 
 
 def _cubic_taps(t: float) -> NDArray[np.float64]:
     """Catmull-Rom weights of the points at -1, 0, 1, 2 for a place `t` between 0 and 1."""
-    return 0.5 * np.array([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3])
+    return 0.5 * np.array(
+        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
+    )
 
 
-def _overlap(key: _View, view: _View, whole: tuple[int, int]) -> tuple[Image, Image, Image, Image, Image] | None:
-    """Cut out what both show of the specimen: key, view with 2 px around it, weight, and the weighted slopes of the key."""
+def _overlap(
+    key: _View, view: _View, whole: tuple[int, int]
+) -> tuple[Image, Image, Image, Image, Image] | None:
+    """Cut out what both show of the specimen.
+
+    Key, view with 2 px around it, weight, and the weighted slopes of the key.
+    """
     height, width = key.band.shape
     x, y = whole
     rows, columns = slice(max(0, -y), min(height, height - y)), slice(max(0, -x), min(width, width - x))

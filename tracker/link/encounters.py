@@ -11,12 +11,14 @@ COVERED = 0.6
 """Share of a mask that must be covered to say that one defect went into another, or came out of it."""
 
 
-def engulfing(inner: Masks, inner_rows: Ints, cover: Masks, cover_rows: Ints, apart_rows: Ints, offset: tuple[int, int]) -> Ints:
+def engulfing(
+    inner: Masks, inner_rows: Ints, cover: Masks, cover_rows: Ints, apart_rows: Ints, offset: tuple[int, int]
+) -> Ints:
     """For each inner mask the other that covers it in the other frame, though not in its own.
 
-    A merge: `inner` are the masks of the frame before, `cover` those of this one. A split is the same with time reversed:
-    `inner` is this frame, `cover` the one before. That the other does not cover it in its own frame too tells a merge from a
-    second detection of one defect that goes away.
+    A merge: `inner` are the masks of the frame before, `cover` those of this one. A split is the same with
+    time reversed: `inner` is this frame, `cover` the one before. That the other does not cover it in its own
+    frame too tells a merge from a second detection of one defect that goes away.
 
     Parameters
     ----------
@@ -31,7 +33,8 @@ def engulfing(inner: Masks, inner_rows: Ints, cover: Masks, cover_rows: Ints, ap
     apart_rows : ndarray of int64, shape (M,)
         Rows of the same M defects in `inner`.
     offset : tuple of int
-        Rows and columns by which `cover` must be moved to lie in the frame of `inner`: the drift between the two, px.
+        Rows and columns by which `cover` must be moved to lie in the frame of `inner`: the drift between the
+        two, px.
 
     Returns
     -------
@@ -60,6 +63,10 @@ def engulfing(inner: Masks, inner_rows: Ints, cover: Masks, cover_rows: Ints, ap
         row = int(inner_rows[i])
         area = int(np.count_nonzero(inner.crop(row)))
         covered = inner.overlap_px(row, cover, int(cover_rows[j])) / max(1, area)
-        if covered >= best[i] and (answer[i] < 0 or covered > best[i]) and inner.overlap_px(row, inner, int(apart_rows[j])) < COVERED * area:
+        if (
+            covered >= best[i]
+            and (answer[i] < 0 or covered > best[i])
+            and inner.overlap_px(row, inner, int(apart_rows[j])) < COVERED * area
+        ):
             answer[i], best[i] = j, covered
     return answer

@@ -1,8 +1,10 @@
-"""Where and how large a live track is: noise taken out of what was seen, and what is expected next. Looks only back.
+"""Where and how large a live track is.
 
-Two filters run for every track, one for a defect that stays and one for a defect that moves or grows steadily; each track goes by the one that has
-foretold its last sights better. Gains fall with the number of sights, as in the fit of a mean or of a line to all of them, down to a floor that keeps
-the filter awake.
+Noise taken out of what was seen, and what is expected next. Looks only back.
+
+Two filters run for every track, one for a defect that stays and one for a defect that moves or grows
+steadily; each track goes by the one that has foretold its last sights better. Gains fall with the number of
+sights, as in the fit of a mean or of a line to all of them, down to a floor that keeps the filter awake.
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ FIELDS = [
     ("miss_level", np.float64),
     ("miss_line", np.float64),
 ]
-"""Fields of a track's record: x, y, width, height in specimen coordinates, px, by either filter; px/s; sights since the last jump; mean errors."""
+"""Fields of a track's record: x, y, width, height in specimen coordinates, px, by either filter; px/s;
+sights since the last jump; mean errors."""
 
 _LEVEL_GAIN, _LINE_GAIN, _SLOPE_GAIN = 0.15, 0.3, 0.04
 """Least gains. Noise left over in a position: 0.28 and 0.48 of that of one sight."""
 _FORGET = 0.1
 """Weight of the newest error in the running mean of squared errors."""
 _JUMP_SD = 5.0
-"""A sight further from what was expected, in standard deviations, is a jump: the filters start anew from there."""
+"""A sight further from what was expected, in standard deviations, is a jump: the filters start anew from
+there."""
 
 
 def expected(tracks: Tracks, t_s: float) -> Floats:
@@ -40,7 +44,10 @@ def expected(tracks: Tracks, t_s: float) -> Floats:
 
 
 def estimate(tracks: Tracks) -> Floats:
-    """Give x, y, width and height of each track at its last sight, noise reduced, specimen coordinates, px, shape (N, 4)."""
+    """Give x, y, width and height of each track at its last sight, noise reduced, specimen coordinates, px.
+
+    Shape (N, 4).
+    """
     moves = (tracks["miss_line"] < tracks["miss_level"]) & (tracks["n_fit"] >= 4)
     return np.asarray(np.where(moves[:, None], tracks["line"], tracks["level"]))
 
@@ -66,7 +73,8 @@ def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: flo
     t_s : float
         Time of the sight, s.
     noise_px : float
-        Standard deviation of a position in one direction, px; NaN where it is not known yet: nothing counts as a jump.
+        Standard deviation of a position in one direction, px; NaN where it is not known yet: nothing counts
+        as a jump.
 
     Returns
     -------

@@ -1,6 +1,9 @@
-"""Detections of one frame after another become tracks: the same defect keeps one id through drift, gaps and changes of size.
+"""Detections of one frame after another become tracks.
 
-Everything is causal: a frame's ids depend on that frame and on those before it, never on the order of its rows.
+The same defect keeps one id through drift, gaps and changes of size.
+
+Everything is causal: a frame's ids depend on that frame and on those before it, never on the order of its
+rows.
 """
 
 from __future__ import annotations
@@ -19,10 +22,19 @@ from insitrack.tracker.link import filter as track_filter
 from insitrack.tracker.link.assign import assign, gated_pairs, paired_iou
 from insitrack.tracker.link.encounters import engulfing
 from insitrack.tracker.link.point_drift import drift_of_points
-from insitrack.tracker.link.state import LastObservations, Observations, Tracks, begin, observe, summaries, track_type
+from insitrack.tracker.link.state import (
+    LastObservations,
+    Observations,
+    Tracks,
+    begin,
+    observe,
+    summaries,
+    track_type,
+)
 
 _MISS_COST = 1.3
-"""Cost of leaving a track without a detection. A pair costs 0 where nothing has changed; a step as long as the gate costs 1."""
+"""Cost of leaving a track without a detection. A pair costs 0 where nothing has changed; a step as long as
+the gate costs 1."""
 _IOU_WEIGHT, _SIZE_WEIGHT, _SCORE_WEIGHT = 0.3, 0.3, 0.1
 """Cost of boxes that do not overlap, of a size that changes by the largest ratio allowed, of a score of 0."""
 
@@ -34,11 +46,13 @@ class LinkConfig:
     Parameters
     ----------
     max_distance_diameters : float
-        Gate: how far a defect may be from where it is expected, in diameters of its own (the mean of both axes).
+        Gate: how far a defect may be from where it is expected, in diameters of its own (the mean of both
+        axes).
     min_gate_px : float
         Least gate, px, so that small dots survive what the drift leaves over.
     widening_nm_per_s : float
-        How fast the gate widens with the time since the defect was last seen, nm/s, up to twice the gate; needs the scale.
+        How fast the gate widens with the time since the defect was last seen, nm/s, up to twice the gate;
+        needs the scale.
     max_size_ratio : float
         Most that the diameter may change from one sight to the next, as a ratio.
     class_cost : float
@@ -46,13 +60,16 @@ class LinkConfig:
     confirm_hits : int
         Times a defect must be seen before it counts as there in a gap.
     patience_s : float or None
-        How long a defect may be missed before its track ends, s; None: `patience_frames` median frame intervals.
+        How long a defect may be missed before its track ends, s; None: `patience_frames` median frame
+        intervals.
     patience_frames : float
         The same in frame intervals, used where `patience_s` is None.
     patience_by_class : mapping of str to float
-        Factors of the patience for single classes: small dots blink, large loops do not. Empty: the same for all.
+        Factors of the patience for single classes: small dots blink, large loops do not. Empty: the same for
+        all.
     shown_share : float
-        For this share of the patience a confirmed defect that is missed counts as there; afterwards it is only remembered, 0..1.
+        For this share of the patience a confirmed defect that is missed counts as there; afterwards it is
+        only remembered, 0..1.
     birth_score : float
         Least score that begins a track; weaker detections only continue one.
 
@@ -90,7 +107,9 @@ class LinkConfig:
                 raise SettingsError(f"link.{name} {value}: expected zero or a positive number")
         for name, factor in self.patience_by_class.items():
             if not (isinstance(factor, (int, float)) and math.isfinite(factor) and factor >= 0):
-                raise SettingsError(f"link.patience_by_class.{name} {factor}: expected zero or a positive factor")
+                raise SettingsError(
+                    f"link.patience_by_class.{name} {factor}: expected zero or a positive factor"
+                )
         if not self.max_size_ratio > 1:
             raise SettingsError(f"link.max_size_ratio {self.max_size_ratio}: expected a ratio above 1")
         if self.confirm_hits < 1:
@@ -105,8 +124,8 @@ class LinkConfig:
 class Coasting:
     """Confirmed tracks that are alive in a gap: not seen in this frame, shown where they are expected.
 
-    Rows are copies of the last sight, moved with the specimen: positions and boxes exactly, masks by whole pixels and cut at
-    the border of the frame. Labels are the tracks', scores those of the last sight.
+    Rows are copies of the last sight, moved with the specimen: positions and boxes exactly, masks by whole
+    pixels and cut at the border of the frame. Labels are the tracks', scores those of the last sight.
     """
 
     track_ids: Ints
@@ -137,15 +156,18 @@ class Linked:
     Parameters
     ----------
     track_ids : ndarray of int64, shape (N,)
-        Track of each detection, from 1; 0 where a detection is too weak to begin a track (`LinkConfig.birth_score`).
+        Track of each detection, from 1; 0 where a detection is too weak to begin a track
+        (`LinkConfig.birth_score`).
     track_labels : ndarray of int64, shape (N,)
         Class of that track by the sum of scores up to now; the detection's own label where sums tie.
     coasting : Coasting
         Confirmed tracks that are alive in a gap.
     shift_px : tuple of float
-        How far the specimen has moved on the picture since the first frame: as given, or as told by the defects themselves.
+        How far the specimen has moved on the picture since the first frame: as given, or as told by the
+        defects themselves.
     events : tuple of Event
-        What became known with this frame. Every track begins with one `birth` or `split` and ends with one `death` or `merge`.
+        What became known with this frame. Every track begins with one `birth` or `split` and ends with one
+        `death` or `merge`.
     finished : tuple of TrackSummary
         Tracks given up with this frame.
     births_by_class, deaths_by_class : dict of str to int
@@ -200,11 +222,13 @@ class Linker:
         self._noise_px = math.nan
         self._errors: deque[float] = deque(maxlen=25)
 
-    def update(self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)) -> Linked:
+    def update(
+        self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)
+    ) -> Linked:
         """Take the next frame.
 
-        Frames without a picture are simply left out: patience runs in seconds, and a track can only be given up in a frame in
-        which it was looked for.
+        Frames without a picture are simply left out: patience runs in seconds, and a track can only be given
+        up in a frame in which it was looked for.
 
         Parameters
         ----------
@@ -213,7 +237,8 @@ class Linker:
         measures : Measures
             What was measured, N rows.
         shift_px : tuple of float or None
-            How far the specimen has moved on the picture since the first frame, (x, y), px; None: the defects themselves tell.
+            How far the specimen has moved on the picture since the first frame, (x, y), px; None: the defects
+            themselves tell.
 
         Returns
         -------
@@ -223,7 +248,8 @@ class Linker:
         Raises
         ------
         ValueError
-            If the rows do not fit together, time runs backwards, the shift is not finite, or the classes change.
+            If the rows do not fit together, time runs backwards, the shift is not finite, or the classes
+            change.
         """
         now = LastObservations(detections, measures)
         if shift_px is None:
@@ -236,7 +262,10 @@ class Linker:
         newborn = np.flatnonzero(~taken & (seen.score >= self._config.birth_score))
         origins = self._encounters(seen, detections.masks, which, at, newborn)
         returned = which[tracks["missed"][which]]
-        self._learn(track_filter.advance(tracks, which, seen.extent(at), seen.t_s, self._noise_px), tracks["n_fit"][which])
+        self._learn(
+            track_filter.advance(tracks, which, seen.extent(at), seen.t_s, self._noise_px),
+            tracks["n_fit"][which],
+        )
         observe(tracks, which, seen, at)
         tracks["missed"] = ~found
         born = begin(seen, newborn, self._next_id, len(self._class_names), first_frame=first_frame)
@@ -262,12 +291,17 @@ class Linker:
         """Show every confirmed track as it is known after the last frame, without the noise."""
         tracks = self._tracks[(self._tracks["n"] >= self._config.confirm_hits) & self._there(self._tracks)]
         tracks = tracks[~self._outside(tracks)]
-        place = np.where(tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks))
+        place = np.where(
+            tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks)
+        )
         middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
         return LiveTracks(tracks["id"].copy(), np.concatenate([middle - half, middle + half], axis=1))
 
     def finish(self) -> tuple[TrackSummary, ...]:
-        """End the run: sum up the tracks that are still alive, whose end was not seen; the linker is then empty."""
+        """End the run: sum up the tracks that are still alive, whose end was not seen.
+
+        The linker is then empty.
+        """
         tracks, self._tracks = self._tracks, self._tracks[:0]
         return self._summaries(tracks, np.ones(len(tracks), bool))
 
@@ -276,29 +310,47 @@ class Linker:
         found, measured = now.detections, now.measures
         first = self._sights is None
         if len(found) != len(measured):
-            raise ValueError(f"frame {found.frame_index}: expected one measure per detection, got {len(measured)} for {len(found)}")
+            raise ValueError(
+                f"frame {found.frame_index}: expected one measure per detection, got {len(measured)} for"
+                f" {len(found)}"
+            )
         if not (math.isfinite(found.t_s) and found.t_s >= self._t_s):
-            raise ValueError(f"frame {found.frame_index}: expected a time of at least {self._t_s} s, got {found.t_s} s")
+            raise ValueError(
+                f"frame {found.frame_index}: expected a time of at least {self._t_s} s, got {found.t_s} s"
+            )
         if not (math.isfinite(shift_px[0]) and math.isfinite(shift_px[1])):
             raise ValueError(f"frame {found.frame_index}: expected a finite shift, got {shift_px} px")
         if first:
-            self._class_names, self._tracks, self._shift = found.class_names, np.zeros(0, track_type(len(found.class_names))), shift_px
+            self._class_names, self._tracks, self._shift = (
+                found.class_names,
+                np.zeros(0, track_type(len(found.class_names))),
+                shift_px,
+            )
         elif found.class_names != self._class_names:
-            raise ValueError(f"frame {found.frame_index}: expected the classes {self._class_names}, got {found.class_names}")
+            raise ValueError(
+                f"frame {found.frame_index}: expected the classes {self._class_names}, got"
+                f" {found.class_names}"
+            )
         elif found.t_s > self._t_s:
             self._intervals.append(found.t_s - self._t_s)
         self._t_s, self._shape = found.t_s, found.shape
         if math.isnan(self._nm_per_px):
             scaled = (measured.area_px > 0) & (measured.area_nm2 > 0)
             if scaled.any():
-                self._nm_per_px = float(np.sqrt(np.median(measured.area_nm2[scaled] / measured.area_px[scaled])))
+                self._nm_per_px = float(
+                    np.sqrt(np.median(measured.area_nm2[scaled] / measured.area_px[scaled]))
+                )
         return first
 
     def _patience_s(self) -> float:
         """How long a track may go unseen, s; half an interval more where derived, for timestamps jitter."""
         if self._config.patience_s is not None:
             return self._config.patience_s
-        return (self._config.patience_frames + 0.5) * float(np.median(self._intervals)) if self._intervals else 0.0
+        return (
+            (self._config.patience_frames + 0.5) * float(np.median(self._intervals))
+            if self._intervals
+            else 0.0
+        )
 
     def _match(self, seen: Observations) -> tuple[Ints, Ints]:
         """Pair live tracks with observations: places in both."""
@@ -306,12 +358,16 @@ class Linker:
         diameter = np.maximum(1.0, track_filter.estimate(tracks)[:, 2:].mean(axis=1))
         gate = np.maximum(config.min_gate_px, config.max_distance_diameters * diameter)
         if math.isfinite(self._nm_per_px):
-            gate = gate + np.minimum(gate, config.widening_nm_per_s / self._nm_per_px * (seen.t_s - tracks["last_t_s"]))
+            gate = gate + np.minimum(
+                gate, config.widening_nm_per_s / self._nm_per_px * (seen.t_s - tracks["last_t_s"])
+            )
         at = track_filter.expected(tracks, seen.t_s)
         pairs = gated_pairs(at[:, :2], gate, np.column_stack([seen.x, seen.y]))
         i, j = pairs.rows, pairs.cols
         extent = seen.extent(slice(None))
-        change = np.abs(np.log(np.maximum(1.0, extent[j, 2:].mean(axis=1)) / diameter[i])) / math.log(config.max_size_ratio)
+        change = np.abs(np.log(np.maximum(1.0, extent[j, 2:].mean(axis=1)) / diameter[i])) / math.log(
+            config.max_size_ratio
+        )
         half = at[:, 2:] / 2
         box = np.concatenate([at[:, :2] - half, at[:, :2] + half], axis=1)
         cost = (
@@ -333,7 +389,10 @@ class Linker:
 
     def _there(self, tracks: Tracks) -> Bools:
         """Tell which tracks were seen lately enough to count as there."""
-        return np.asarray(self._t_s - tracks["last_t_s"] <= self._config.shown_share * self._patience_s() * self._factor(tracks))
+        return np.asarray(
+            self._t_s - tracks["last_t_s"]
+            <= self._config.shown_share * self._patience_s() * self._factor(tracks)
+        )
 
     def _factor(self, tracks: Tracks) -> Floats | float:
         """Patience of each track's class, as a factor."""
@@ -343,20 +402,30 @@ class Linker:
         return np.asarray(factors[tracks["label"] - 1], np.float64)
 
     def _learn(self, error_px: Floats, n: Ints) -> None:
-        """Learn how far sights lie from where they were expected: the noise of a position, and what motion adds."""
+        """Learn how far sights lie from where they were expected.
+
+        The noise of a position, and what motion adds.
+        """
         settled = np.abs(error_px[n >= 4])
         if len(settled) >= 3:
             self._errors.append(float(np.median(settled)) / 0.6745)
             self._noise_px = float(np.median(self._errors))
 
     def _encounters(self, seen: Observations, masks: Masks, which: Ints, at: Ints, newborn: Ints) -> Ints:
-        """Note which track covers each one lost now, and return the track that each newborn one came out of, -1 for none."""
+        """Note which track covers each one lost now.
+
+        And return the track that each newborn one came out of, -1 for none.
+        """
         tracks, before = self._tracks, self._sights
         found = np.zeros(len(tracks), bool)
         found[which] = True
         lost = np.flatnonzero(~found & ~tracks["missed"])
         both = ~tracks["missed"][which]
-        names, row_before, row_now = tracks["id"][which[both]], tracks["sight"][which[both]], seen.row[at[both]]
+        names, row_before, row_now = (
+            tracks["id"][which[both]],
+            tracks["sight"][which[both]],
+            seen.row[at[both]],
+        )
         if before is None or not len(names):
             return np.full(len(newborn), -1, np.int64)
         dx, dy = (round(b - a) for a, b in zip(self._shift, seen.shift, strict=True))
@@ -386,9 +455,18 @@ class Linker:
         """Show confirmed tracks that were not seen, where they are expected."""
         tracks, sights = self._tracks, self._sights
         assert sights is not None  # a frame was remembered just before
-        shown = tracks[tracks["missed"] & (tracks["n"] >= self._config.confirm_hits) & self._there(tracks) & ~self._outside(tracks)]
-        moved = sights.take(shown["sight"]).moved(self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"])
-        return Coasting(shown["id"].copy(), replace(moved.detections, labels=shown["label"].copy()), moved.measures)
+        shown = tracks[
+            tracks["missed"]
+            & (tracks["n"] >= self._config.confirm_hits)
+            & self._there(tracks)
+            & ~self._outside(tracks)
+        ]
+        moved = sights.take(shown["sight"]).moved(
+            self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"]
+        )
+        return Coasting(
+            shown["id"].copy(), replace(moved.detections, labels=shown["label"].copy()), moved.measures
+        )
 
     def _summaries(self, tracks: Tracks, right_censored: Bools) -> tuple[TrackSummary, ...]:
         return summaries(tracks, right_censored, self._class_names, self._nm_per_px)
@@ -396,10 +474,15 @@ class Linker:
     def _count(self, tracks: Tracks) -> dict[str, int]:
         """Tracks of each class, by name."""
         labels, counts = np.unique(tracks["label"], return_counts=True)
-        return {self._class_names[label - 1]: int(count) for label, count in zip(labels.tolist(), counts.tolist(), strict=True)}
+        return {
+            self._class_names[label - 1]: int(count)
+            for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
+        }
 
 
-def _events(seen: Observations, returned: Ints, born: Tracks, origins: Ints, ended: Tracks) -> tuple[Event, ...]:
+def _events(
+    seen: Observations, returned: Ints, born: Tracks, origins: Ints, ended: Tracks
+) -> tuple[Event, ...]:
     """List what became known with a frame, by track."""
     events = [Event(seen.frame, seen.t_s, "gap", name) for name in returned.tolist()]
     for name, other in zip(born["id"].tolist(), origins.tolist(), strict=True):

@@ -18,11 +18,15 @@ _LEAST = 4
 """Fewer common defects than this say nothing about the stage."""
 
 
-def drift_of_points(before: Floats, now: Floats, expected: tuple[float, float]) -> tuple[tuple[float, float], float]:
-    """Shift that lays the most points on others, by the mode of all differences, then by the median of the pairs.
+def drift_of_points(
+    before: Floats, now: Floats, expected: tuple[float, float]
+) -> tuple[tuple[float, float], float]:
+    """Shift that lays the most points on others, by the mode of all differences.
 
-    The mode is deaf to defects that move by themselves, to false ones and to those that were missed, as long as the specimen's own are the largest
-    group that moves alike.
+    Then by the median of the pairs.
+
+    The mode is deaf to defects that move by themselves, to false ones and to those that were missed, as long
+    as the specimen's own are the largest group that moves alike.
 
     Parameters
     ----------
@@ -58,7 +62,9 @@ def drift_of_points(before: Floats, now: Floats, expected: tuple[float, float]) 
     sizes = [len(near) for near in pairs]
     if not sum(sizes):
         return expected, 0.0
-    difference = np.repeat(now, sizes, axis=0) - before[np.concatenate([np.array(near, np.int64) for near in pairs])]
+    difference = (
+        np.repeat(now, sizes, axis=0) - before[np.concatenate([np.array(near, np.int64) for near in pairs])]
+    )
     bins = np.arange(-_REACH_PX, _REACH_PX + 2, 2.0)
     x, y = (difference - np.array(expected)).T
     counts, _, _ = np.histogram2d(x, y, bins=(bins, bins))

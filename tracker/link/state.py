@@ -1,7 +1,7 @@
 """What the linker remembers: one record of fixed size per live track, and the last sight of each.
 
-Records are rows of a structured array, so that thousands of tracks are advanced by a handful of array operations, and hold
-running sums only, so that a track costs the same after a million frames as after one.
+Records are rows of a structured array, so that thousands of tracks are advanced by a handful of array
+operations, and hold running sums only, so that a track costs the same after a million frames as after one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
     Returns
     -------
     dtype
-        Structured type. `sight` is the row of the last sight in `LastObservations`, `absorber` the id of the track that covered this one
-        when it was lost (-1: none), `sum_*` run over size in nm and time since the first sight in s.
+        Structured type. `sight` is the row of the last sight in `LastObservations`, `absorber` the id of the
+        track that covered this one when it was lost (-1: none), `sum_*` run over size in nm and time since
+        the first sight in s.
     """
     floats = "x y first_x first_y diameter shift_x shift_y first_t_s last_t_s sum_size sum_t sum_tt sum_ts"
     return np.dtype(
@@ -64,21 +65,40 @@ class LastObservations:
         if not len(self.measures):
             return later
         now = later.detections
-        joined = replace(self.detections.then(now), frame_index=now.frame_index, t_s=now.t_s, shape=now.shape, n_over_cap=now.n_over_cap)
+        joined = replace(
+            self.detections.then(now),
+            frame_index=now.frame_index,
+            t_s=now.t_s,
+            shape=now.shape,
+            n_over_cap=now.n_over_cap,
+        )
         return LastObservations(joined, self.measures.then(later.measures))
 
     def moved(self, dx: Floats, dy: Floats) -> LastObservations:
-        """Move each row with the specimen: places and boxes exactly, masks by whole pixels and cut at the border of the frame."""
+        """Move each row with the specimen.
+
+        Places and boxes exactly, masks by whole pixels and cut at the border of the frame.
+        """
         found, measured = self.detections, self.measures
         corners = found.masks.corners + np.rint(np.column_stack([dy, dx])).astype(np.int32)
         masks = _cut(Masks(found.masks.pixels, corners, found.masks.sizes), found.shape)
         height, width = found.shape
-        boxes = (found.boxes + np.column_stack([dx, dy, dx, dy])).clip(0, [width, height, width, height]).astype(np.float32)
-        return LastObservations(replace(found, boxes=boxes, masks=masks), replace(measured, x_px=measured.x_px + dx, y_px=measured.y_px + dy))
+        boxes = (
+            (found.boxes + np.column_stack([dx, dy, dx, dy]))
+            .clip(0, [width, height, width, height])
+            .astype(np.float32)
+        )
+        return LastObservations(
+            replace(found, boxes=boxes, masks=masks),
+            replace(measured, x_px=measured.x_px + dx, y_px=measured.y_px + dy),
+        )
 
 
 def _cut(masks: Masks, shape: tuple[int, int]) -> Masks:
-    """Masks without what lies outside the frame; one that lies outside altogether becomes a False pixel at the border."""
+    """Masks without what lies outside the frame.
+
+    One that lies outside altogether becomes a False pixel at the border.
+    """
     limit = np.array(shape)
     low, high = masks.corners, masks.corners + masks.sizes
     if not len(masks) or ((low >= 0) & (high <= limit)).all():
@@ -123,7 +143,10 @@ class Observations:
         return len(self.row)
 
     def extent(self, at: Ints | slice) -> Floats:
-        """Centre and sides of the boxes at some places: x, y, width, height, specimen coordinates, px, shape (N, 4)."""
+        """Centre and sides of the boxes at some places.
+
+        X, y, width, height, specimen coordinates, px, shape (N, 4).
+        """
         box = self.box[at]
         return np.column_stack([self.x[at], self.y[at], box[:, 2:] - box[:, :2]])
 
@@ -191,11 +214,19 @@ def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
     known = np.isfinite(seen.size_nm[at])
     measured, size = which[known], seen.size_nm[at][known]
     age = seen.t_s - tracks["first_t_s"][measured]
-    for name, term in (("n_sizes", 1), ("sum_size", size), ("sum_t", age), ("sum_tt", age * age), ("sum_ts", age * size)):
+    for name, term in (
+        ("n_sizes", 1),
+        ("sum_size", size),
+        ("sum_t", age),
+        ("sum_tt", age * age),
+        ("sum_ts", age * size),
+    ):
         tracks[name][measured] += term
 
 
-def summaries(tracks: Tracks, right_censored: Bools, class_names: tuple[str, ...], nm_per_px: float) -> tuple[TrackSummary, ...]:
+def summaries(
+    tracks: Tracks, right_censored: Bools, class_names: tuple[str, ...], nm_per_px: float
+) -> tuple[TrackSummary, ...]:
     """Sum up tracks that have ended.
 
     Parameters

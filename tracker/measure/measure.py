@@ -1,7 +1,7 @@
 """Position, size and orientation of every detection, from its mask, all detections of a frame at once.
 
-Masks are read as runs of pixels along their rows; area, moments, extents and calipers follow from the ends of the runs, so that
-each pixel is looked at only once.
+Masks are read as runs of pixels along their rows; area, moments, extents and calipers follow from the ends of
+the runs, so that each pixel is looked at only once.
 """
 
 from __future__ import annotations
@@ -35,12 +35,19 @@ DEFAULT_SIZES: dict[str, SizeDefinition] = {
     "void": "ecd",
     "loop": "feret_max",
 }
-"""A tilted circular loop projects to an ellipse whose longest extent is the loop's true diameter; dots and voids are round."""
+"""A tilted circular loop projects to an ellipse whose longest extent is the loop's true diameter; dots and
+voids are round."""
 
 PRESETS: dict[str, dict[str, SizeDefinition]] = {
     "field": DEFAULT_SIZES,
     "jacobs": {**dict.fromkeys(DEFAULT_SIZES, "jacobs"), "void": "jacobs_cavity"},
-    "shen": {**DEFAULT_SIZES, "black_dot": "ellipse_geo", "loop_111": "ellipse_major", "loop_100": "ellipse_major", "loop": "ellipse_major"},
+    "shen": {
+        **DEFAULT_SIZES,
+        "black_dot": "ellipse_geo",
+        "loop_111": "ellipse_major",
+        "loop_100": "ellipse_major",
+        "loop": "ellipse_major",
+    },
 }
 """Usual practice of the field; Jacobs et al. 2022 and, for cavities, 2023; Shen et al. 2021."""
 
@@ -48,19 +55,22 @@ LOOPS = ("loop_111", "loop_100", "loop")
 """Classes whose outline is a ring, which has an outer edge and a mid-line."""
 
 JACOBS_LOOPS = ("loop_111", "loop_100", "loop", "dislocation")
-"""Classes of which `jacobs` takes the largest radius alone; of all others it takes the geometric mean of the smallest and largest."""
+"""Classes of which `jacobs` takes the largest radius alone; of all others it takes the geometric mean of
+the smallest and largest."""
 
 OTHER_CLASS: SizeDefinition = "ecd"
 """Size of a class that only a model of one's own knows."""
 
 N_DIRECTIONS = 36
-"""Directions, 5 degrees apart, in which the caliper is laid; the longest lies at most 2.5 degrees off, 0.1 % short."""
+"""Directions, 5 degrees apart, in which the caliper is laid; the longest lies at most 2.5 degrees off, 0.1
+% short."""
 
 FERET_PIXEL_PX = 0.5
 """What is added to the extent of the pixel centres, px.
 
-The outermost pixel centres lie inside the outline. For discs of 6 to 40 px and ellipses down to axis ratio 0.2 half a pixel, in
-all, leaves less than 3 % of bias; a whole pixel would leave 11 % on a disc of 6 px, none would lose 6 %.
+The outermost pixel centres lie inside the outline. For discs of 6 to 40 px and ellipses down to axis ratio
+0.2 half a pixel, in all, leaves less than 3 % of bias; a whole pixel would leave 11 % on a disc of 6 px, none
+would lose 6 %.
 """
 
 
@@ -71,18 +81,21 @@ class MeasureConfig:
     Parameters
     ----------
     size_definition : mapping of str to str
-        For each class `feret_max` (longest caliper extent), `ecd` (diameter of the circle of equal area), `ellipse_major` (major
-        axis of the ellipse of equal second moments), `ellipse_geo` (geometric mean of both axes), `jacobs` (from the corners of the
-        convex hull, as Jacobs et al. 2022 publish it, see `insitrack.tracker.measure.shape`) or `jacobs_cavity` (2 sqrt(r_min r_max) whatever
-        the class). Classes left out follow `sizes_of`.
+        For each class `feret_max` (longest caliper extent), `ecd` (diameter of the circle of equal area),
+        `ellipse_major` (major axis of the ellipse of equal second moments), `ellipse_geo` (geometric mean of
+        both axes), `jacobs` (from the corners of the convex hull, as Jacobs et al. 2022 publish it, see
+        `insitrack.tracker.measure.shape`) or `jacobs_cavity` (2 sqrt(r_min r_max) whatever the class).
+        Classes left out follow `sizes_of`.
     sizes_of : {"field", "jacobs", "shen"}
-        Whose definitions hold for the classes that `size_definition` leaves out: the field's practice, Jacobs et al. 2022 (doi
-        10.1016/j.xcrp.2022.100876) or Shen et al. 2021 (doi 10.1016/j.commatsci.2021.110576).
+        Whose definitions hold for the classes that `size_definition` leaves out: the field's practice, Jacobs
+        et al. 2022 (doi 10.1016/j.xcrp.2022.100876) or Shen et al. 2021 (doi
+        10.1016/j.commatsci.2021.110576).
     loop_edge : {"outer", "midline"}
-        Where a loop ends: at the outer edge of its image, as outlines are drawn, or on the middle of the ring, which is where the
-        dislocation lies.
+        Where a loop ends: at the outer edge of its image, as outlines are drawn, or on the middle of the
+        ring, which is where the dislocation lies.
     loop_image_width_nm : float or None
-        Width of the ring's image, nm, some nanometres (a third to a fifth of the extinction distance); `midline` takes it off.
+        Width of the ring's image, nm, some nanometres (a third to a fifth of the extinction distance);
+        `midline` takes it off.
     line_length : {"vossepoel_smeulders", "kulpa", "freeman"}
         Estimator of the length of line dislocations, see `insitrack.segment.lines.length`.
 
@@ -107,20 +120,34 @@ class MeasureConfig:
     def __post_init__(self) -> None:
         for name, definition in self.size_definition.items():
             if name not in DEFECT_CLASSES:
-                raise SettingsError(f"size_definition of {name!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}")
+                raise SettingsError(
+                    f"size_definition of {name!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}"
+                )
             if definition not in get_args(SizeDefinition):
-                raise SettingsError(f"size_definition of {name} {definition!r}: expected one of {', '.join(get_args(SizeDefinition))}")
+                raise SettingsError(
+                    f"size_definition of {name} {definition!r}: expected one of"
+                    f" {', '.join(get_args(SizeDefinition))}"
+                )
         if self.sizes_of not in PRESETS:
             raise SettingsError(f"measure.sizes_of {self.sizes_of!r}: expected one of {', '.join(PRESETS)}")
         width = self.loop_image_width_nm
         if width is not None and not width > 0:
-            raise SettingsError(f"measure.loop_image_width_nm {width}: expected a positive number of nm; leave it out if it is unknown")
+            raise SettingsError(
+                f"measure.loop_image_width_nm {width}: expected a positive number of nm; leave it out if it"
+                " is unknown"
+            )
         if self.loop_edge == "midline" and width is None:
-            raise SettingsError("measure.loop_edge 'midline': needs measure.loop_image_width_nm, the width of the ring's image in nm")
+            raise SettingsError(
+                "measure.loop_edge 'midline': needs measure.loop_image_width_nm, the width of the ring's"
+                " image in nm"
+            )
         object.__setattr__(self, "size_definition", {**PRESETS[self.sizes_of], **self.size_definition})
 
     def edge_nm(self, name: str) -> float:
-        """Return what is taken off the size of a class to come from the outer edge to the mid-line of a ring, nm."""
+        """Return what is taken off the size of a class to come from the outer edge to the mid-line of a ring.
+
+        nm.
+        """
         return (self.loop_image_width_nm or 0.0) if self.loop_edge == "midline" and name in LOOPS else 0.0
 
 
@@ -139,8 +166,8 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     Returns
     -------
     Measures
-        N rows. An empty mask lies at the centre of its box, with area 0 and everything else unknown (NaN). Figures in nm are NaN
-        where the scale is unknown.
+        N rows. An empty mask lies at the centre of its box, with area 0 and everything else unknown (NaN).
+        Figures in nm are NaN where the scale is unknown.
 
     Raises
     ------
@@ -149,8 +176,9 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
 
     Notes
     -----
-    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on top of the moments of the
-    pixel centres): its full axes are four times the roots of the eigenvalues, so that a disc of d px measures d.
+    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on top
+    of the moments of the pixel centres): its full axes are four times the roots of the eigenvalues, so that a
+    disc of d px measures d.
 
     Examples
     --------
@@ -164,7 +192,10 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     """
     n = len(detections)
     if calibration.field is not None and calibration.field.shape != detections.shape:
-        raise SettingsError(f"valid field of shape {calibration.field.shape}: expected the shape of the frame, {detections.shape}")
+        raise SettingsError(
+            f"valid field of shape {calibration.field.shape}: expected the shape of the frame,"
+            f" {detections.shape}"
+        )
     if n == 0:
         return Measures.nothing()
     masks = detections.masks
@@ -199,7 +230,9 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
 
 def _rim_nm(detections: Detections, config: MeasureConfig) -> Floats:
     """Return what is taken off the size of each detection to come to the mid-line of its ring, nm."""
-    return np.array([config.edge_nm(name) for name in detections.class_names], np.float64)[detections.labels - 1]
+    return np.array([config.edge_nm(name) for name in detections.class_names], np.float64)[
+        detections.labels - 1
+    ]
 
 
 def class_of(detections: Detections) -> NDArray[np.str_]:
@@ -219,7 +252,9 @@ def _moments(runs: Runs, n: int) -> tuple[Floats, Floats, Floats, Floats, Floats
     count = np.where(area > 0, area, np.nan)
     x, y = total(length * middle) / count, total(length * row) / count
     dx, dy = middle - x[runs.owner], row - y[runs.owner]
-    xx = total(length * (dx * dx + (length * length - 1) / 12)) / count  # a run of L pixels has the variance (L^2 - 1) / 12
+    xx = (
+        total(length * (dx * dx + (length * length - 1) / 12)) / count
+    )  # a run of L pixels has the variance (L^2 - 1) / 12
     return area, x, y, xx, total(length * dy * dy) / count, total(length * dx * dy) / count
 
 
@@ -233,9 +268,18 @@ def _ellipse(xx: Floats, yy: Floats, xy: Floats) -> tuple[Floats, Floats, Floats
 
 
 def sizes_px(
-    names: NDArray[np.str_], config: MeasureConfig, area: Floats, major: Floats, minor: Floats, feret: Floats, r_min: Floats, r_max: Floats
+    names: NDArray[np.str_],
+    config: MeasureConfig,
+    area: Floats,
+    major: Floats,
+    minor: Floats,
+    feret: Floats,
+    r_min: Floats,
+    r_max: Floats,
 ) -> Floats:
-    """Size of each row by the definition of its class, px, from what a mask or a row of ``tracks.csv`` tells; NaN for an empty mask.
+    """Size of each row by the definition of its class, px, from what a mask or a row of ``tracks.csv`` tells.
+
+    NaN for an empty mask.
 
     Parameters
     ----------
@@ -266,11 +310,14 @@ def sizes_px(
 def _line_lengths_px(detections: Detections, method: LengthMethod) -> Floats:
     """Length of each detection along its middle, px; NaN where the detector knows no lines.
 
-    Of particles too: a sight of a line may have been taken for one, and the track then says that it is a line.
+    Of particles too: a sight of a line may have been taken for one, and the track then says that it is a
+    line.
     """
     if not set(detections.class_names) & set(LINE_CLASSES):
         return np.full(len(detections), np.nan)
-    return np.array([line_length_px(detections.masks.crop(row), method) for row in range(len(detections))], np.float64)
+    return np.array(
+        [line_length_px(detections.masks.crop(row), method) for row in range(len(detections))], np.float64
+    )
 
 
 def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
@@ -282,7 +329,8 @@ def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
 def _feret_max(runs: Runs, wanted: Bools) -> Floats:
     """Longest caliper extent of the wanted masks, px; NaN for the others.
 
-    In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first, so that half the work is enough.
+    In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first, so that
+    half the work is enough.
     """
     answer = np.full(len(wanted), np.nan)
     if not wanted.any():
@@ -304,9 +352,16 @@ def _feret_max(runs: Runs, wanted: Bools) -> Floats:
 
 
 def _convex(runs: Runs, ends: Ints) -> Bools:
-    """Tell which run ends a caliper can touch: not one that lies on or behind the line between those of the rows above and below."""
+    """Tell which run ends a caliper can touch.
+
+    Not one that lies on or behind the line between those of the rows above and below.
+    """
     keep = np.ones(len(ends), bool)
-    between = (runs.owner[:-2] == runs.owner[2:]) & (runs.y[2:] - runs.y[1:-1] == 1) & (runs.y[1:-1] - runs.y[:-2] == 1)
+    between = (
+        (runs.owner[:-2] == runs.owner[2:])
+        & (runs.y[2:] - runs.y[1:-1] == 1)
+        & (runs.y[1:-1] - runs.y[:-2] == 1)
+    )
     keep[1:-1] = ~between | (2 * ends[1:-1] > ends[:-2] + ends[2:])
     return keep
 
@@ -329,11 +384,15 @@ def _on_edge(runs: Runs, detections: Detections, field: BoolImage | None) -> tup
     outside = (y0 < 0) | (x0 < 0) | (y1 > height) | (x1 > width)
     out = (x0 < 0) | (y1 > height)
     if field is not None:
-        invalid = cv2.integral((~field).view(np.uint8))  # invalid pixels above and to the left of every pixel corner
+        invalid = cv2.integral(
+            (~field).view(np.uint8)
+        )  # invalid pixels above and to the left of every pixel corner
 
         def holds(top: Ints, bottom: Ints, left: Ints, right: Ints) -> Bools:
             (top, bottom), (left, right) = np.clip([top, bottom], 0, height), np.clip([left, right], 0, width)
-            return np.asarray(invalid[bottom, right] - invalid[top, right] - invalid[bottom, left] + invalid[top, left] > 0)
+            return np.asarray(
+                invalid[bottom, right] - invalid[top, right] - invalid[bottom, left] + invalid[top, left] > 0
+            )
 
         outside |= holds(y0, y1, x0, x1)
         out |= holds(y0 + 1, y1 - 1, x0, x0 + 1) | holds(y1 - 1, y1, x0 + 1, x1 - 1)

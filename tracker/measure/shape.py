@@ -1,4 +1,7 @@
-"""Masks as runs of pixels, and their size and circularity as Jacobs et al. 2022 publish them: from the corners of the convex hull."""
+"""Masks as runs of pixels, and their size and circularity as Jacobs et al. 2022 publish them.
+
+From the corners of the convex hull.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from insitrack.io.results import Floats
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Unbroken runs of pixels along the rows of all masks, in order; x and y count from the first pixel of the crop."""
+    """Unbroken runs of pixels along the rows of all masks, in order.
+
+    X and y count from the first pixel of the crop.
+    """
 
     owner: Ints
     y: Ints
@@ -23,7 +29,10 @@ class Runs:
 
 def runs_of(masks: Masks) -> Runs:
     """Cut all crops into runs: between two changes of value, or at the start of a row, lies one run or none."""
-    heights, widths = masks.sizes[:, 0].astype(np.int64), np.repeat(masks.sizes[:, 1].astype(np.int64), masks.sizes[:, 0])
+    heights, widths = (
+        masks.sizes[:, 0].astype(np.int64),
+        np.repeat(masks.sizes[:, 1].astype(np.int64), masks.sizes[:, 0]),
+    )
     owner = np.repeat(np.arange(len(masks)), heights)
     y = np.arange(len(owner)) - np.repeat(np.cumsum(heights) - heights, heights)
     first = np.cumsum(widths) - widths
@@ -52,18 +61,20 @@ def hull_shape(runs: Runs, n: int) -> tuple[Floats, Floats, Floats]:
     Returns
     -------
     r_min, r_max, heywood : ndarray of float64, shape (N,)
-        px, px and dimensionless: :math:`P / (2 \sqrt{\pi A})`, 1 for a circle, larger for what is long. NaN for an empty mask, and the
-        circularity where the hull has no area.
+        px, px and dimensionless: :math:`P / (2 \sqrt{\pi A})`, 1 for a circle, larger for what is long. NaN
+        for an empty mask, and the circularity where the hull has no area.
 
     Notes
     -----
-    Black dots measure 2 sqrt(r_min r_max), loops 2 r_max. The mean of the corners is not the centroid: 2 r_max is 2.5 to 3.5 % too
-    large on ellipses like loops and 11 % on discs of 10 px, 2 sqrt(r_min r_max) is 1 to 9 % too small on discs. The published script
-    takes the corners of the true defects from the outline as drawn; here both come from the mask.
+    Black dots measure 2 sqrt(r_min r_max), loops 2 r_max. The mean of the corners is not the centroid: 2
+    r_max is 2.5 to 3.5 % too large on ellipses like loops and 11 % on discs of 10 px, 2 sqrt(r_min r_max) is
+    1 to 9 % too small on discs. The published script takes the corners of the true defects from the outline
+    as drawn; here both come from the mask.
 
     References
     ----------
-    Jacobs et al., Cell Rep. Phys. Sci. 3 (2022) 100876, doi 10.1016/j.xcrp.2022.100876, and its public analysis script.
+    Jacobs et al., Cell Rep. Phys. Sci. 3 (2022) 100876, doi 10.1016/j.xcrp.2022.100876, and its public
+    analysis script.
 
     Examples
     --------
@@ -72,11 +83,16 @@ def hull_shape(runs: Runs, n: int) -> tuple[Floats, Floats, Floats]:
     """
     r_min, r_max, perimeter, area = (np.full(n, np.nan) for _ in range(4))
     order = np.argsort(np.concatenate([runs.owner, runs.owner]), kind="stable")
-    ends = np.column_stack([np.concatenate([runs.left, runs.right]), np.concatenate([runs.y, runs.y])])[order].astype(np.int32)
+    ends = np.column_stack([np.concatenate([runs.left, runs.right]), np.concatenate([runs.y, runs.y])])[
+        order
+    ].astype(np.int32)
     rows, starts = np.unique(runs.owner, return_index=True)
     hulls = [cv2.convexHull(points) for points in np.split(ends, 2 * starts[1:])] if len(rows) else []
     if hulls:
-        perimeter[rows], area[rows] = [cv2.arcLength(hull, True) for hull in hulls], [cv2.contourArea(hull) for hull in hulls]
+        perimeter[rows], area[rows] = (
+            [cv2.arcLength(hull, True) for hull in hulls],
+            [cv2.contourArea(hull) for hull in hulls],
+        )
         size = np.array([len(hull) for hull in hulls])
         starts = np.cumsum(size) - size
         corners = np.concatenate(hulls)[:, 0].astype(np.float64)

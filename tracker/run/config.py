@@ -37,7 +37,8 @@ class SourceConfig:
     nm_per_px_sd : float
         Standard deviation of it, nm.
     frame_interval_s : float or None
-        Time between frames, s; None takes the timestamps of the file. Give it for a movie that plays faster than it was taken.
+        Time between frames, s; None takes the timestamps of the file. Give it for a movie that plays faster
+        than it was taken.
     start_s, end_s : float or None
         First and last time to process, s of the source's own time axis.
     every : int
@@ -55,11 +56,17 @@ class SourceConfig:
         for name in ("nm_per_px", "frame_interval_s"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise SettingsError(f"source.{name} = {value}: expected a positive number; leave it out if it is unknown")
+                raise SettingsError(
+                    f"source.{name} = {value}: expected a positive number; leave it out if it is unknown"
+                )
         if self.every < 1:
-            raise SettingsError(f"source.every = {self.every}: expected 1 for every frame, 2 for every second one, and so on")
+            raise SettingsError(
+                f"source.every = {self.every}: expected 1 for every frame, 2 for every second one, and so on"
+            )
         if self.start_s is not None and self.end_s is not None and self.end_s < self.start_s:
-            raise SettingsError(f"source.end_s = {self.end_s}: expected a time after source.start_s = {self.start_s}")
+            raise SettingsError(
+                f"source.end_s = {self.end_s}: expected a time after source.start_s = {self.start_s}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +92,8 @@ class SpecimenConfig:
     beam_off_s : sequence of (float, float)
         Times between which the beam is off, s: the dose stands still there.
     log : str or None
-        CSV of the stage or of the ion source, time against dose, dose rate, current, temperature; goes before `dose_rate_dpa_per_s`.
+        CSV of the stage or of the ion source, time against dose, dose rate, current, temperature; goes before
+        `dose_rate_dpa_per_s`.
     log_start : str or None
         Date and time of the first frame, for a log with dates and times.
     nominal_current_a : float or None
@@ -109,10 +117,15 @@ class SpecimenConfig:
     def __post_init__(self) -> None:
         pairs = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in self.beam_off_s)
         if any(len(pair) != 2 or not all(isinstance(end, (int, float)) for end in pair) for pair in pairs):
-            raise SettingsError(f"specimen.beam_off_s = {list(self.beam_off_s)}: expected pairs of times in s, such as [[100.0, 160.0]]")
+            raise SettingsError(
+                f"specimen.beam_off_s = {list(self.beam_off_s)}: expected pairs of times in s, such as"
+                " [[100.0, 160.0]]"
+            )
         object.__setattr__(self, "beam_off_s", pairs)
         if self.log is not None and pairs:
-            raise SettingsError("specimen.beam_off_s and specimen.log: give one; the log says when the beam was off")
+            raise SettingsError(
+                "specimen.beam_off_s and specimen.log: give one; the log says when the beam was off"
+            )
         for name, least in (
             ("thickness_nm", "a positive number of nm"),
             ("dose_rate_dpa_per_s", "a positive number of dpa/s"),
@@ -120,7 +133,9 @@ class SpecimenConfig:
         ):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise SettingsError(f"specimen.{name} = {value}: expected {least}; leave it out if it is unknown")
+                raise SettingsError(
+                    f"specimen.{name} = {value}: expected {least}; leave it out if it is unknown"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,8 +149,8 @@ class OutputConfig:
     registered : bool
         Write `registered.mp4`: the frames as they are, with the drift of the stage taken off.
     view : str
-        Where the browser view of a live run listens, HOST:PORT; port 0 takes a free one; empty: none. Any host but this computer needs a token,
-        which the printed address holds.
+        Where the browser view of a live run listens, HOST:PORT; port 0 takes a free one; empty: none. Any
+        host but this computer needs a token, which the printed address holds.
     """
 
     video: bool = True
@@ -145,7 +160,9 @@ class OutputConfig:
     def __post_init__(self) -> None:
         host, colon, port = self.view.rpartition(":")
         if self.view and not (colon and host and port.isdigit() and int(port) < 65536):
-            raise SettingsError(f"output.view = {self.view!r}: expected HOST:PORT, for example 127.0.0.1:8000, or nothing")
+            raise SettingsError(
+                f"output.view = {self.view!r}: expected HOST:PORT, for example 127.0.0.1:8000, or nothing"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,8 +195,12 @@ class RunConfig:
         return dataclasses.asdict(self)
 
 
-def load_config(path: Path | None = None, assignments: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> RunConfig:
-    """Resolve the settings: defaults, then the file, then `--set` assignments, then the command's own options.
+def load_config(
+    path: Path | None = None, assignments: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Resolve the settings: defaults, then the file, then `--set` assignments.
+
+    Then the command's own options.
 
     Parameters
     ----------
@@ -205,14 +226,20 @@ def load_config(path: Path | None = None, assignments: Sequence[str] = (), optio
         try:
             tree = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise SettingsError(f"--config {path}: cannot be read ({error.strerror}); expected a TOML file") from error
+            raise SettingsError(
+                f"--config {path}: cannot be read ({error.strerror}); expected a TOML file"
+            ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"--config {path}: not TOML ({error}); see configs/default.toml for the form") from error
+            raise SettingsError(
+                f"--config {path}: not TOML ({error}); see configs/default.toml for the form"
+            ) from error
     _assign(tree, assignments, options)
     return build_settings(RunConfig, tree)
 
 
-def changed(config: RunConfig, assignments: Sequence[str], options: Mapping[str, Any] | None, allowed: Sequence[str]) -> RunConfig:
+def changed(
+    config: RunConfig, assignments: Sequence[str], options: Mapping[str, Any] | None, allowed: Sequence[str]
+) -> RunConfig:
     """Put assignments and options over a configuration, as `load_config` does, where they are allowed.
 
     Raises
@@ -224,7 +251,10 @@ def changed(config: RunConfig, assignments: Sequence[str], options: Mapping[str,
     places = [(assignment.partition("=")[0].strip(), assignment) for assignment in assignments]
     for key, assignment in places:
         if not any(key == name or key.startswith(f"{name}.") for name in allowed):
-            raise SettingsError(f"--set {assignment}: {key} took part in finding the defects; from tables only {', '.join(allowed)} can be changed")
+            raise SettingsError(
+                f"--set {assignment}: {key} took part in finding the defects; from tables only"
+                f" {', '.join(allowed)} can be changed"
+            )
     _assign(tree, assignments, options)
     if any(key == "measure.sizes_of" for key, _ in places):  # whose definitions these are is asked for anew
         tree["measure"]["size_definition"] = {}
@@ -234,7 +264,11 @@ def changed(config: RunConfig, assignments: Sequence[str], options: Mapping[str,
 
 def known_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is None: those settings have no value."""
-    return {key: known_settings(value) if isinstance(value, dict) else value for key, value in tree.items() if value is not None}
+    return {
+        key: known_settings(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if value is not None
+    }
 
 
 def _assign(tree: dict[str, Any], assignments: Sequence[str], options: Mapping[str, Any] | None) -> None:
@@ -293,13 +327,19 @@ def _fit(hint: Any, value: Any, dotted: str) -> Any:
         if not isinstance(value, dict):
             raise SettingsError(f"{dotted} = {value!r}: expected a section with keys, not a value")
         return build_settings(typing.cast(Any, hint), value, dotted + ".")
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+    allowed = (
+        typing.get_args(hint)
+        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        else (hint,)
+    )
     for kind in allowed:
         plain = typing.get_origin(kind) or kind
         if plain is typing.Literal:
             if value in typing.get_args(kind):
                 return value
-        elif plain in (dict, Mapping, typing.cast(Any, Mapping)) or getattr(plain, "__name__", "") == "Mapping":
+        elif (
+            plain in (dict, Mapping, typing.cast(Any, Mapping)) or getattr(plain, "__name__", "") == "Mapping"
+        ):
             if isinstance(value, dict):
                 return dict(value)
         elif plain is tuple:
@@ -307,7 +347,11 @@ def _fit(hint: Any, value: Any, dotted: str) -> Any:
                 return tuple(value)
         elif plain is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
-        elif isinstance(plain, type) and isinstance(value, plain) and (plain is bool) == isinstance(value, bool):
+        elif (
+            isinstance(plain, type)
+            and isinstance(value, plain)
+            and (plain is bool) == isinstance(value, bool)
+        ):
             return value
     names = " or ".join(_kind_name(kind) for kind in allowed if kind is not type(None))
     raise SettingsError(f"{dotted} = {value!r}: expected {names}")

@@ -1,4 +1,7 @@
-"""What a viewer may do to a live run: pause it, mark a moment, set dose rate and thickness, stop it; all of it is written down."""
+"""What a viewer may do to a live run.
+
+Pause it, mark a moment, set dose rate and thickness, stop it; all of it is written down.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,9 @@ class LiveControls:
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is done to finished tracks."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     def __call__(self, wish: ViewerRequest) -> tuple[float, float] | None:
         """Do it; return time and dose of what a curve should show."""
@@ -61,9 +66,11 @@ class LiveControls:
             self._source.tell(str(error))
             return None
         dose = float(self._meter.exposure.dose_dpa(self._t_s))
-        words = {"mark": wish.text, "dose_rate": f"dose rate {wish.value:g} dpa/s", "thickness": f"thickness {wish.value:g} nm"}.get(
-            wish.action, wish.action
-        )
+        words = {
+            "mark": wish.text,
+            "dose_rate": f"dose rate {wish.value:g} dpa/s",
+            "thickness": f"thickness {wish.value:g} nm",
+        }.get(wish.action, wish.action)
         self._write(words, dose)
         return None if wish.action in ("pause", "resume", "stop") else (self._t_s, dose)
 
@@ -83,4 +90,7 @@ class LiveControls:
         fresh = not self._path.exists()
         with self._path.open("a", encoding="utf-8", newline="\n") as stream:
             quoted = '"' + words.replace('"', '""') + '"'
-            stream.write(("t_s,dose_dpa,mark\n" if fresh else "") + f"{self._t_s:.6f},{'' if dose != dose else f'{dose:.6g}'},{quoted}\n")
+            stream.write(
+                ("t_s,dose_dpa,mark\n" if fresh else "")
+                + f"{self._t_s:.6f},{'' if dose != dose else f'{dose:.6g}'},{quoted}\n"
+            )

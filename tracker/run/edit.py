@@ -1,4 +1,7 @@
-"""Tracks corrected by hand: merge, split, delete, re-class from a small table; everything that follows from them is recomputed."""
+"""Tracks corrected by hand: merge, split, delete, re-class from a small table.
+
+Everything that follows from them is recomputed.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ class Edit:
     Parameters
     ----------
     action : {"merge", "split", "delete", "class"}
-        `merge`: other_id goes on as track_id. `split`: track_id from `frame` on is a track of its own. `delete`: track_id was no defect. `class`:
-        track_id is of defect_class.
+        `merge`: other_id goes on as track_id. `split`: track_id from `frame` on is a track of its own.
+        `delete`: track_id was no defect. `class`: track_id is of defect_class.
     track_id : int
         The track.
     other_id, frame : int
@@ -48,7 +51,9 @@ class Edit:
 
 
 def read_edits(path: Path) -> list[Edit]:
-    """Read a table of edits: columns ``action track_id``, and ``other_id``, ``frame``, ``defect_class`` where an action needs them.
+    """Read a table of edits: columns ``action track_id``.
+
+    And ``other_id``, ``frame``, ``defect_class`` where an action needs them.
 
     Raises
     ------
@@ -58,26 +63,38 @@ def read_edits(path: Path) -> list[Edit]:
     table = read_text(path, "CSV with the columns action, track_id, other_id, frame, defect_class")
     for name in ("action", "track_id"):
         if name not in table:
-            raise TableError(f"{path}: line 1 lacks the column {name!r}; expected action, track_id, other_id, frame, defect_class")
+            raise TableError(
+                f"{path}: line 1 lacks the column {name!r}; expected action, track_id, other_id, frame,"
+                " defect_class"
+            )
     edits = []
     for i, cells in enumerate(table.to_dict("records")):
         action = str(cells["action"]).strip()
         if action not in ACTIONS:
-            raise TableError(f"{path}: line {i + 2}, column 'action': {action!r}; expected {', '.join(ACTIONS)}")
+            raise TableError(
+                f"{path}: line {i + 2}, column 'action': {action!r}; expected {', '.join(ACTIONS)}"
+            )
         values: dict[str, int | str] = {}
         for name in ("track_id", _WANTS[action]):
             text = str(cells.get(name, "")).strip()
             if name == "defect_class" and text not in DEFECT_CLASSES:
-                raise TableError(f"{path}: line {i + 2}, column 'defect_class': {text!r}; expected one of {', '.join(DEFECT_CLASSES)}")
+                raise TableError(
+                    f"{path}: line {i + 2}, column 'defect_class': {text!r}; expected one of"
+                    f" {', '.join(DEFECT_CLASSES)}"
+                )
             if name in ("track_id", "other_id", "frame") and not text.isdigit():
-                raise TableError(f"{path}: line {i + 2}, column {name!r}: {text!r}; expected a whole number for {action}")
+                raise TableError(
+                    f"{path}: line {i + 2}, column {name!r}: {text!r}; expected a whole number for {action}"
+                )
             if name:
                 values[name] = text if name == "defect_class" else int(text)
         edits.append(Edit(action, line=i + 2, **values))  # type: ignore[arg-type]
     return edits
 
 
-def apply_edits(rows: pd.DataFrame, edits: list[Edit], name: str = "edits") -> tuple[pd.DataFrame, list[dict[str, object]]]:
+def apply_edits(
+    rows: pd.DataFrame, edits: list[Edit], name: str = "edits"
+) -> tuple[pd.DataFrame, list[dict[str, object]]]:
     """Apply edits one after another to the sights of a run.
 
     Parameters
@@ -99,24 +116,30 @@ def apply_edits(rows: pd.DataFrame, edits: list[Edit], name: str = "edits") -> t
     Raises
     ------
     TableError
-        If a track is not there, two tracks to merge are both seen in one frame, or a split leaves nothing on one side.
+        If a track is not there, two tracks to merge are both seen in one frame, or a split leaves nothing on
+        one side.
     """
     rows, trail = rows.copy(), []
     for edit in edits:
         here = (rows["track_id"] == edit.track_id).to_numpy()
         if not here.any():
-            raise TableError(f"{name}: line {edit.line}: no track {edit.track_id}; expected an id of tracks.csv, or one that an earlier line made")
+            raise TableError(
+                f"{name}: line {edit.line}: no track {edit.track_id}; expected an id of tracks.csv, or one"
+                " that an earlier line made"
+            )
         outcome: dict[str, object] = asdict(edit)
         if edit.action == "merge":
             other = (rows["track_id"] == edit.other_id).to_numpy()
             both = np.intersect1d(rows.loc[here, "frame"], rows.loc[other, "frame"])
             if not other.any() or edit.other_id == edit.track_id:
                 raise TableError(
-                    f"{name}: line {edit.line}: no track {edit.other_id} to merge; expected an id of tracks.csv other than {edit.track_id}"
+                    f"{name}: line {edit.line}: no track {edit.other_id} to merge; expected an id of"
+                    f" tracks.csv other than {edit.track_id}"
                 )
             if len(both):
                 raise TableError(
-                    f"{name}: line {edit.line}: tracks {edit.track_id} and {edit.other_id} are both seen in frame {both[0]}; split one first"
+                    f"{name}: line {edit.line}: tracks {edit.track_id} and {edit.other_id} are both seen in"
+                    f" frame {both[0]}; split one first"
                 )
             rows.loc[other, "track_id"] = edit.track_id
             changed = other
@@ -125,7 +148,8 @@ def apply_edits(rows: pd.DataFrame, edits: list[Edit], name: str = "edits") -> t
             if not changed.any() or changed.sum() == here.sum():
                 low, high = rows.loc[here, "frame"].min(), rows.loc[here, "frame"].max()
                 raise TableError(
-                    f"{name}: line {edit.line}: frame {edit.frame} does not cut track {edit.track_id}; expected one from {low + 1} to {high}"
+                    f"{name}: line {edit.line}: frame {edit.frame} does not cut track {edit.track_id};"
+                    f" expected one from {low + 1} to {high}"
                 )
             outcome["new_id"] = int(rows["track_id"].max()) + 1
             rows.loc[changed, "track_id"] = outcome["new_id"]
@@ -180,9 +204,16 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     (out / CAUSAL).mkdir(exist_ok=True)
     for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
         shutil.copy(causal / name, out / CAUSAL / name)
-    refined = refine(rows, frames, config.refine, nm_per_px=meter.calibration.nm_per_px or math.nan, keep_ids=True)
+    refined = refine(
+        rows, frames, config.refine, nm_per_px=meter.calibration.nm_per_px or math.nan, keep_ids=True
+    )
     write_tables(out, refined.tracks, frames, meter)
-    audit = {"run": str(run.name), "edits_file": edits.name, "edits_sha256": file_sha256(edits), "edits": trail}
+    audit = {
+        "run": str(run.name),
+        "edits_file": edits.name,
+        "edits_sha256": file_sha256(edits),
+        "edits": trail,
+    }
     manifest["edited"] = [*manifest.get("edited", []), audit]
     manifest["tables"] = "edited"
     (out / "run.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -200,6 +231,10 @@ def sights_of(run: Path) -> pd.DataFrame:
     if not (run / CAUSAL / tables.TRACKS.file).is_file():
         return now.assign(seen_class=now["defect_class"])
     measured = tables.TRACKS.read(run / CAUSAL / tables.TRACKS.file)
-    measured = measured[measured["observed"] == 1].rename(columns={"track_id": "old_id", "defect_class": "seen_class"}).drop(columns="causal_id")
+    measured = (
+        measured[measured["observed"] == 1]
+        .rename(columns={"track_id": "old_id", "defect_class": "seen_class"})
+        .drop(columns="causal_id")
+    )
     named = now[["frame", "causal_id", "track_id", "defect_class"]].rename(columns={"causal_id": "old_id"})
     return measured.merge(named, on=["frame", "old_id"], how="inner").rename(columns={"old_id": "causal_id"})

@@ -45,7 +45,13 @@ class Job:
     """The parts of one run, put together; nothing is written before all of them are known to work."""
 
     def __init__(
-        self, uri: str, source: Source, config: RunConfig, folder: Path, command: list[str], alarm: Callable[[str], None] | None = None
+        self,
+        uri: str,
+        source: Source,
+        config: RunConfig,
+        folder: Path,
+        command: list[str],
+        alarm: Callable[[str], None] | None = None,
     ) -> None:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.segmenter: Segmenter = load_segmenter(config.model, _with_levels(source, config))
@@ -64,8 +70,16 @@ class Job:
             **describe_choices(config, material, self.calibration, self.segmenter.describe()),
         )
 
-    def execute(self, progress: Callable[[loop.Tally, int | None], None] | None, stop: threading.Event | None, state: State | None = None) -> Run:
-        """Run the loop, from the beginning or from a state, and write everything; a failure leaves what was done readable and says so."""
+    def execute(
+        self,
+        progress: Callable[[loop.Tally, int | None], None] | None,
+        stop: threading.Event | None,
+        state: State | None = None,
+    ) -> Run:
+        """Run the loop, from the beginning or from a state, and write everything.
+
+        A failure leaves what was done readable and says so.
+        """
         linker, drift, goes_on = Linker(self.config.link), DriftEstimator(self.config.drift), None
         if state is None:
             self._make_folder()
@@ -74,9 +88,14 @@ class Job:
             tally = loop.Tally(**state.tally)  # type: ignore[arg-type]
             goes_on = loop.ResumePoint(state.next_index, fields, tally)
             if self.config.output.registered and state.next_index:
-                self.notes.append(f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was cut off")
+                self.notes.append(
+                    f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was"
+                    " cut off"
+                )
             truncate_tables(self.folder, state)
-        pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first)
+        pictures = PictureSink(
+            nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first
+        )
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
@@ -118,7 +137,11 @@ class Job:
         self._join_movie()
         refined = self._look_back()
         self.manifest.warnings = self._warnings(tally)
-        live = {} if status is None or controls is None else {"live": {**status.results(), "changes": controls.changes}}
+        live = (
+            {}
+            if status is None or controls is None
+            else {"live": {**status.results(), "changes": controls.changes}}
+        )
         stopped = status is None and stop is not None and stop.is_set()  # a live run ends when it is stopped
         self._close("interrupted" if stopped else "done", {**_results(tally), "refined": refined, **live})
         write_report(self.folder, pictures.pictures(), self.manifest)
@@ -129,17 +152,29 @@ class Job:
         """Address of the source that holds from everywhere."""
         return str(Path(self.uri).resolve()) if Path(self.uri).exists() else self.uri
 
-    def _live(self, sinks: list[Sink], stop: threading.Event) -> tuple[LiveStatus | None, LiveControls | None]:
+    def _live(
+        self, sinks: list[Sink], stop: threading.Event
+    ) -> tuple[LiveStatus | None, LiveControls | None]:
         """Put what a live run has more than a file behind the tables: what it sees is on disk."""
         camera = self.source if isinstance(self.source, LiveSource) else getattr(self.source, "source", None)
         if not isinstance(camera, LiveSource):
             return None, None
         getattr(self.segmenter, "for_live", lambda: None)()
-        status, controls = LiveStatus(camera, self.folder), LiveControls(camera, self.meter, self.folder, stop)
+        status, controls = (
+            LiveStatus(camera, self.folder),
+            LiveControls(camera, self.meter, self.folder, stop),
+        )
         sinks.insert(1, status)
         host, _, port = self.config.output.view.rpartition(":")
         if host:
-            view = LiveView(status, camera.name, controls, nm_per_px=self.calibration.nm_per_px, host=host.strip("[]"), port=int(port))
+            view = LiveView(
+                status,
+                camera.name,
+                controls,
+                nm_per_px=self.calibration.nm_per_px,
+                host=host.strip("[]"),
+                port=int(port),
+            )
             sinks.insert(2, view)
             if self.alarm is not None:
                 self.alarm(f"watch it at {view.address}")
@@ -150,7 +185,9 @@ class Job:
         """Annotated movie, behind what was there before the run was cut off; a camera does not wait for it."""
         behind: Literal["wait", "drop"] = "drop" if live else "wait"
         n_before = count_pictures(self.folder / MOVIE_BEFORE)
-        return AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind, n_before=n_before)
+        return AnnotatedMovieSink(
+            self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind, n_before=n_before
+        )
 
     def _join_movie(self) -> None:
         """Put the movie behind what was there before the run was cut off."""
@@ -178,38 +215,54 @@ class Job:
             self.manifest.tables, self.meter = "refined", meter
         else:
             self.meter.diagnostics.notes.append(
-                f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not refined; raise it"
+                f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not"
+                " refined; raise it"
             )
         return facts
 
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for name in OUTPUTS:  # of an earlier run, also one that died; anything else in the folder is the user's
+            for (
+                name
+            ) in OUTPUTS:  # of an earlier run, also one that died; anything else in the folder is the user's
                 (self.folder / name).unlink(missing_ok=True)
                 (self.folder / f"{name}.part").unlink(missing_ok=True)
                 (self.folder / CAUSAL / name).unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder") from error
+            raise OutputError(
+                f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder"
+            ) from error
 
     def _warnings(self, tally: loop.Tally) -> list[str]:
         warnings = [*getattr(self.source, "warnings", []), *self.meter.warnings, *self.notes]
-        if self.source.time_origin.startswith("assumed") and not any("--frame-interval-s" in line for line in warnings):
-            warnings.append(f"time is {self.source.time_origin}; give the true interval with --frame-interval-s")
+        if self.source.time_origin.startswith("assumed") and not any(
+            "--frame-interval-s" in line for line in warnings
+        ):
+            warnings.append(
+                f"time is {self.source.time_origin}; give the true interval with --frame-interval-s"
+            )
         if tally.over_cap:
             warnings.append(
-                f"{tally.over_cap} detections were thrown away by segment.max_detections = {self.config.segment.max_detections}; raise it"
+                f"{tally.over_cap} detections were thrown away by segment.max_detections ="
+                f" {self.config.segment.max_detections}; raise it"
             )
         if tally.blank:
-            warnings.append(f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see field.find_overlays")
+            warnings.append(
+                f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty;"
+                " see field.find_overlays"
+            )
         misfits = self.segmenter.describe().get("view", {}).get("frames_misfit", 0)
         if misfits:
             warnings.append(
-                f"{misfits} frames are much brighter, darker or paler than the grey levels that were fixed for the run, and defects may be "
-                "missed in them; let each frame have its own: --set segment.levels=frame"
+                f"{misfits} frames are much brighter, darker or paler than the grey levels that were fixed"
+                " for the run, and defects may be missed in them; let each frame have its own: --set"
+                " segment.levels=frame"
             )
         if not tally.processed:
-            why = "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
+            why = (
+                "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
+            )
             warnings.append(f"no frame was processed: {why}")
         return warnings
 
@@ -221,7 +274,10 @@ class Job:
 
 
 def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:
-    """Fix the grey levels of the run on frames spread over it, where it has more than 8 bits and the source can be read twice."""
+    """Fix the grey levels of the run on frames spread over it.
+
+    Where it has more than 8 bits and the source can be read twice.
+    """
     asked, samples = config.segment.levels, getattr(source, "samples", None)
     if asked not in ("auto", "run") or samples is None:
         return config.segment
@@ -247,14 +303,20 @@ def _calibration(source: Source, config: RunConfig) -> Calibration:
 
 def _origins(calibration: Calibration, config: RunConfig) -> dict[str, Any]:
     """Scale and thickness with where each comes from, for the manifest."""
-    facts = {f.name: getattr(calibration, f.name) for f in dataclasses.fields(Calibration) if f.name != "field"}
+    facts = {
+        f.name: getattr(calibration, f.name) for f in dataclasses.fields(Calibration) if f.name != "field"
+    }
     given = "settings" if config.specimen.thickness_nm is not None else calibration.origin
     return {**facts, "thickness_origin": "unknown" if calibration.thickness_nm is None else given}
 
 
 def _results(tally: loop.Tally) -> dict[str, Any]:
     names = ("frames", "processed", "damaged", "dropped", "skipped", "gap", "detections", "tracks")
-    return {**{name: getattr(tally, name) for name in names}, "frames_per_s": round(tally.frames_per_s, 3), "peak_memory_mb": _peak_memory_mb()}
+    return {
+        **{name: getattr(tally, name) for name in names},
+        "frames_per_s": round(tally.frames_per_s, 3),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
 
 
 def _peak_memory_mb() -> float:

@@ -102,7 +102,9 @@ class ResumePoint:
 
 
 class Reader:
-    """Decodes frames, finds their field and their drift in a thread of its own, a few frames ahead of the network.
+    """Decodes frames, finds their field and their drift in a thread of its own.
+
+    A few frames ahead of the network.
 
     Parameters
     ----------
@@ -137,7 +139,9 @@ class Reader:
         self._fields = FieldFinder(fields) if goes_on is None else goes_on.fields
         self._from = 0 if goes_on is None else goes_on.next_index
         self._state_every_s, self._state_s = state_every_s, time.monotonic()
-        self._queue: queue.Queue[PreparedFrame | BaseException | None] = queue.Queue(1 if live else _READ_AHEAD)
+        self._queue: queue.Queue[PreparedFrame | BaseException | None] = queue.Queue(
+            1 if live else _READ_AHEAD
+        )
         self._stop, self._asked = threading.Event(), stop
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
 
@@ -217,7 +221,9 @@ def run(
     keep_state: KeepState | None = None,
     goes_on: ResumePoint | None = None,
 ) -> Tally:
-    """Process a source to its end, or until `stop` is set; every source frame reaches every sink once, in order.
+    """Process a source to its end, or until `stop` is set.
+
+    Every source frame reaches every sink once, in order.
 
     Parameters
     ----------
@@ -232,8 +238,9 @@ def run(
     live : bool
         The source does not wait: every frame goes through as soon as it comes, instead of several at once.
     keep_state : callable, optional
-        Gets, at the beginning and about once a second, what a run that is cut off can go on from: the number of the next frame, the time of
-        the last whose rows are written, the states of field and drift, of linker and meter, and the counts.
+        Gets, at the beginning and about once a second, what a run that is cut off can go on from: the number
+        of the next frame, the time of the last whose rows are written, the states of field and drift, of
+        linker and meter, and the counts.
     goes_on : ResumePoint, optional
         Where a run that was cut off goes on; linker, meter and drift are then as they were.
 
@@ -247,12 +254,16 @@ def run(
     with ExitStack() as stack:
         threads = cv2.getNumThreads()
         stack.callback(cv2.setNumThreads, threads)
-        cv2.setNumThreads(1)  # the cores are busy with the network; splitting small pictures further only adds waiting
+        cv2.setNumThreads(
+            1
+        )  # the cores are busy with the network; splitting small pictures further only adds waiting
         for sink in sinks:
             stack.enter_context(sink)
         if keep_state is not None and goes_on is None:
             keep_state(0, 0.0, _frozen(FieldFinder(fields), drift), _frozen(linker, meter), tally)
-        reader = stack.enter_context(Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on))
+        reader = stack.enter_context(
+            Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
+        )
         for detections, looked in segmenter.stream(_items(reader, live)):
             if looked is None:
                 continue
@@ -261,7 +272,9 @@ def run(
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             if keep_state is not None and looked.state is not None:
-                keep_state(tracked.frame.index + 1, tracked.frame.t_s, looked.state, _frozen(linker, meter), tally)
+                keep_state(
+                    tracked.frame.index + 1, tracked.frame.t_s, looked.state, _frozen(linker, meter), tally
+                )
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
@@ -276,8 +289,13 @@ def _frozen(*parts: object) -> bytes:
     return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
 
 
-def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage | None, PreparedFrame | None]]:
-    """Frames for the segmenter; live, an item without a frame follows where no other waits, so that nothing stays in the network."""
+def _items(
+    reader: Reader, live: bool
+) -> Iterator[tuple[Frame | None, BoolImage | None, PreparedFrame | None]]:
+    """Frames for the segmenter; live, an item without a frame follows where no other waits.
+
+    So that nothing stays in the network.
+    """
     for looked in reader:
         yield looked.item if isinstance(looked.item, Frame) else None, looked.field, looked
         if live and reader.idle:
@@ -285,26 +303,44 @@ def _items(reader: Reader, live: bool) -> Iterator[tuple[Frame | None, BoolImage
 
 
 def follow(
-    detections: Detections | None, looked: PreparedFrame, linker: Linker, meter: SeriesMeter, calibration: Calibration, sizes: MeasureConfig
+    detections: Detections | None,
+    looked: PreparedFrame,
+    linker: Linker,
+    meter: SeriesMeter,
+    calibration: Calibration,
+    sizes: MeasureConfig,
 ) -> TrackedFrame:
     """Everything after the network for one source frame."""
     item = looked.item
     blind = looked.field is not None and not looked.field.any()
     if detections is None or blind:  # nothing was looked for: neither a count of 0 nor the end of a track
         lost = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "gap")
-        nothing = Detections.empty(item.index, item.t_s, (0, 0)) if detections is None else detections.take(np.zeros(0, np.int64))
+        nothing = (
+            Detections.empty(item.index, item.t_s, (0, 0))
+            if detections is None
+            else detections.take(np.zeros(0, np.int64))
+        )
         series = () if lost.status == "skipped" else meter.missing(lost)
         empty = (measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool))
         area = math.nan if detections is None else 0.0
-        return TrackedFrame(item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area)
+        return TrackedFrame(
+            item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area
+        )
     local = calibration if looked.field is None else replace(calibration, field=looked.field)
     return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter)
 
 
-def follow_measured(detections: Detections, measures: Measures, looked: PreparedFrame, linker: Linker, meter: SeriesMeter) -> TrackedFrame:
-    """Everything after the measuring for one source frame; without a shift in `looked` the defects themselves tell the drift."""
+def follow_measured(
+    detections: Detections, measures: Measures, looked: PreparedFrame, linker: Linker, meter: SeriesMeter
+) -> TrackedFrame:
+    """Everything after the measuring for one source frame.
+
+    Without a shift in `looked` the defects themselves tell the drift.
+    """
     item = looked.item
-    linked = linker.update(detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None)
+    linked = linker.update(
+        detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None
+    )
     coasting = linked.coasting
     everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
     sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
@@ -312,7 +348,12 @@ def follow_measured(detections: Detections, measures: Measures, looked: Prepared
     observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
     if not ids.all():  # too weak to begin a track (link.birth_score)
         strong = ids > 0
-        everything, sizes_of_all, ids, observed = everything.take(strong), sizes_of_all.take(strong), ids[strong], observed[strong]
+        everything, sizes_of_all, ids, observed = (
+            everything.take(strong),
+            sizes_of_all.take(strong),
+            ids[strong],
+            observed[strong],
+        )
     series = meter.rows(
         item.index,
         item.t_s,
@@ -325,5 +366,15 @@ def follow_measured(detections: Detections, measures: Measures, looked: Prepared
     )
     area = float(np.prod(detections.shape) if looked.field is None else np.count_nonzero(looked.field))
     return TrackedFrame(
-        item, everything, sizes_of_all, ids, observed, linked.shift_px, series, linked.events, linked.finished, looked.drift_quality, area
+        item,
+        everything,
+        sizes_of_all,
+        ids,
+        observed,
+        linked.shift_px,
+        series,
+        linked.events,
+        linked.finished,
+        looked.drift_quality,
+        area,
     )

@@ -1,4 +1,7 @@
-"""The choices on which the literature disagrees, as a run made them, and the sentence of methods that follows from them."""
+"""The choices on which the literature disagrees, as a run made them.
+
+And the sentence of methods that follows from them.
+"""
 
 from __future__ import annotations
 
@@ -42,18 +45,50 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
     (22, 'defects at the border', 'gundersen')
     """
     series, measure, specimen = config.series, config.measure, config.specimen
-    models = "no material" if material is None else ", ".join(f"{name} {barrier.model}" for name, barrier in material.barriers.items()) or "none"
-    third = "" if series.superposition == "none" else f"; {series.superposition} {_or(series.superposition_value, '')}".rstrip()
-    spread = f"{specimen.thickness_sd_nm:g} nm" if specimen.thickness_sd_nm else f"{series.thickness_sd_relative:.0%}"
+    models = (
+        "no material"
+        if material is None
+        else ", ".join(f"{name} {barrier.model}" for name, barrier in material.barriers.items()) or "none"
+    )
+    third = (
+        ""
+        if series.superposition == "none"
+        else f"; {series.superposition} {_or(series.superposition_value, '')}".rstrip()
+    )
+    spread = (
+        f"{specimen.thickness_sd_nm:g} nm"
+        if specimen.thickness_sd_nm
+        else f"{series.thickness_sd_relative:.0%}"
+    )
     visible = _pairs(series.visibility_by_class)
     sizes = ", ".join(f"{name} {definition}" for name, definition in measure.size_definition.items())
     values = (
-        ("superposition of classes", "series.superposition", f"linear and quadrature{third}", "280 or 166 MPa"),
-        ("barrier strengths", "specimen.material", "none" if material is None else f"{material.name}: {material.alpha_set}", "a factor of 2"),
+        (
+            "superposition of classes",
+            "series.superposition",
+            f"linear and quadrature{third}",
+            "280 or 166 MPa",
+        ),
+        (
+            "barrier strengths",
+            "specimen.material",
+            "none" if material is None else f"{material.name}: {material.alpha_set}",
+            "a factor of 2",
+        ),
         ("model of each class", "material file: alpha, fkh, bks", models, "a factor of 1.5 to 5"),
-        ("Burgers vector", "material file: b_source", "none" if material is None else material.b_source, "16 % on a0<100>"),
+        (
+            "Burgers vector",
+            "material file: b_source",
+            "none" if material is None else material.b_source,
+            "16 % on a0<100>",
+        ),
         ("shear modulus", "material file: shear_modulus", _modulus(material), "13 % either way"),
-        ("Taylor factor", "material file: taylor_factor", "none" if material is None else f"{material.taylor_factor:g}", "in proportion"),
+        (
+            "Taylor factor",
+            "material file: taylor_factor",
+            "none" if material is None else f"{material.taylor_factor:g}",
+            "in proportion",
+        ),
         ("increment by lines", "series.line_increment", _lines(series), "-"),
         ("surfaces of the foil", "series.foil", _foil(series), "7 to 18 %"),
         ("error of the thickness", "series.thickness_sd_relative", spread, "5 or 10 % on the stress"),
@@ -63,15 +98,40 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
             series.border + (f", guard {series.border_guard_px:g} px" if series.border_guard_px else ""),
             "11 %",
         ),
-        ("visibility", "series.imaging", series.imaging + (f"; {visible}: {series.visibility_reason}" if visible else ""), "a factor of 1 to 3"),
+        (
+            "visibility",
+            "series.imaging",
+            series.imaging + (f"; {visible}: {series.visibility_reason}" if visible else ""),
+            "a factor of 1 to 3",
+        ),
         ("definition of size", "measure.size_definition", f"{measure.sizes_of}: {sizes}", "up to 30 %"),
         ("edge of a ring", "measure.loop_edge", measure.loop_edge, "several nm"),
-        ("factor 4/pi of lines", "series.line_four_over_pi", "on" if series.line_four_over_pi else "off", "27 %"),
+        (
+            "factor 4/pi of lines",
+            "series.line_four_over_pi",
+            "on" if series.line_four_over_pi else "off",
+            "27 %",
+        ),
         ("length of a skeleton", "measure.line_length", measure.line_length, "5.5 %"),
-        ("denominator of swelling", "series.swelling_denominator", series.swelling_denominator, "the void fraction"),
-        ("black dots", "series.black_dots_as", _pairs(series.black_dots_as) or "a class of their own", "their hardening"),
+        (
+            "denominator of swelling",
+            "series.swelling_denominator",
+            series.swelling_denominator,
+            "the void fraction",
+        ),
+        (
+            "black dots",
+            "series.black_dots_as",
+            _pairs(series.black_dots_as) or "a class of their own",
+            "their hardening",
+        ),
         ("standard of dose", "specimen.dose_standard", specimen.dose_standard, "a factor of 2"),
-        ("lifetimes", "link.patience_frames, refine.max_gap_frames", f"Kaplan-Meier; gaps up to {_gap(config)} closed", "misses shorten lives"),
+        (
+            "lifetimes",
+            "link.patience_frames, refine.max_gap_frames",
+            f"Kaplan-Meier; gaps up to {_gap(config)} closed",
+            "misses shorten lives",
+        ),
         ("matching with labels", "track eval --iou --overlap --matching", "mask IoU 0.3, Hungarian", "F1"),
         ("averages over pictures", "track eval", "pooled and per picture, both", "-"),
         ("glide of loops", "refine.glide_nm, refine.sessile", _glide(config), "linking"),
@@ -112,17 +172,28 @@ def _foil(series: Any) -> str:
 def _gap(config: RunConfig) -> str:
     if not config.refine.enabled:
         return "the linker's patience"
-    return f"{config.refine.max_gap_s:g} s" if config.refine.max_gap_s is not None else f"{config.refine.max_gap_frames:g} frame intervals"
+    return (
+        f"{config.refine.max_gap_s:g} s"
+        if config.refine.max_gap_s is not None
+        else f"{config.refine.max_gap_frames:g} frame intervals"
+    )
 
 
 def _glide(config: RunConfig) -> str:
     words = f"jumps up to {config.refine.glide_nm:g} nm" if config.refine.glide_nm else "none"
-    return words + (f"; sessile: {', '.join(config.refine.sessile)}" if config.refine.sessile else ", loops of every kind")
+    return words + (
+        f"; sessile: {', '.join(config.refine.sessile)}" if config.refine.sessile else ", loops of every kind"
+    )
 
 
-def describe_choices(config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]) -> dict[str, Any]:
+def describe_choices(
+    config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]
+) -> dict[str, Any]:
     """`choices` and `methods` of a manifest."""
-    return {"choices": [asdict(one) for one in choices(config, material)], "methods": methods(config, material, calibration, model)}
+    return {
+        "choices": [asdict(one) for one in choices(config, material)],
+        "methods": methods(config, material, calibration, model),
+    }
 
 
 _SOURCES = {
@@ -139,14 +210,19 @@ _MODELS = {
     "bks": "the Bacon-Kocks-Scattergood model (Philos. Mag. 28 (1973) 1241)",
 }
 _BORDERS = {
-    "gundersen": "Defects that touched the left or lower border were not counted (Gundersen, J. Microsc. 111 (1977) 219).",
+    "gundersen": (
+        "Defects that touched the left or lower border were not counted (Gundersen, J. Microsc. 111 (1977)"
+        " 219)."
+    ),
     "inside": "Only defects that touched no border were counted.",
     "centroid": "Defects were counted by their centres in the field less a guard.",
     "all": "All defects in view were counted, those cut by the border too.",
 }
 
 
-def methods(config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]) -> str:
+def methods(
+    config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]
+) -> str:
     """Paragraph of methods with its citations, ready to paste; it says only what was done.
 
     Examples
@@ -159,17 +235,28 @@ def methods(config: RunConfig, material: Material | None, calibration: Calibrati
 
     by_definition: dict[str, list[str]] = {}
     for name in model.get("classes") or config.measure.size_definition:
-        by_definition.setdefault(config.measure.size_definition.get(name, "ecd"), []).append(name.replace("_", " "))
-    sizes = "; ".join(f"{', '.join(names)}: {_SOURCES[definition]}" for definition, names in by_definition.items())
+        by_definition.setdefault(config.measure.size_definition.get(name, "ecd"), []).append(
+            name.replace("_", " ")
+        )
+    sizes = "; ".join(
+        f"{', '.join(names)}: {_SOURCES[definition]}" for definition, names in by_definition.items()
+    )
     finder = f"the model {model['name']!r}" if model.get("name") else "the detections given"
     parts = [
         f"Defects were found, followed and measured with insitrack {__version__} ({finder}).",
         f"Sizes are, for {sizes}"
-        + (f"; loops to the mid-line of a ring {config.measure.loop_image_width_nm:g} nm wide" if config.measure.loop_edge == "midline" else "")
-        + "; sizes of defects cut by the border were left out, the others weighted by 1 / ((W - w)(H - h)) against the border's preference.",
+        + (
+            f"; loops to the mid-line of a ring {config.measure.loop_image_width_nm:g} nm wide"
+            if config.measure.loop_edge == "midline"
+            else ""
+        )
+        + "; sizes of defects cut by the border were left out, the others weighted by 1 / ((W - w)(H - h))"
+        " against the border's preference.",
         _BORDERS[config.series.border],
-        "Intervals of 95 % hold the exact Poisson interval of the counts (Garwood, Biometrika 28 (1936) 437), the errors of scale and "
-        "foil thickness, and for sizes Student's t.",
+        (
+            "Intervals of 95 % hold the exact Poisson interval of the counts (Garwood, Biometrika 28 (1936)"
+            " 437), the errors of scale and foil thickness, and for sizes Student's t."
+        ),
     ]
     if calibration.thickness_nm:
         spread = calibration.thickness_sd_nm or config.series.thickness_sd_relative * calibration.thickness_nm
@@ -178,9 +265,15 @@ def methods(config: RunConfig, material: Material | None, calibration: Calibrati
             "abercrombie": "corrected for cut defects (Abercrombie, Anat. Rec. 94 (1946) 239)",
             "denuded": f"less a denuded zone of {config.series.denuded_zone_nm or 0:g} nm at each surface",
         }
-        parts.append(f"Volume densities are for a foil of {calibration.thickness_nm:g} +- {spread:g} nm, {foil[config.series.foil]}.")
+        parts.append(
+            f"Volume densities are for a foil of {calibration.thickness_nm:g} +- {spread:g} nm,"
+            f" {foil[config.series.foil]}."
+        )
     if config.series.imaging != "as_seen" or config.series.visibility_by_class:
-        parts.append(f"They were corrected for defects hidden by g.b = 0 ({config.series.imaging.replace('_', ' ')}; equally many variants assumed).")
+        parts.append(
+            f"They were corrected for defects hidden by g.b = 0 ({config.series.imaging.replace('_', ' ')};"
+            " equally many variants assumed)."
+        )
     if config.series.detector_precision:
         parts.append("They were multiplied by precision over recall of the detector.")
     if material is not None and material.barriers and calibration.thickness_nm:
@@ -199,8 +292,9 @@ def _hardening_words(config: RunConfig, material: Material) -> str:
         lines = f"; Taylor's law for line dislocations, {material.barriers['dislocation'].constant:g}"
     caution = f" The constants are {material.caution}." if material.caution else ""
     return (
-        f"The increase in yield strength follows {models}{lines} (constants after the classes), with M = {material.taylor_factor:g}, "
-        f"mu = {material.shear_modulus_gpa:g} GPa and b = {material.burgers_nm:.4g} nm ({material.name}); contributions were added linearly and in "
-        "quadrature (Jacobs et al., Cell Rep. Phys. Sci. 3 (2022) 100876). As it counts only defects that the microscope shows, it is a lower "
-        f"bound.{caution}"
+        f"The increase in yield strength follows {models}{lines} (constants after the classes), with M ="
+        f" {material.taylor_factor:g}, mu = {material.shear_modulus_gpa:g} GPa and b ="
+        f" {material.burgers_nm:.4g} nm ({material.name}); contributions were added linearly and in"
+        " quadrature (Jacobs et al., Cell Rep. Phys. Sci. 3 (2022) 100876). As it counts only defects that"
+        f" the microscope shows, it is a lower bound.{caution}"
     )

@@ -1,4 +1,7 @@
-"""A run that was cut off goes on: state on disk about once a second, tables cut back to it, the rest as if nothing had happened."""
+"""A run that was cut off goes on.
+
+State on disk about once a second, tables cut back to it, the rest as if nothing had happened.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,8 @@ class State:
     offsets : dict of str to int
         Length of every table, bytes.
     uri, view, looked, followed, tally, first, pictures
-        Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first frame; pictures in the movie.
+        Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first
+        frame; pictures in the movie.
     levels
         Of a live source, how values become grey levels.
     """
@@ -97,7 +101,10 @@ def read_state(folder: Path) -> State:
     """
     path = folder / STATE
     if not path.is_file():
-        raise OutputError(f"{folder}: holds no {STATE}; expected the folder of a run that was cut off; one that ended has none")
+        raise OutputError(
+            f"{folder}: holds no {STATE}; expected the folder of a run that was cut off; one that ended has"
+            " none"
+        )
     state = load_part(path.read_bytes())
     if not isinstance(state, State):
         raise OutputError(f"{path}: not the state of a run; begin it anew")
@@ -132,11 +139,21 @@ class StateWriter:
         pictures: Callable[[], int],
         levels: Callable[[], Levels | None],
     ) -> None:
-        self._folder, self._uri, self._view, self._first, self._pictures, self._levels = folder, uri, view, first, pictures, levels
+        self._folder, self._uri, self._view, self._first, self._pictures, self._levels = (
+            folder,
+            uri,
+            view,
+            first,
+            pictures,
+            levels,
+        )
 
     def write(self, next_index: int, last_s: float, looked: bytes, followed: bytes, tally: Tally) -> None:
         """Write the state after frames whose rows are on disk, or before the first."""
-        counts = {name: getattr(tally, name) for name in ("frames", "processed", "damaged", "dropped", "skipped", "gap", "blank", "detections")}
+        counts = {
+            name: getattr(tally, name)
+            for name in ("frames", "processed", "damaged", "dropped", "skipped", "gap", "blank", "detections")
+        }
         counts |= {name: getattr(tally, name) for name in ("over_cap", "tracks")}
         state = State(
             next_index=next_index,
@@ -157,7 +174,9 @@ class StateWriter:
             part.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
             part.replace(self._folder / STATE)
         except OSError as error:
-            raise OutputError(f"{part}: cannot be written ({error.strerror}); make room, then: track resume {self._folder}") from error
+            raise OutputError(
+                f"{part}: cannot be written ({error.strerror}); make room, then: track resume {self._folder}"
+            ) from error
 
     def remove(self) -> None:
         """Remove the state of a run that has ended."""
@@ -166,7 +185,9 @@ class StateWriter:
 
 
 def truncate_tables(folder: Path, state: State) -> None:
-    """Cut the tables to where the state was written; of a run that was cut off while it was refined, the causal ones.
+    """Cut the tables to where the state was written.
+
+    Of a run that was cut off while it was refined, the causal ones.
 
     Raises
     ------
@@ -180,7 +201,9 @@ def truncate_tables(folder: Path, state: State) -> None:
     for name, length in state.offsets.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size < length:
-            raise TableError(f"{path}: shorter than when the run was cut off; it was changed since, begin the run anew")
+            raise TableError(
+                f"{path}: shorter than when the run was cut off; it was changed since, begin the run anew"
+            )
     for name, length in state.offsets.items():
         os.truncate(folder / name, length)
 
@@ -194,8 +217,9 @@ def resume(
 ) -> Run:
     """Go on with a run that was cut off: by a crash, a full disk, a power cut.
 
-    Of a file the tables come out as if it had never been cut off, byte for byte. A live source is connected again; ids go on, and what was
-    missed is a gap. Of the annotated movie at most the last 30 pictures before the cut are lost.
+    Of a file the tables come out as if it had never been cut off, byte for byte. A live source is connected
+    again; ids go on, and what was missed is a gap. Of the annotated movie at most the last 30 pictures before
+    the cut are lost.
 
     Parameters
     ----------
@@ -229,7 +253,9 @@ def resume(
 def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
     """Make the settings show the frames as they were shown so far; what was not found out stays as it is."""
     known = view.get("frames_looked_at", 1) > 0
-    found = {name: view[name] for name in ("contrast", "levels") if name in view and (known or name == "levels")}
+    found = {
+        name: view[name] for name in ("contrast", "levels") if name in view and (known or name == "levels")
+    }
     if known and isinstance(view.get("scale"), float):  # in words where a checkpoint has a rule of its own
         found["scale"] = view["scale"]
     if isinstance(found.get("levels"), list):
@@ -257,7 +283,10 @@ def _go_on(
     source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, left_off=left_off)
     try:
         if manifest["source"].get("sha256") != source.describe().get("sha256"):
-            raise OutputError(f"{state.uri}: is another file than the one that the run began with; put that one back, or begin the run anew")
+            raise OutputError(
+                f"{state.uri}: is another file than the one that the run began with; put that one back, or"
+                " begin the run anew"
+            )
         job = Job(state.uri, source, config, folder, [*manifest["command"], "(resumed)"], alarm)
         job.manifest.started = manifest.get("started", job.manifest.started)
         return job.execute(progress, stop, state)

@@ -1,4 +1,7 @@
-"""One whole job: settings and a source in, an output folder out. The command and the Python door both come here."""
+"""One whole job: settings and a source in.
+
+An output folder out. The command and the Python door both come here.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +52,8 @@ def track(
     alarm : callable, optional
         Gets what goes wrong with a live source, one line each, from another thread.
     **options
-        Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`, `model`, `confidence`, `classes`,
-        `start_s`, `end_s`, `every`, `video`.
+        Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`,
+        `model`, `confidence`, `classes`, `start_s`, `end_s`, `every`, `video`.
 
     Returns
     -------
@@ -106,7 +109,10 @@ _SHORT = {
 
 
 def _with_options(config: RunConfig, options: dict[str, Any]) -> RunConfig:
-    """Put single options over a configuration, through the same checks as a TOML file; None takes the default."""
+    """Put single options over a configuration, through the same checks as a TOML file.
+
+    None takes the default.
+    """
     tree = config.plain()
     for name, value in options.items():
         section = tree[_SHORT[name]] if name in _SHORT else tree

@@ -1,4 +1,7 @@
-"""From counts to densities: which defects count, in what volume, how many of them can be seen, and how sure that is."""
+"""From counts to densities: which defects count, in what volume, how many of them can be seen.
+
+And how sure that is.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ Z_95 = 1.959964
 
 BorderRule = Literal["gundersen", "inside", "centroid", "all"]
 FoilCorrection = Literal["none", "abercrombie", "denuded"]
-Imaging = Literal["as_seen", "two_beam_110", "two_beam_200", "two_beam_211", "on_zone_001", "on_zone_001_edge_on"]
+Imaging = Literal[
+    "as_seen", "two_beam_110", "two_beam_200", "two_beam_211", "on_zone_001", "on_zone_001_edge_on"
+]
 
 VISIBILITY: dict[str, tuple[float, float]] = {
     "as_seen": (1.0, 1.0),
@@ -25,9 +30,11 @@ VISIBILITY: dict[str, tuple[float, float]] = {
     "on_zone_001": (1.0, 1.0),
     "on_zone_001_edge_on": (1.0, 1.5),
 }
-"""All variants over those that g.b = 0 leaves visible, of Burgers vectors a0/2<111> and a0<100>, if all variants are equally many.
+"""All variants over those that g.b = 0 leaves visible, of Burgers vectors a0/2<111> and a0<100>, if all
+variants are equally many.
 
-``on_zone_001``: plan-view a0<100> loops, seen by their double edge, are counted; ``on_zone_001_edge_on``: only those edge-on are.
+``on_zone_001``: plan-view a0<100> loops, seen by their double edge, are counted; ``on_zone_001_edge_on``:
+only those edge-on are.
 """
 
 BURGERS_111 = ("loop_111", "dislocation")
@@ -53,10 +60,10 @@ def counted(rule: BorderRule, on_edge: Bools, on_exclusion_edge: Bools, in_guard
     Parameters
     ----------
     rule : {"gundersen", "inside", "centroid", "all"}
-        `gundersen`: all that do not touch the left or lower border; over the whole field that is unbiased, whatever their size and
-        shape (a defect counts where the lower left corner of its box lies). `inside`: none that touches any border; too few. `all`:
-        too many. `centroid`: those whose centre lies in the field less a guard as wide as the largest radius, over that smaller
-        field; unbiased.
+        `gundersen`: all that do not touch the left or lower border; over the whole field that is unbiased,
+        whatever their size and shape (a defect counts where the lower left corner of its box lies). `inside`:
+        none that touches any border; too few. `all`: too many. `centroid`: those whose centre lies in the
+        field less a guard as wide as the largest radius, over that smaller field; unbiased.
     on_edge, on_exclusion_edge, in_guard : ndarray of bool, shape (N,)
         Touches any border; touches the left or lower one; has its centre in the guard.
 
@@ -78,9 +85,12 @@ def counted(rule: BorderRule, on_edge: Bools, on_exclusion_edge: Bools, in_guard
 
 
 def whole_weight(sides_px: Floats, frame_px: Floats) -> Floats:
-    r"""Weight of each defect that lies wholly in view, :math:`W H / ((W - f_x)(H - f_y))` for a box of :math:`f_x` by :math:`f_y`.
+    r"""Weight of each defect that lies wholly in view.
 
-    A large defect is cut by the border more often than a small one; without the weight mean sizes come out too small.
+    :math:`W H / ((W - f_x)(H - f_y))` for a box of :math:`f_x` by :math:`f_y`.
+
+    A large defect is cut by the border more often than a small one; without the weight mean sizes come out
+    too small.
 
     Parameters
     ----------
@@ -103,15 +113,21 @@ def whole_weight(sides_px: Floats, frame_px: Floats) -> Floats:
 
 
 def foil_depth_nm(
-    correction: FoilCorrection, thickness_nm: float, size_nm: ArrayLike, *, smallest_cap_nm: float = 0.0, denuded_zone_nm: float = 0.0
+    correction: FoilCorrection,
+    thickness_nm: float,
+    size_nm: ArrayLike,
+    *,
+    smallest_cap_nm: float = 0.0,
+    denuded_zone_nm: float = 0.0,
 ) -> Floats:
     r"""Depth of the volume whose defects are seen, nm.
 
     Parameters
     ----------
     correction : {"none", "abercrombie", "denuded"}
-        `none`: t. `abercrombie`, for a foil cut after the irradiation, whose surfaces show what they cut: :math:`t + d - 2 h`.
-        `denuded`, for a foil irradiated as such, whose surfaces swallow defects: :math:`t - 2 z_d`.
+        `none`: t. `abercrombie`, for a foil cut after the irradiation, whose surfaces show what they cut:
+        :math:`t + d - 2 h`. `denuded`, for a foil irradiated as such, whose surfaces swallow defects:
+        :math:`t - 2 z_d`.
     thickness_nm : float
         Foil thickness t, nm.
     size_nm : array_like of float
@@ -139,7 +155,8 @@ def foil_depth_nm(
 def poisson_interval(n: ArrayLike) -> tuple[Floats, Floats]:
     """Exact 95 % interval of the expected count, given that `n` were counted (Garwood 1936).
 
-    `n` need not be whole: a mean over frames that rests on so many independent defects has the interval of that many.
+    `n` need not be whole: a mean over frames that rests on so many independent defects has the interval of
+    that many.
 
     Examples
     --------
@@ -152,7 +169,9 @@ def poisson_interval(n: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def mean_half_width(n: ArrayLike) -> Floats:
-    """Half width of the 95 % interval of the mean of `n` values, in their standard deviations; NaN below two (Student's t).
+    """Half width of the 95 % interval of the mean of `n` values, in their standard deviations.
+
+    NaN below two (Student's t).
 
     Examples
     --------
@@ -165,25 +184,32 @@ def mean_half_width(n: ArrayLike) -> Floats:
 
 
 def overlap_loss(density_per_m2: ArrayLike, size_nm: ArrayLike) -> Floats:
-    r"""Fraction of defects whose centre lies within one diameter of another one, :math:`1 - \exp(-\pi N_A d^2)`.
+    r"""Fraction of defects whose centre lies within one diameter of another one.
+
+    :math:`1 - \exp(-\pi N_A d^2)`.
 
     Examples
     --------
     >>> float(overlap_loss(3.41e14, 8.2).round(3))
     0.069
     """
-    return np.asarray(-np.expm1(-np.pi * np.asarray(density_per_m2) * (np.asarray(size_nm) * 1e-9) ** 2), np.float64)
+    return np.asarray(
+        -np.expm1(-np.pi * np.asarray(density_per_m2) * (np.asarray(size_nm) * 1e-9) ** 2), np.float64
+    )
 
 
 def detector_factor(precision: float, recall: float, n_labels: int) -> tuple[float, float]:
-    r"""How many defects there are for each that a detector finds, :math:`P / R`, and the relative standard deviation of that.
+    r"""How many defects there are for each that a detector finds, :math:`P / R`.
+
+    And the relative standard deviation of that.
 
     Parameters
     ----------
     precision, recall : float
         Scores of the detector on pictures like these, above 0 and up to 1.
     n_labels : int
-        Labelled defects that the scores rest on: both are binomial shares of about that many; 0 leaves the error out.
+        Labelled defects that the scores rest on: both are binomial shares of about that many; 0 leaves the
+        error out.
 
     Examples
     --------
@@ -193,15 +219,22 @@ def detector_factor(precision: float, recall: float, n_labels: int) -> tuple[flo
     """
     if not n_labels:
         return precision / recall, 0.0
-    return precision / recall, float(np.sqrt((1 - precision) / (precision * n_labels) + (1 - recall) / (recall * n_labels)))
+    return precision / recall, float(
+        np.sqrt((1 - precision) / (precision * n_labels) + (1 - recall) / (recall * n_labels))
+    )
 
 
-def volume_fraction_to_swelling(volume_fraction: ArrayLike, denominator: Literal["solid", "foil"] = "solid") -> Floats:
-    r"""Swelling, %, from the volume fraction f of cavities: :math:`100 f / (1 - f)` of the solid, or :math:`100 f` of the foil.
+def volume_fraction_to_swelling(
+    volume_fraction: ArrayLike, denominator: Literal["solid", "foil"] = "solid"
+) -> Floats:
+    r"""Swelling, %, from the volume fraction f of cavities.
+
+    :math:`100 f / (1 - f)` of the solid, or :math:`100 f` of the foil.
 
     References
     ----------
-    Jacobs et al., Sci. Rep. 13 (2023) 5178, doi 10.1038/s41598-023-32454-2, and its public script: the volume of the solid.
+    Jacobs et al., Sci. Rep. 13 (2023) 5178, doi 10.1038/s41598-023-32454-2, and its public script: the volume
+    of the solid.
 
     Examples
     --------

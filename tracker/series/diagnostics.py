@@ -1,4 +1,7 @@
-"""What a reader of the series must know: what is unknown, biased or left out, each line with the option that mends it."""
+"""What a reader of the series must know.
+
+What is unknown, biased or left out, each line with the option that mends it.
+"""
 
 from __future__ import annotations
 
@@ -51,19 +54,29 @@ class SeriesDiagnostics:
         self.unsized, self.too_dense = np.zeros(k, np.int64), np.zeros(k, np.int64)
 
 
-def series_warnings(config: SeriesConfig, calibration: Calibration, material: Material | None, diagnostics: SeriesDiagnostics, *, dose_known: bool) -> list[str]:
+def series_warnings(
+    config: SeriesConfig,
+    calibration: Calibration,
+    material: Material | None,
+    diagnostics: SeriesDiagnostics,
+    *,
+    dose_known: bool,
+) -> list[str]:
     """Warnings, one line each."""
     lines = [*_calibration(config, calibration, diagnostics, dose_known), *diagnostics.notes]
     for name, loss in zip(diagnostics.class_names, (100 * diagnostics.overlap).tolist(), strict=True):
         if loss > config.overlap_warning * 100:
             lines.append(
-                f"{name}: up to {loss:.0f} % lie within a diameter of another one, so they are under-counted; "
-                "use a thinner or less damaged area, or correct for it (the limit is series.overlap_warning)"
+                f"{name}: up to {loss:.0f} % lie within a diameter of another one, so they are under-counted;"
+                " use a thinner or less damaged area, or correct for it (the limit is"
+                " series.overlap_warning)"
             )
     return lines + _hardening(material, diagnostics)
 
 
-def _calibration(config: SeriesConfig, calibration: Calibration, diagnostics: SeriesDiagnostics, dose_known: bool) -> list[str]:
+def _calibration(
+    config: SeriesConfig, calibration: Calibration, diagnostics: SeriesDiagnostics, dose_known: bool
+) -> list[str]:
     lines = []
     if calibration.nm_per_px is None:
         lines.append("scale unknown: sizes, densities and hardening stay empty; give --nm-per-px")
@@ -71,13 +84,22 @@ def _calibration(config: SeriesConfig, calibration: Calibration, diagnostics: Se
         lines.append("foil thickness unknown: volume densities and hardening stay empty; give --thickness-nm")
     elif not calibration.thickness_sd_nm:
         share = config.thickness_sd_relative
-        lines.append(f"error of the foil thickness unknown: {share:.0%} assumed (EELS: 20%); set series.thickness_sd_relative")
+        lines.append(
+            f"error of the foil thickness unknown: {share:.0%} assumed (EELS: 20%); set"
+            " series.thickness_sd_relative"
+        )
     if not dose_known:
         lines.append("dose rate unknown: the dose stays empty; give --dose-rate or --log")
     if config.visibility_by_class and not config.visibility_reason:
-        lines.append("series.visibility_by_class multiplies densities without saying why; set series.visibility_reason, it goes into run.json")
+        lines.append(
+            "series.visibility_by_class multiplies densities without saying why; set"
+            " series.visibility_reason, it goes into run.json"
+        )
     if config.detector_precision and not config.detector_labels:
-        lines.append("error of the detector's correction unknown: left out of the intervals; set series.detector_labels")
+        lines.append(
+            "error of the detector's correction unknown: left out of the intervals; set"
+            " series.detector_labels"
+        )
     thickness_nm = calibration.thickness_nm
     if thickness_nm is not None:
         lines += [
@@ -91,11 +113,16 @@ def _calibration(config: SeriesConfig, calibration: Calibration, diagnostics: Se
 
 def _hardening(material: Material | None, diagnostics: SeriesDiagnostics) -> list[str]:
     if material is None:
-        return [f"material unknown: hardening stays empty; give --material with {', '.join(material_names())} or a TOML file of your own"]
+        return [
+            f"material unknown: hardening stays empty; give --material with {', '.join(material_names())} or"
+            " a TOML file of your own"
+        ]
     lines, name, names, known = [], material.name, diagnostics.class_names, diagnostics.hardens
     are_lines = np.isin(names, LINE_CLASSES)
     if material.caution:
-        lines.append(f"{name}: barrier strengths are {material.caution}; give your own with --material FILE.toml")
+        lines.append(
+            f"{name}: barrier strengths are {material.caution}; give your own with --material FILE.toml"
+        )
     left_out = [names[i] for i in np.flatnonzero(diagnostics.seen & ~are_lines & ~known)]
     if left_out:
         lines.append(
@@ -108,11 +135,13 @@ def _hardening(material: Material | None, diagnostics: SeriesDiagnostics) -> lis
         for i in np.flatnonzero(diagnostics.seen & are_lines & ~known)
     ]
     lines += [
-        f"{names[i]}: no size in {diagnostics.unsized[i]} frames because every one touches the border; hardening there is that of the parts in view"
+        f"{names[i]}: no size in {diagnostics.unsized[i]} frames because every one touches the border;"
+        " hardening there is that of the parts in view"
         for i in np.flatnonzero((diagnostics.unsized > 0) & known)
     ]
     lines += [
-        f"{names[i]}: so dense in {diagnostics.too_dense[i]} frames that no free spacing is left between them; hardening stays empty there"
+        f"{names[i]}: so dense in {diagnostics.too_dense[i]} frames that no free spacing is left between"
+        " them; hardening stays empty there"
         for i in np.flatnonzero(diagnostics.too_dense > 0)
     ]
     return lines

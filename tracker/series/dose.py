@@ -1,4 +1,7 @@
-"""Dose against time: a constant rate with the beam off now and then, or the log of the stage and of the ion source."""
+"""Dose against time: a constant rate with the beam off now and then.
+
+Or the log of the stage and of the ion source.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ UNITS = {
 """Columns of a log, with what each is called here, and the factor and offset that bring it there."""
 
 BEAM_ON_SHARE = 0.1
-"""Share of the largest logged current above which the beam counts as on, where the nominal current is not given."""
+"""Share of the largest logged current above which the beam counts as on, where the nominal current is not
+given."""
 
 IRON_ATOMS_PER_NM3 = 84.96
 """2 / a0^3 with a0 = 0.2866 nm."""
@@ -45,12 +49,13 @@ class Exposure:
     beam_off_s : tuple of (float, float)
         Times between which the beam is off, s: the dose stands still there.
     steps : tuple of (float, float)
-        Times, s, rising, from which on another dose rate holds, dpa/s. Where none was known before, the dose begins with the first.
+        Times, s, rising, from which on another dose rate holds, dpa/s. Where none was known before, the dose
+        begins with the first.
     log_t_s : ndarray of float64, shape (L,)
         Times of the log, rising, s.
     log : dict of str to ndarray of float64, shape (L,)
-        `dose_dpa`, `temperature_c`, `beam_current_a`, as far as known. Values between two lines are interpolated; before the first and
-        after the last line nothing is known.
+        `dose_dpa`, `temperature_c`, `beam_current_a`, as far as known. Values between two lines are
+        interpolated; before the first and after the last line nothing is known.
 
     Examples
     --------
@@ -71,9 +76,18 @@ class Exposure:
             raise SettingsError(f"--dose-rate {rate}: expected zero or a positive number of dpa/s")
         for start, end in self.beam_off_s:
             if not (math.isfinite(start) and math.isfinite(end) and start <= end):
-                raise SettingsError(f"specimen.beam_off_s [{start}, {end}]: expected [start, end] in s, the end not before the start")
-        if any(later[0] < earlier[1] for earlier, later in zip(self.beam_off_s, self.beam_off_s[1:], strict=False)):
-            raise SettingsError(f"specimen.beam_off_s {[list(pair) for pair in self.beam_off_s]}: expected intervals in order that do not overlap")
+                raise SettingsError(
+                    f"specimen.beam_off_s [{start}, {end}]: expected [start, end] in s, the end not before"
+                    " the start"
+                )
+        if any(
+            later[0] < earlier[1]
+            for earlier, later in zip(self.beam_off_s, self.beam_off_s[1:], strict=False)
+        ):
+            raise SettingsError(
+                f"specimen.beam_off_s {[list(pair) for pair in self.beam_off_s]}: expected intervals in order"
+                " that do not overlap"
+            )
 
     @property
     def known(self) -> bool:
@@ -82,7 +96,9 @@ class Exposure:
 
     def stepped(self, t_s: float, dose_rate_dpa_per_s: float) -> Exposure:
         """Return the same with another dose rate from a time on."""
-        return replace(self, steps=(*(step for step in self.steps if step[0] < t_s), (t_s, dose_rate_dpa_per_s)))
+        return replace(
+            self, steps=(*(step for step in self.steps if step[0] < t_s), (t_s, dose_rate_dpa_per_s))
+        )
 
     def dose_dpa(self, t_s: ArrayLike) -> Floats:
         """Dose at each time, dpa; NaN where it is not known."""
@@ -127,19 +143,24 @@ def read_log(
     dose_rate_dpa_per_s: float | None = None,
     nominal_current_a: float | None = None,
 ) -> Exposure:
-    """Read the log of the stage or of the ion source: a CSV of time against dose, dose rate, current, temperature.
+    """Read the log of the stage or of the ion source.
+
+    A CSV of time against dose, dose rate, current, temperature.
 
     Parameters
     ----------
     path : Path
-        Table with ``t_s`` (seconds since the first frame) or ``time`` (date and time), and any of ``dose_dpa``,
-        ``dose_rate_dpa_per_s``, ``current_a`` (``_ua``, ``_na``), ``temperature_c`` (``_k``). Other columns are left alone.
+        Table with ``t_s`` (seconds since the first frame) or ``time`` (date and time), and any of
+        ``dose_dpa``, ``dose_rate_dpa_per_s``, ``current_a`` (``_ua``, ``_na``), ``temperature_c`` (``_k``).
+        Other columns are left alone.
     log_start : str, optional
         Date and time of the first frame, where the log has ``time``.
     dose_rate_dpa_per_s : float, optional
-        Nominal dose rate, dpa/s: with a logged current, but neither dose nor dose rate, the rate while the beam is on.
+        Nominal dose rate, dpa/s: with a logged current, but neither dose nor dose rate, the rate while the
+        beam is on.
     nominal_current_a : float, optional
-        Current at the nominal dose rate, A: the rate then follows the current. Without it the beam is on above a tenth of the largest current.
+        Current at the nominal dose rate, A: the rate then follows the current. Without it the beam is on
+        above a tenth of the largest current.
 
     Returns
     -------
@@ -149,11 +170,14 @@ def read_log(
     Raises
     ------
     TableError
-        If a column that is needed is missing, a cell is no number or no time, or the times do not rise: with line and column.
+        If a column that is needed is missing, a cell is no number or no time, or the times do not rise: with
+        line and column.
     """
     from insitrack.io.tables.columns import read_text
 
-    table = read_text(path, "a log with t_s or time, and dose_dpa, dose_rate_dpa_per_s, current_a or temperature_c")
+    table = read_text(
+        path, "a log with t_s or time, and dose_dpa, dose_rate_dpa_per_s, current_a or temperature_c"
+    )
     times = _times(path, table, log_start)
     columns: dict[str, Floats] = {}
     for name in table.columns:
@@ -161,9 +185,16 @@ def read_log(
             known, factor, offset = UNITS[name]
             columns[known] = _numbers(path, table, name) * factor + offset
     if not columns:
-        raise TableError(f"{path}: line 1 has none of the columns {', '.join(UNITS)}; found {', '.join(table.columns)}")
+        raise TableError(
+            f"{path}: line 1 has none of the columns {', '.join(UNITS)}; found {', '.join(table.columns)}"
+        )
     rate = columns.pop("dose_rate_dpa_per_s", None)
-    if rate is None and "dose_dpa" not in columns and "beam_current_a" in columns and dose_rate_dpa_per_s is not None:
+    if (
+        rate is None
+        and "dose_dpa" not in columns
+        and "beam_current_a" in columns
+        and dose_rate_dpa_per_s is not None
+    ):
         rate = _rate_from_current(columns["beam_current_a"], dose_rate_dpa_per_s, nominal_current_a)
     if rate is not None and "dose_dpa" not in columns:
         columns["dose_dpa"] = np.concatenate([[0.0], np.cumsum(np.nan_to_num(rate[:-1]) * np.diff(times))])
@@ -187,24 +218,38 @@ def _times(path: Path, table: pd.DataFrame, log_start: str | None) -> Floats:
         times = _numbers(path, table, "t_s")
     elif "time" in table.columns:
         if log_start is None:
-            raise SettingsError(f"--log {path}: has dates and times; say when the first frame was taken, --log-start 2026-05-01T10:15:00")
+            raise SettingsError(
+                f"--log {path}: has dates and times; say when the first frame was taken, --log-start"
+                " 2026-05-01T10:15:00"
+            )
         stamps = pd.to_datetime(table["time"], errors="coerce", utc=True, format="mixed")
         first = pd.to_datetime(log_start, errors="coerce", utc=True)
         if pd.isna(first):
-            raise SettingsError(f"--log-start {log_start}: expected a date and time, for example 2026-05-01T10:15:00")
+            raise SettingsError(
+                f"--log-start {log_start}: expected a date and time, for example 2026-05-01T10:15:00"
+            )
         bad = np.flatnonzero(stamps.isna().to_numpy())
         if len(bad):
-            raise TableError(f"{path}: line {bad[0] + 2}, column time: {table['time'].iloc[bad[0]]!r} is no date and time")
+            raise TableError(
+                f"{path}: line {bad[0] + 2}, column time: {table['time'].iloc[bad[0]]!r} is no date and time"
+            )
         times = (stamps - first).dt.total_seconds().to_numpy(np.float64)
     else:
         raise TableError(
-            f"{path}: line 1 lacks a column t_s (seconds since the first frame) or time (date and time); found {', '.join(table.columns)}"
+            f"{path}: line 1 lacks a column t_s (seconds since the first frame) or time (date and time);"
+            f" found {', '.join(table.columns)}"
         )
     wrong = np.flatnonzero(~(np.diff(times) > 0))
     if not np.isfinite(times).all() or len(times) == 0:
-        raise TableError(f"{path}: line {int(np.argmax(~np.isfinite(times))) + 2 if len(times) else 2}: no time; expected one in every line")
+        raise TableError(
+            f"{path}: line {int(np.argmax(~np.isfinite(times))) + 2 if len(times) else 2}: no time; expected"
+            " one in every line"
+        )
     if len(wrong):
-        raise TableError(f"{path}: line {wrong[0] + 3}: its time is not after that of the line before; sort the log and drop repeated lines")
+        raise TableError(
+            f"{path}: line {wrong[0] + 3}: its time is not after that of the line before; sort the log and"
+            " drop repeated lines"
+        )
     return times
 
 
@@ -220,7 +265,9 @@ def _numbers(path: Path, table: pd.DataFrame, name: str) -> Floats:
     return values
 
 
-def ion_dose_dpa(fluence_per_nm2: float, vacancies_per_ion_nm: float, atoms_per_nm3: float = IRON_ATOMS_PER_NM3) -> float:
+def ion_dose_dpa(
+    fluence_per_nm2: float, vacancies_per_ion_nm: float, atoms_per_nm3: float = IRON_ATOMS_PER_NM3
+) -> float:
     r"""Dose of ions, :math:`F \nu / n`, dpa.
 
     Parameters
@@ -228,7 +275,8 @@ def ion_dose_dpa(fluence_per_nm2: float, vacancies_per_ion_nm: float, atoms_per_
     fluence_per_nm2 : float
         Ions per area F, nm^-2.
     vacancies_per_ion_nm : float
-        Vacancies per ion and depth, nm^-1, from a transport code; which option of it was used changes the dose by a factor of two.
+        Vacancies per ion and depth, nm^-1, from a transport code; which option of it was used changes the
+        dose by a factor of two.
     atoms_per_nm3 : float
         Atoms per volume n, nm^-3.
 
@@ -253,8 +301,12 @@ def nrt_displacements(damage_energy_ev: float, threshold_ev: float = 40.0) -> fl
     return max(1.0, 0.8 * damage_energy_ev / (2 * threshold_ev))
 
 
-def arc_displacements(damage_energy_ev: float, threshold_ev: float = 40.0, *, b: float = -0.568, c: float = 0.286) -> float:
-    r"""Displacements by one recoil that survive its cascade: :math:`\xi = (1 - c) (2 E_d / 0.8)^{-b} T^{b} + c` times those of NRT, for iron.
+def arc_displacements(
+    damage_energy_ev: float, threshold_ev: float = 40.0, *, b: float = -0.568, c: float = 0.286
+) -> float:
+    r"""Displacements by one recoil that survive its cascade.
+
+    :math:`\xi = (1 - c) (2 E_d / 0.8)^{-b} T^{b} + c` times those of NRT, for iron.
 
     References
     ----------

@@ -1,4 +1,7 @@
-"""Hardening of every frame from densities and sizes: one contribution per class, three totals, with the errors that classes share."""
+"""Hardening of every frame from densities and sizes.
+
+One contribution per class, three totals, with the errors that classes share.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,13 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.results import NAN, Bools, Floats
 from insitrack.tracker.hardening.materials import LINE_CLASSES
 from insitrack.tracker.hardening.models import Barrier, Material, taylor
-from insitrack.tracker.hardening.superposition import linear, odette_lucas_share, power_sum, quadrature, weighted
+from insitrack.tracker.hardening.superposition import (
+    linear,
+    odette_lucas_share,
+    power_sum,
+    quadrature,
+    weighted,
+)
 from insitrack.tracker.series.density import Z_95
 from insitrack.tracker.series.settings import SeriesConfig
 
@@ -54,7 +63,10 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """Stress of one class in each frame, MPa, and how it answers to a relative change of density, size and the model's constant."""
+    """Stress of one class in each frame, MPa.
+
+    And how it answers to a relative change of density, size and the model's constant.
+    """
 
     stress: Floats
     by_density: Floats
@@ -85,7 +97,13 @@ class HardeningMeter:
     """
 
     def __init__(
-        self, config: SeriesConfig, material: Material | None, class_names: tuple[str, ...], *, scale_rel: float, detector_rel: Floats
+        self,
+        config: SeriesConfig,
+        material: Material | None,
+        class_names: tuple[str, ...],
+        *,
+        scale_rel: float,
+        detector_rel: Floats,
     ) -> None:
         self.config, self.material, self.class_names = config, material, class_names
         self._scale_rel, self._detector_rel = scale_rel, detector_rel
@@ -99,27 +117,44 @@ class HardeningMeter:
         self._modulus_rel = material.shear_modulus_sd_gpa / material.shear_modulus_gpa if material else 0.0
 
     def columns(self, seen: Population) -> tuple[Interval, Interval, Interval]:
-        """Linear, quadrature and third total; in the places of the classes their contributions, the same in all three, shape (T, K + 1)."""
+        """Linear, quadrature and third total.
+
+        In the places of the classes their contributions, the same in all three, shape (T, K + 1).
+        """
         t, k = len(seen.n), len(self.class_names)
         if self.material is None:
             unknown: Interval = (np.full((t, k + 1), NAN), np.full((t, k + 1), NAN), np.full((t, k + 1), NAN))
             return unknown, unknown, unknown
         known = self.known
-        answers = [self._response(barrier, self.class_names[i], seen, i) for i, barrier in zip(known.tolist(), self._barriers, strict=True)]
+        answers = [
+            self._response(barrier, self.class_names[i], seen, i)
+            for i, barrier in zip(known.tolist(), self._barriers, strict=True)
+        ]
         stress = _columns([answer.stress for answer in answers], t)
         below, above = self._own_errors(answers, seen)
         shared = self._shared_errors(answers, seen)
         share = np.full((3, t, k), NAN)
         common = Z_95 * np.sqrt(sum(part**2 for part in shared))
-        share[:, :, known] = stress, np.maximum(stress - np.hypot(below, common), 0), stress + np.hypot(above, common)
-        share[2][:, known] = np.where(seen.n_counted[:, known] == 0, NAN, share[2][:, known])  # how large an unseen defect would be is not known
+        share[:, :, known] = (
+            stress,
+            np.maximum(stress - np.hypot(below, common), 0),
+            stress + np.hypot(above, common),
+        )
+        share[2][:, known] = np.where(
+            seen.n_counted[:, known] == 0, NAN, share[2][:, known]
+        )  # how large an unseen defect would be is not known
         there = (seen.n[:, known] > 0).any(axis=1) | ((seen.n == 0).all(axis=1) & (len(known) > 0))
         totals = []
         for value, weights in self._totals(stress, seen):
             ends = _total(value, weights, below, above, shared)
             totals.append(np.where(there, ends, NAN))
         straight, squared, third = (
-            (np.column_stack([share[0], total[0]]), np.column_stack([share[1], total[1]]), np.column_stack([share[2], total[2]])) for total in totals
+            (
+                np.column_stack([share[0], total[0]]),
+                np.column_stack([share[1], total[1]]),
+                np.column_stack([share[2], total[2]]),
+            )
+            for total in totals
         )
         if self.config.superposition == "none":
             third = (np.full((t, k + 1), NAN), np.full((t, k + 1), NAN), np.full((t, k + 1), NAN))
@@ -130,8 +165,20 @@ class HardeningMeter:
         assert self.material is not None
         if name in LINE_CLASSES:
             start = self.config.unirradiated_line_density_per_m2 or 0.0
-            gain = taylor(density, self.material, alpha=barrier.constant, unirradiated_per_m2=start, rule=self.config.line_increment)
-            more = taylor(density * (1 + _STEP), self.material, alpha=barrier.constant, unirradiated_per_m2=start, rule=self.config.line_increment)
+            gain = taylor(
+                density,
+                self.material,
+                alpha=barrier.constant,
+                unirradiated_per_m2=start,
+                rule=self.config.line_increment,
+            )
+            more = taylor(
+                density * (1 + _STEP),
+                self.material,
+                alpha=barrier.constant,
+                unirradiated_per_m2=start,
+                rule=self.config.line_increment,
+            )
             gain = np.maximum(gain, 0.0)  # lines that were lost soften; that is no barrier
             return _Response(gain, np.maximum(more - gain, 0) / _STEP, np.zeros_like(gain), gain)
         stress = barrier.stress(density, size, self.material)
@@ -142,11 +189,16 @@ class HardeningMeter:
         up = 1 + _STEP
         by_density = (barrier.stress(density * up, size, self.material) - stress) / _STEP
         by_size = (barrier.stress(density, size * up, self.material) - stress) / _STEP
-        by_constant = (barrier.stress(density, size, self.material, constant=barrier.constant * up) - stress) / _STEP
+        by_constant = (
+            barrier.stress(density, size, self.material, constant=barrier.constant * up) - stress
+        ) / _STEP
         return _Response(stress, by_density, by_size, by_constant)
 
     def _own_errors(self, answers: Sequence[_Response], seen: Population) -> tuple[Floats, Floats]:
-        """Half widths that belong to each class alone, downwards and upwards, MPa: count, detector, constant and mean size (eq. 14)."""
+        """Half widths that belong to each class alone, downwards and upwards, MPa.
+
+        Count, detector, constant and mean size (eq. 14).
+        """
         below, above = [], []
         for i, barrier, answer in zip(self.known.tolist(), self._barriers, answers, strict=True):
             n, n_sized = seen.n_counted[:, i], seen.n_sized[:, i]
@@ -155,7 +207,11 @@ class HardeningMeter:
                 power = np.where(answer.stress > 0, answer.by_density / answer.stress, 0.5)
             fewer = answer.stress * (1 - (seen.n_lo[:, i] / some) ** power)
             more = answer.stress * ((seen.n_hi[:, i] / some) ** power - 1)
-            spread = np.where(n_sized >= MIN_FOR_SPREAD, seen.size_sd_nm[:, i] / seen.size_nm[:, i], self.config.size_sd_relative)
+            spread = np.where(
+                n_sized >= MIN_FOR_SPREAD,
+                seen.size_sd_nm[:, i] / seen.size_nm[:, i],
+                self.config.size_sd_relative,
+            )
             rest = Z_95 * np.sqrt(
                 (answer.by_constant * barrier.constant_sd / barrier.constant) ** 2
                 + (answer.by_size * spread) ** 2 / np.maximum(n_sized, 1)
@@ -174,12 +230,25 @@ class HardeningMeter:
         """
         t = len(seen.n)
         modulus = _columns([answer.stress * self._modulus_rel for answer in answers], t)
-        thickness = _columns([answer.by_density * seen.thickness_rel[:, i] for i, answer in zip(self.known.tolist(), answers, strict=True)], t)
+        thickness = _columns(
+            [
+                answer.by_density * seen.thickness_rel[:, i]
+                for i, answer in zip(self.known.tolist(), answers, strict=True)
+            ],
+            t,
+        )
         powers = [-1.0 if self.class_names[i] in LINE_CLASSES else -2.0 for i in self.known.tolist()]
-        scale = [(power * answer.by_density + answer.by_size) * self._scale_rel for power, answer in zip(powers, answers, strict=True)]
+        scale = [
+            (power * answer.by_density + answer.by_size) * self._scale_rel
+            for power, answer in zip(powers, answers, strict=True)
+        ]
         # zero times an unknown error is unknown only where there is something
         empty = seen.n[:, self.known] == 0
-        return modulus, np.where(empty & ~np.isfinite(thickness), 0.0, thickness), np.where(empty, 0.0, _columns(scale, t))
+        return (
+            modulus,
+            np.where(empty & ~np.isfinite(thickness), 0.0, thickness),
+            np.where(empty, 0.0, _columns(scale, t)),
+        )
 
     def _totals(self, stress: Floats, seen: Population) -> list[tuple[Floats, Floats]]:
         """Each total with its derivative by every contribution."""
@@ -193,36 +262,62 @@ class HardeningMeter:
         if rule == "power":
             total = power_sum(stress.T, value)
             with np.errstate(divide="ignore", invalid="ignore"):
-                return [*rules, (total, np.where(total[:, None] > 0, (stress / total[:, None]) ** (value - 1), 0.0))]
+                return [
+                    *rules,
+                    (total, np.where(total[:, None] > 0, (stress / total[:, None]) ** (value - 1), 0.0)),
+                ]
         share = np.full(len(stress), value) if rule == "weighted" else self._share_of_linear(stress, seen)
         return [*rules, (weighted(stress.T, share), (1 - share[:, None]) * slope + share[:, None])]
 
     def _share_of_linear(self, stress: Floats, seen: Population) -> Floats:
-        """Weight after Odette and Lucas, from the effective strengths of the strongest and the weakest class that is there."""
+        """Weight after Odette and Lucas.
+
+        From the effective strengths of the strongest and the weakest class that is there.
+        """
         material = self.material
         assert material is not None
         unit = material.taylor_factor * material.shear_modulus_gpa * 1e3 * material.burgers_nm * 1e-9
         lines = np.array([self.class_names[i] in LINE_CLASSES for i in self.known.tolist()], bool)
         with np.errstate(divide="ignore", invalid="ignore"):
-            alpha = stress / (unit * np.sqrt(seen.density[:, self.known] * seen.size_nm[:, self.known] * 1e-9))
+            alpha = stress / (
+                unit * np.sqrt(seen.density[:, self.known] * seen.size_nm[:, self.known] * 1e-9)
+            )
         alpha = np.where((stress > 0) & ~lines, alpha, NAN)
         present = np.isfinite(alpha).sum(axis=1) >= 2
-        strongest, weakest = np.nanmax(alpha, axis=1, initial=0.0), np.nanmin(np.where(np.isfinite(alpha), alpha, np.inf), axis=1, initial=np.inf)
+        strongest, weakest = (
+            np.nanmax(alpha, axis=1, initial=0.0),
+            np.nanmin(np.where(np.isfinite(alpha), alpha, np.inf), axis=1, initial=np.inf),
+        )
         return np.array(
-            [odette_lucas_share(s, w) if good else 0.0 for s, w, good in zip(strongest.tolist(), weakest.tolist(), present.tolist(), strict=True)]
+            [
+                odette_lucas_share(s, w) if good else 0.0
+                for s, w, good in zip(strongest.tolist(), weakest.tolist(), present.tolist(), strict=True)
+            ]
         )
 
 
 def _mixed_barrier(config: SeriesConfig, barriers: dict[str, Barrier], material: str) -> Barrier:
-    """Strength of black dots that harden like other classes: strengths in squares by their shares, as in a quadrature sum."""
+    """Strength of black dots that harden like other classes.
+
+    Strengths in squares by their shares, as in a quadrature sum.
+    """
     for name in config.black_dots_as:
         if name not in barriers or barriers[name].model != "dbh":
-            raise SettingsError(f"series.black_dots_as: {material} has no dispersed-barrier alpha of {name}; add alpha.{name} or leave it out")
+            raise SettingsError(
+                f"series.black_dots_as: {material} has no dispersed-barrier alpha of {name}; add alpha.{name}"
+                " or leave it out"
+            )
     parts = [(share, barriers[name]) for name, share in config.black_dots_as.items()]
     alpha = math.sqrt(sum(share * barrier.constant**2 for share, barrier in parts))
     relative = max((barrier.constant_sd / barrier.constant for _, barrier in parts), default=0.0)
     words = ", ".join(f"{share:g} {name}" for name, share in config.black_dots_as.items())
-    return replace(parts[0][1], constant=alpha, constant_sd=relative * alpha, source=f"series.black_dots_as: {words}", evidence="user")
+    return replace(
+        parts[0][1],
+        constant=alpha,
+        constant_sd=relative * alpha,
+        source=f"series.black_dots_as: {words}",
+        evidence="user",
+    )
 
 
 def _columns(parts: Sequence[Floats], n_rows: int) -> Floats:

@@ -1,4 +1,6 @@
-"""From the measures of frames to their rows of the series: numbers, densities, sizes, swelling and hardening, with 95 % intervals.
+"""From the measures of frames to their rows of the series.
+
+Numbers, densities, sizes, swelling and hardening, with 95 % intervals.
 
 The formulas and their sources are collected in ``docs/physics.md``.
 """
@@ -32,7 +34,16 @@ from insitrack.tracker.series.density import (
 from insitrack.tracker.series.diagnostics import SeriesDiagnostics, series_warnings
 from insitrack.tracker.series.dose import Exposure
 from insitrack.tracker.series.hardening import MIN_FOR_SPREAD, HardeningMeter, Population
-from insitrack.tracker.series.observations import Counts, Observations, Sizes, counts_of, moments, sizes_or_cut, summed, with_total
+from insitrack.tracker.series.observations import (
+    Counts,
+    Observations,
+    Sizes,
+    counts_of,
+    moments,
+    sizes_or_cut,
+    summed,
+    with_total,
+)
 from insitrack.tracker.series.settings import SeriesConfig
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
@@ -44,7 +55,8 @@ _Changes = Mapping[str, int] | None
 class SeriesMeter:
     """Turns the measured defects of frames into rows of the series: one per class, and ``all``.
 
-    Every row of every frame has the same classes, so that a class without defects is seen to be absent (n = 0) and not forgotten.
+    Every row of every frame has the same classes, so that a class without defects is seen to be absent (n =
+    0) and not forgotten.
 
     Parameters
     ----------
@@ -66,10 +78,11 @@ class SeriesMeter:
 
     Notes
     -----
-    `n` counts every defect that is there; densities count those of `n_counted`, by the border rule. Sizes are of what lies wholly in
-    view. ``all`` counts every defect; its size leaves out line dislocations, which have a length: its sum over what is in view, and the
-    line density, stand in their row and in ``all``. Classes without a strength, and lines where their density before the experiment is
-    not known, are left out of the hardening, so that the total is a lower bound; `warnings` names them. Where nothing of what is
+    `n` counts every defect that is there; densities count those of `n_counted`, by the border rule. Sizes are
+    of what lies wholly in view. ``all`` counts every defect; its size leaves out line dislocations, which
+    have a length: its sum over what is in view, and the line density, stand in their row and in ``all``.
+    Classes without a strength, and lines where their density before the experiment is not known, are left out
+    of the hardening, so that the total is a lower bound; `warnings` names them. Where nothing of what is
     there has a strength, the total is empty.
 
     Examples
@@ -92,7 +105,12 @@ class SeriesMeter:
         *,
         class_names: tuple[str, ...] = DEFECT_CLASSES,
     ) -> None:
-        self.config, self.calibration, self.material, self.class_names = config, calibration, material, class_names
+        self.config, self.calibration, self.material, self.class_names = (
+            config,
+            calibration,
+            material,
+            class_names,
+        )
         self.exposure = exposure or Exposure()
         self._dispersed = np.array([name not in LINE_CLASSES for name in class_names], bool)
         self._bulky = np.array([name in VOLUME_CLASSES for name in class_names], bool)
@@ -106,23 +124,41 @@ class SeriesMeter:
             )
             for name in class_names
         ]
-        detector = [detector_factor(p, r, config.detector_labels) if p is not None and r is not None else (1.0, 0.0) for p, r in scores]
-        visible = [config.visibility_by_class.get(name, visibility_factor(config.imaging, name)) for name in class_names]
-        self._factor = np.array([share * factor for share, (factor, _) in zip(visible, detector, strict=True)])
+        detector = [
+            detector_factor(p, r, config.detector_labels) if p is not None and r is not None else (1.0, 0.0)
+            for p, r in scores
+        ]
+        visible = [
+            config.visibility_by_class.get(name, visibility_factor(config.imaging, name))
+            for name in class_names
+        ]
+        self._factor = np.array(
+            [share * factor for share, (factor, _) in zip(visible, detector, strict=True)]
+        )
         self._detector_rel = np.array([sd for _, sd in detector])
-        self._hardening = HardeningMeter(config, material, class_names, scale_rel=self._scale_rel, detector_rel=self._detector_rel)
+        self._hardening = HardeningMeter(
+            config, material, class_names, scale_rel=self._scale_rel, detector_rel=self._detector_rel
+        )
         hardens = np.zeros(len(class_names), bool)
         hardens[self._hardening.known] = True
         self.diagnostics = SeriesDiagnostics(class_names, hardens)
 
     def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
-        """Take another foil thickness, nm, from now on; without an error of its own the relative one of the settings."""
+        """Take another foil thickness, nm, from now on.
+
+        Without an error of its own the relative one of the settings.
+        """
         self.calibration = self.calibration.with_(thickness_nm=thickness_nm, thickness_sd_nm=thickness_sd_nm)
         self._thickness_nm = NAN if thickness_nm is None else thickness_nm
         self._thickness_sd_nm = thickness_sd_nm or self.config.thickness_sd_relative * self._thickness_nm
         if not math.isnan(self._thickness_nm) and not self.depth_nm(0.0) > 0:
-            taken = "series.smallest_cap_nm" if self.config.foil == "abercrombie" else "series.denuded_zone_nm"
-            raise SettingsError(f"{taken}: twice that is not less than the foil thickness of {self._thickness_nm:g} nm; nothing of the foil is left")
+            taken = (
+                "series.smallest_cap_nm" if self.config.foil == "abercrombie" else "series.denuded_zone_nm"
+            )
+            raise SettingsError(
+                f"{taken}: twice that is not less than the foil thickness of {self._thickness_nm:g} nm;"
+                " nothing of the foil is left"
+            )
 
     def rows(
         self,
@@ -168,11 +204,22 @@ class SeriesMeter:
             If the valid field has another shape than the frame.
         """
         if detections.class_names != self.class_names:
-            raise ValueError(f"frame {frame_index}: expected the classes {self.class_names}, got {detections.class_names}")
-        field_nm2 = _field_px(detections.shape, self.calibration.field if field is None else field) * self._nm_per_px**2
+            raise ValueError(
+                f"frame {frame_index}: expected the classes {self.class_names}, got {detections.class_names}"
+            )
+        field_nm2 = (
+            _field_px(detections.shape, self.calibration.field if field is None else field)
+            * self._nm_per_px**2
+        )
         boxes, frame_px = detections.boxes.astype(np.float64), np.array([detections.shape[::-1]], np.float64)
         sights = self.sights(
-            *(np.zeros(len(detections), np.int64), detections.labels, measures.size_nm, measures.line_length_nm, measures.on_edge),
+            *(
+                np.zeros(len(detections), np.int64),
+                detections.labels,
+                measures.size_nm,
+                measures.line_length_nm,
+                measures.on_edge,
+            ),
             *(measures.on_exclusion_edge, observed, boxes, np.column_stack([measures.x_px, measures.y_px])),
             frame_px=frame_px,
         )
@@ -212,9 +259,28 @@ class SeriesMeter:
         guard = self.config.border_guard_px or 0.0
         near = np.asarray(((centres < guard) | (centres > size_px - guard)).any(axis=1))
         counts = counted(self.config.border, on_edge, on_exclusion_edge, near).astype(np.float64)
-        return Observations(frame, labels - 1, size_nm, line_length_nm, whole, weight, np.ones(len(frame)), counts, observed.astype(np.float64))
+        return Observations(
+            frame,
+            labels - 1,
+            size_nm,
+            line_length_nm,
+            whole,
+            weight,
+            np.ones(len(frame)),
+            counts,
+            observed.astype(np.float64),
+        )
 
-    def table(self, t_s: Floats, field_nm2: Floats, sights: Observations, births: Ints, deaths: Ints, *, frame_px: Floats) -> dict[str, Floats]:
+    def table(
+        self,
+        t_s: Floats,
+        field_nm2: Floats,
+        sights: Observations,
+        births: Ints,
+        deaths: Ints,
+        *,
+        frame_px: Floats,
+    ) -> dict[str, Floats]:
         """Every column of the series of some frames.
 
         Parameters
@@ -268,18 +334,29 @@ class SeriesMeter:
             counts.n,
             *self._swelling(counts, area_m2, volume, inverse_depth),
             *third,
-            *(np.repeat(values[:, None], k + 1, axis=1) for values in (self.exposure.temperature_c(t_s), self.exposure.beam_current_a(t_s))),
+            *(
+                np.repeat(values[:, None], k + 1, axis=1)
+                for values in (self.exposure.temperature_c(t_s), self.exposure.beam_current_a(t_s))
+            ),
         ]
-        return {name: np.asarray(values, np.float64) for name, values in zip(SERIES_COLUMNS, columns, strict=True)}
+        return {
+            name: np.asarray(values, np.float64) for name, values in zip(SERIES_COLUMNS, columns, strict=True)
+        }
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""
-        return self._as_rows(frame.index, frame.t_s, {name: np.full((1, len(self.class_names) + 1), NAN) for name in SERIES_COLUMNS})
+        return self._as_rows(
+            frame.index,
+            frame.t_s,
+            {name: np.full((1, len(self.class_names) + 1), NAN) for name in SERIES_COLUMNS},
+        )
 
     @property
     def warnings(self) -> list[str]:
         """What is unknown or biased in the rows so far, one line each, with the option that mends it."""
-        return series_warnings(self.config, self.calibration, self.material, self.diagnostics, dose_known=self.exposure.known)
+        return series_warnings(
+            self.config, self.calibration, self.material, self.diagnostics, dose_known=self.exposure.known
+        )
 
     def _remember(self, n: Floats, per_m2: Floats, sizes: Sizes) -> None:
         """Keep what the warnings need."""
@@ -290,7 +367,9 @@ class SeriesMeter:
         size_nm = sizes.mean[:, :k]
         self.diagnostics.unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
         lost = np.where(self._dispersed, overlap_loss(per_m2, size_nm), 0.0)
-        self.diagnostics.overlap = np.fmax(self.diagnostics.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
+        self.diagnostics.overlap = np.fmax(
+            self.diagnostics.overlap, np.fmax.reduce(lost, axis=0, initial=0.0)
+        )
 
     def _by_class(self, counts: _Changes) -> Ints:
         return np.array([(counts or {}).get(name, 0) for name in self.class_names], np.int64)
@@ -306,7 +385,13 @@ class SeriesMeter:
     def depth_nm(self, size_nm: float | Floats) -> Floats:
         """Depth of the volume in which defects of a size are seen, nm."""
         zone = self.config.denuded_zone_nm or 0.0
-        return foil_depth_nm(self.config.foil, self._thickness_nm, size_nm, smallest_cap_nm=self.config.smallest_cap_nm, denuded_zone_nm=zone)
+        return foil_depth_nm(
+            self.config.foil,
+            self._thickness_nm,
+            size_nm,
+            smallest_cap_nm=self.config.smallest_cap_nm,
+            denuded_zone_nm=zone,
+        )
 
     def _sizes(self, sights: Observations, t: int) -> Sizes:
         """Mean and standard deviation of the sizes of what lies wholly in view, each with its weight."""
@@ -318,10 +403,17 @@ class SeriesMeter:
         for i in np.flatnonzero(self._bulky):
             mine = sights.size_nm[sights.whole & (sights.place == i)]
             self.diagnostics.largest_nm[i] = max(self.diagnostics.largest_nm[i], mine.max(initial=0.0))
-        return Sizes(np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd]))
+        return Sizes(
+            np.column_stack([n, all_n]), np.column_stack([mean, all_mean]), np.column_stack([sd, all_sd])
+        )
 
-    def _depths(self, sights: Observations, sizes: Sizes, t: int) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
-        """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2; all defect by defect."""
+    def _depths(
+        self, sights: Observations, sizes: Sizes, t: int
+    ) -> tuple[Floats, tuple[Floats, Floats, Floats]]:
+        """Mean inverse depth of each class, 1/nm, and mean, number and spread of volume per depth, nm^2.
+
+        All defect by defect.
+        """
         k = len(self.class_names)
         if self.config.foil == "abercrombie":
             inverse, _, _ = moments(1 / self.depth_nm(sights.size_nm), sights, sights.whole, t, k)
@@ -334,8 +426,13 @@ class SeriesMeter:
         volume = np.pi / 6 * sights.size_nm**3 / self.depth_nm(sights.size_nm)
         return inverse, moments(volume, sights, sights.whole & self._bulky[sights.place], t, k)
 
-    def _density(self, counts: Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> tuple[Floats, Floats, Floats]:
-        """Defects per area or volume with its ends (eq. 13): counts and detector class by class, thickness and scale shared by all."""
+    def _density(
+        self, counts: Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Defects per area or volume with its ends (eq. 13).
+
+        Counts and detector class by class, thickness and scale shared by all.
+        """
         k = per_depth.shape[1]
         n, squares = counts.n[:, :k], counts.squares[:, :k]
         factor = self._factor * per_depth
@@ -350,19 +447,28 @@ class SeriesMeter:
         own = Z_95 * self._detector_rel * weight
         own = np.column_stack([own, np.sqrt((own**2).sum(axis=1))])
         thickness = thickness_rel * weight
-        common = Z_95 * np.hypot(np.column_stack([thickness, thickness.sum(axis=1)]), 2 * self._scale_rel * both.n)
+        common = Z_95 * np.hypot(
+            np.column_stack([thickness, thickness.sum(axis=1)]), 2 * self._scale_rel * both.n
+        )
         area = area_m2[:, None]
         below, above = (np.sqrt((end - both.n) ** 2 + own**2 + common**2) for end in (low, high))
         return both.n / area, np.maximum(both.n - below, 0) / area, (both.n + above) / area
 
-    def _line_density(self, there: Counts, sights: Observations, field_nm2: Floats, t: int) -> tuple[Floats, Floats, Floats, Floats]:
-        """Length of line in view, nm, and its density with interval (number of lines, thickness, scale); NaN for classes that are no lines."""
+    def _line_density(
+        self, there: Counts, sights: Observations, field_nm2: Floats, t: int
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Length of line in view, nm, and its density with interval (number of lines, thickness, scale).
+
+        NaN for classes that are no lines.
+        """
         k = len(self.class_names)
         if self._dispersed.all():
             nothing = np.full((t, k + 1), NAN)
             return nothing, nothing, nothing, nothing
         lines = np.append(~self._dispersed, True)
-        number, squares = (np.where(self._dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares))
+        number, squares = (
+            np.where(self._dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares)
+        )
         count = np.column_stack([number, number.sum(axis=1)])
         fewest, most = Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval()
         mine = ~self._dispersed[sights.place]
@@ -371,15 +477,25 @@ class SeriesMeter:
         length = np.where(known, np.column_stack([length, length.sum(axis=1)]), NAN)
         true = length[:, :k] * self._factor
         true = np.column_stack([true, np.where(self._dispersed, 0.0, true).sum(axis=1)])
-        density = line_density_per_m2(true, field_nm2[:, None], self._thickness_nm, four_over_pi=self.config.line_four_over_pi)
-        common, some = Z_95 * math.hypot(self._thickness_sd_nm / self._thickness_nm, self._scale_rel), np.where(count > 0, count, 1.0)
+        density = line_density_per_m2(
+            true, field_nm2[:, None], self._thickness_nm, four_over_pi=self.config.line_four_over_pi
+        )
+        common, some = (
+            Z_95 * math.hypot(self._thickness_sd_nm / self._thickness_nm, self._scale_rel),
+            np.where(count > 0, count, 1.0),
+        )
         low = density * np.maximum(1 - np.hypot((count - fewest) / some, common), 0)
         high = density * (1 + np.hypot((most - count) / some, common))
         high[count == 0] = NAN  # how long an unseen line would be is not known
         return length, density, low, high
 
-    def _swelling(self, counts: Counts, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats) -> list[Floats]:
-        """Volume fraction with its ends, then swelling, %, with its ends: from the volume of every single defect (eq. 18)."""
+    def _swelling(
+        self, counts: Counts, area_m2: Floats, volume: tuple[Floats, Floats, Floats], inverse_depth: Floats
+    ) -> list[Floats]:
+        """Volume fraction with its ends, then swelling, %, with its ends.
+
+        From the volume of every single defect (eq. 18).
+        """
         t, k = inverse_depth.shape
         mean, n_sized, sd = volume  # volume over depth, nm^2
         n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval())
@@ -387,10 +503,15 @@ class SeriesMeter:
         value = np.where(self._bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
         some = np.where(n > 0, n, 1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            spread = np.where(n_sized >= MIN_FOR_SPREAD, sd / mean * mean_half_width(n_sized), Z_95 * 3 * self.config.size_sd_relative)
+            spread = np.where(
+                n_sized >= MIN_FOR_SPREAD,
+                sd / mean * mean_half_width(n_sized),
+                Z_95 * 3 * self.config.size_sd_relative,
+            )
         thickness = self._thickness_sd_nm * inverse_depth
         rest = np.sqrt(spread**2 + Z_95**2 * (self._detector_rel**2 + thickness**2 + self._scale_rel**2))
-        # volumes are so skewed that their mean scatters as the logarithm of a normal variable, not as the variable
+        # volumes are so skewed that their mean scatters as the logarithm of a normal variable, not as the
+        # variable
         below = value * -np.expm1(-np.hypot(np.log(some / np.where(low > 0, low, some * 1e-9)), rest))
         above = value * np.expm1(np.hypot(np.log(high / some), rest))
         none = n == 0  # how large an unseen one would be is not known
@@ -401,7 +522,9 @@ class SeriesMeter:
             columns.append(np.column_stack([one, np.full(t, NAN)]))
             percent = np.full((t, k + 1), NAN)
             for i in voids:
-                percent[:, i] = percent[:, k] = volume_fraction_to_swelling(one[:, i], self.config.swelling_denominator)
+                percent[:, i] = percent[:, k] = volume_fraction_to_swelling(
+                    one[:, i], self.config.swelling_denominator
+                )
             swelling.append(percent)
         return [*columns, *swelling]
 
@@ -409,7 +532,10 @@ class SeriesMeter:
         """Turn the columns of one frame into rows."""
         dose = float(self.exposure.dose_dpa(t_s))
         values = np.stack([columns[name][0] for name in SERIES_COLUMNS], axis=1).tolist()
-        return tuple(SeriesRow(frame, t_s, dose, name, *row) for name, row in zip((*self.class_names, "all"), values, strict=True))
+        return tuple(
+            SeriesRow(frame, t_s, dose, name, *row)
+            for name, row in zip((*self.class_names, "all"), values, strict=True)
+        )
 
 
 def _field_px(shape: tuple[int, int], field: BoolImage | None) -> float:

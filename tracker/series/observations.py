@@ -15,7 +15,8 @@ from insitrack.tracker.series.density import poisson_interval
 class Observations:
     """Defects of some frames, row by row: what the series needs of them.
 
-    A stretch of time is a frame too: then a row is a track, and its shares say in what part of the stretch it was there.
+    A stretch of time is a frame too: then a row is a track, and its shares say in what part of the stretch it
+    was there.
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ class Observations:
     weight : ndarray of float64, shape (N,)
         Weight of its size, see `insitrack.tracker.series.density.whole_weight`.
     share, counted, observed : ndarray of float64, shape (N,)
-        For what part of the frame it is there, counts towards the density, was seen by the segmenter: 0 or 1 for a single frame.
+        For what part of the frame it is there, counts towards the density, was seen by the segmenter: 0 or 1
+        for a single frame.
     """
 
     frame: Ints
@@ -46,10 +48,12 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many there are, shape (T, K + 1) with all together in the last place, and the sum of their squared shares.
+    """How many there are, shape (T, K + 1) with all together in the last place.
 
-    Independent defects, each there for a part of the time only, scatter about their mean number like as many as
-    (sum of shares)^2 / (sum of squared shares) that are there all the time.
+    And the sum of their squared shares.
+
+    Independent defects, each there for a part of the time only, scatter about their mean number like as many
+    as (sum of shares)^2 / (sum of squared shares) that are there all the time.
     """
 
     n: Floats
@@ -66,7 +70,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes in each frame of each class, and of all together in the last place, nm; shape (T, K + 1). `n` is the effective number."""
+    """Sizes in each frame of each class, and of all together in the last place, nm.
+
+    Shape (T, K + 1). `n` is the effective number.
+    """
 
     n: Floats
     mean: Floats
@@ -75,7 +82,12 @@ class Sizes:
 
 def summed(sights: Observations, values: Floats, t: int, k: int) -> Floats:
     """Sum over the defects of each frame and class, shape (T, K)."""
-    return np.asarray(np.bincount(sights.frame * k + (sights.place if k > 1 else 0), weights=values, minlength=t * k).reshape(t, k), np.float64)
+    return np.asarray(
+        np.bincount(
+            sights.frame * k + (sights.place if k > 1 else 0), weights=values, minlength=t * k
+        ).reshape(t, k),
+        np.float64,
+    )
 
 
 def counts_of(sights: Observations, shares: Floats, t: int, k: int) -> Counts:
@@ -83,8 +95,13 @@ def counts_of(sights: Observations, shares: Floats, t: int, k: int) -> Counts:
     return Counts(with_total(summed(sights, shares, t, k)), with_total(summed(sights, shares**2, t, k)))
 
 
-def moments(values: Floats, sights: Observations, which: Bools, t: int, k: int) -> tuple[Floats, Floats, Floats]:
-    """Weighted mean, effective number and standard deviation of the chosen defects of each frame and class, shape (T, K)."""
+def moments(
+    values: Floats, sights: Observations, which: Bools, t: int, k: int
+) -> tuple[Floats, Floats, Floats]:
+    """Weighted mean, effective number and standard deviation of the chosen defects of each frame and class.
+
+    Shape (T, K).
+    """
     weight = np.where(which, sights.weight, 0.0)
     value = np.where(which, values, 0.0)
     total, squares = summed(sights, weight, t, k), summed(sights, weight**2, t, k)
@@ -100,12 +117,19 @@ def moments(values: Floats, sights: Observations, which: Bools, t: int, k: int) 
 
 
 def sizes_or_cut(sights: Observations, sizes: Sizes, t: int) -> Sizes:
-    """Sizes of obstacles: where all of a class are cut by the border, those of what is in view, else one lone defect would empty the total."""
+    """Sizes of obstacles: where all of a class are cut by the border, those of what is in view.
+
+    Else one lone defect would empty the total.
+    """
     k = sizes.mean.shape[1] - 1
-    mean, n, sd = moments(sights.size_nm, replace(sights, weight=sights.share), np.isfinite(sights.size_nm), t, k)
+    mean, n, sd = moments(
+        sights.size_nm, replace(sights, weight=sights.share), np.isfinite(sights.size_nm), t, k
+    )
     lone = np.isnan(sizes.mean[:, :k])
     parts = ((sizes.n, n), (sizes.mean, mean), (sizes.sd, sd))
-    return Sizes(*(np.column_stack([np.where(lone, cut, whole[:, :k]), whole[:, k:]]) for whole, cut in parts))
+    return Sizes(
+        *(np.column_stack([np.where(lone, cut, whole[:, :k]), whole[:, k:]]) for whole, cut in parts)
+    )
 
 
 def with_total(counts: Floats | Ints) -> Floats:

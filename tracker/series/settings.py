@@ -1,4 +1,7 @@
-"""Settings of the series: everything on which the literature disagrees, and what is assumed where nothing is known."""
+"""Settings of the series: everything on which the literature disagrees.
+
+And what is assumed where nothing is known.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,19 @@ Superposition = Literal["none", "weighted", "power", "odette_lucas"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeriesConfig:
-    """How counts become densities, swelling and hardening. The formulas and their sources are in ``docs/physics.md``.
+    """How counts become densities.
+
+    Swelling and hardening. The formulas and their sources are in ``docs/physics.md``.
 
     Parameters
     ----------
     thickness_sd_relative : float
-        Relative standard deviation of the foil thickness where the user gave none. 0.10 is optimistic for the EELS log-ratio
-        method, whose absolute accuracy is +-20 % (Malis, Cheng and Egerton 1988, doi 10.1002/jemt.1060080206).
+        Relative standard deviation of the foil thickness where the user gave none. 0.10 is optimistic for the
+        EELS log-ratio method, whose absolute accuracy is +-20 % (Malis, Cheng and Egerton 1988, doi
+        10.1002/jemt.1060080206).
     size_sd_relative : float
-        Relative spread of sizes within a class of which fewer than five defects were measured; enters intervals only.
+        Relative spread of sizes within a class of which fewer than five defects were measured; enters
+        intervals only.
     overlap_warning : float
         Fraction of defects lost behind others above which a warning is given.
     border : {"gundersen", "inside", "centroid", "all"}
@@ -39,18 +46,20 @@ class SeriesConfig:
     denuded_zone_nm : float or None
         Depth without defects below each surface, nm, for `denuded`.
     imaging : str
-        Diffraction condition, for the share of defects that g.b = 0 hides: `as_seen` (no correction), `two_beam_110`, `two_beam_200`,
-        `two_beam_211`, `on_zone_001`, `on_zone_001_edge_on`.
+        Diffraction condition, for the share of defects that g.b = 0 hides: `as_seen` (no correction),
+        `two_beam_110`, `two_beam_200`, `two_beam_211`, `on_zone_001`, `on_zone_001_edge_on`.
     visibility_by_class : mapping of str to float
         Factors in place of those of `imaging`, 1 or more.
     visibility_reason : str
         Why, for the record.
     detector_precision, detector_recall : mapping of str to float
-        Scores of the model on pictures like these, by class, or `all`: densities are multiplied by precision over recall. Empty: not corrected.
+        Scores of the model on pictures like these, by class, or `all`: densities are multiplied by precision
+        over recall. Empty: not corrected.
     detector_labels : int
         Labelled defects that these scores rest on, for their error.
     line_four_over_pi : bool
-        Multiply the line density by 4/pi, for lines of all directions in space; without it for lines in the plane of the foil.
+        Multiply the line density by 4/pi, for lines of all directions in space; without it for lines in the
+        plane of the foil.
     unirradiated_line_density_per_m2 : float or None
         Line density before the experiment, m^-2; None leaves the hardening by lines out.
     line_increment : {"roots", "difference"}
@@ -93,13 +102,28 @@ class SeriesConfig:
     swelling_denominator: Literal["solid", "foil"] = "solid"
 
     def __post_init__(self) -> None:
-        for name in ("thickness_sd_relative", "size_sd_relative", "overlap_warning", "smallest_cap_nm", "detector_labels"):
+        for name in (
+            "thickness_sd_relative",
+            "size_sd_relative",
+            "overlap_warning",
+            "smallest_cap_nm",
+            "detector_labels",
+        ):
             self._check(name, getattr(self, name), 0.0, math.inf, "zero or a positive number")
-        for name, known in (("border", BorderRule), ("foil", FoilCorrection), ("imaging", Imaging), ("superposition", Superposition)):
+        for name, known in (
+            ("border", BorderRule),
+            ("foil", FoilCorrection),
+            ("imaging", Imaging),
+            ("superposition", Superposition),
+        ):
             if getattr(self, name) not in get_args(known):
-                raise SettingsError(f"series.{name} {getattr(self, name)!r}: expected one of {', '.join(get_args(known))}")
+                raise SettingsError(
+                    f"series.{name} {getattr(self, name)!r}: expected one of {', '.join(get_args(known))}"
+                )
         self._check_needed("border", "centroid", "border_guard_px", "the largest radius, px")
-        self._check_needed("foil", "denuded", "denuded_zone_nm", "the depth without defects below each surface, nm")
+        self._check_needed(
+            "foil", "denuded", "denuded_zone_nm", "the depth without defects below each surface, nm"
+        )
         for name in ("border_guard_px", "denuded_zone_nm", "unirradiated_line_density_per_m2"):
             if getattr(self, name) is not None:
                 self._check(name, getattr(self, name), 0.0, math.inf, "zero or a positive number")
@@ -107,21 +131,34 @@ class SeriesConfig:
         for name in ("detector_precision", "detector_recall"):
             self._check_classes(name, 1e-9, 1.0, "a share above 0 and up to 1", whole=True)
         if bool(self.detector_precision) != bool(self.detector_recall):
-            raise SettingsError("series.detector_precision and series.detector_recall: give both or neither, such as {all = 0.8}")
+            raise SettingsError(
+                "series.detector_precision and series.detector_recall: give both or neither, such as {all ="
+                " 0.8}"
+            )
         self._check_classes("black_dots_as", 0.0, 1.0, "a share from 0 to 1", whole=False)
         if self.black_dots_as and abs(sum(self.black_dots_as.values()) - 1) > 1e-6:
-            raise SettingsError(f"series.black_dots_as {dict(self.black_dots_as)}: expected shares that sum to 1")
+            raise SettingsError(
+                f"series.black_dots_as {dict(self.black_dots_as)}: expected shares that sum to 1"
+            )
         self._check_superposition()
 
     def _check_superposition(self) -> None:
-        ranges = {"weighted": (0.0, 1.0, "the weight of the linear sum, 0..1"), "power": (1.0, 2.0, "the power, 1 (linear) to 2 (quadrature)")}
+        ranges = {
+            "weighted": (0.0, 1.0, "the weight of the linear sum, 0..1"),
+            "power": (1.0, 2.0, "the power, 1 (linear) to 2 (quadrature)"),
+        }
         if self.superposition in ranges:
             low, high, words = ranges[self.superposition]
             if self.superposition_value is None:
-                raise SettingsError(f"series.superposition {self.superposition!r}: needs series.superposition_value, {words}")
+                raise SettingsError(
+                    f"series.superposition {self.superposition!r}: needs series.superposition_value, {words}"
+                )
             self._check("superposition_value", self.superposition_value, low, high, words)
         elif self.superposition_value is not None:
-            raise SettingsError(f"series.superposition_value {self.superposition_value}: means nothing with superposition {self.superposition!r}")
+            raise SettingsError(
+                f"series.superposition_value {self.superposition_value}: means nothing with superposition"
+                f" {self.superposition!r}"
+            )
 
     def _check_needed(self, name: str, choice: str, other: str, words: str) -> None:
         if getattr(self, name) == choice and getattr(self, other) is None:
@@ -130,7 +167,9 @@ class SeriesConfig:
     def _check_classes(self, setting: str, low: float, high: float, words: str, *, whole: bool) -> None:
         for name, value in getattr(self, setting).items():
             if name not in DEFECT_CLASSES and not (whole and name == "all"):
-                raise SettingsError(f"series.{setting} of {name!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}")
+                raise SettingsError(
+                    f"series.{setting} of {name!r}: unknown class; known are {', '.join(DEFECT_CLASSES)}"
+                )
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise SettingsError(f"series.{setting} of {name} {value!r}: expected {words}")
             self._check(f"{setting} of {name}", value, low, high, words)

@@ -1,4 +1,7 @@
-"""Annotated pictures: outlines where the masks are, nothing of the specimen hidden, no flicker, a movie of every picture."""
+"""Annotated pictures: outlines where the masks are, nothing of the specimen hidden, no flicker.
+
+A movie of every picture.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.io.draw.annotate import AnnotatedMovieSink, AnnotationStyle, Annotator, PictureSink, draw, outlines
+from insitrack.io.draw.annotate import (
+    AnnotatedMovieSink,
+    AnnotationStyle,
+    Annotator,
+    PictureSink,
+    draw,
+    outlines,
+)
 from insitrack.io.draw.canvas import Contrast
 from insitrack.io.draw.footer import round_length, time_text
 from insitrack.io.draw.palette import CLASS_COLOURS, class_colours
@@ -27,7 +37,13 @@ BLOB = np.array([[0, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 0]], bool)
 
 
 def tracked(
-    image: np.ndarray, masks: Masks | None = None, *, label: int = 2, seen: bool = True, index: int = 0, dose: float = math.nan
+    image: np.ndarray,
+    masks: Masks | None = None,
+    *,
+    label: int = 2,
+    seen: bool = True,
+    index: int = 0,
+    dose: float = math.nan,
 ) -> TrackedFrame:
     masks = masks or Masks.empty()
     n = len(masks)
@@ -36,13 +52,32 @@ def tracked(
     measures = Measures(*[numbers] * 6, numbers.astype(bool), numbers, numbers)
     labels = np.full(n, label, np.int64)
     detections = Detections(index, t_s, image.shape, masks.boxes(), labels, np.ones(n, np.float32), masks)
-    values = dict.fromkeys(SeriesRow.__slots__, math.nan) | {"frame": index, "t_s": t_s, "defect_class": "all", "n": float(n), "dose_dpa": dose}
-    return TrackedFrame(Frame(index, t_s, image), detections, measures, np.arange(n), np.full(n, seen), series=(SeriesRow(**values),))
+    values = dict.fromkeys(SeriesRow.__slots__, math.nan) | {
+        "frame": index,
+        "t_s": t_s,
+        "defect_class": "all",
+        "n": float(n),
+        "dose_dpa": dose,
+    }
+    return TrackedFrame(
+        Frame(index, t_s, image),
+        detections,
+        measures,
+        np.arange(n),
+        np.full(n, seen),
+        series=(SeriesRow(**values),),
+    )
 
 
 def missing(status: str, index: int = 1) -> TrackedFrame:
     nothing = tracked(np.zeros((1, 1), np.uint8))
-    return TrackedFrame(MissingFrame(index, 1.0, status), nothing.detections, nothing.measures, nothing.track_ids, nothing.observed)
+    return TrackedFrame(
+        MissingFrame(index, 1.0, status),
+        nothing.detections,
+        nothing.measures,
+        nothing.track_ids,
+        nothing.observed,
+    )
 
 
 def noise(height: int = 120, width: int = 200, seed: int = 0) -> np.ndarray:
@@ -51,7 +86,9 @@ def noise(height: int = 120, width: int = 200, seed: int = 0) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.floats(0.2, 0.95))
-def test_an_outline_is_exactly_the_mask_pixels_that_touch_the_outside(seed: int, height: int, width: int, share: float) -> None:
+def test_an_outline_is_exactly_the_mask_pixels_that_touch_the_outside(
+    seed: int, height: int, width: int, share: float
+) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < share
     x, y, _, _ = outlines(Masks.from_crops([mask], [(0, 0)]))
     background, _ = ndimage.label(~np.pad(mask, 1))
@@ -86,7 +123,10 @@ def test_an_outline_has_the_colour_of_its_class(name: str) -> None:
 
 def test_a_defect_that_was_not_seen_is_drawn_dashed() -> None:
     image, masks = noise(), Masks.from_crops([np.ones((30, 30), bool)], [(40, 60)])
-    bare, full, dashed = (Annotator(NO_IDS).paint(frame) for frame in (tracked(image), tracked(image, masks), tracked(image, masks, seen=False)))
+    bare, full, dashed = (
+        Annotator(NO_IDS).paint(frame)
+        for frame in (tracked(image), tracked(image, masks), tracked(image, masks, seen=False))
+    )
     assert bare is not None
     assert full is not None
     assert dashed is not None
@@ -171,11 +211,20 @@ def test_the_scale_bar_is_as_long_as_it_says_and_absent_where_the_scale_is_unkno
     with_bar, without = (Annotator(NO_IDS, nm_per_px=scale).paint(tracked(image)) for scale in (0.5, None))
     assert with_bar is not None
     assert without is not None
-    words = "".join("#" if white else " " for row in (with_bar.luma[300:] == 235) & (without.luma[300:] != 235) for white in (*row, False))
-    assert max(len(run) for run in words.split()) == 200  # 100 nm: the longest round length under 22 % of 500 nm
+    words = "".join(
+        "#" if white else " "
+        for row in (with_bar.luma[300:] == 235) & (without.luma[300:] != 235)
+        for white in (*row, False)
+    )
+    assert (
+        max(len(run) for run in words.split()) == 200
+    )  # 100 nm: the longest round length under 22 % of 500 nm
 
 
-@pytest.mark.parametrize(("t_s", "words"), [(0.0, "0.00 s"), (9.996, "10.0 s"), (99.96, "1 min 40 s"), (3599.6, "1 h 00 min"), (math.nan, "?")])
+@pytest.mark.parametrize(
+    ("t_s", "words"),
+    [(0.0, "0.00 s"), (9.996, "10.0 s"), (99.96, "1 min 40 s"), (3599.6, "1 h 00 min"), (math.nan, "?")],
+)
 def test_times_are_written_without_a_jump_between_units(t_s: float, words: str) -> None:
     assert time_text(t_s) == words
 
@@ -198,7 +247,15 @@ def test_drawing_a_frame_without_a_picture_is_refused() -> None:
         draw(missing("gap"))
 
 
-@pytest.mark.parametrize("wrong", [{"max_ids": -1}, {"max_side_px": 3}, {"low_percentile": 60.0, "high_percentile": 50.0}, {"stroke_px": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_ids": -1},
+        {"max_side_px": 3},
+        {"low_percentile": 60.0, "high_percentile": 50.0},
+        {"stroke_px": 0},
+    ],
+)
 def test_an_impossible_style_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="expected"):
         AnnotationStyle(**wrong)  # type: ignore[arg-type]
@@ -248,7 +305,10 @@ def test_the_first_and_the_last_picture_are_kept() -> None:
             sink.write(tracked(noise(seed=index), index=index))
         sink.write(missing("damaged", 3))
         sink.finish(())
-    pictures = {name: cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR) for name, png in sink.pictures().items()}
+    pictures = {
+        name: cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        for name, png in sink.pictures().items()
+    }
     assert list(pictures) == ["first", "last"]
     assert np.array_equal(pictures["first"], draw(tracked(noise(seed=0)), nm_per_px=0.5))
     assert np.array_equal(pictures["last"], draw(tracked(noise(seed=2), index=2), nm_per_px=0.5))

@@ -52,11 +52,16 @@ def test_no_picture_leaves_no_file(tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(OutputError, match="cannot be written"), MovieWriter(tmp_path / "nowhere" / "film.mp4") as movie:
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        MovieWriter(tmp_path / "nowhere" / "film.mp4") as movie,
+    ):
         movie.write(RAMP, 0.0)
 
 
-@pytest.mark.parametrize("image", [RAMP.astype(np.float32), RAMP.astype(np.uint16), RAMP[None, None], RAMP[:0]])
+@pytest.mark.parametrize(
+    "image", [RAMP.astype(np.float32), RAMP.astype(np.uint16), RAMP[None, None], RAMP[:0]]
+)
 def test_pictures_that_h264_cannot_hold_are_refused(tmp_path, image):
     with pytest.raises(ValueError, match="takes uint8"), MovieWriter(tmp_path / "film.mp4") as movie:
         movie.write(image, 0.0)

@@ -12,26 +12,38 @@ from insitrack.io.frames import Frame
 
 PICTURES = np.random.default_rng(5).integers(0, 4000, (6, 9, 13)).astype(np.uint16)
 EMI = (
-    "garbage before\0<ObjectInfo><Uuid>1</Uuid><ExperimentalDescription><Root>"
-    "<Data><Label>Mode</Label><Value>{mode}</Value><Unit></Unit></Data></Root></ExperimentalDescription></ObjectInfo>\0and behind"
+    "garbage before\0<ObjectInfo><Uuid>1</Uuid><ExperimentalDescription><Root><Data><Label>Mode</Label>"
+    "<Value>{mode}</Value><Unit></Unit></Data></Root></ExperimentalDescription></ObjectInfo>\0and behind"
 )
 
 
-def write_ser(path, pictures, *, nm_per_px=0.37, start=1_700_000_000, step_s=2, long_offsets=True, kind=0x4122):
+def write_ser(
+    path, pictures, *, nm_per_px=0.37, start=1_700_000_000, step_s=2, long_offsets=True, kind=0x4122
+):
     """Write a series as TIA does: head, one dimension, pictures with their tags, then the places of both."""
     offset = "<Q" if long_offsets else "<I"
     units, name = b"", b"Number"
-    dimension = struct.pack("<Iddi", len(pictures), 0.0, 1.0, 0) + struct.pack("<I", len(name)) + name + struct.pack("<I", len(units)) + units
+    dimension = (
+        struct.pack("<Iddi", len(pictures), 0.0, 1.0, 0)
+        + struct.pack("<I", len(name))
+        + name
+        + struct.pack("<I", len(units))
+        + units
+    )
     head_size = 6 + 16 + struct.calcsize(offset) + 4 + len(dimension)
     body, places, tags = bytearray(), [], []
     for i, picture in enumerate(pictures):
         places.append(head_size + len(body))
         metres = nm_per_px * 1e-9
-        body += struct.pack("<ddi", 0.0, metres, 0) * 2 + struct.pack("<HII", 2, picture.shape[1], picture.shape[0])
+        body += struct.pack("<ddi", 0.0, metres, 0) * 2 + struct.pack(
+            "<HII", 2, picture.shape[1], picture.shape[0]
+        )
         body += picture[::-1].astype("<u2").tobytes()
         tags.append(head_size + len(body))
         body += struct.pack("<HHI", 0x4152, 0, start + round(i * step_s))
-    head = struct.pack("<HHH", 0x4949, 0x0197, 0x0220 if long_offsets else 0x0210) + struct.pack("<IIII", kind, 0x4152, len(pictures), len(pictures))
+    head = struct.pack("<HHH", 0x4949, 0x0197, 0x0220 if long_offsets else 0x0210) + struct.pack(
+        "<IIII", kind, 0x4152, len(pictures), len(pictures)
+    )
     head += struct.pack(offset, head_size + len(body)) + struct.pack("<I", 1) + dimension
     path.write_bytes(head + bytes(body) + b"".join(struct.pack(offset, place) for place in [*places, *tags]))
     return path
@@ -52,13 +64,23 @@ def signal(data, *, units="nm", nm_per_px=0.37, step_s=0.5):
             "index_in_array": place,
         }
         for place, (name, unit, size, scale) in enumerate(
-            [("time", "s", data.shape[0], step_s), ("y", units, data.shape[1], nm_per_px), ("x", units, data.shape[2], nm_per_px)]
+            [
+                ("time", "s", data.shape[0], step_s),
+                ("y", units, data.shape[1], nm_per_px),
+                ("x", units, data.shape[2], nm_per_px),
+            ]
         )
     ]
     kind = {"signal_type": "", "signal_dimension": 2, "record_by": "image"}
     metadata = {"General": {"title": "made", "date": "2026-01-01", "time": "10:00:00"}, "Signal": kind}
     metadata["Acquisition_instrument"] = {"TEM": {"beam_energy": 200.0}}
-    plain = {"attributes": {"_lazy": False, "ragged": False}, "learning_results": {}, "models": {}, "tmp_parameters": {}, "original_metadata": {}}
+    plain = {
+        "attributes": {"_lazy": False, "ragged": False},
+        "learning_results": {},
+        "models": {},
+        "tmp_parameters": {},
+        "original_metadata": {},
+    }
     about = {"package": "insitrack", "package_version": "0"}
     return {"data": data, "axes": axes, "metadata": metadata, **about, "package_info": about, **plain}
 
@@ -135,7 +157,9 @@ def test_an_emi_file_without_its_series_is_refused(tmp_path):
 @pytest.mark.parametrize("suffix", [".hspy", ".zspy", ".emd"])
 def test_files_of_hyperspy_and_ncem_give_their_pictures_scale_and_interval(tmp_path, suffix):
     path = tmp_path / f"made{suffix}"
-    writer = importlib.import_module({".hspy": "rsciio.hspy", ".zspy": "rsciio.zspy", ".emd": "rsciio.emd"}[suffix]).file_writer
+    writer = importlib.import_module(
+        {".hspy": "rsciio.hspy", ".zspy": "rsciio.zspy", ".emd": "rsciio.emd"}[suffix]
+    ).file_writer
     writer(str(path), signal(PICTURES))
     source = StackSource(path)
     assert all(np.array_equal(one, two) for one, two in zip(images(source), PICTURES, strict=True))
@@ -165,11 +189,20 @@ def test_a_blockfile_gives_its_patterns(tmp_path):
     patterns = np.random.default_rng(1).integers(0, 255, (2, 3, 16, 16)).astype(np.uint8)
     made = signal(patterns[0], units="cm", nm_per_px=0.01)
     time, y, x = made["axes"]
-    scan = [{**time, "name": name, "units": "nm", "size": size, "scale": 2.0, "navigate": True} for name, size in (("y", 2), ("x", 3))]
-    made["data"], made["axes"] = patterns, [{**axis, "index_in_array": i} for i, axis in enumerate([*scan, y, x])]
+    scan = [
+        {**time, "name": name, "units": "nm", "size": size, "scale": 2.0, "navigate": True}
+        for name, size in (("y", 2), ("x", 3))
+    ]
+    made["data"], made["axes"] = (
+        patterns,
+        [{**axis, "index_in_array": i} for i, axis in enumerate([*scan, y, x])],
+    )
     file_writer(str(tmp_path / "made.blo"), made)
     source = StackSource(tmp_path / "made.blo")
-    assert all(np.array_equal(one, two) for one, two in zip(images(source), patterns.reshape(-1, 16, 16), strict=True))
+    assert all(
+        np.array_equal(one, two)
+        for one, two in zip(images(source), patterns.reshape(-1, 16, 16), strict=True)
+    )
     assert source.calibration.nm_per_px is None
 
 
@@ -177,7 +210,12 @@ def write_tvips(folder, pictures, *, units="nm", nm_per_px=2.0, **more):
     from rsciio.tvips import file_writer
 
     path = folder / "made_000.tvips"
-    file_writer(str(path), signal(pictures, units=units, nm_per_px=nm_per_px, step_s=2.0), show_progressbar=False, **more)
+    file_writer(
+        str(path),
+        signal(pictures, units=units, nm_per_px=nm_per_px, step_s=2.0),
+        show_progressbar=False,
+        **more,
+    )
     return path
 
 

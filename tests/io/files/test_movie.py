@@ -32,7 +32,18 @@ def pictures(n, height=64, width=96):
         yield picture
 
 
-def encode(path, images, *, codec="libx264", layout="yuv420p", pix_fmt=None, tag=None, stamps=None, options=None, container=None):
+def encode(
+    path,
+    images,
+    *,
+    codec="libx264",
+    layout="yuv420p",
+    pix_fmt=None,
+    tag=None,
+    stamps=None,
+    options=None,
+    container=None,
+):
     """Write a movie without the help of the code under test."""
     with av.open(str(path), "w", options=container or {}) as file:
         stream = None
@@ -40,7 +51,9 @@ def encode(path, images, *, codec="libx264", layout="yuv420p", pix_fmt=None, tag
             given = "rgb24" if image.ndim == 3 else "gray" if image.dtype == np.uint8 else layout
             frame = av.VideoFrame.from_ndarray(image, format=given).reformat(format=layout)
             if stream is None:
-                stream = file.add_stream(codec, rate=10, options=options or {"crf": "8", "preset": "veryfast"})
+                stream = file.add_stream(
+                    codec, rate=10, options=options or {"crf": "8", "preset": "veryfast"}
+                )
                 stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pix_fmt or layout
                 stream.codec_context.time_base = Fraction(1, 1000)
                 if tag is not None:
@@ -57,7 +70,9 @@ def encode(path, images, *, codec="libx264", layout="yuv420p", pix_fmt=None, tag
 def movie(tmp_path_factory):
     """40 frames at 10 per second, key frames every 10, B-frames, index at the front."""
     options = {"crf": "18", "preset": "veryfast", "g": "10", "bf": "2"}
-    return encode(tmp_path_factory.mktemp("movie") / "whole.mp4", pictures(40), options=options, container=FASTSTART)
+    return encode(
+        tmp_path_factory.mktemp("movie") / "whole.mp4", pictures(40), options=options, container=FASTSTART
+    )
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +88,15 @@ def times(items):
     return [item.t_s for item in items]
 
 
-# --- the laws ------------------------------------------------------------------------------------------------------
+# --- the laws
+# ------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=15, deadline=None)
 @given(share=st.floats(0.15, 0.99))
-def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_the_cut(movie, whole, tmp_path_factory, share):
+def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_the_cut(
+    movie, whole, tmp_path_factory, share
+):
     data = movie.read_bytes()
     cut = tmp_path_factory.mktemp("cut") / "cut.mp4"
     cut.write_bytes(data[: int(share * len(data))])
@@ -91,14 +109,20 @@ def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_th
     assert [item.index for item in items] == list(range(40))
     assert times(items) == pytest.approx(times(whole))
     n_kept = status(items).index("damaged")
-    assert all(np.array_equal(item.image, full.image) for item, full in zip(items[:n_kept], whole, strict=False))
-    assert set(status(items[n_kept + 3 :])) <= {"damaged"}  # the cut may leave a picture whose B-frames are lost
+    assert all(
+        np.array_equal(item.image, full.image) for item, full in zip(items[:n_kept], whole, strict=False)
+    )
+    assert set(status(items[n_kept + 3 :])) <= {
+        "damaged"
+    }  # the cut may leave a picture whose B-frames are lost
     assert source.warnings
 
 
 @settings(max_examples=15, deadline=None)
 @given(bounds=st.tuples(st.floats(0, 4.5), st.floats(0, 4.5)).map(sorted), every=st.integers(1, 7))
-def test_a_selection_gives_the_same_pictures_as_the_whole_movie_and_skips_the_others(movie, whole, bounds, every):
+def test_a_selection_gives_the_same_pictures_as_the_whole_movie_and_skips_the_others(
+    movie, whole, bounds, every
+):
     start_s, end_s = bounds
     items = list(MovieSource(movie, selection=Selection(start_s=start_s, end_s=end_s, every=every)))
     assert times(items) == times(whole)
@@ -122,7 +146,8 @@ def test_times_written_come_back_however_uneven(tmp_path_factory, steps):
     assert times(MovieSource(path)) == pytest.approx(stamps, abs=1e-4)
 
 
-# --- grey levels ---------------------------------------------------------------------------------------------------
+# --- grey levels
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_grey_levels_written_as_h264_come_back_within_two(tmp_path):
@@ -198,7 +223,9 @@ def test_limited_ten_bits_are_stretched_to_1023(tmp_path):
 
 
 def test_equal_red_green_and_blue_are_that_grey(tmp_path):
-    path = encode(tmp_path / "rgb.mkv", [np.dstack([RAMP] * 3)], codec="ffv1", layout="bgr0", options={"level": "3"})
+    path = encode(
+        tmp_path / "rgb.mkv", [np.dstack([RAMP] * 3)], codec="ffv1", layout="bgr0", options={"level": "3"}
+    )
     assert np.array_equal(next(iter(MovieSource(path))).image, RAMP)
 
 
@@ -243,11 +270,19 @@ def test_the_display_matrix_turns_the_picture(movie, whole, tmp_path, matrix, tu
     assert (source.describe()["height_px"], source.describe()["width_px"]) == turn(whole[0].image).shape
 
 
-# --- times ---------------------------------------------------------------------------------------------------------
+# --- times
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_repeated_times_are_repaired_and_said(tmp_path):
-    path = encode(tmp_path / "repeat.mkv", pictures(5), codec="mjpeg", layout="yuvj420p", stamps=[0, 100, 200, 300, 400], options={"q:v": "3"})
+    path = encode(
+        tmp_path / "repeat.mkv",
+        pictures(5),
+        codec="mjpeg",
+        layout="yuvj420p",
+        stamps=[0, 100, 200, 300, 400],
+        options={"q:v": "3"},
+    )
     with av.open(str(path)) as before, av.open(str(tmp_path / "bad.mkv"), "w") as after:
         out = after.add_stream_from_template(before.streams.video[0])
         for packet, stamp in zip(before.demux(video=0), [0, 100, 100, 300, 400, None], strict=True):
@@ -282,7 +317,8 @@ def test_a_given_interval_replaces_the_timestamps(movie):
     assert [item.index for item in items if isinstance(item, Frame)] == [2, 3, 4, 5]
 
 
-# --- damage --------------------------------------------------------------------------------------------------------
+# --- damage
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_scrambled_bytes_are_reported_and_the_rest_is_read(movie, whole, tmp_path):
@@ -361,7 +397,8 @@ def test_the_scale_is_unknown_unless_given(movie):
     assert MovieSource(movie, nm_per_px=0.37).calibration.origin == "command line"
 
 
-# --- real movies ---------------------------------------------------------------------------------------------------
+# --- real movies
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not (DATA / "fecral-video").is_dir(), reason="the real movie is not here")

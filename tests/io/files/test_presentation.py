@@ -48,7 +48,10 @@ def reordered(n):
 
 
 def shown(packets, decode, **options):
-    return [(time, picture is not None, reason) for time, picture, reason in Presentation(packets, decode, time_base=Fraction(1, 10), **options)]
+    return [
+        (time, picture is not None, reason)
+        for time, picture, reason in Presentation(packets, decode, time_base=Fraction(1, 10), **options)
+    ]
 
 
 @given(n=st.integers(1, 30), broken=st.sets(st.integers(0, 29)))
@@ -85,7 +88,10 @@ def test_pictures_whose_times_are_wrong_take_the_announced_ones_in_order():
 
 def test_a_packet_that_was_cut_off_gives_no_picture_even_if_the_decoder_makes_one():
     packets = [Packet(0, 0), Packet(1, 1, is_corrupt=True)]
-    assert [there for _, there, _ in shown(packets, lambda packet: ([Picture(packet.pts)], ""))] == [True, False]
+    assert [there for _, there, _ in shown(packets, lambda packet: ([Picture(packet.pts)], ""))] == [
+        True,
+        False,
+    ]
 
 
 def test_without_timestamps_every_picture_is_counted_and_has_no_time():

@@ -1,4 +1,7 @@
-"""Image folders, TIFF stacks and microscope files: natural order, native depth, scale and time as the file tells them."""
+"""Image folders, TIFF stacks and microscope files.
+
+Natural order, native depth, scale and time as the file tells them.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -38,7 +41,8 @@ def same(source, expected):
     return len(got) == len(expected) and all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
-# --- image files ---------------------------------------------------------------------------------------------------
+# --- image files
+# ---------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=20)
@@ -95,7 +99,9 @@ def test_a_damaged_image_is_one_damaged_frame(tmp_path):
     (tmp_path / "3.png").write_bytes(b"")
     source = StackSource(tmp_path)
     assert status(source) == ["ok", "ok", "damaged", "damaged"]
-    assert source.warnings == [line for line in source.warnings if "could not be read: 2 (first: frame 2" in line]
+    assert source.warnings == [
+        line for line in source.warnings if "could not be read: 2 (first: frame 2" in line
+    ]
     assert len(list(source)) == 4
     assert len(source.warnings) == 1
 
@@ -110,7 +116,9 @@ def test_a_frame_of_another_size_or_depth_is_damaged_and_says_so(tmp_path):
     assert items[0].reason == "9 x 9 px uint8, most of the run is 12 x 8 px uint8"
 
 
-@pytest.mark.parametrize("name", ["missing", "missing*.png", "empty", "empty.tif", "broken.png", "text.tif", "text.dm4"])
+@pytest.mark.parametrize(
+    "name", ["missing", "missing*.png", "empty", "empty.tif", "broken.png", "text.tif", "text.dm4"]
+)
 def test_what_holds_no_picture_is_refused_in_one_line(tmp_path, capfd, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.tif").touch()
@@ -123,7 +131,8 @@ def test_what_holds_no_picture_is_refused_in_one_line(tmp_path, capfd, name):
     assert capfd.readouterr() == ("", "")
 
 
-# --- values that are not 8 or 16 bit grey levels -------------------------------------------------------------------
+# --- values that are not 8 or 16 bit grey levels
+# -------------------------------------------------------------------
 
 
 @settings(max_examples=10, deadline=None)
@@ -161,16 +170,34 @@ def test_signed_sixteen_bits_are_shifted_without_loss(tmp_path):
     assert same(StackSource(tmp_path / "signed.tif"), [np.array([[0, 32767, 32768, 65535]], np.uint16)])
 
 
-# --- TIFF stacks ---------------------------------------------------------------------------------------------------
+# --- TIFF stacks
+# ---------------------------------------------------------------------------------------------------
 
 
 def write_imagej(path):
-    tifffile.imwrite(path, STACK, imagej=True, resolution=(1 / 0.25, 1 / 0.25), metadata={"unit": "nm", "finterval": 0.5, "axes": "TYX"})
+    tifffile.imwrite(
+        path,
+        STACK,
+        imagej=True,
+        resolution=(1 / 0.25, 1 / 0.25),
+        metadata={"unit": "nm", "finterval": 0.5, "axes": "TYX"},
+    )
 
 
 def write_ome(path):
-    size = {"PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "nm"}
-    tifffile.imwrite(path, STACK, ome=True, compression="zlib", metadata={"axes": "TYX", "TimeIncrement": 500, "TimeIncrementUnit": "ms", **size})
+    size = {
+        "PhysicalSizeX": 0.25,
+        "PhysicalSizeXUnit": "nm",
+        "PhysicalSizeY": 0.25,
+        "PhysicalSizeYUnit": "nm",
+    }
+    tifffile.imwrite(
+        path,
+        STACK,
+        ome=True,
+        compression="zlib",
+        metadata={"axes": "TYX", "TimeIncrement": 500, "TimeIncrementUnit": "ms", **size},
+    )
 
 
 def write_pages(path):
@@ -194,7 +221,9 @@ def test_every_page_of_a_stack_is_a_frame(tmp_path, write):
     source.close()
 
 
-@pytest.mark.parametrize(("write", "origin"), [(write_imagej, "metadata: ImageJ TIFF"), (write_ome, "metadata: OME TIFF")])
+@pytest.mark.parametrize(
+    ("write", "origin"), [(write_imagej, "metadata: ImageJ TIFF"), (write_ome, "metadata: OME TIFF")]
+)
 def test_scale_and_interval_come_from_the_metadata(tmp_path, write, origin):
     write(tmp_path / "stack.tif")
     source = StackSource(tmp_path / "stack.tif")
@@ -227,13 +256,17 @@ def test_the_resolution_of_a_printer_is_no_scale(tmp_path):
 
 
 def test_pixels_that_are_not_square_give_a_warning(tmp_path):
-    tifffile.imwrite(tmp_path / "flat.tif", STACK, imagej=True, resolution=(4, 2), metadata={"unit": "nm", "axes": "TYX"})
+    tifffile.imwrite(
+        tmp_path / "flat.tif", STACK, imagej=True, resolution=(4, 2), metadata={"unit": "nm", "axes": "TYX"}
+    )
     assert "as if they were square" in StackSource(tmp_path / "flat.tif").warnings[0]
 
 
 @pytest.mark.parametrize(("planar", "shape"), [("contig", (6, 9, 3)), ("separate", (3, 6, 9))])
 def test_one_colour_tiff_is_one_frame(tmp_path, planar, shape):
-    tifffile.imwrite(tmp_path / "rgb.tif", np.full(shape, 80, np.uint8), photometric="rgb", planarconfig=planar)
+    tifffile.imwrite(
+        tmp_path / "rgb.tif", np.full(shape, 80, np.uint8), photometric="rgb", planarconfig=planar
+    )
     assert same(StackSource(tmp_path / "rgb.tif"), [np.full((6, 9), 80, np.uint8)])
 
 
@@ -271,18 +304,21 @@ def test_frames_that_are_not_wanted_are_not_read(tmp_path):
     assert status(source) == ["skipped", "skipped", "ok", "skipped", "skipped"]
 
 
-# --- units and microscope files ------------------------------------------------------------------------------------
+# --- units and microscope files
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "nm"), [(2, "Å", 0.2), (3, "A", 0.3), (1, "µm", 1e3), (1e-9, "m", 1.0), (0, "nm", None), (1, "1/nm", None)]
+    ("value", "unit", "nm"),
+    [(2, "Å", 0.2), (3, "A", 0.3), (1, "µm", 1e3), (1e-9, "m", 1.0), (0, "nm", None), (1, "1/nm", None)],
 )
 def test_lengths_become_nm_or_nothing(value, unit, nm):
     assert nm_of(value, unit) == (nm if nm is None else pytest.approx(nm))
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "seconds"), [(5, "ms", 0.005), (2, "min", 120.0), (0, "s", None), (1, "", None), (float("nan"), "s", None)]
+    ("value", "unit", "seconds"),
+    [(5, "ms", 0.005), (2, "min", 120.0), (0, "s", None), (1, "", None), (float("nan"), "s", None)],
 )
 def test_durations_become_seconds_or_nothing(value, unit, seconds):
     assert seconds_of(value, unit) == seconds
@@ -303,7 +339,9 @@ def test_microscope_files_give_their_frames_and_scale(name, shape, nm_per_px, n_
     source = StackSource(EM_FILES / name)
     items = list(source)
     assert [item.shape for item in items] == [shape] * n_frames
-    assert source.calibration.nm_per_px == (nm_per_px if nm_per_px is None else pytest.approx(nm_per_px, rel=1e-5))
+    assert source.calibration.nm_per_px == (
+        nm_per_px if nm_per_px is None else pytest.approx(nm_per_px, rel=1e-5)
+    )
     assert capfd.readouterr() == ("", "")
 
 

@@ -27,7 +27,11 @@ ALL = LiveConfig(policy="all", give_up_s=0.3)
 
 
 def received(camera, config=ALL, lossless=True, alarms=None):
-    source = LiveSource(camera.address if lossless else camera.mjpeg_address, config, alarm=None if alarms is None else alarms.append)
+    source = LiveSource(
+        camera.address if lossless else camera.mjpeg_address,
+        config,
+        alarm=None if alarms is None else alarms.append,
+    )
     try:
         return source, list(source)
     finally:
@@ -59,7 +63,9 @@ def test_a_movie_played_as_a_stream_gives_the_tables_of_the_file_byte_for_byte(t
         live = insitrack.track(camera.address, tmp_path / "live", config=config)
     for folder in ("", "causal"):
         for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
-            assert filecmp.cmp(tmp_path / "file" / folder / name, tmp_path / "live" / folder / name, shallow=False), f"{folder}/{name}"
+            assert filecmp.cmp(
+                tmp_path / "file" / folder / name, tmp_path / "live" / folder / name, shallow=False
+            ), f"{folder}/{name}"
     assert filecmp.cmp(tmp_path / "file" / "frames.csv", tmp_path / "live" / "frames.csv", shallow=False)
     results = live.manifest["results"]["live"]
     assert results["captured"] == results["processed"] == 24
@@ -70,14 +76,22 @@ def test_a_movie_played_as_a_stream_gives_the_tables_of_the_file_byte_for_byte(t
 def test_under_overload_newest_drops_and_counts_every_frame(tmp_path):
     scene = "synth:loops?frames=150&size=512&seed=3"
     config = load_config(
-        assignments=["live.give_up_s=0.5", "output.video=false", "refine.enabled=false", "segment.scale=1.0", "segment.contrast=dark"]
+        assignments=[
+            "live.give_up_s=0.5",
+            "output.video=false",
+            "refine.enabled=false",
+            "segment.scale=1.0",
+            "segment.contrast=dark",
+        ]
     )
     with Replay(scene, fps=200) as camera:
         run = insitrack.track(camera.address, tmp_path / "run", config=config)
     frames, live = run.frames, run.manifest["results"]["live"]
     counts = frames["status"].value_counts()
     assert frames["frame"].tolist() == list(range(len(frames)))
-    assert live["captured"] == counts["processed"] + counts.get("dropped", 0) + counts.get("damaged", 0) == 150
+    assert (
+        live["captured"] == counts["processed"] + counts.get("dropped", 0) + counts.get("damaged", 0) == 150
+    )
     assert (np.diff(frames["t_s"]) > 0).all()
     series = run.series
     dropped = series[series["frame"].isin(frames.loc[frames["status"] == "dropped", "frame"])]
@@ -113,10 +127,19 @@ def test_a_stalled_source_is_told_and_reconnected():
 
 @pytest.mark.parametrize("lossless", [True, False])
 def test_damaged_doubled_swapped_and_resized_pictures_are_accounted_for(lossless):
-    faults = [Fault("corrupt", 8), Fault("duplicate", 12), Fault("reorder", 16), Fault("drop", 20), Fault("resize", 25)]
+    faults = [
+        Fault("corrupt", 8),
+        Fault("duplicate", 12),
+        Fault("reorder", 16),
+        Fault("drop", 20),
+        Fault("resize", 25),
+    ]
     with Replay(SCENE, fps=100, faults=faults) as camera:
         source, items = received(camera, lossless=lossless)
-    n_pictures, n_damaged = sum(isinstance(item, Frame) for item in items), sum(getattr(item, "status", "") == "damaged" for item in items)
+    n_pictures, n_damaged = (
+        sum(isinstance(item, Frame) for item in items),
+        sum(getattr(item, "status", "") == "damaged" for item in items),
+    )
     assert source.n_captured == n_pictures + n_damaged
     assert len(items) == n_pictures + n_damaged + source.n_gaps
     assert n_damaged >= 1
@@ -128,9 +151,17 @@ def test_damaged_doubled_swapped_and_resized_pictures_are_accounted_for(lossless
 def test_many_random_faults_leave_nothing_unaccounted():
     faults = random_faults(40, 200, seed=1)
     with Replay("synth:loops?frames=40&size=64&seed=3", fps=100, faults=faults, loops=5) as camera:
-        source, items = received(camera, LiveConfig(policy="newest", queue_frames=3, give_up_s=0.6, stall_s=1.0), lossless=False)
-    counts = {status: sum(getattr(item, "status", "") == status for item in items) for status in ("dropped", "damaged", "gap")}
-    assert source.n_captured == sum(isinstance(item, Frame) for item in items) + counts["dropped"] + counts["damaged"]
+        source, items = received(
+            camera, LiveConfig(policy="newest", queue_frames=3, give_up_s=0.6, stall_s=1.0), lossless=False
+        )
+    counts = {
+        status: sum(getattr(item, "status", "") == status for item in items)
+        for status in ("dropped", "damaged", "gap")
+    }
+    assert (
+        source.n_captured
+        == sum(isinstance(item, Frame) for item in items) + counts["dropped"] + counts["damaged"]
+    )
     assert counts["gap"] == source.n_gaps
     assert [item.index for item in items] == list(range(len(items)))
 
@@ -174,7 +205,11 @@ def test_a_watched_folder_gives_pictures_as_they_are_written_and_stacks_as_they_
         cv2.imwrite(str(tmp_path / f"f{i}.png"), np.full((8, 12), i, np.uint8))
     wait_for(lambda: len(seen) == 3)
     for pages in (2, 3):
-        tifffile.imwrite(tmp_path / "stack.tif", np.stack([np.full((8, 12), 50 + i, np.uint8) for i in range(pages)]), photometric="minisblack")
+        tifffile.imwrite(
+            tmp_path / "stack.tif",
+            np.stack([np.full((8, 12), 50 + i, np.uint8) for i in range(pages)]),
+            photometric="minisblack",
+        )
         wait_for(lambda pages=pages: len(seen) == 3 + pages)
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     wait_for(lambda: len(seen) == 7)
@@ -192,7 +227,9 @@ def test_deep_pictures_of_a_watched_folder_share_the_levels_and_the_scale_of_the
     def write(number, gain):
         values = (np.random.default_rng(0).normal(1000, 100, (16, 24)) * gain).astype(kind)
         metadata = {"unit": "nm"} if kind != np.int16 else None  # ImageJ knows no signed ones
-        tifffile.imwrite(tmp_path / f"f{number}.tif", values, imagej=kind != np.int16, resolution=(4, 4), metadata=metadata)
+        tifffile.imwrite(
+            tmp_path / f"f{number}.tif", values, imagej=kind != np.int16, resolution=(4, 4), metadata=metadata
+        )
 
     write(1, 1.0)
     source = LiveSource(f"watch:{tmp_path}", LiveConfig(policy="all"))
@@ -212,7 +249,9 @@ def test_deep_pictures_of_a_watched_folder_share_the_levels_and_the_scale_of_the
     assert "in a run of" in seen[2].reason
     assert source.calibration.nm_per_px == (None if kind == np.int16 else pytest.approx(0.25))
     assert np.dtype(kind).name in source.describe()["levels"]
-    again = LiveSource(f"watch:{tmp_path}", LiveConfig(policy="all"), left_off=LeftOff(3, 100.0, source.levels))
+    again = LiveSource(
+        f"watch:{tmp_path}", LiveConfig(policy="all"), left_off=LeftOff(3, 100.0, source.levels)
+    )
     assert again.levels == source.levels
     again.close()
 
@@ -287,11 +326,17 @@ def test_a_port_that_is_taken_is_refused():
 
 
 def test_the_rows_of_a_live_run_are_on_disk_while_it_runs(tmp_path):
-    config = load_config(assignments=["live.give_up_s=0.5", "output.video=false", "segment.scale=1.0", "segment.contrast=dark"])
+    config = load_config(
+        assignments=["live.give_up_s=0.5", "output.video=false", "segment.scale=1.0", "segment.contrast=dark"]
+    )
     stop = threading.Event()
     with Replay("synth:loops?frames=400&size=128&seed=3", fps=20) as camera:
         done = {}
-        work = threading.Thread(target=lambda: done.update(run=insitrack.track(camera.address, tmp_path / "run", config=config, stop=stop)))
+        work = threading.Thread(
+            target=lambda: done.update(
+                run=insitrack.track(camera.address, tmp_path / "run", config=config, stop=stop)
+            )
+        )
         work.start()
         path = tmp_path / "run" / "frames.csv"
         wait_for(lambda: path.exists() and len(path.read_text().splitlines()) > 10, 30)

@@ -1,4 +1,7 @@
-"""Where live pictures come from: RTSP, UDP, SRT, a camera of this computer, the screen, slow and fast cameras."""
+"""Where live pictures come from.
+
+RTSP, UDP, SRT, a camera of this computer, the screen, slow and fast cameras.
+"""
 
 import shutil
 import socket
@@ -70,7 +73,9 @@ def test_a_udp_stream_is_read(pictures):
             stream.codec_context.gop_size, stream.codec_context.time_base = 5, Fraction(1, 50)
             number = 0
             while not done.is_set():
-                picture = av.VideoFrame.from_ndarray(cv2.cvtColor(pictures[number % 40], cv2.COLOR_GRAY2BGR), format="bgr24")
+                picture = av.VideoFrame.from_ndarray(
+                    cv2.cvtColor(pictures[number % 40], cv2.COLOR_GRAY2BGR), format="bgr24"
+                )
                 picture.pts, number = number, number + 1
                 for packet in stream.encode(picture):
                     out.mux(packet)
@@ -91,7 +96,9 @@ def has_srt():
     program = shutil.which("ffmpeg")
     if program is None:
         return False
-    known = subprocess.run([program, "-hide_banner", "-protocols"], capture_output=True, text=True, check=False)
+    known = subprocess.run(
+        [program, "-hide_banner", "-protocols"], capture_output=True, text=True, check=False
+    )
     return "srt" in known.stdout.split()
 
 
@@ -101,7 +108,19 @@ def test_an_srt_stream_is_received_through_the_program_ffmpeg(pictures, tmp_path
     with MovieWriter(movie, playback_fps=25.0, crf=10) as writer:
         for number in range(90):
             writer.write(pictures[number % 40], number / 25)
-    command = ["ffmpeg", "-v", "error", "-re", "-i", str(movie), "-c", "copy", "-f", "mpegts", f"{address}?mode=listener"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-re",
+        "-i",
+        str(movie),
+        "-c",
+        "copy",
+        "-f",
+        "mpegts",
+        f"{address}?mode=listener",
+    ]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as sender:
         try:
             time.sleep(0.5)
@@ -132,7 +151,9 @@ def test_a_camera_of_this_computer_is_read_through_opencv(pictures, tmp_path, mo
         for number, picture in enumerate(pictures):
             movie.write(picture, number / 25)
     opened = cv2.VideoCapture
-    monkeypatch.setattr(cv2, "VideoCapture", lambda number: opened(str(tmp_path / "camera.mkv") if number == 0 else "nothing"))
+    monkeypatch.setattr(
+        cv2, "VideoCapture", lambda number: opened(str(tmp_path / "camera.mkv") if number == 0 else "nothing")
+    )
     source, items = taken("camera:0", most=40)
     assert all(np.array_equal(item.image, picture) for item, picture in zip(items, pictures, strict=True))
     assert source.describe()["container"] == "camera through OpenCV"
@@ -183,7 +204,9 @@ def test_what_waits_on_disk_goes_where_it_is_told(tmp_path):
     with pytest.raises(SettingsError, match="no such folder"):
         LiveConfig(spool=str(tmp_path / "nowhere"))
     with Replay(SCENE, fps=0) as camera:
-        source = LiveSource(camera.address, LiveConfig(policy="all", give_up_s=0.3, queue_frames=2, spool=str(tmp_path)))
+        source = LiveSource(
+            camera.address, LiveConfig(policy="all", give_up_s=0.3, queue_frames=2, spool=str(tmp_path))
+        )
         end = time.monotonic() + 10
         while not list(tmp_path.rglob("*.npy")):
             assert time.monotonic() < end

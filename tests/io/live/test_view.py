@@ -21,7 +21,9 @@ from insitrack.io.live.view import MOST_CLIENTS, parse_request
 from insitrack.tracker.run.config import load_config
 
 # event streams are left in the middle, which urllib complains of
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TOLD = ["output.video=false", "segment.scale=1.0", "segment.contrast=dark", "live.give_up_s=1"]
@@ -40,12 +42,16 @@ class LiveRun:
         self.camera.__enter__()
         self.work = threading.Thread(target=self._run, daemon=True)
         self.work.start()
-        self.address = self.until(lambda: next((line.split()[-1] for line in self.lines if "watch it at" in line), None))
+        self.address = self.until(
+            lambda: next((line.split()[-1] for line in self.lines if "watch it at" in line), None)
+        )
         self.until(lambda: self.status()["processed"] > 5)
         return self
 
     def _run(self):
-        self.run = insitrack.track(self.camera.address, self.folder, config=self.config, alarm=self.lines.append, stop=self.stop)
+        self.run = insitrack.track(
+            self.camera.address, self.folder, config=self.config, alarm=self.lines.append, stop=self.stop
+        )
 
     def __exit__(self, *_):
         self.stop.set()
@@ -65,7 +71,9 @@ class LiveRun:
 
     def get(self, path, headers=None):
         base, _, query = self.address.partition("?")
-        request = urllib.request.Request(f"{base}{path}{'&' if '?' in path else '?'}{query}", headers=headers or {})
+        request = urllib.request.Request(
+            f"{base}{path}{'&' if '?' in path else '?'}{query}", headers=headers or {}
+        )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read(), dict(answer.headers)
 
@@ -80,7 +88,9 @@ class LiveRun:
     def control(self, body, headers=None):
         base, _, query = self.address.partition("?")
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(f"{base}control?{query}", data=data, headers={"X-Insitrack": "1", **(headers or {})})
+        request = urllib.request.Request(
+            f"{base}control?{query}", data=data, headers={"X-Insitrack": "1", **(headers or {})}
+        )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return answer.status, json.loads(answer.read())
@@ -103,9 +113,17 @@ def test_the_page_is_one_file_that_asks_for_nothing_elsewhere(live):
 
 
 def test_the_picture_is_the_newest_frame_with_or_without_outlines(live):
-    pictures = [cv2.imdecode(np.frombuffer(live.get(f"picture?outlines={on}&ids={on}")[0], np.uint8), cv2.IMREAD_COLOR) for on in (1, 0)]
+    pictures = [
+        cv2.imdecode(
+            np.frombuffer(live.get(f"picture?outlines={on}&ids={on}")[0], np.uint8), cv2.IMREAD_COLOR
+        )
+        for on in (1, 0)
+    ]
     assert pictures[0].shape[1] == 192
-    colour = [int((picture[:192].max(axis=2).astype(int) - picture[:192].min(axis=2) > 60).sum()) for picture in pictures]
+    colour = [
+        int((picture[:192].max(axis=2).astype(int) - picture[:192].min(axis=2) > 60).sum())
+        for picture in pictures
+    ]
     assert colour[0] > 10 * max(1, colour[1])
 
 
@@ -192,7 +210,14 @@ def test_stop_in_the_browser_completes_the_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b'{"action": 3}', b'{"action": "mark"}', b'{"action": "mark", "text": "a\\u0000"}', b'{"action": "dose_rate", "value": true}']
+    "body",
+    [
+        b"[]",
+        b'{"action": 3}',
+        b'{"action": "mark"}',
+        b'{"action": "mark", "text": "a\\u0000"}',
+        b'{"action": "dose_rate", "value": true}',
+    ],
 )
 def test_wishes_that_mean_nothing_are_refused(body):
     with pytest.raises(SettingsError, match="expected"):
@@ -206,9 +231,23 @@ class Browser:
         from websockets.sync.client import connect
 
         port = free_port()
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-        size = [f"--window-size={width},{height}", f"--user-data-dir={folder}", f"--remote-debugging-port={port}", address]
-        self.process = subprocess.Popen([BROWSER, *options, *size], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-sync",
+        ]
+        size = [
+            f"--window-size={width},{height}",
+            f"--user-data-dir={folder}",
+            f"--remote-debugging-port={port}",
+            address,
+        ]
+        self.process = subprocess.Popen(
+            [BROWSER, *options, *size], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         target = LiveRun.until(lambda: self._target(port), 30)
         self.connection = connect(target, max_size=None)
         self.socket = self.connection.__enter__()
@@ -218,7 +257,14 @@ class Browser:
     def _target(port):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=2) as answer:
-                return next((one["webSocketDebuggerUrl"] for one in json.loads(answer.read()) if one["type"] == "page"), None)
+                return next(
+                    (
+                        one["webSocketDebuggerUrl"]
+                        for one in json.loads(answer.read())
+                        if one["type"] == "page"
+                    ),
+                    None,
+                )
         except OSError:
             return None
 
@@ -231,7 +277,9 @@ class Browser:
                 return answer["result"]
 
     def value(self, code):
-        return self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)[
+            "result"
+        ].get("value")
 
     def screenshot(self):
         data = base64.b64decode(self.call("Page.captureScreenshot")["data"])
@@ -255,18 +303,27 @@ def test_in_a_real_browser_curves_move_buttons_work_and_a_second_viewer_sees_the
         pages = [Browser(tmp_path / "one", run.address), Browser(tmp_path / "two", run.address, 400, 800)]
         try:
             for page in pages:
-                LiveRun.until(lambda page=page: page.value("history.length > 20 && document.getElementById('picture').naturalWidth > 0"))
+                LiveRun.until(
+                    lambda page=page: page.value(
+                        "history.length > 20 && document.getElementById('picture').naturalWidth > 0"
+                    )
+                )
             ink = (
-                "(() => { const c = document.getElementById('density'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; "
-                "let s = 0; for (let i = 0; i < d.length; i += 4) s += d[i + 3] * (i % 9973); return s; })()"
+                "(() => { const c = document.getElementById('density'), d ="
+                " c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let s = 0; for (let i = 0; i"
+                " < d.length; i += 4) s += d[i + 3] * (i % 9973); return s; })()"
             )
             before = [page.value(ink) for page in pages]
             n = pages[0].value("last.status.processed")
             LiveRun.until(lambda: pages[0].value("last.status.processed") > n + 10)
             assert all(page.value(ink) != old for page, old in zip(pages, before, strict=True))
-            pages[0].value("document.getElementById('text').value = 'beam on'; document.getElementById('mark').click()")
+            pages[0].value(
+                "document.getElementById('text').value = 'beam on'; document.getElementById('mark').click()"
+            )
             LiveRun.until(lambda: pages[1].value("marks.length") == 1)
-            pages[1].value("document.getElementById('rate').value = '0.002'; document.getElementById('setrate').click()")
+            pages[1].value(
+                "document.getElementById('rate').value = '0.002'; document.getElementById('setrate').click()"
+            )
             LiveRun.until(lambda: pages[0].value("history[history.length - 1].dose") or 0 > 0)
             pages[0].value("document.getElementById('pause').click()")
             LiveRun.until(lambda: pages[1].value("document.getElementById('state').textContent") == "paused")

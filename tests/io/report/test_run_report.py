@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 from insitrack.io.draw.palette import CLASS_COLOURS, hex_colour
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.manifest import RunManifest
-from insitrack.io.report.run_plots import density_figure, hardening_figure, lifetime_figure, load_curves, size_figure, size_histogram
+from insitrack.io.report.run_plots import (
+    density_figure,
+    hardening_figure,
+    lifetime_figure,
+    load_curves,
+    size_figure,
+    size_histogram,
+)
 from insitrack.io.report.run_report import write_report
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TRACKS
@@ -26,9 +33,19 @@ from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TRACKS
 QUANTITIES = ("density_per_m2", "density_per_m3", "hardening_linear_mpa", "hardening_quadrature_mpa")
 
 
-def row(frame: int, t_s: float, name: str, n: float, *, known: bool = True, dose: float = math.nan) -> SeriesRow:
+def row(
+    frame: int, t_s: float, name: str, n: float, *, known: bool = True, dose: float = math.nan
+) -> SeriesRow:
     values = dict.fromkeys(SeriesRow.__slots__, math.nan)
-    values |= {"frame": frame, "t_s": t_s, "dose_dpa": dose, "defect_class": name, "n": n, "n_lo": 0.8 * n, "n_hi": 1.2 * n}
+    values |= {
+        "frame": frame,
+        "t_s": t_s,
+        "dose_dpa": dose,
+        "defect_class": name,
+        "n": n,
+        "n_lo": 0.8 * n,
+        "n_hi": 1.2 * n,
+    }
     if known:
         values |= {"size_nm": 10.0 + n, "size_lo_nm": 9.0 + n, "size_hi_nm": 11.0 + n}
         for quantity in QUANTITIES:
@@ -53,10 +70,22 @@ def write_run(
         if status == "processed":
             counts = {name: float(frame + place) for place, name in enumerate(classes)}
             counts["all"] = sum(counts.values())
-            rows += [row(frame, frame * step_s, name, n, known=known, dose=frame * step_s * dose_rate) for name, n in counts.items()]
+            rows += [
+                row(frame, frame * step_s, name, n, known=known, dose=frame * step_s * dose_rate)
+                for name, n in counts.items()
+            ]
     size = "8.0" if known else ""
-    tracks = [f"{i},{classes[i % len(classes)]},0,{i},{i},{i % 3 == 0:d},0,{i + 1},{size},,\n" for i in range(n_tracks)]
-    for table, text in ((SERIES, SERIES.format_records(rows)), (FRAMES, "".join(frames)), (SUMMARY, "".join(tracks)), (TRACKS, ""), (EVENTS, "")):
+    tracks = [
+        f"{i},{classes[i % len(classes)]},0,{i},{i},{i % 3 == 0:d},0,{i + 1},{size},,\n"
+        for i in range(n_tracks)
+    ]
+    for table, text in (
+        (SERIES, SERIES.format_records(rows)),
+        (FRAMES, "".join(frames)),
+        (SUMMARY, "".join(tracks)),
+        (TRACKS, ""),
+        (EVENTS, ""),
+    ):
         (folder / table.file).write_text(table.header() + text, encoding="utf-8")
     return folder
 
@@ -79,15 +108,27 @@ def png(height: int = 60, width: int = 80) -> bytes:
     return bytes(cv2.imencode(".png", noise)[1].tobytes())
 
 
-def page_of(folder: Path, facts: RunManifest | dict[str, object] | None = None, pictures: dict[str, bytes] | None = None) -> str:
+def page_of(
+    folder: Path,
+    facts: RunManifest | dict[str, object] | None = None,
+    pictures: dict[str, bytes] | None = None,
+) -> str:
     """The page without scripts and pictures' data."""
-    path = write_report(folder, {"first": png(), "last": png()} if pictures is None else pictures, manifest() if facts is None else facts)
-    return re.sub(r"<script.*?</script>|base64,[A-Za-z0-9+/=]*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    path = write_report(
+        folder,
+        {"first": png(), "last": png()} if pictures is None else pictures,
+        manifest() if facts is None else facts,
+    )
+    return re.sub(
+        r"<script.*?</script>|base64,[A-Za-z0-9+/=]*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
 
 
 @settings(max_examples=15, deadline=None)
 @given(n=st.integers(1, 400), most=st.integers(2, 50))
-def test_a_thinned_series_keeps_true_values_and_both_ends(tmp_path_factory: pytest.TempPathFactory, n: int, most: int) -> None:
+def test_a_thinned_series_keeps_true_values_and_both_ends(
+    tmp_path_factory: pytest.TempPathFactory, n: int, most: int
+) -> None:
     folder = write_run(tmp_path_factory.mktemp("run"), ["processed"] * n, n_tracks=0)
     curves = load_curves(folder, most)
     assert len(curves.t_s) <= most + 1
@@ -120,7 +161,9 @@ def test_frames_left_out_on_purpose_do_not_interrupt_the_curves_but_a_long_pause
 
 
 def test_intervals_are_shaded_only_where_they_are_known(tmp_path: Path) -> None:
-    curves = load_curves(write_run(tmp_path, ["processed"] * 3 + ["gap"] + ["processed"] * 2, classes=("void",)))
+    curves = load_curves(
+        write_run(tmp_path, ["processed"] * 3 + ["gap"] + ["processed"] * 2, classes=("void",))
+    )
     band, line = density_figure(curves, "n", "Defects").data
     assert np.count_nonzero(np.isnan(band.x)) == 2  # two stretches, each closed
     assert np.nanmax(band.y) == pytest.approx(1.2 * 5)
@@ -144,17 +187,35 @@ def test_hardening_shows_both_sums_and_the_share_of_each_class(tmp_path: Path) -
 def test_every_track_is_in_one_bin_of_each_histogram(values: list[float]) -> None:
     n = len(values)
     tracks = pd.DataFrame(
-        {"defect_class": ["void", "loop"] * n, "lifetime_s": values * 2, "left_censored": [0, 1] * n, "right_censored": 0, "size_nm": values * 2}
+        {
+            "defect_class": ["void", "loop"] * n,
+            "lifetime_s": values * 2,
+            "left_censored": [0, 1] * n,
+            "right_censored": 0,
+            "size_nm": values * 2,
+        }
     )
     figure = size_histogram(tracks)
     assert sum(int(np.sum(bar.y)) for bar in figure.data) == 2 * n
-    assert all(np.isfinite(np.asarray(bar.error_y.array, float)[np.asarray(bar.y) > 0]).all() for bar in figure.data)
-    assert [words.text for words in figure.layout.annotations] == [f"{name}, {n} track{'s' * (n > 1)}" for name in ("void", "loop")]
+    assert all(
+        np.isfinite(np.asarray(bar.error_y.array, float)[np.asarray(bar.y) > 0]).all() for bar in figure.data
+    )
+    assert [words.text for words in figure.layout.annotations] == [
+        f"{name}, {n} track{'s' * (n > 1)}" for name in ("void", "loop")
+    ]
 
 
 def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> None:
     ages = [2.0, 3.0, 3.0, 5.0, 8.0]
-    tracks = pd.DataFrame({"defect_class": "void", "lifetime_s": ages, "left_censored": 0, "right_censored": [0, 0, 1, 0, 1], "size_nm": 5.0})
+    tracks = pd.DataFrame(
+        {
+            "defect_class": "void",
+            "lifetime_s": ages,
+            "left_censored": 0,
+            "right_censored": [0, 0, 1, 0, 1],
+            "size_nm": 5.0,
+        }
+    )
     figure = lifetime_figure(tracks)
     assert figure is not None
     curve = next(part for part in figure.data if part.name)
@@ -165,7 +226,13 @@ def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> Non
 
 def test_the_page_shows_methods_and_every_choice(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
-    choice = {"number": 10, "topic": "defects at the border", "setting": "series.border", "value": "gundersen", "effect": "11 %"}
+    choice = {
+        "number": 10,
+        "topic": "defects at the border",
+        "setting": "series.border",
+        "value": "gundersen",
+        "effect": "11 %",
+    }
     facts = manifest(choices=[choice], methods="Defects were counted (Gundersen 1977).")
     text = write_report(folder, {}, facts).read_text(encoding="utf-8")
     assert "Methods, ready to paste" in text
@@ -180,13 +247,24 @@ def test_the_page_loads_nothing_from_elsewhere_and_stays_small(tmp_path: Path) -
     page = page_of(folder, pictures={"first": large, "last": large})
     assert (folder / "report.html").stat().st_size < 6_000_000
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|@import|url\(|<link|<iframe""", page)
-    assert set(re.findall(r'href="([^"]+)"', page)) == {"tracks.csv", "series.csv", "summary.csv", "events.csv", "frames.csv"}
+    assert set(re.findall(r'href="([^"]+)"', page)) == {
+        "tracks.csv",
+        "series.csv",
+        "summary.csv",
+        "events.csv",
+        "frames.csv",
+    }
 
 
 def test_what_the_user_named_cannot_become_markup(tmp_path: Path) -> None:
     evil = "<img src=x onerror=alert(1)>&"
     folder = write_run(tmp_path, classes=(evil.replace("/", ""), "loop_111"))
-    facts = manifest(source={"path": f"/data/{evil}.mp4", "note": evil}, warnings=[evil], command=["track", evil], settings={evil: evil})
+    facts = manifest(
+        source={"path": f"/data/{evil}.mp4", "note": evil},
+        warnings=[evil],
+        command=["track", evil],
+        settings={evil: evil},
+    )
     path = write_report(folder, {}, facts)
     text = path.read_text(encoding="utf-8")
     assert "<img src=x" not in text
@@ -199,17 +277,27 @@ def test_warnings_stand_before_the_pictures_and_a_run_that_failed_says_so(tmp_pa
 
 
 def test_unknown_scale_gives_counts_and_says_what_is_lacking(tmp_path: Path) -> None:
-    page = page_of(write_run(tmp_path, known=False), manifest(calibration={"nm_per_px": None, "thickness_nm": None}, material={}))
+    page = page_of(
+        write_run(tmp_path, known=False),
+        manifest(calibration={"nm_per_px": None, "thickness_nm": None}, material={}),
+    )
     assert "Number of defects" in page
     for option in ("--nm-per-px", "--thickness-nm", "--material"):
         assert option in page
-    assert "nan" not in re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL).lower().replace("nanometre", "")
+    assert "nan" not in re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL).lower().replace(
+        "nanometre", ""
+    )
 
 
 def test_the_first_and_the_last_values_stand_in_the_table_with_their_intervals(tmp_path: Path) -> None:
     page = page_of(write_run(tmp_path, ["processed"] * 11))
     line = next(part for part in page.split("<tr>") if ">black_dot</td>" in part)
-    assert [float(cell) for cell in re.findall(r'<td class="number[^"]*">([\d.]+)<br>', line)][:4] == [0, 10, 0, 1]
+    assert [float(cell) for cell in re.findall(r'<td class="number[^"]*">([\d.]+)<br>', line)][:4] == [
+        0,
+        10,
+        0,
+        1,
+    ]
     assert "8 to 12" in line
     assert "Per area, 10<sup>15</sup> m<sup>-2</sup>" in page
 
@@ -221,7 +309,9 @@ def test_a_run_without_a_single_frame_still_gets_a_page(tmp_path: Path) -> None:
 
 
 def test_one_frame_and_one_track_are_enough(tmp_path: Path) -> None:
-    assert "1 of 1 frames" in page_of(write_run(tmp_path, ["processed"], n_tracks=1), pictures={"first": png()})
+    assert "1 of 1 frames" in page_of(
+        write_run(tmp_path, ["processed"], n_tracks=1), pictures={"first": png()}
+    )
 
 
 def test_the_manifest_on_disk_does_as_well_as_the_one_in_memory(tmp_path: Path) -> None:
@@ -242,4 +332,6 @@ def test_a_missing_table_or_folder_is_the_users_to_mend(tmp_path: Path) -> None:
 def test_a_table_in_pieces_is_the_table(tmp_path: Path) -> None:
     path = write_run(tmp_path, ["processed"] * 9) / SERIES.file
     whole = SERIES.read(path, ["frame", "defect_class", "n"])
-    pd.testing.assert_frame_equal(pd.concat(SERIES.chunks(path, ["frame", "defect_class", "n"], rows=4)), whole)
+    pd.testing.assert_frame_equal(
+        pd.concat(SERIES.chunks(path, ["frame", "defect_class", "n"], rows=4)), whole
+    )

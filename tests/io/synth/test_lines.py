@@ -20,8 +20,12 @@ def straight(y: float = 20.0, x0: float = 10.0, x1: float = 90.0, **more: float)
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 999), length=st.floats(40, 400), persistence=st.floats(50, 2000))
-def test_a_wandering_line_is_as_long_as_asked_and_its_points_are_a_pixel_apart(seed: int, length: float, persistence: float) -> None:
-    steps = np.linalg.norm(np.diff(wandering(np.random.default_rng(seed), length, persistence), axis=0), axis=1)
+def test_a_wandering_line_is_as_long_as_asked_and_its_points_are_a_pixel_apart(
+    seed: int, length: float, persistence: float
+) -> None:
+    steps = np.linalg.norm(
+        np.diff(wandering(np.random.default_rng(seed), length, persistence), axis=0), axis=1
+    )
     assert steps.sum() == pytest.approx(length, rel=0.06)
     assert steps.max() < 1.2
 
@@ -93,7 +97,9 @@ def test_lines_of_a_pile_up_end_on_common_traces_and_do_not_cross() -> None:
 
 
 def test_the_number_of_single_lines_can_be_asked_for() -> None:
-    assert [len(SynthSource(f"synth:lines?seed=1&size=96&frames=1&lines={n}").lines.lines) for n in (0, 1, 7)] == [0, 1, 7]
+    assert [
+        len(SynthSource(f"synth:lines?seed=1&size=96&frames=1&lines={n}").lines.lines) for n in (0, 1, 7)
+    ] == [0, 1, 7]
     with pytest.raises(SourceError, match="lines=-5"):
         SynthSource("synth:lines?lines=-5")
 

@@ -23,7 +23,9 @@ from insitrack.io.synth.source import SynthSource
         ("111", "loop_100", [0.5774] * 3),
     ],
 )
-def test_axis_ratios_on_a_zone_are_those_of_the_habit_planes(zone: str, family: str, expected: list[float]) -> None:
+def test_axis_ratios_on_a_zone_are_those_of_the_habit_planes(
+    zone: str, family: str, expected: list[float]
+) -> None:
     assert sorted(round(q, 4) for q, _ in variants(zone, family)) == expected
 
 
@@ -48,7 +50,10 @@ def test_nothing_is_labelled_in_a_hole() -> None:
     veil = movie._specimen.veil
     left, top, _, _ = movie._margins
     state = movie.truth_state(0)
-    kept = veil[np.clip(state.y_px + top, 0, veil.shape[0] - 1).astype(int), np.clip(state.x_px + left, 0, veil.shape[1] - 1).astype(int)]
+    kept = veil[
+        np.clip(state.y_px + top, 0, veil.shape[0] - 1).astype(int),
+        np.clip(state.x_px + left, 0, veil.shape[1] - 1).astype(int),
+    ]
     assert (kept < 0.01).any()
     assert not state.visible[kept < 0.01].any()
 
@@ -63,9 +68,15 @@ def test_a_line_is_dark_and_leaves_the_rest_alone() -> None:
 
 
 def test_the_background_of_a_magnified_picture_is_coarser() -> None:
-    plain = {**ranges()["background"], **{key: 0.0 for key in ranges()["background"] if key.endswith("_share")}, "ghosts": [0, 0], "specks": [0, 0]}
+    plain = {
+        **ranges()["background"],
+        **{key: 0.0 for key in ranges()["background"] if key.endswith("_share")},
+        "ghosts": [0, 0],
+        "specks": [0, 0],
+    }
     fine, coarse = (
-        paint(np.random.default_rng(3), (128, 128), plain, strength=0.1, lines=[], magnified=magnified).canvas for magnified in (1.0, 3.0)
+        paint(np.random.default_rng(3), (128, 128), plain, strength=0.1, lines=[], magnified=magnified).canvas
+        for magnified in (1.0, 3.0)
     )
     assert np.abs(np.diff(coarse, axis=1)).mean() < 0.7 * np.abs(np.diff(fine, axis=1)).mean()
 
@@ -73,13 +84,28 @@ def test_the_background_of_a_magnified_picture_is_coarser() -> None:
 @pytest.mark.parametrize(("blur", "streak"), [(0.0, 1.0), (0.9, 1.0), (0.6, 3.0), (0.0, 2.0)])
 def test_the_noise_is_as_strong_as_asked_whatever_its_correlation(blur: float, streak: float) -> None:
     camera = Camera(
-        mean=100.0, black=0, psf_px=0, noise=0.1, noise_blur_px=blur, streak=streak, white=0.3, read=0.5, scan=0, vignetting=0, uneven=0,
-        bright=False, gamma=1.0, quality=0,
-    )  # fmt: skip
+        mean=100.0,
+        black=0,
+        psf_px=0,
+        noise=0.1,
+        noise_blur_px=blur,
+        streak=streak,
+        white=0.3,
+        read=0.5,
+        scan=0,
+        vignetting=0,
+        uneven=0,
+        bright=False,
+        gamma=1.0,
+        quality=0,
+    )
     flat = np.ones((200, 220), np.float32)
     grey = camera.expose(flat.copy(), flat, np.random.default_rng(0)).astype(float)
     assert grey.std() == pytest.approx(10, rel=0.06)
-    rows, columns = (np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in ((grey[:, 1:], grey[:, :-1]), (grey[1:], grey[:-1])))
+    rows, columns = (
+        np.corrcoef(a.ravel(), b.ravel())[0, 1]
+        for a, b in ((grey[:, 1:], grey[:, :-1]), (grey[1:], grey[:-1]))
+    )
     assert (rows > columns + 0.1) == (streak > 1)
 
 

@@ -48,7 +48,11 @@ def test_it_keeps_the_protocol_of_a_source() -> None:
     movie = SynthSource("synth:loops?frames=2&size=96&fps=4&nm_per_px=0.5&thickness_nm=80")
     assert isinstance(movie, Source)
     assert [(frame.index, frame.t_s) for frame in movie] == [(0, 0.0), (1, 0.25)]
-    assert (movie.calibration.nm_per_px, movie.calibration.thickness_nm, movie.calibration.origin) == (0.5, 80.0, "synthetic")
+    assert (movie.calibration.nm_per_px, movie.calibration.thickness_nm, movie.calibration.origin) == (
+        0.5,
+        80.0,
+        "synthetic",
+    )
     json.dumps(movie.describe())
     movie.close()
     movie.close()
@@ -68,7 +72,9 @@ def test_truth_and_picture_have_the_same_shape_and_classes(kind: str) -> None:
 
 @pytest.mark.parametrize(("polarity", "sign"), [("dark", -1), ("bright", 1)])
 def test_dots_are_darker_than_their_surroundings_or_brighter_where_asked(polarity: str, sign: int) -> None:
-    movie = SynthSource(f"synth:dense?seed=5&frames=1&size=256&n=40&noise=0.01&mottle=0.01&overlay=0&polarity={polarity}")
+    movie = SynthSource(
+        f"synth:dense?seed=5&frames=1&size=256&n=40&noise=0.01&mottle=0.01&overlay=0&polarity={polarity}"
+    )
     image, truth = movie.frame(0).image.astype(float), movie.truth(0)
     masks = truth.masks.dense(truth.shape)
     ring = cv2.dilate(masks.any(axis=0).astype(np.uint8), np.ones((9, 9))) > 0
@@ -77,10 +83,15 @@ def test_dots_are_darker_than_their_surroundings_or_brighter_where_asked(polarit
 
 
 def test_drift_moves_picture_and_truth_together() -> None:
-    movie = SynthSource(f"synth:loops?seed=4&frames=2&size=256&fps=1&drift=6&jumps=0&nm_per_px=0.5&start=1&{CLEAN}")
+    movie = SynthSource(
+        f"synth:loops?seed=4&frames=2&size=256&fps=1&drift=6&jumps=0&nm_per_px=0.5&start=1&{CLEAN}"
+    )
     truth = [movie.truth_state(k) for k in (0, 1)]
     both, first, second = np.intersect1d(truth[0].track_ids, truth[1].track_ids, return_indices=True)
-    moved = [np.median(truth[1].x_px[second] - truth[0].x_px[first]), np.median(truth[1].y_px[second] - truth[0].y_px[first])]
+    moved = [
+        np.median(truth[1].x_px[second] - truth[0].x_px[first]),
+        np.median(truth[1].y_px[second] - truth[0].y_px[first]),
+    ]
     assert len(both) > 10
     assert np.hypot(*moved) == pytest.approx(12)
     before, after = (cv2.GaussianBlur(movie.frame(k).image, (0, 0), 1) for k in (0, 1))
@@ -121,26 +132,45 @@ def test_defects_that_join_conserve_their_area() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    size=st.floats(8, 60), ratio=st.floats(0.5, 1.0), angle=st.floats(0, 3.1), form=st.sampled_from(["dot", "open_ellipse", "fresnel", "double_ring"])
+    size=st.floats(8, 60),
+    ratio=st.floats(0.5, 1.0),
+    angle=st.floats(0, 3.1),
+    form=st.sampled_from(["dot", "open_ellipse", "fresnel", "double_ring"]),
 )
-def test_the_outline_has_the_area_of_the_true_axes(size: float, ratio: float, angle: float, form: str) -> None:
+def test_the_outline_has_the_area_of_the_true_axes(
+    size: float, ratio: float, angle: float, form: str
+) -> None:
     look = Look(form=form, size_px=size, ratio=ratio, angle=angle, edge_px=1.0, width_px=2.0)
     major, minor = look.outline_px()
-    # an ellipse that lies evenly on the grid gains or loses whole rows of pixels at once: mean over places within a pixel
-    drawn = [picture(look, 50 + dx, 50 + dy, (100, 100)) for dx in (0.1, 0.35, 0.6, 0.85) for dy in (0.05, 0.3, 0.55, 0.8)]
+    # an ellipse that lies evenly on the grid gains or loses whole rows of pixels at once: mean over places
+    # within a pixel
+    drawn = [
+        picture(look, 50 + dx, 50 + dy, (100, 100))
+        for dx in (0.1, 0.35, 0.6, 0.85)
+        for dy in (0.05, 0.3, 0.55, 0.8)
+    ]
     areas = [int(one_of_them[1].sum()) for one_of_them in drawn if one_of_them is not None]
     assert len(areas) == 16
     assert np.mean(areas) == pytest.approx(np.pi / 4 * major * minor, rel=0.06, abs=2)
 
 
 def test_size_in_nm_is_size_in_px_times_the_scale() -> None:
-    truth = {scale: SynthSource(f"synth:loops?seed=2&frames=1&size=128&nm_per_px={scale}&drift=0&jumps=0").truth_state(0) for scale in (0.25, 0.5)}
+    truth = {
+        scale: (
+            SynthSource(
+                f"synth:loops?seed=2&frames=1&size=128&nm_per_px={scale}&drift=0&jumps=0"
+            ).truth_state(0)
+        )
+        for scale in (0.25, 0.5)
+    }
     for scale, state in truth.items():
         loops = np.array([name.startswith("loop") for name in state.detections.names()])
         assert state.size_nm[loops] == pytest.approx(state.major_px[loops] * scale)
 
 
-@pytest.mark.parametrize("form", ["dot", "open_ellipse", "edge_on", "double_ring", "blob", "comma", "bean", "fresnel", "facet"])
+@pytest.mark.parametrize(
+    "form", ["dot", "open_ellipse", "edge_on", "double_ring", "blob", "comma", "bean", "fresnel", "facet"]
+)
 def test_a_defect_at_the_border_is_cut_and_one_outside_is_not_drawn(form: str) -> None:
     look = Look(form=form, size_px=12.0, tail=0.6 if form == "comma" else 0.0)
     profile, mask, y0, x0 = one(look, 0.0, 79.0)
@@ -165,7 +195,10 @@ def test_a_faint_defect_is_there_but_not_visible() -> None:
 def test_the_scale_bar_is_as_long_as_it_says() -> None:
     movie = SynthSource("synth:loops?seed=1&frames=1&size=512x300&nm_per_px=0.4")
     row = movie.overlay.grey == 255
-    longest = max(np.diff(np.flatnonzero(np.diff(np.concatenate([[0], line, [0]])))).max(initial=0) for line in row.astype(int))
+    longest = max(
+        np.diff(np.flatnonzero(np.diff(np.concatenate([[0], line, [0]])))).max(initial=0)
+        for line in row.astype(int)
+    )
     assert (movie.overlay.bar_nm, longest) == (50.0, 125)
     assert longest * 0.4 == movie.overlay.bar_nm
     field = movie.calibration.field

@@ -34,12 +34,18 @@ CLASSES = ("black_dot", "loop", "void")
 
 def listed(groups: list[str]) -> Labels:
     """Labels of pictures that need not exist."""
-    sheets = tuple(Sheet(Path("a"), Path(f"{i}.png"), frozenset(), lambda shape: []) for i in range(len(groups)))
+    sheets = tuple(
+        Sheet(Path("a"), Path(f"{i}.png"), frozenset(), lambda shape: []) for i in range(len(groups))
+    )
     return Labels(Path("set"), "rows", sheets, tuple(f"p{i}" for i in range(len(groups))), tuple(groups), {})
 
 
 @settings(max_examples=60, deadline=None)
-@given(groups=st.lists(st.sampled_from("abcdef"), min_size=2, max_size=30), share=st.floats(0.05, 0.6), seed=st.integers(0, 5))
+@given(
+    groups=st.lists(st.sampled_from("abcdef"), min_size=2, max_size=30),
+    share=st.floats(0.05, 0.6),
+    seed=st.integers(0, 5),
+)
 def test_a_movie_is_never_both_trained_on_and_judged_by(groups: list[str], share: float, seed: int) -> None:
     split = split_groups(listed(groups), share=share, seed=seed)
     assert sorted((*split.train, *split.val)) == list(range(len(groups)))
@@ -61,11 +67,16 @@ def test_pictures_and_series_are_held_out_by_name() -> None:
 
 def discs(shape: tuple[int, int] = (120, 160)) -> LabelledPicture:
     """Dark discs on grey, labelled."""
-    drawn = [Drawn("loop", (ellipse_points(centre, (8.0, 8.0)),)) for centre in ((30.0, 40.0), (100.0, 70.0), (140.0, 20.0))]
+    drawn = [
+        Drawn("loop", (ellipse_points(centre, (8.0, 8.0)),))
+        for centre in ((30.0, 40.0), (100.0, 70.0), (140.0, 20.0))
+    ]
     truth, outlined = filled(drawn, shape)
     image = np.full(shape, 160, np.uint8)
     image[truth.masks.dense(shape).any(axis=0)] = 60
-    image = cv2.GaussianBlur(image, (0, 0), 1) + np.random.default_rng(0).integers(0, 20, shape).astype(np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 1) + np.random.default_rng(0).integers(0, 20, shape).astype(
+        np.uint8
+    )
     return LabelledPicture("a", "a", image, truth, outlined)
 
 
@@ -93,7 +104,12 @@ def test_tiles_hold_every_defect_and_are_never_magnified(tmp_path: Path) -> None
     written = sorted((tmp_path / "images" / "train").iterdir())
     assert len(written) == n
     assert {cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).shape for path in written} == {(96, 96)}
-    lines = [line for path in (tmp_path / "labels" / "train").iterdir() for line in path.read_text(encoding="utf-8").split("\n") if line]
+    lines = [
+        line
+        for path in (tmp_path / "labels" / "train").iterdir()
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line
+    ]
     assert len(lines) >= 3
     assert {line.split()[0] for line in lines} == {"1"}
     assert copies_for([("a", picture.image, picture.truth)], 96) == 12
@@ -128,12 +144,17 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export.save_checkpoint(export.checkpoint_of(model), tmp_path_factory.mktemp("base") / "base.pt")
 
 
-def test_a_checkpoint_opens_without_running_code_and_holds_the_same_weights(base: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_opens_without_running_code_and_holds_the_same_weights(
+    base: Path, tmp_path: Path
+) -> None:
     stored = torch.load(base, weights_only=True)
     read = export.load_checkpoint(base)
     assert read.classes == CLASSES
     assert read.sha256
-    assert all(torch.equal(read.state[key], value.float() if value.is_floating_point() else value) for key, value in stored["state"].items())
+    assert all(
+        torch.equal(read.state[key], value.float() if value.is_floating_point() else value)
+        for key, value in stored["state"].items()
+    )
     torch.save({"ema": read.network(), "train_args": {"batch": 8}}, tmp_path / "pickled.pt")
     again = export.load_checkpoint(tmp_path / "pickled.pt")
     assert again.classes == CLASSES
@@ -145,7 +166,9 @@ class Harmful:
         return print, ("this ran",)
 
 
-def test_a_checkpoint_that_would_run_something_is_not_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_that_would_run_something_is_not_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.save({"model": Harmful()}, tmp_path / "bad.pt")
     with pytest.raises(ModelError, match=r"would run .*print.*not opened"):
         export.load_checkpoint(tmp_path / "bad.pt")
@@ -183,10 +206,20 @@ def write_set(folder: Path) -> Path:
     return folder
 
 
-def test_a_training_ends_with_a_model_its_card_and_a_picture_of_each_epoch(base: Path, tmp_path: Path) -> None:
+def test_a_training_ends_with_a_model_its_card_and_a_picture_of_each_epoch(
+    base: Path, tmp_path: Path
+) -> None:
     data, out = write_set(tmp_path / "set"), tmp_path / "out"
     chosen = finetune.FinetuneSettings(
-        base=str(base), epochs=1, image_px=64, batch=4, pictures_per_epoch=8, synthetic_pictures=2, threads=1, scale=1.0, contrast="dark"
+        base=str(base),
+        epochs=1,
+        image_px=64,
+        batch=4,
+        pictures_per_epoch=8,
+        synthetic_pictures=2,
+        threads=1,
+        scale=1.0,
+        contrast="dark",
     )
     lines: list[str] = []
     done = finetune.finetune(data, out, chosen, classes={"defect": "void"}, say=lines.append)
@@ -203,7 +236,9 @@ def test_a_training_ends_with_a_model_its_card_and_a_picture_of_each_epoch(base:
     assert export.load_checkpoint(out / "set.pt").classes == CLASSES
     assert any(base.name in line and card["base"]["sha256"] in line for line in lines)
     moved = export.load_checkpoint(out / "set.pt").state
-    assert any(not torch.equal(value, export.load_checkpoint(base).state[key]) for key, value in moved.items())
+    assert any(
+        not torch.equal(value, export.load_checkpoint(base).state[key]) for key, value in moved.items()
+    )
     with pytest.raises(ModelError, match="finished"):
         finetune.finetune(data, out, chosen, resume=True, say=lines.append)
     with pytest.raises(OutputError, match="--resume"):

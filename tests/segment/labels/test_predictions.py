@@ -11,7 +11,9 @@ from insitrack.io.detections import Masks
 from insitrack.io.errors import SourceError
 from insitrack.segment.labels.predictions import coco_facts, read_predictions, rle_mask
 
-CASE = json.loads((Path(__file__).resolve().parents[2] / "truth" / "coco_ap.json").read_text(encoding="utf-8"))
+CASE = json.loads(
+    (Path(__file__).resolve().parents[2] / "truth" / "coco_ap.json").read_text(encoding="utf-8")
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -37,7 +39,11 @@ def test_results_may_bring_their_pictures_and_classes(tmp_path: Path) -> None:
     path = tmp_path / "found.json"
     polygon = [2, 2, 8, 2, 8, 6, 2, 6]
     entry = {"image_id": 9, "category_id": 3, "segmentation": [polygon], "score": 0.5}
-    data = {"images": [{"id": 9, "file_name": "deep/a.png"}], "categories": [{"id": 3, "name": "frank_loop"}], "annotations": [entry]}
+    data = {
+        "images": [{"id": 9, "file_name": "deep/a.png"}],
+        "categories": [{"id": 3, "name": "frank_loop"}],
+        "annotations": [entry],
+    }
     path.write_text(json.dumps(data), encoding="utf-8")
     found = read_predictions(path, {"a": (10, 12), "b": (10, 12)})
     assert found["a"].names() == ["frank_loop"]
@@ -55,6 +61,12 @@ def test_without_the_meaning_of_a_number_the_results_are_refused(tmp_path: Path)
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", boxes=np.zeros((1, 4)), labels=np.ones(1), scores=np.ones(1), masks=np.zeros((1, 1, 5, 5)))
+    np.savez(
+        tmp_path / "a.npz",
+        boxes=np.zeros((1, 4)),
+        labels=np.ones(1),
+        scores=np.ones(1),
+        masks=np.zeros((1, 1, 5, 5)),
+    )
     with pytest.raises(SourceError, match=r"masks of \(5, 5\) for a picture of \(10, 12\)"):
         read_predictions(tmp_path, {"a": (10, 12)})

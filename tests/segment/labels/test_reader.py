@@ -43,7 +43,10 @@ def outlines() -> list[list[list[float]]]:
 
 def coco(folder: Path, encode: Callable[[int], object]) -> None:
     picture(folder)
-    annotations = [{"image_id": 7, "category_id": 3, "segmentation": encode(i), "bbox": [0, 0, 1, 1], "iscrowd": 0} for i in range(3)]
+    annotations = [
+        {"image_id": 7, "category_id": 3, "segmentation": encode(i), "bbox": [0, 0, 1, 1], "iscrowd": 0}
+        for i in range(3)
+    ]
     image = {"id": 7, "file_name": "a_01.png", "height": SHAPE[0], "width": SHAPE[1]}
     data = {"images": [image], "annotations": annotations, "categories": [{"id": 3, "name": "Loop"}]}
     (folder / "labels.json").write_text(json.dumps(data), encoding="utf-8")
@@ -77,7 +80,11 @@ def coco_text(folder: Path) -> None:
 def regions() -> list[dict[str, object]]:
     return [
         {
-            "shape_attributes": {"name": "polygon", "all_points_x": [x for x, _ in points], "all_points_y": [y for _, y in points]},
+            "shape_attributes": {
+                "name": "polygon",
+                "all_points_x": [x for x, _ in points],
+                "all_points_y": [y for _, y in points],
+            },
             "region_attributes": {"class": "loop", "note": "x"},
         }
         for points in outlines()
@@ -86,7 +93,10 @@ def regions() -> list[dict[str, object]]:
 
 def via_json(folder: Path) -> None:
     picture(folder)
-    data = {"_via_settings": {}, "_via_img_metadata": {"a_01.png123": {"filename": "a_01.png", "size": 123, "regions": regions()}}}
+    data = {
+        "_via_settings": {},
+        "_via_img_metadata": {"a_01.png123": {"filename": "a_01.png", "size": 123, "regions": regions()}},
+    }
     (folder / "via.json").write_text(json.dumps(data), encoding="utf-8")
 
 
@@ -94,17 +104,47 @@ def via_csv(folder: Path) -> None:
     picture(folder)
     with (folder / "via.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["filename", "file_size", "file_attributes", "region_count", "region_id", "region_shape_attributes", "region_attributes"])
+        rows.writerow(
+            [
+                "filename",
+                "file_size",
+                "file_attributes",
+                "region_count",
+                "region_id",
+                "region_shape_attributes",
+                "region_attributes",
+            ]
+        )
         for i, region in enumerate(regions()):
-            rows.writerow(["a_01.png", 123, "{}", 3, i, json.dumps(region["shape_attributes"]), json.dumps(region["region_attributes"])])
+            rows.writerow(
+                [
+                    "a_01.png",
+                    123,
+                    "{}",
+                    3,
+                    i,
+                    json.dumps(region["shape_attributes"]),
+                    json.dumps(region["region_attributes"]),
+                ]
+            )
 
 
 def labelme(folder: Path) -> None:
     picture(folder)
-    shapes = [{"label": "loop", "points": points, "shape_type": "polygon", "group_id": None} for points in outlines()[:2]]
+    shapes = [
+        {"label": "loop", "points": points, "shape_type": "polygon", "group_id": None}
+        for points in outlines()[:2]
+    ]
     crop, (y, x) = TRUTH.masks.crop(2), TRUTH.masks.corners[2].tolist()
     png = base64.b64encode(cv2.imencode(".png", crop.astype(np.uint8) * 255)[1]).decode("ascii")
-    shapes.append({"label": "loop", "points": [[x, y], [x + crop.shape[1] - 1, y + crop.shape[0] - 1]], "shape_type": "mask", "mask": png})
+    shapes.append(
+        {
+            "label": "loop",
+            "points": [[x, y], [x + crop.shape[1] - 1, y + crop.shape[0] - 1]],
+            "shape_type": "mask",
+            "mask": png,
+        }
+    )
     data = {"shapes": shapes, "imagePath": "..\\x\\a_01.png", "imageHeight": SHAPE[0], "imageWidth": SHAPE[1]}
     (folder / "a_01.json").write_text(json.dumps(data), encoding="utf-8")
 
@@ -112,7 +152,9 @@ def labelme(folder: Path) -> None:
 def yolo(folder: Path) -> None:
     picture(folder / "images")
     (folder / "labels").mkdir()
-    (folder / "labels" / "a_01.txt").write_text("\n".join(label_lines(TRUTH, ("void", "loop"))), encoding="utf-8")
+    (folder / "labels" / "a_01.txt").write_text(
+        "\n".join(label_lines(TRUTH, ("void", "loop"))), encoding="utf-8"
+    )
     (folder / "data.yaml").write_text("names: [void, loop]\n", encoding="utf-8")
 
 
@@ -120,7 +162,10 @@ def imagej(folder: Path) -> None:
     from roifile import ImagejRoi, roiwrite
 
     picture(folder)
-    found = [ImagejRoi.frompoints(np.array(points, np.float32), name=f"loop-{i}") for i, points in enumerate(outlines())]
+    found = [
+        ImagejRoi.frompoints(np.array(points, np.float32), name=f"loop-{i}")
+        for i, points in enumerate(outlines())
+    ]
     roiwrite(folder / "RoiSet.zip", found)
 
 
@@ -143,7 +188,19 @@ def one_image_each(folder: Path) -> None:
         cv2.imwrite(str(folder / "masks" / "a_01" / f"{i}.png"), mask.astype(np.uint8) * 255)
 
 
-FORMS = [coco_polygons, coco_counts, coco_text, via_json, via_csv, labelme, yolo, imagej, label_image, black_and_white, one_image_each]
+FORMS = [
+    coco_polygons,
+    coco_counts,
+    coco_text,
+    via_json,
+    via_csv,
+    labelme,
+    yolo,
+    imagej,
+    label_image,
+    black_and_white,
+    one_image_each,
+]
 
 
 @pytest.mark.parametrize("write", FORMS, ids=lambda write: write.__name__)
@@ -162,7 +219,11 @@ def test_every_form_gives_the_outlined_defects_back(write: Callable[[Path], None
 def boxes_coco(folder: Path) -> None:
     picture(folder)
     annotations = [{"image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 8]}]
-    data = {"images": [{"id": 1, "file_name": "a_01.png"}], "annotations": annotations, "categories": [{"id": 1, "name": "loop"}]}
+    data = {
+        "images": [{"id": 1, "file_name": "a_01.png"}],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "loop"}],
+    }
     (folder / "boxes.json").write_text(json.dumps(data), encoding="utf-8")
 
 
@@ -181,11 +242,17 @@ def boxes_yolo(folder: Path) -> None:
 def boxes_via(folder: Path) -> None:
     picture(folder)
     shape = {"name": "rect", "x": 10, "y": 5, "width": 20, "height": 8}
-    entry = {"filename": "a_01.png", "size": 1, "regions": {"0": {"shape_attributes": shape, "region_attributes": {"kind": {"loop": True}}}}}
+    entry = {
+        "filename": "a_01.png",
+        "size": 1,
+        "regions": {"0": {"shape_attributes": shape, "region_attributes": {"kind": {"loop": True}}}},
+    }
     (folder / "via.json").write_text(json.dumps({"a_01.png1": entry}), encoding="utf-8")
 
 
-@pytest.mark.parametrize("write", [boxes_coco, boxes_rows, boxes_yolo, boxes_via], ids=lambda write: write.__name__)
+@pytest.mark.parametrize(
+    "write", [boxes_coco, boxes_rows, boxes_yolo, boxes_via], ids=lambda write: write.__name__
+)
 def test_a_box_alone_is_known_to_be_no_outline(write: Callable[[Path], None], tmp_path: Path) -> None:
     write(tmp_path)
     (found,) = list(read_labelled(tmp_path, {"defect": "loop"} if write is boxes_rows else None))
@@ -198,7 +265,9 @@ def test_a_box_alone_is_known_to_be_no_outline(write: Callable[[Path], None], tm
     points=st.lists(st.tuples(st.floats(-20, 120), st.floats(-20, 80)), min_size=3, max_size=9),
     shift=st.tuples(st.integers(-30, 30), st.integers(-30, 30)),
 )
-def test_a_filled_outline_lies_inside_its_box_and_moves_with_it(points: list[tuple[float, float]], shift: tuple[int, int]) -> None:
+def test_a_filled_outline_lies_inside_its_box_and_moves_with_it(
+    points: list[tuple[float, float]], shift: tuple[int, int]
+) -> None:
     large = (400, 500)
     outline = np.array(points) + 150
     cut = fill_outline(outline, large)
@@ -214,14 +283,20 @@ def test_a_filled_outline_lies_inside_its_box_and_moves_with_it(points: list[tup
 
 @settings(max_examples=10, deadline=None)
 @given(mask=st.lists(st.booleans(), min_size=48, max_size=48))
-def test_run_lengths_of_both_forms_give_every_pixel_back(mask: list[bool], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_run_lengths_of_both_forms_give_every_pixel_back(
+    mask: list[bool], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     pixels = np.array(mask).reshape(6, 8)
     folder = tmp_path_factory.mktemp("rle")
     picture(folder, shape=(6, 8))
     counts = Masks.from_dense(pixels[None]).rle(0, (6, 8))
     outline = [counts, {"size": [6, 8], "counts": packed(counts["counts"])}]
     annotations = [{"image_id": 1, "category_id": 1, "segmentation": one} for one in outline]
-    data = {"images": [{"id": 1, "file_name": "a_01.png"}], "annotations": annotations, "categories": [{"id": 1, "name": "void"}]}
+    data = {
+        "images": [{"id": 1, "file_name": "a_01.png"}],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "void"}],
+    }
     (folder / "a.json").write_text(json.dumps(data), encoding="utf-8")
     (found,) = list(read_labelled(folder))
     dense = found.truth.masks.dense((6, 8))
@@ -250,7 +325,9 @@ def test_an_outline_thinner_than_half_a_pixel_is_not_lost() -> None:
 
 def test_parts_are_one_defect_and_what_lies_outside_is_cut() -> None:
     square = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0]])
-    truth, outlined = filled([Drawn("void", (square - 2, square + 10)), Drawn("void", (square + 300,))], (20, 30))
+    truth, outlined = filled(
+        [Drawn("void", (square - 2, square + 10)), Drawn("void", (square + 300,))], (20, 30)
+    )
     assert truth.masks.area_px().tolist() == [4 + 16]
     assert outlined.tolist() == [True]
 
@@ -260,9 +337,15 @@ def test_regions_of_a_stack_belong_to_their_frame(tmp_path: Path) -> None:
     from roifile import ImagejRoi, roiwrite
 
     tifffile.imwrite(
-        tmp_path / "movie.tif", np.random.default_rng(0).integers(0, 255, (4, *SHAPE)).astype(np.uint8), imagej=True, metadata={"axes": "TYX"}
+        tmp_path / "movie.tif",
+        np.random.default_rng(0).integers(0, 255, (4, *SHAPE)).astype(np.uint8),
+        imagej=True,
+        metadata={"axes": "TYX"},
     )
-    found = [ImagejRoi.frompoints(np.array(points, np.float32), name=f"void-{i}", position=i + 1) for i, points in enumerate(outlines())]
+    found = [
+        ImagejRoi.frompoints(np.array(points, np.float32), name=f"void-{i}", position=i + 1)
+        for i, points in enumerate(outlines())
+    ]
     roiwrite(tmp_path / "movie_rois.zip", found)
     labels = read_labelled(tmp_path)
     assert labels.names == ("movie_0001", "movie_0002", "movie_0003")
@@ -274,10 +357,17 @@ def test_classes_are_mapped_left_out_or_asked_for(tmp_path: Path) -> None:
     picture(tmp_path)
     (tmp_path / "a_01.txt").write_text("0 .1 .1 .3 .1 .3 .3\n1 .5 .5 .8 .5 .8 .8\n", encoding="utf-8")
     (tmp_path / "classes.txt").write_text("Black Dot\nfaulted\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"unknown class 'faulted'; those found: Black Dot, faulted.*--classes 'faulted=loop'"):
+    with pytest.raises(
+        SettingsError,
+        match=r"unknown class 'faulted'; those found: Black Dot, faulted.*--classes 'faulted=loop'",
+    ):
         read_labelled(tmp_path)
-    assert [one.truth.names() for one in read_labelled(tmp_path, parse_classes("faulted=loop_111"))] == [["black_dot", "loop_111"]]
-    assert [one.truth.names() for one in read_labelled(tmp_path, parse_classes("*=ignore"))] == [["black_dot"]]
+    assert [one.truth.names() for one in read_labelled(tmp_path, parse_classes("faulted=loop_111"))] == [
+        ["black_dot", "loop_111"]
+    ]
+    assert [one.truth.names() for one in read_labelled(tmp_path, parse_classes("*=ignore"))] == [
+        ["black_dot"]
+    ]
     with pytest.raises(SettingsError, match="no label has that class"):
         read_labelled(tmp_path, {"perfect": "loop", "faulted": "loop"})
     with pytest.raises(SettingsError, match="expected their_name=CLASS"):
@@ -294,8 +384,19 @@ def test_classes_are_mapped_left_out_or_asked_for(tmp_path: Path) -> None:
         ({"labels/b.txt": "0 .1 .1 .2 .2\n"}, ["no picture b"]),
         ({"x.json": "{broken"}, ["x.json", "not JSON"]),
         ({"x.json": '{"images": [{"id": 1}], "annotations": []}'}, ["x.json", "COCO"]),
-        ({"x.json": '{"images": [{"id": 1, "file_name": "b.png"}], "annotations": []}'}, ["no picture b.png"]),
-        ({"x.json": '{"images": [{"id": 1, "file_name": "a_01.png", "height": 9, "width": 9}], "annotations": []}'}, ["9 x 9", "90 x 60"]),
+        (
+            {"x.json": '{"images": [{"id": 1, "file_name": "b.png"}], "annotations": []}'},
+            ["no picture b.png"],
+        ),
+        (
+            {
+                "x.json": (
+                    '{"images": [{"id": 1, "file_name": "a_01.png", "height": 9, "width": 9}],'
+                    ' "annotations": []}'
+                )
+            },
+            ["9 x 9", "90 x 60"],
+        ),
         ({"a_01.json": '{"shapes": [{"points": []}], "imagePath": "a_01.png"}'}, ["a_01.json", "shape 0"]),
         ({"v.csv": "filename,region_shape_attributes\na_01.png,{oops\n"}, ["v.csv", "line 2"]),
         ({"a_01.roi": "no region"}, ["a_01.roi", "ImageJ"]),
@@ -303,13 +404,20 @@ def test_classes_are_mapped_left_out_or_asked_for(tmp_path: Path) -> None:
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
 )
-def test_what_is_wrong_with_labels_is_one_line_that_names_the_file(files: dict[str, str], words: list[str], tmp_path: Path) -> None:
+def test_what_is_wrong_with_labels_is_one_line_that_names_the_file(
+    files: dict[str, str], words: list[str], tmp_path: Path
+) -> None:
     picture(tmp_path)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(InsitrackError) as caught:
-        list(read_labelled(tmp_path, {"0": "loop"} if "0 .1" in "".join(files.values()) and "labels/b.txt" not in files else None))
+        list(
+            read_labelled(
+                tmp_path,
+                {"0": "loop"} if "0 .1" in "".join(files.values()) and "labels/b.txt" not in files else None,
+            )
+        )
     assert all(word in str(caught.value) for word in words), caught.value
     assert "\n" not in str(caught.value)
 
@@ -326,15 +434,25 @@ def test_a_picture_is_labelled_once(tmp_path: Path) -> None:
 
 def test_frames_of_one_movie_are_one_group() -> None:
     root = Path("data")
-    names = ["images/fe_0001.png", "images/fe_0002 - Copy.png", "images/fe_0003 (2).png", "w_01.png", "run2/01.png"]
+    names = [
+        "images/fe_0001.png",
+        "images/fe_0002 - Copy.png",
+        "images/fe_0003 (2).png",
+        "w_01.png",
+        "run2/01.png",
+    ]
     assert [group_of(root / name, root) for name in names] == ["fe", "fe", "fe", "w", "run2/"]
 
 
 def test_classes_of_ours_need_no_mapping() -> None:
-    assert parse_classes(",".join(f"{name}={name}" for name in DEFECT_CLASSES)) == dict(zip(DEFECT_CLASSES, DEFECT_CLASSES, strict=True))
+    assert parse_classes(",".join(f"{name}={name}" for name in DEFECT_CLASSES)) == dict(
+        zip(DEFECT_CLASSES, DEFECT_CLASSES, strict=True)
+    )
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the labelled real pictures lie beside the repository, not in it")
+@pytest.mark.skipif(
+    not REAL.is_dir(), reason="the labelled real pictures lie beside the repository, not in it"
+)
 def test_real_labels_and_real_masks_of_the_same_pictures_agree() -> None:
     drawn = list(read_labelled(REAL / "creme-316L", {"hcloop": "loop"}))
     masks = list(read_labelled(REAL / "creme-316L" / "masks1", {"defect": "loop"}))

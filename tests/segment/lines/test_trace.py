@@ -16,11 +16,15 @@ from insitrack.segment.lines.length import (
 from insitrack.segment.lines.trace import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
 
 
-def drawn(*lines: list[tuple[float, float]], width: int = 4, shape: tuple[int, int] = (200, 240)) -> np.ndarray:
+def drawn(
+    *lines: list[tuple[float, float]], width: int = 4, shape: tuple[int, int] = (200, 240)
+) -> np.ndarray:
     """Map of polylines given by their corners (x, y)."""
     out = np.zeros(shape, np.uint8)
     for points in lines:
-        cv2.polylines(out, [np.round((np.array(points) - 0.5) * 16).astype(np.int32)], False, 1, width, cv2.LINE_8, 4)
+        cv2.polylines(
+            out, [np.round((np.array(points) - 0.5) * 16).astype(np.int32)], False, 1, width, cv2.LINE_8, 4
+        )
     return out > 0
 
 
@@ -33,7 +37,9 @@ def bar(length: float, width: float, angle: float) -> np.ndarray:
     """Flat-ended bar in a map of 260 x 260."""
     along = np.array([np.cos(angle), np.sin(angle)]) * length / 2
     across = np.array([-along[1], along[0]]) / length * width
-    corners = np.array([130.3, 129.6]) + np.array([-along - across, along - across, along + across, across - along])
+    corners = np.array([130.3, 129.6]) + np.array(
+        [-along - across, along - across, along + across, across - along]
+    )
     out = np.zeros((260, 260), np.uint8)
     cv2.fillPoly(out, [np.round((corners - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
     return out > 0
@@ -54,12 +60,15 @@ def test_worked_numbers_of_the_line_density() -> None:
 
 
 def test_projection_and_intercepts_agree_on_random_lines() -> None:
-    # straight lines across a square of side 1: length per area, times 2/pi, is the number of crossings per test length
+    # straight lines across a square of side 1: length per area, times 2/pi, is the number of crossings per
+    # test length
     rng = np.random.default_rng(3)
     n, length = 40_000, 0.2
     start, heading = rng.uniform(-0.2, 1.2, (n, 2)), rng.uniform(0, 2 * np.pi, n)
     end = start + length * np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    crossings = ((start[:, 1] - 0.5) * (end[:, 1] - 0.5) < 0).sum() / 1.4  # with the line y = 0.5, per unit of its length
+    crossings = (
+        (start[:, 1] - 0.5) * (end[:, 1] - 0.5) < 0
+    ).sum() / 1.4  # with the line y = 0.5, per unit of its length
     per_area = n * length / 1.4**2
     assert crossings == pytest.approx(2 / np.pi * per_area, rel=0.06)
 
@@ -74,7 +83,12 @@ def test_freeman_is_too_long_and_vossepoel_smeulders_is_not() -> None:
     def bias(method: str) -> float:
         chains = [trace_lines(bar(200, 3, angle))[0] for angle in np.radians(np.arange(0, 46, 5))]
         ends = [np.hypot(*(chain[-1] - chain[0])) for chain in chains]
-        return float(np.mean([chain_length(chain, method) / end for chain, end in zip(chains, ends, strict=True)])) - 1
+        return (
+            float(
+                np.mean([chain_length(chain, method) / end for chain, end in zip(chains, ends, strict=True)])
+            )
+            - 1
+        )
 
     assert bias("freeman") == pytest.approx(0.055, abs=0.02)
     assert abs(bias("vossepoel_smeulders")) < 0.015
@@ -85,7 +99,9 @@ def test_freeman_is_too_long_and_vossepoel_smeulders_is_not() -> None:
 @given(angle=st.floats(25, 155), width=st.integers(2, 6))
 def test_two_lines_that_cross_stay_two_lines(angle: float, width: int) -> None:
     dx, dy = 85 * np.cos(np.radians(angle)), 85 * np.sin(np.radians(angle))
-    lines = trace_lines(drawn([(20, 100), (220, 100)], [(120 - dx, 100 - dy), (120 + dx, 100 + dy)], width=width))
+    lines = trace_lines(
+        drawn([(20, 100), (220, 100)], [(120 - dx, 100 - dy), (120 + dx, 100 + dy)], width=width)
+    )
     assert len(lines) == 2
     assert sorted(round(chain_length(line)) for line in lines) == pytest.approx([170, 200], rel=0.06)
 
@@ -129,7 +145,9 @@ def test_a_closed_curve_is_one_line_with_its_whole_circumference() -> None:
     assert chain_length(lines[0]) == pytest.approx(2 * np.pi * 50, rel=0.03)
 
 
-@pytest.mark.parametrize("mask", [np.zeros((40, 50), bool), np.eye(1, dtype=bool), np.ones((1, 30), bool), np.ones((3, 3), bool)])
+@pytest.mark.parametrize(
+    "mask", [np.zeros((40, 50), bool), np.eye(1, dtype=bool), np.ones((1, 30), bool), np.ones((3, 3), bool)]
+)
 def test_maps_with_next_to_nothing_in_them_are_taken(mask: np.ndarray) -> None:
     assert len(trace_lines(mask, LineSettings(least_length_px=0.0))) <= 1
     assert 0 <= line_length_px(mask) <= 31

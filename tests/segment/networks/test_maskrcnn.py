@@ -1,4 +1,7 @@
-"""Torchvision checkpoints as segmenters: what they find is what torchvision finds, and what cannot be used is refused in one line."""
+"""Torchvision checkpoints as segmenters.
+
+What they find is what torchvision finds, and what cannot be used is refused in one line.
+"""
 
 import argparse
 import subprocess
@@ -37,7 +40,9 @@ def speckled(height: int = 64, width: int = 96, index: int = 0) -> Frame:
 def tiny(builder: str = "maskrcnn_resnet18_fpn", **more: Any) -> Any:
     torch.manual_seed(1)
     few = {"rpn_pre_nms_top_n_test": 60, "rpn_post_nms_top_n_test": 60}
-    return network.build(network.Architecture(builder=builder, n_classes=2, **SMALL, **ANCHORS), **few, **more).eval()
+    return network.build(
+        network.Architecture(builder=builder, n_classes=2, **SMALL, **ANCHORS), **few, **more
+    ).eval()
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +56,21 @@ def masked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def boxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("box") / "boxes.pt"
-    torch.save({"model": tiny("fasterrcnn_resnet18_fpn").state_dict(), "epoch": 3, "args": argparse.Namespace(lr=0.1)}, path)
+    torch.save(
+        {
+            "model": tiny("fasterrcnn_resnet18_fpn").state_dict(),
+            "epoch": 3,
+            "args": argparse.Namespace(lr=0.1),
+        },
+        path,
+    )
     path.with_suffix(".toml").write_text(TINY, encoding="utf-8")
     return path
 
 
-def prediction(path: Path, grey: np.ndarray[Any, Any], builder: str = "maskrcnn_resnet18_fpn", **limits: Any) -> dict[str, Any]:
+def prediction(
+    path: Path, grey: np.ndarray[Any, Any], builder: str = "maskrcnn_resnet18_fpn", **limits: Any
+) -> dict[str, Any]:
     """What torchvision's own forward says."""
     model = tiny(builder, **limits)
     model.load_state_dict(network.read_state(path))
@@ -68,17 +82,29 @@ def prediction(path: Path, grey: np.ndarray[Any, Any], builder: str = "maskrcnn_
 def largest(mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The largest part, its holes filled."""
     parts, n = ndimage.label(mask, np.ones((3, 3)))
-    return ndimage.binary_fill_holes(parts == 1 + int(np.argmax(ndimage.sum(mask, parts, range(1, n + 1))))) if n else mask
+    return (
+        ndimage.binary_fill_holes(parts == 1 + int(np.argmax(ndimage.sum(mask, parts, range(1, n + 1)))))
+        if n
+        else mask
+    )
 
 
 def test_detections_are_those_of_torchvision_itself(masked: Path) -> None:
-    frame, limits = speckled(), {"box_score_thresh": 0.2, "box_nms_thresh": 0.3, "box_detections_per_img": 1000}
+    frame, limits = (
+        speckled(),
+        {"box_score_thresh": 0.2, "box_nms_thresh": 0.3, "box_detections_per_img": 1000},
+    )
     ours = load_segmenter(f"maskrcnn:{masked}", SegmentConfig(confidence=0.2, overlap_iou=0.3, min_area_px=1))
     found = ours(frame)
     grey = ours.view.picture(frame.image)
     raw = prediction(masked, grey, **limits)
     kept = torchvision.ops.nms(raw["boxes"], raw["scores"], 0.3)  # of two classes in one place the surer
-    theirs = Detections.from_maskrcnn({key: value[kept] for key, value in raw.items()}, frame_index=0, t_s=0.0, class_names=("loop_111", "void"))
+    theirs = Detections.from_maskrcnn(
+        {key: value[kept] for key, value in raw.items()},
+        frame_index=0,
+        t_s=0.0,
+        class_names=("loop_111", "void"),
+    )
     theirs = theirs.take(theirs.masks.area_px() > 0)
     assert len(found) == len(theirs) > 3
     assert found.scores == pytest.approx(theirs.scores, abs=1e-5)
@@ -92,9 +118,13 @@ def test_a_mask_is_enlarged_to_the_pixel_as_torchvision_does_it() -> None:
 
     rng = np.random.default_rng(0)
     low = rng.uniform(-8, 40, (20, 2))
-    boxes = np.concatenate([low, np.maximum(low + rng.uniform(0.2, 30, (20, 2)), 2)], axis=1).astype(np.float32)
+    boxes = np.concatenate([low, np.maximum(low + rng.uniform(0.2, 30, (20, 2)), 2)], axis=1).astype(
+        np.float32
+    )
     soft = rng.uniform(0, 1, (20, 28, 28)).astype(np.float32)
-    theirs = paste_masks_in_image(torch.from_numpy(soft)[:, None], torch.from_numpy(boxes), (50, 60))[:, 0].numpy()
+    theirs = paste_masks_in_image(torch.from_numpy(soft)[:, None], torch.from_numpy(boxes), (50, 60))[
+        :, 0
+    ].numpy()
     for i, box in enumerate(boxes):
         x, y, drawn = pasted(soft[i], box)
         frame = np.zeros((150, 160), np.float32)
@@ -106,11 +136,18 @@ def test_torchvision_form_goes_both_ways_without_loss(masked: Path) -> None:
     raw = prediction(masked, speckled().image, box_score_thresh=0.2)
     found = Detections.from_maskrcnn(raw, frame_index=2, t_s=0.5, class_names=("loop_111", "void"))
     given = found.to_maskrcnn()
-    for key, dtype in (("boxes", torch.float32), ("labels", torch.int64), ("scores", torch.float32), ("masks", torch.float32)):
+    for key, dtype in (
+        ("boxes", torch.float32),
+        ("labels", torch.int64),
+        ("scores", torch.float32),
+        ("masks", torch.float32),
+    ):
         assert raw[key].dtype == dtype == torch.from_numpy(given[key]).dtype
         assert raw[key].shape == given[key].shape
         assert np.array_equal(given[key], raw[key].numpy() >= 0.5 if key == "masks" else raw[key].numpy())
-    as_tensors = {key: torch.from_numpy(value).requires_grad_(value.dtype == np.float32) for key, value in given.items()}
+    as_tensors = {
+        key: torch.from_numpy(value).requires_grad_(value.dtype == np.float32) for key, value in given.items()
+    }
     again = Detections.from_maskrcnn(as_tensors, frame_index=2, t_s=0.5, class_names=("loop_111", "void"))
     assert np.array_equal(again.masks.pixels, found.masks.pixels)
     assert np.array_equal(again.boxes, found.boxes)
@@ -121,7 +158,9 @@ def test_an_empty_prediction_goes_both_ways(masked: Path) -> None:
     found = Detections.from_maskrcnn(raw, frame_index=0, t_s=0.0)
     assert len(found) == 0
     assert found.shape == (40, 70)
-    assert {key: value.shape for key, value in found.to_maskrcnn().items()} == {key: tuple(value.shape) for key, value in raw.items()}
+    assert {key: value.shape for key, value in found.to_maskrcnn().items()} == {
+        key: tuple(value.shape) for key, value in raw.items()
+    }
 
 
 def test_faster_rcnn_gives_ellipses_in_its_boxes_and_says_so(boxed: Path, tmp_path: Path) -> None:
@@ -160,8 +199,12 @@ def test_a_stream_gives_what_single_calls_give_at_odd_sizes(masked: Path) -> Non
 
 
 def test_a_cap_that_is_hit_is_counted(masked: Path) -> None:
-    everything = load_segmenter(f"maskrcnn:{masked}", SegmentConfig(confidence=0.2, min_area_px=1))(speckled())
-    few = load_segmenter(f"maskrcnn:{masked}", SegmentConfig(confidence=0.2, min_area_px=1, max_detections=2))(speckled())
+    everything = load_segmenter(f"maskrcnn:{masked}", SegmentConfig(confidence=0.2, min_area_px=1))(
+        speckled()
+    )
+    few = load_segmenter(
+        f"maskrcnn:{masked}", SegmentConfig(confidence=0.2, min_area_px=1, max_detections=2)
+    )(speckled())
     assert len(few) == 2
     assert few.n_over_cap >= len(everything) - 2 > 0
 
@@ -195,19 +238,35 @@ def test_scaling_as_torchvision_does_it_is_done_only_if_asked_for(masked: Path, 
 
 
 @pytest.mark.parametrize(
-    "builder", ["maskrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2", "fasterrcnn_mobilenet_v3_large_fpn"]
+    "builder",
+    [
+        "maskrcnn_resnet50_fpn_v2",
+        "fasterrcnn_resnet50_fpn",
+        "fasterrcnn_resnet50_fpn_v2",
+        "fasterrcnn_mobilenet_v3_large_fpn",
+    ],
 )
 def test_the_weights_alone_tell_which_of_torchvisions_networks_they_belong_to(builder: str) -> None:
     with torch.device("meta"):
-        theirs = getattr(torchvision.models.detection, builder)(weights=None, weights_backbone=None, num_classes=4).state_dict()
+        theirs = getattr(torchvision.models.detection, builder)(
+            weights=None, weights_backbone=None, num_classes=4
+        ).state_dict()
         found = network.architecture_of(theirs)
         ours = network.build(found).state_dict()
     assert (found.builder, found.n_classes) == (builder, 3)
-    assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
+    assert {name: value.shape for name, value in ours.items()} == {
+        name: value.shape for name, value in theirs.items()
+    }
 
 
-def test_weights_trained_with_frozen_batch_norm_or_on_several_cards_load(masked: Path, tmp_path: Path) -> None:
-    state = {f"module.{name}": value for name, value in network.read_state(masked).items() if not name.endswith("num_batches_tracked")}
+def test_weights_trained_with_frozen_batch_norm_or_on_several_cards_load(
+    masked: Path, tmp_path: Path
+) -> None:
+    state = {
+        f"module.{name}": value
+        for name, value in network.read_state(masked).items()
+        if not name.endswith("num_batches_tracked")
+    }
     path = tmp_path / "frozen.pt"
     torch.save({"state_dict": state}, path)
     path.with_suffix(".toml").write_text(TINY, encoding="utf-8")
@@ -272,21 +331,33 @@ def test_a_run_records_the_checkpoint_and_its_hash(masked: Path, tmp_path: Path)
     import insitrack
     from insitrack.io.manifest import file_sha256
 
-    run = insitrack.track("synth:loops?seed=1&frames=2&size=96", tmp_path / "out", model=f"maskrcnn:{masked}", video=False)
+    run = insitrack.track(
+        "synth:loops?seed=1&frames=2&size=96", tmp_path / "out", model=f"maskrcnn:{masked}", video=False
+    )
     assert run.manifest["model"]["sha256"] == file_sha256(masked)
     assert run.manifest["model"]["builder"] == "maskrcnn_resnet18_fpn"
     assert set(run.series.defect_class) == {"loop_111", "void", "all"}
 
 
 def test_the_door_to_checkpoints_opens_without_torchvision() -> None:
-    code = "import sys, insitrack.segment.networks.maskrcnn as m; print([n for n in ('torch', 'torchvision', 'ultralytics') if n in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent).stdout.strip() == "[]"
+    code = (
+        "import sys, insitrack.segment.networks.maskrcnn as m; print([n for n in ('torch', 'torchvision',"
+        " 'ultralytics') if n in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_the_example_in_the_docs_names_every_setting_and_is_accepted() -> None:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
     facts = tomllib.loads(text)
-    card = ModelCard("example", Path("checkpoint.pt"), facts.pop("sha256"), tuple(facts.pop("classes")), facts)
+    card = ModelCard(
+        "example", Path("checkpoint.pt"), facts.pop("sha256"), tuple(facts.pop("classes")), facts
+    )
     assert set(facts) == {field.name for field in fields(CheckpointSettings)}
     defaults, given = CheckpointSettings(), CheckpointSettings.of(card)
     for name in ("mask_threshold", "detections", "proposals", "boxes_as"):

@@ -25,7 +25,12 @@ def test_masks_never_leave_their_boxes() -> None:
 def test_a_mask_follows_its_prototype_to_within_half_a_cell() -> None:
     rows, columns = np.mgrid[:64, :64]
     disc = 9.0 - np.hypot(columns + 0.5 - 30, rows + 0.5 - 20)  # radius 9 cells, so 36 px
-    masks, _ = masks_in_boxes(np.array([[0, 0, 256, 256]], np.float32), np.ones((1, 1), np.float32), disc[None].astype(np.float32), (256, 256))
+    masks, _ = masks_in_boxes(
+        np.array([[0, 0, 256, 256]], np.float32),
+        np.ones((1, 1), np.float32),
+        disc[None].astype(np.float32),
+        (256, 256),
+    )
     assert masks.area_px()[0] == pytest.approx(np.pi * 36**2, rel=0.01)
     centre = np.argwhere(masks.dense((256, 256))[0]).mean(axis=0) + 0.5
     assert centre == pytest.approx([80, 120], abs=0.2)
@@ -35,13 +40,17 @@ def test_only_the_largest_part_of_a_mask_is_kept() -> None:
     prototypes = np.full((1, 32, 32), -1.0, np.float32)
     prototypes[0, 5:15, 5:15] = 1
     prototypes[0, 25:28, 25:28] = 1
-    masks, _ = masks_in_boxes(np.array([[0, 0, 128, 128]], np.float32), np.ones((1, 1), np.float32), prototypes, (128, 128))
+    masks, _ = masks_in_boxes(
+        np.array([[0, 0, 128, 128]], np.float32), np.ones((1, 1), np.float32), prototypes, (128, 128)
+    )
     assert masks.corners[0].max() < 64
 
 
 def test_empty_masks_and_boxes_outside_the_frame_are_told() -> None:
     boxes = np.array([[4, 4, 12, 12], [300, 4, 320, 12]], np.float32)
-    masks, kept = masks_in_boxes(boxes, -np.ones((2, 1), np.float32), np.ones((1, 32, 32), np.float32), (128, 128))
+    masks, kept = masks_in_boxes(
+        boxes, -np.ones((2, 1), np.float32), np.ones((1, 32, 32), np.float32), (128, 128)
+    )
     assert not kept.any()
     assert len(masks) == 0
 
@@ -62,7 +71,10 @@ def test_raising_the_mask_threshold_makes_masks_smaller_and_never_larger() -> No
     rows, columns = np.mgrid[:64, :64]
     slope = (9.0 - np.hypot(columns + 0.5 - 30, rows + 0.5 - 20)).astype(np.float32)[None]
     box, one = np.array([[0, 0, 256, 256]], np.float32), np.ones((1, 1), np.float32)
-    areas = [masks_in_boxes(box, one, slope, (256, 256), least_logit=logit)[0].area_px()[0] for logit in (-1.0, 0.0, 1.0)]
+    areas = [
+        masks_in_boxes(box, one, slope, (256, 256), least_logit=logit)[0].area_px()[0]
+        for logit in (-1.0, 0.0, 1.0)
+    ]
     assert areas == sorted(areas, reverse=True)
     assert areas[2] < 0.9 * areas[1]
 
@@ -106,7 +118,12 @@ def test_no_box_that_is_kept_is_a_piece_of_another_and_each_dropped_one_is(seed:
 def test_a_ring_is_measured_as_the_disc_inside_its_outline() -> None:
     rows, columns = np.mgrid[:48, :48]
     ring = 3.0 - np.abs(np.hypot(columns + 0.5 - 24, rows + 0.5 - 24) - 12)  # cells: radii 9 to 15
-    masks, _ = masks_in_boxes(np.array([[24, 24, 168, 168]], np.float32), np.ones((1, 1), np.float32), ring[None].astype(np.float32), (192, 192))
+    masks, _ = masks_in_boxes(
+        np.array([[24, 24, 168, 168]], np.float32),
+        np.ones((1, 1), np.float32),
+        ring[None].astype(np.float32),
+        (192, 192),
+    )
     assert masks.area_px()[0] == pytest.approx(np.pi * 60**2, rel=0.01)
 
 

@@ -46,7 +46,12 @@ class GreyNetwork:
 def card(folder: Path, **facts: Any) -> str:
     weights = folder / "test.onnx"
     weights.write_bytes(b"no network")
-    text = {"name": "test", "file": "test.onnx", "sha256": hashlib.sha256(b"no network").hexdigest(), "kind": "semantic"}
+    text = {
+        "name": "test",
+        "file": "test.onnx",
+        "sha256": hashlib.sha256(b"no network").hexdigest(),
+        "kind": "semantic",
+    }
     classes = {"classes": ["dislocation", "precipitate", "void"], "channels": list(CHANNELS)}
     weights.with_suffix(".json").write_text(json.dumps({**text, **classes, **facts}), encoding="utf-8")
     return str(weights)
@@ -102,7 +107,11 @@ def test_weak_small_and_too_many_detections_are_dropped_and_the_cap_is_counted(m
 def test_a_stream_gives_what_single_calls_give_and_passes_lost_frames(model: str) -> None:
     segmenter = load_segmenter(model)
     stream = list(segmenter.stream([(scene(), None, "a"), (None, None, "b"), (scene(200, 210), None, "c")]))
-    assert [(None if found is None else len(found), tag) for found, tag in stream] == [(5, "a"), (None, "b"), (len(segmenter(scene(200, 210))), "c")]
+    assert [(None if found is None else len(found), tag) for found, tag in stream] == [
+        (5, "a"),
+        (None, "b"),
+        (len(segmenter(scene(200, 210))), "c"),
+    ]
     blank = segmenter(Frame(0, 0.0, np.full((70, 90), 128, np.uint8)))
     assert set(blank.names()) <= {"dislocation"}  # a flat picture has no grey levels to stretch
 
@@ -115,7 +124,9 @@ def test_maps_are_the_network_s_chances_in_bytes(model: str) -> None:
     assert set(np.unique(maps["dislocation"])) == {0, 230}
 
 
-def test_a_card_without_its_classes_among_the_channels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_without_its_classes_among_the_channels_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(semantic, "load_network", lambda *_, **__: GreyNetwork())
     with pytest.raises(ModelError, match="lack one of its classes"):
         load_segmenter(card(tmp_path, channels=["dislocation", "void"]))
@@ -167,7 +178,9 @@ def test_training_stops_resumes_and_exports_a_network_that_runs(tmp_path: Path) 
     pytest.importorskip("onnxslim")
     from insitrack.segment.training.semantic import SemanticTrainSettings, export, train
 
-    write_semantic_dataset(tmp_path / "data", SemanticDataSettings(scenes=3, frames_per_scene=1, size_px=64, held_out=0.4))
+    write_semantic_dataset(
+        tmp_path / "data", SemanticDataSettings(scenes=3, frames_per_scene=1, size_px=64, held_out=0.4)
+    )
     short = SemanticTrainSettings(hours=1e-6, image_px=32, batch=1, decoder=(8, 8, 8), steps_per_round=2)
     last = train(tmp_path / "data", tmp_path / "run", short)
     with pytest.raises(OutputError, match="add --resume"):
@@ -181,7 +194,9 @@ def test_training_stops_resumes_and_exports_a_network_that_runs(tmp_path: Path) 
     weights = export(last, tmp_path / "net.onnx")
     from insitrack.segment.networks.runtime import load_network
 
-    (outputs, _), *_ = list(load_network(weights, precision="f32").stream([(np.zeros((48, 80), np.uint8), None)]))
+    (outputs, _), *_ = list(
+        load_network(weights, precision="f32").stream([(np.zeros((48, 80), np.uint8), None)])
+    )
     assert outputs is not None
     assert outputs[0].shape == (len(CHANNELS), 48, 80)
     assert (outputs[0] >= 0).all()
@@ -197,7 +212,11 @@ def test_the_shipped_model_finds_two_strong_lines() -> None:
     cv2.line(image, (60, 20), (110, 236), 80, 5, cv2.LINE_AA)
     noisy = cv2.GaussianBlur(image, (0, 0), 1.2) + rng.normal(0, 5, image.shape)
     found = load_segmenter("lines")(Frame(0, 0.0, np.clip(noisy, 0, 255).astype(np.uint8)))
-    lines = [row for row, name in enumerate(found.names()) if name == "dislocation" and np.ptp(found.boxes[row].reshape(2, 2), axis=0).max() > 150]
+    lines = [
+        row
+        for row, name in enumerate(found.names())
+        if name == "dislocation" and np.ptp(found.boxes[row].reshape(2, 2), axis=0).max() > 150
+    ]
     assert len(lines) == 2
 
 

@@ -1,4 +1,7 @@
-"""The shipped model end to end: runtimes agree, nothing is capped, streams and single calls agree, bad models are refused."""
+"""The shipped model end to end.
+
+Runtimes agree, nothing is capped, streams and single calls agree, bad models are refused.
+"""
 
 import json
 import shutil
@@ -57,8 +60,12 @@ def test_masks_lie_inside_the_frame_and_their_boxes_at_odd_sizes(segmenter: Yolo
 
 
 def test_a_stream_gives_what_single_calls_give_in_order(segmenter: YoloSegmenter) -> None:
-    frames = [item for item in SynthSource("synth:two_beam?seed=5&frames=6&size=192") if isinstance(item, Frame)]
-    frames[3] = Frame(3, frames[3].t_s, np.ascontiguousarray(frames[3].image[:160]))  # another size in the middle
+    frames = [
+        item for item in SynthSource("synth:two_beam?seed=5&frames=6&size=192") if isinstance(item, Frame)
+    ]
+    frames[3] = Frame(
+        3, frames[3].t_s, np.ascontiguousarray(frames[3].image[:160])
+    )  # another size in the middle
     items = [(frame, None, frame.index) for frame in frames]
     items.insert(2, (None, None, -1))
     streamed = list(segmenter.stream(items))
@@ -107,7 +114,14 @@ def test_every_shipped_card_fits_its_weights() -> None:
     for name, card in shipped_models().items():
         facts = json.loads(card.read_text(encoding="utf-8"))
         assert find_model(name).sha256 == facts["sha256"]
-        for key in ("trained_on", "recipe", "seed", "scores" if facts.get("kind") == "semantic" else "metrics", "known_failures", "licence"):
+        for key in (
+            "trained_on",
+            "recipe",
+            "seed",
+            "scores" if facts.get("kind") == "semantic" else "metrics",
+            "known_failures",
+            "licence",
+        ):
             assert facts.get(key) not in (None, "", {}, []), f"{name}: {key}"
 
 
@@ -139,7 +153,9 @@ def test_a_network_that_does_not_fit_its_card_is_refused(tmp_path: Path) -> None
     card = shipped_models()["loops"]
     facts = json.loads(card.read_text(encoding="utf-8"))
     shutil.copy(card.with_name(facts["file"]), tmp_path / "few.onnx")
-    (tmp_path / "few.json").write_text(json.dumps({**facts, "file": "few.onnx", "classes": ["void"]}), encoding="utf-8")
+    (tmp_path / "few.json").write_text(
+        json.dumps({**facts, "file": "few.onnx", "classes": ["void"]}), encoding="utf-8"
+    )
     with pytest.raises(ModelError, match="are not those of a YOLO-seg network"):
         load_segmenter(str(tmp_path / "few.onnx"))(dotted(3, 3, 26))
 

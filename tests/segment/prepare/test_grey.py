@@ -34,7 +34,10 @@ def test_stretching_undoes_brightness_and_contrast(gain: float, offset: int) -> 
 
 def test_sixteen_bit_frames_are_stretched_like_eight_bit_ones() -> None:
     image = specimen()
-    assert np.abs(stretch_to_8_bit(image.astype(np.uint16) * 200).astype(int) - stretch_to_8_bit(image)).max() <= 1
+    assert (
+        np.abs(stretch_to_8_bit(image.astype(np.uint16) * 200).astype(int) - stretch_to_8_bit(image)).max()
+        <= 1
+    )
 
 
 def test_a_flat_frame_is_stretched_without_dividing_by_zero() -> None:
@@ -60,7 +63,12 @@ def test_the_levels_of_a_run_come_from_frames_spread_over_it_without_overlays_an
     lettered = deep(seed=1)
     lettered[:24] = 0
     lettered[:20, ::7] = 65535
-    frames = [Frame(0, 0.0, np.zeros_like(lettered)), Frame(1, 1.0, deep(0.9)), Frame(2, 2.0, deep(1.1)), Frame(3, 3.0, lettered)]
+    frames = [
+        Frame(0, 0.0, np.zeros_like(lettered)),
+        Frame(1, 1.0, deep(0.9)),
+        Frame(2, 2.0, deep(1.1)),
+        Frame(3, 3.0, lettered),
+    ]
     levels = grey_range(frames)
     assert levels is not None
     low, high = levels

@@ -11,14 +11,22 @@ from insitrack.tracker.cli import main
 
 
 def picture(x=20, y=180, length=101, height=4, level=255):
-    image = cv2.GaussianBlur(np.random.default_rng(0).normal(120, 25, (220, 400)).astype(np.float32), (0, 0), 1.5)
+    image = cv2.GaussianBlur(
+        np.random.default_rng(0).normal(120, 25, (220, 400)).astype(np.float32), (0, 0), 1.5
+    )
     image = np.clip(image, 30, 220).astype(np.uint8)
     image[y : y + height, x : x + length] = level
     return image
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(5, 150), st.integers(5, 200), st.integers(40, 240), st.integers(2, 8), st.sampled_from([0, 255]))
+@given(
+    st.integers(5, 150),
+    st.integers(5, 200),
+    st.integers(40, 240),
+    st.integers(2, 8),
+    st.sampled_from([0, 255]),
+)
 def test_a_bar_is_measured_to_the_pixel_wherever_it_lies(x, y, length, height, level):
     found = find_scale_bar(picture(x, y, length, height, level))
     assert (found.x_px, found.y_px, found.length_px, found.height_px) == (x, y, length, height)
@@ -32,7 +40,16 @@ def test_a_picture_without_a_bar_has_none():
 
 
 @pytest.mark.parametrize(
-    ("text", "nm_per_px"), [("50 nm", 0.5), ("xx 0,5 µm", 5.0), ("200nm\n", 2.0), ("1 um", 10.0), ("50 mm", None), ("nm", None), ("", None)]
+    ("text", "nm_per_px"),
+    [
+        ("50 nm", 0.5),
+        ("xx 0,5 µm", 5.0),
+        ("200nm\n", 2.0),
+        ("1 um", 10.0),
+        ("50 mm", None),
+        ("nm", None),
+        ("", None),
+    ],
 )
 def test_labels_in_the_usual_units_are_understood(text, nm_per_px):
     found = labelled(ScaleBar(0, 0, 100, 4), text).nm_per_px

@@ -13,7 +13,9 @@ from insitrack.segment.base import SegmentConfig, load_segmenter
 from insitrack.segment.prepare.tiles import Tile, stitch, tiles
 
 
-def seen(tile: Tile, masks: Masks, shape: tuple[int, int], scores: list[float] | None = None) -> tuple[Tile, Detections]:
+def seen(
+    tile: Tile, masks: Masks, shape: tuple[int, int], scores: list[float] | None = None
+) -> tuple[Tile, Detections]:
     """What a perfect segmenter finds in one tile."""
     crops, corners, rows = [], [], []
     for i, full in enumerate(masks.dense(shape)):
@@ -31,7 +33,11 @@ def seen(tile: Tile, masks: Masks, shape: tuple[int, int], scores: list[float] |
 def ellipses(shape: tuple[int, int], at: list[tuple[float, float, float, float]]) -> Masks:
     """Filled ellipses: centre x, y, half axes."""
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
-    return Masks.from_dense(np.array([((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 <= 1 for cx, cy, a, b in at], bool).reshape(-1, *shape))
+    return Masks.from_dense(
+        np.array([((x - cx) / a) ** 2 + ((y - cy) / b) ** 2 <= 1 for cx, cy, a, b in at], bool).reshape(
+            -1, *shape
+        )
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,10 +65,20 @@ def test_small_frames_stay_whole_and_large_ones_run_in_tiles_of_bounded_size() -
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(st.floats(10, 590), st.floats(10, 390), st.floats(4, 60), st.floats(4, 60)), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.floats(10, 590), st.floats(10, 390), st.floats(4, 60), st.floats(4, 60)),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_perfect_tiles_make_the_frame_again(at: list[tuple[float, float, float, float]]) -> None:
     shape = (400, 600)
-    apart = [e for i, e in enumerate(at) if all(np.hypot(e[0] - o[0], e[1] - o[1]) > max(e[2:]) + max(o[2:]) + 2 for o in at[:i])]
+    apart = [
+        e
+        for i, e in enumerate(at)
+        if all(np.hypot(e[0] - o[0], e[1] - o[1]) > max(e[2:]) + max(o[2:]) + 2 for o in at[:i])
+    ]
     masks = ellipses(shape, apart)
     whole = stitch([seen(tile, masks, shape) for tile in tiles(shape, 256)])
     assert len(whole) == len(apart)
@@ -136,21 +152,28 @@ def test_the_network_finds_defects_on_seams_once() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_tiles_change_nothing_but_the_memory(scale: float) -> None:
-    frames = [SynthSource(f"synth:{kind}?seed=77&size=704x448&frames=2&overlay=0&polarity=dark").frame(1) for kind in ("two_beam", "dense", "loops")]
+    frames = [
+        SynthSource(f"synth:{kind}?seed=77&size=704x448&frames=2&overlay=0&polarity=dark").frame(1)
+        for kind in ("two_beam", "dense", "loops")
+    ]
     fixed = {"scale": scale, "contrast": "dark"}
     one = load_segmenter(config=SegmentConfig(**fixed))  # type: ignore[arg-type]
     many = load_segmenter(config=SegmentConfig(**fixed, tile_px=round(384 * scale) + 64))  # type: ignore[arg-type]
     items = [(frame, None, i) for i, frame in enumerate(frames)]
     items.insert(1, (None, None, -1))
     matched = total = 0
-    for (whole, _), (tiled, tag), (_, _, expected) in zip(one.stream(items), many.stream(items), items, strict=True):
+    for (whole, _), (tiled, tag), (_, _, expected) in zip(
+        one.stream(items), many.stream(items), items, strict=True
+    ):
         assert tag == expected
         if whole is None or tiled is None:
             assert tag == -1
             continue
         iou = whole.masks.iou(tiled.masks)
         for best, detections in ((iou.max(axis=1, initial=0), whole), (iou.max(axis=0, initial=0), tiled)):
-            clear = detections.scores > 0.3  # what stands at the threshold of confidence may fall on either side
+            clear = (
+                detections.scores > 0.3
+            )  # what stands at the threshold of confidence may fall on either side
             matched, total = matched + np.count_nonzero(best[clear] > 0.8), total + np.count_nonzero(clear)
     assert total > 60
     assert matched >= 0.98 * total

@@ -1,4 +1,7 @@
-"""Scale and polarity: what is told is done, what is not is found out on the first frames, and doubt changes nothing."""
+"""Scale and polarity: what is told is done, what is not is found out on the first frames.
+
+And doubt changes nothing.
+"""
 
 from collections.abc import Iterator
 
@@ -16,17 +19,36 @@ from insitrack.segment.prepare.view import SCALES, View, ViewFinder, middle, tri
 
 
 def found(scores: list[float], masks: Masks | None = None, shape: tuple[int, int] = (64, 64)) -> Detections:
-    outlines = masks or Masks.from_crops([np.ones((4, 4), bool)] * len(scores), [(8, 8 * i) for i in range(len(scores))])
-    return Detections(0, 0.0, shape, outlines.boxes(), np.ones(len(scores), np.int64), np.array(scores, np.float32), outlines)
+    outlines = masks or Masks.from_crops(
+        [np.ones((4, 4), bool)] * len(scores), [(8, 8 * i) for i in range(len(scores))]
+    )
+    return Detections(
+        0,
+        0.0,
+        shape,
+        outlines.boxes(),
+        np.ones(len(scores), np.int64),
+        np.array(scores, np.float32),
+        outlines,
+    )
 
 
-def blobs(bright: bool = False, size: int = 320, spacing: int = 32, radius: float = 6.0, noise: float = 4.0, seed: int = 0) -> Frame:
+def blobs(
+    bright: bool = False,
+    size: int = 320,
+    spacing: int = 32,
+    radius: float = 6.0,
+    noise: float = 4.0,
+    seed: int = 0,
+) -> Frame:
     """Noisy picture with round blobs on a grid."""
     image = np.full((size, size), 110.0, np.float32)
     for y in range(spacing // 2, size, spacing):
         for x in range(spacing // 2, size, spacing):
             cv2.circle(image, (x, y), round(radius), 200 if bright else 20, -1, cv2.LINE_AA)
-    noisy = cv2.GaussianBlur(image, (0, 0), radius / 5) + np.random.default_rng(seed).normal(0, noise, image.shape)
+    noisy = cv2.GaussianBlur(image, (0, 0), radius / 5) + np.random.default_rng(seed).normal(
+        0, noise, image.shape
+    )
     return Frame(seed, float(seed), np.clip(noisy, 0, 255).astype(np.uint8))
 
 
@@ -34,7 +56,9 @@ def blobs(bright: bool = False, size: int = 320, spacing: int = 32, radius: floa
 @given(st.integers(40, 400), st.integers(40, 400), st.sets(st.sampled_from(SCALES), min_size=1))
 def test_every_scale_is_shown_whole_and_once(height: int, width: int, scales: set[float]) -> None:
     grey = np.random.default_rng(0).integers(0, 255, (height, width)).astype(np.uint8)
-    shown = [(trial, place) for trial in trials(grey, tuple(scales), (height, width)) for place in trial.placed]
+    shown = [
+        (trial, place) for trial in trials(grey, tuple(scales), (height, width)) for place in trial.placed
+    ]
     assert sorted(scale for _, (scale, _, _) in shown) == sorted(scales)
     for trial, (scale, x, columns) in shown:
         assert trial.canvas.shape == (height, width)
@@ -42,7 +66,10 @@ def test_every_scale_is_shown_whole_and_once(height: int, width: int, scales: se
         assert np.array_equal(part, View(scale).resampled(grey))
 
 
-@given(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), st.tuples(st.integers(1, 5000), st.integers(1, 5000)))
+@given(
+    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+)
 def test_the_middle_lies_in_the_frame(shape: tuple[int, int], most: tuple[int, int]) -> None:
     for part, side, size in zip(middle(shape, most), shape, most, strict=True):
         assert 0 <= part.start <= part.stop <= side
@@ -64,7 +91,9 @@ def test_nothing_found_leaves_scale_and_polarity_alone() -> None:
     assert finder.describe()["bright_share"] is None
 
 
-@pytest.mark.parametrize(("share", "inverted"), [(0.0, False), (0.5, False), (0.7, False), (0.9, True), (1.0, True)])
+@pytest.mark.parametrize(
+    ("share", "inverted"), [(0.0, False), (0.5, False), (0.7, False), (0.9, True), (1.0, True)]
+)
 def test_only_a_large_majority_of_bright_finds_turns_the_picture_round(share: float, inverted: bool) -> None:
     grey = np.full((40, 220), 100, np.uint8)
     masks = Masks.from_crops([np.ones((6, 6), bool)] * 10, [(16, 8 + 20 * i) for i in range(10)])
@@ -91,7 +120,12 @@ def test_what_is_told_is_not_tried() -> None:
     segmenter = load_segmenter(config=SegmentConfig(scale=0.8, contrast="bright"))
     segmenter(blobs())
     view = segmenter.describe()["view"]
-    assert (view["scale"], view["contrast"], view["scale_origin"], view["contrast_origin"]) == (0.8, "bright", "settings", "settings")
+    assert (view["scale"], view["contrast"], view["scale_origin"], view["contrast_origin"]) == (
+        0.8,
+        "bright",
+        "settings",
+        "settings",
+    )
 
 
 def test_bright_defects_are_found_out_and_the_picture_is_turned_round() -> None:
@@ -129,7 +163,12 @@ def test_outlines_have_no_staircase_where_the_network_saw_less() -> None:
     detections = load_segmenter(config=SegmentConfig(scale=0.33, contrast="dark"))(frame)
     assert len(detections) >= 14
     for i in range(len(detections)):
-        outline = max(cv2.findContours(detections.masks.crop(i).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
+        outline = max(
+            cv2.findContours(
+                detections.masks.crop(i).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+            )[0],
+            key=len,
+        )
         hull = cv2.convexHull(outline)
         assert cv2.contourArea(outline) > 0.93 * cv2.contourArea(hull)  # steps of 3 px would bite into it
 
@@ -145,7 +184,9 @@ def test_a_stream_decides_once_and_waits_for_frames_that_show_something() -> Non
             asked.append(i)
             yield (None if i == 1 else frame), None, i
 
-    counts = {tag: None if detections is None else len(detections) for detections, tag in segmenter.stream(items())}
+    counts = {
+        tag: None if detections is None else len(detections) for detections, tag in segmenter.stream(items())
+    }
     assert list(counts) == asked == list(range(9))
     assert counts[1] is None
     assert all(counts[i] == 0 for i in (0, 2, 3, 4))
@@ -157,7 +198,17 @@ def test_an_empty_stream_gives_nothing() -> None:
     assert list(load_segmenter().stream([])) == []
 
 
-@pytest.mark.parametrize("wrong", [{"scale": "half"}, {"scale": 0.0}, {"scale": 50.0}, {"contrast": "light"}, {"tile_px": 64}, {"tile_px": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scale": "half"},
+        {"scale": 0.0},
+        {"scale": 50.0},
+        {"contrast": "light"},
+        {"tile_px": 64},
+        {"tile_px": -1},
+    ],
+)
 def test_impossible_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match="segment"):
         SegmentConfig(**wrong)  # type: ignore[arg-type]

@@ -21,18 +21,26 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Ranked], dict[s
         path.write_text(json.dumps(data[key]), encoding="utf-8")
         parts.append(read_predictions(path, shapes, data))
     found, true = parts
-    return [compare(name, found[name], true[name]).ranked() for name in shapes], data["expected_ap_by_class_and_threshold"]
+    return [compare(name, found[name], true[name]).ranked() for name in shapes], data[
+        "expected_ap_by_class_and_threshold"
+    ]
 
 
 @pytest.mark.parametrize("most", [3, 100])
-def test_it_agrees_with_pycocotools_class_by_class(case: tuple[list[Ranked], dict[str, list[list[float]]]], most: int) -> None:
+def test_it_agrees_with_pycocotools_class_by_class(
+    case: tuple[list[Ranked], dict[str, list[list[float]]]], most: int
+) -> None:
     pictures, expected = case
     for name, values in zip(("black_dot", "loop_111", "loop_100"), expected[f"classes_{most}"], strict=True):
         assert average_precision(pictures, name, most=most) == pytest.approx(values, abs=1e-9)
-    assert average_precision(pictures, None, most=most) == pytest.approx(expected[f"find_{most}"][0], abs=1e-9)
+    assert average_precision(pictures, None, most=most) == pytest.approx(
+        expected[f"find_{most}"][0], abs=1e-9
+    )
 
 
-def test_the_mean_is_over_thresholds_and_classes(case: tuple[list[Ranked], dict[str, list[list[float]]]]) -> None:
+def test_the_mean_is_over_thresholds_and_classes(
+    case: tuple[list[Ranked], dict[str, list[list[float]]]],
+) -> None:
     pictures, expected = case
     mean = mean_average_precision(pictures, most=100)
     table = np.array(expected["classes_100"])

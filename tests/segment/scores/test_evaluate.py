@@ -25,13 +25,19 @@ Corner = tuple[int, int]
 def squares(corners: list[Corner], side: int = 10, label: int | list[int] = 1) -> Detections:
     masks = Masks.from_crops([np.ones((side, side), bool)] * len(corners), corners)
     labels = np.full(len(masks), label, np.int64) if isinstance(label, int) else np.array(label, np.int64)
-    return Detections(0, 0.0, (100, 140), masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES)
+    return Detections(
+        0, 0.0, (100, 140), masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES
+    )
 
 
-corner_lists = st.lists(st.tuples(st.integers(0, 80), st.integers(0, 120)), min_size=1, max_size=6, unique=True)
+corner_lists = st.lists(
+    st.tuples(st.integers(0, 80), st.integers(0, 120)), min_size=1, max_size=6, unique=True
+)
 overlap_tables = st.integers(0, 5).flatmap(
     lambda n: st.integers(0, 5).flatmap(
-        lambda m: st.lists(st.floats(0, 1), min_size=n * m, max_size=n * m).map(lambda values: np.array(values).reshape(n, m))
+        lambda m: st.lists(st.floats(0, 1), min_size=n * m, max_size=n * m).map(
+            lambda values: np.array(values).reshape(n, m)
+        )
     )
 )
 
@@ -41,14 +47,22 @@ overlap_tables = st.integers(0, 5).flatmap(
 def test_what_is_compared_with_itself_scores_one(corners: list[Corner]) -> None:
     truth = squares(corners, label=[1 + i % 3 for i in range(len(corners))])
     result = score([(truth, truth)])
-    assert (result.precision, result.recall, result.f1, result.confusion.class_accuracy, result.size_error) == (1, 1, 1, 1, 0)
+    assert (
+        result.precision,
+        result.recall,
+        result.f1,
+        result.confusion.class_accuracy,
+        result.size_error,
+    ) == (1, 1, 1, 1, 0)
     for row in curve([compare("", truth, truth)]):
         assert row["find_f1"] == row["type_f1_pairs"] == row["type_f1_strict"] == 1
 
 
 @settings(max_examples=60, deadline=None)
 @given(iou=overlap_tables, least=st.floats(0.05, 0.95), seed=st.integers(0, 99))
-def test_no_matching_makes_more_pairs_than_the_optimal_one_whose_number_no_order_changes(iou: np.ndarray, least: float, seed: int) -> None:
+def test_no_matching_makes_more_pairs_than_the_optimal_one_whose_number_no_order_changes(
+    iou: np.ndarray, least: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     shuffled = iou[rng.permutation(len(iou))][:, rng.permutation(iou.shape[1])]
     rows, columns = pairs(iou, least)
@@ -67,7 +81,8 @@ def test_asking_for_more_overlap_never_makes_more_pairs(iou: np.ndarray, low: fl
 
 
 def test_the_greedy_rule_depends_on_the_order_of_the_labels_and_the_optimal_one_does_not() -> None:
-    # detection 0 lies on both true defects, detection 1 on the second only: the order decides who gets detection 0
+    # detection 0 lies on both true defects, detection 1 on the second only: the order decides who gets
+    # detection 0
     iou = np.array([[0.5, 0.8], [0.0, 0.6]])
     assert len(pairs(iou, 0.3, "greedy")[0]) == 2
     assert len(pairs(iou[:, ::-1], 0.3, "greedy")[0]) == 1
@@ -88,7 +103,9 @@ def test_boxes_overlap_where_masks_do_not() -> None:
     corner = np.zeros((10, 10), bool)
     corner[np.tril_indices(10, -1)] = True
     masks = Masks.from_crops([corner, ~corner], [(0, 0), (0, 0)])
-    both = Detections(0, 0.0, (20, 30), masks.boxes(), np.ones(2, np.int64), np.ones(2, np.float32), masks, DEFECT_CLASSES)
+    both = Detections(
+        0, 0.0, (20, 30), masks.boxes(), np.ones(2, np.int64), np.ones(2, np.float32), masks, DEFECT_CLASSES
+    )
     one, other = both.take(np.array([0])), both.take(np.array([1]))
     assert (overlaps(one, other)[0, 0], overlaps(one, other, "box")[0, 0]) == (0, 1)
     assert box_iou(np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float32)).tolist() == [[0]]
@@ -169,7 +186,12 @@ def test_pictures_are_read_at_their_native_depth(tmp_path) -> None:
     tifffile.imwrite(tmp_path / "images" / "deep.tif", np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000)
     (tmp_path / "labels" / "deep.txt").write_text("0 0.25 0.1 0.8 0.1 0.8 0.9\n")
     ((frame, truth),) = labelled_pictures(tmp_path)
-    assert (frame.image.dtype, int(frame.image.max()), frame.shape, len(truth)) == (np.uint16, 47_000, (6, 8), 1)
+    assert (frame.image.dtype, int(frame.image.max()), frame.shape, len(truth)) == (
+        np.uint16,
+        47_000,
+        (6, 8),
+        1,
+    )
 
 
 def test_a_segmenter_is_told_where_the_overlay_is() -> None:

@@ -13,7 +13,9 @@ def line(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
 
 
 def scored(found: list[np.ndarray], true: list[np.ndarray]) -> LineScore:
-    return line_score(found, true, found_lengths=[float(np.linalg.norm(np.diff(f, axis=0), axis=1).sum()) for f in found])
+    return line_score(
+        found, true, found_lengths=[float(np.linalg.norm(np.diff(f, axis=0), axis=1).sum()) for f in found]
+    )
 
 
 CROSS = [line(0, 50, 100, 50), line(50, 0, 50, 100)]
@@ -21,7 +23,13 @@ CROSS = [line(0, 50, 100, 50), line(50, 0, 50, 100)]
 
 def test_the_truth_itself_is_perfect() -> None:
     score = scored(CROSS, CROSS)
-    assert (score.completeness, score.correctness, score.quality, score.recovered, score.crossing_recovered) == pytest.approx((1,) * 5)
+    assert (
+        score.completeness,
+        score.correctness,
+        score.quality,
+        score.recovered,
+        score.crossing_recovered,
+    ) == pytest.approx((1,) * 5)
     assert score.length_error == pytest.approx(0)
     assert score.n_crossing == 2
 
@@ -35,7 +43,10 @@ def test_a_missing_line_costs_completeness_and_an_invented_one_correctness() -> 
 
 
 def test_lines_that_swap_their_halves_at_a_crossing_are_complete_but_not_recovered() -> None:
-    elbows = [np.concatenate([line(0, 50, 50, 50), line(50, 50, 50, 100)]), np.concatenate([line(50, 0, 50, 50), line(50, 50, 100, 50)])]
+    elbows = [
+        np.concatenate([line(0, 50, 50, 50), line(50, 50, 50, 100)]),
+        np.concatenate([line(50, 0, 50, 50), line(50, 50, 100, 50)]),
+    ]
     score = scored(elbows, CROSS)
     assert score.completeness == pytest.approx(1)
     assert (score.n_recovered, score.crossing_recovered) == (0, 0.0)
@@ -66,7 +77,9 @@ def test_scores_of_pictures_add_up() -> None:
 
 def detections(**masks: np.ndarray) -> Detections:
     names = ("dislocation", "void")
-    crops = Masks.from_dense(np.array([masks[name] for name in names if name in masks], bool).reshape(-1, 10, 20))
+    crops = Masks.from_dense(
+        np.array([masks[name] for name in names if name in masks], bool).reshape(-1, 10, 20)
+    )
     labels = np.array([i for i, name in enumerate(names, 1) if name in masks], np.int64)
     return Detections(0, 0.0, (10, 20), crops.boxes(), labels, np.ones(len(labels), np.float32), crops, names)
 

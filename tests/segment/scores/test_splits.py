@@ -6,12 +6,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.errors import SettingsError, TableError
-from insitrack.segment.scores.splits import cross_validate, folds, leave_out_groups, leave_out_percent, read_table, splits_from
+from insitrack.segment.scores.splits import (
+    cross_validate,
+    folds,
+    leave_out_groups,
+    leave_out_percent,
+    read_table,
+    splits_from,
+)
 
 
 @settings(max_examples=30, deadline=None)
-@given(n=st.integers(2, 40), text=st.sampled_from(["random:3", "folds:2", "percent:10,50,90", "group:alloy"]), seed=st.integers(0, 5))
-def test_every_picture_is_on_one_side_of_every_split_and_neither_side_is_empty(n: int, text: str, seed: int) -> None:
+@given(
+    n=st.integers(2, 40),
+    text=st.sampled_from(["random:3", "folds:2", "percent:10,50,90", "group:alloy"]),
+    seed=st.integers(0, 5),
+)
+def test_every_picture_is_on_one_side_of_every_split_and_neither_side_is_empty(
+    n: int, text: str, seed: int
+) -> None:
     names = [f"p{i}" for i in range(n)]
     table = {name: {"alloy": f"a{i % 2}"} for i, name in enumerate(names)}
     for split in splits_from(text, names, table, seed):
@@ -47,7 +60,9 @@ def test_percent_is_the_share_of_the_test_pictures() -> None:
 
 
 def test_each_model_sees_its_training_pictures_only() -> None:
-    seen = cross_validate(list("abcd"), folds(4, 2), lambda known, split: set(known), lambda model, new: model & set(new))
+    seen = cross_validate(
+        list("abcd"), folds(4, 2), lambda known, split: set(known), lambda model, new: model & set(new)
+    )
     assert seen == {"fold_1": set(), "fold_2": set()}
 
 

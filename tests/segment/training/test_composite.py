@@ -13,16 +13,22 @@ def picture(seed: int, noise: float = 4.0) -> np.ndarray:
 
 
 def labelled(*boxes: tuple[int, int, int]) -> Detections:
-    masks = Masks.from_crops([np.ones((side, side), bool) for _, _, side in boxes], [(y, x) for y, x, _ in boxes])
+    masks = Masks.from_crops(
+        [np.ones((side, side), bool) for _, _, side in boxes], [(y, x) for y, x, _ in boxes]
+    )
     scores = np.ones(len(boxes), np.float32)
-    return Detections(0, 0.0, (160, 200), masks.boxes(), np.full(len(boxes), 1, np.int64), scores, masks, DEFECT_CLASSES)
+    return Detections(
+        0, 0.0, (160, 200), masks.boxes(), np.full(len(boxes), 1, np.int64), scores, masks, DEFECT_CLASSES
+    )
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["loops", "two_beam", "diffuse"]))
 def test_drawn_defects_are_darker_than_the_background_and_nothing_else_changes(seed: int, kind: str) -> None:
     before = picture(seed)
-    after, found = drawn_onto(before, labelled(), np.random.default_rng(seed), kind=kind, nm_per_px=0.5, turn=0.3, n=12, blur_px=1.0)
+    after, found = drawn_onto(
+        before, labelled(), np.random.default_rng(seed), kind=kind, nm_per_px=0.5, turn=0.3, n=12, blur_px=1.0
+    )
     assert after.shape == before.shape
     assert (after <= before).all()
     for i in range(len(found)):
@@ -36,7 +42,16 @@ def test_what_is_labelled_already_keeps_its_label_and_is_not_drawn_over() -> Non
     there = labelled((10, 10, 40), (100, 120, 30))
     counts = []
     for seed in range(6):
-        _, found = drawn_onto(picture(seed), there, np.random.default_rng(seed), kind="loops", nm_per_px=0.4, turn=0.0, n=30, blur_px=1.0)
+        _, found = drawn_onto(
+            picture(seed),
+            there,
+            np.random.default_rng(seed),
+            kind="loops",
+            nm_per_px=0.4,
+            turn=0.0,
+            n=30,
+            blur_px=1.0,
+        )
         counts.append(len(found))
         assert found.labels[:2].tolist() == [1, 1]
         old = there.masks.dense((160, 200)).any(axis=0)
@@ -48,7 +63,10 @@ def test_what_is_labelled_already_keeps_its_label_and_is_not_drawn_over() -> Non
 
 def n_drawn(noise: float) -> int:
     options = {"kind": "loops", "nm_per_px": 0.6, "turn": 0.0, "n": 25, "blur_px": 1.0}
-    return sum(len(drawn_onto(picture(seed, noise), labelled(), np.random.default_rng(seed), **options)[1]) for seed in range(4))
+    return sum(
+        len(drawn_onto(picture(seed, noise), labelled(), np.random.default_rng(seed), **options)[1])
+        for seed in range(4)
+    )
 
 
 def test_a_defect_that_noise_would_hide_is_not_drawn() -> None:
@@ -57,6 +75,16 @@ def test_a_defect_that_noise_would_hide_is_not_drawn() -> None:
 
 def test_the_same_numbers_give_the_same_picture() -> None:
     one, two = (
-        drawn_onto(picture(1), labelled(), np.random.default_rng(5), kind="diffuse", nm_per_px=0.4, turn=0.0, n=9, blur_px=2.0)[0] for _ in range(2)
+        drawn_onto(
+            picture(1),
+            labelled(),
+            np.random.default_rng(5),
+            kind="diffuse",
+            nm_per_px=0.4,
+            turn=0.0,
+            n=9,
+            blur_px=2.0,
+        )[0]
+        for _ in range(2)
     )
     assert (one == two).all()

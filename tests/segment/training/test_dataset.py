@@ -18,16 +18,31 @@ from insitrack.segment.training.dataset import (
 )
 
 
-def discs(centres: list[tuple[float, float]], radii: list[float], shape: tuple[int, int] = (90, 130), label: int = 1) -> Detections:
+def discs(
+    centres: list[tuple[float, float]], radii: list[float], shape: tuple[int, int] = (90, 130), label: int = 1
+) -> Detections:
     y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
-    dense = np.array([(x - cx) ** 2 + (y - cy) ** 2 < r**2 for (cx, cy), r in zip(centres, radii, strict=True)]).reshape(-1, *shape)
+    dense = np.array(
+        [(x - cx) ** 2 + (y - cy) ** 2 < r**2 for (cx, cy), r in zip(centres, radii, strict=True)]
+    ).reshape(-1, *shape)
     masks = Masks.from_dense(dense)
-    return Detections(0, 0.0, shape, masks.boxes(), np.full(len(masks), label, np.int64), np.ones(len(masks), np.float32), masks, DEFECT_CLASSES)
+    return Detections(
+        0,
+        0.0,
+        shape,
+        masks.boxes(),
+        np.full(len(masks), label, np.int64),
+        np.ones(len(masks), np.float32),
+        masks,
+        DEFECT_CLASSES,
+    )
 
 
 @settings(max_examples=25, deadline=None)
 @given(x=st.floats(25, 105), y=st.floats(25, 65), radius=st.floats(3, 24))
-def test_labels_written_and_read_back_outline_the_same_pixels(x: float, y: float, radius: float, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_labels_written_and_read_back_outline_the_same_pixels(
+    x: float, y: float, radius: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     truth = discs([(x, y)], [radius])
     path = tmp_path_factory.mktemp("labels") / "a.txt"
     path.write_text("\n".join(label_lines(truth)), encoding="utf-8")
@@ -58,10 +73,15 @@ def test_a_movie_is_either_trained_on_or_held_out_never_both(tmp_path) -> None:
     chosen = DatasetSettings(scenes=6, frames_per_scene=2, size_px=64, held_out=0.5, first_seed=3)
     assert list(scenes(chosen)) == list(scenes(chosen))
     data = write_synth_dataset(tmp_path, chosen)
-    movies = {split: {path.stem.rsplit("_", 1)[0] for path in (tmp_path / "images" / split).iterdir()} for split in ("train", "val")}
+    movies = {
+        split: {path.stem.rsplit("_", 1)[0] for path in (tmp_path / "images" / split).iterdir()}
+        for split in ("train", "val")
+    }
     assert not movies["train"] & movies["val"]
     assert len(movies["train"] | movies["val"]) == 6
-    assert {path.stem for path in (tmp_path / "labels" / "train").iterdir()} == {path.stem for path in (tmp_path / "images" / "train").iterdir()}
+    assert {path.stem for path in (tmp_path / "labels" / "train").iterdir()} == {
+        path.stem for path in (tmp_path / "images" / "train").iterdir()
+    }
     assert "0: black_dot" in data.read_text(encoding="utf-8")
 
 

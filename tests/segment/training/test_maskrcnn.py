@@ -1,4 +1,7 @@
-"""Training a Mask R-CNN: truth follows its picture through every augmentation, the loss falls, and what comes out runs."""
+"""Training a Mask R-CNN: truth follows its picture through every augmentation, the loss falls.
+
+And what comes out runs.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,17 @@ from insitrack.segment.training import maskrcnn as training
 from insitrack.segment.training.dataset import write_example, write_yaml
 
 TINY = training.RcnnTraining(
-    fpn_channels=16, box_features=32, mask_channels=16, anchor_sizes_px=((8,), (12,), (16,), (24,), (32,)), hours=1e-9, image_px=64, batch=2,
-    learning_rate=0.02, boxes_per_picture=32, threads=1,
-)  # fmt: skip
+    fpn_channels=16,
+    box_features=32,
+    mask_channels=16,
+    anchor_sizes_px=((8,), (12,), (16,), (24,), (32,)),
+    hours=1e-9,
+    image_px=64,
+    batch=2,
+    learning_rate=0.02,
+    boxes_per_picture=32,
+    threads=1,
+)
 
 
 def dots(seed: int, side: int = 64) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], Detections]:
@@ -33,7 +44,9 @@ def dots(seed: int, side: int = 64) -> tuple[np.ndarray[Any, np.dtype[np.uint8]]
         crops.append(mask[y - radius : y + radius + 1, x - radius : x + radius + 1].astype(bool))
         corners.append((y - radius, x - radius))
     masks = Masks.from_crops(crops, corners)
-    return image, Detections(0, 0.0, image.shape, masks.boxes(), np.array([1, 6, 6]), np.ones(3, np.float32), masks)
+    return image, Detections(
+        0, 0.0, image.shape, masks.boxes(), np.array([1, 6, 6]), np.ones(3, np.float32), masks
+    )
 
 
 @pytest.fixture
@@ -52,7 +65,9 @@ def test_masks_follow_their_picture_through_every_augmentation(seed: int) -> Non
     picture, masks, rows = training.augmented(image, truth, 96, 0.4, np.random.default_rng(seed))
     assert picture.shape == masks.shape[1:] == (96, 96)
     if len(rows) == 3:
-        assert np.count_nonzero((picture >= 128) != masks.any(axis=0)) <= 20  # a cut rim may be there without its mask
+        assert (
+            np.count_nonzero((picture >= 128) != masks.any(axis=0)) <= 20
+        )  # a cut rim may be there without its mask
     target = training.target_of(masks, truth.labels[rows])
     for box, mask in zip(target["boxes"].numpy().astype(int), masks, strict=True):
         assert mask[box[1] : box[3], box[0] : box[2]].sum() == mask.sum()

@@ -56,5 +56,7 @@ def test_a_faint_line_counts_where_it_goes_on_from_a_clear_one() -> None:
 
 
 def test_lines_of_a_low_mean_chance_are_dropped() -> None:
-    assert len(trace_centrelines(streaks(), CentrelineThresholds(threshold=0.3, sure=0.3, mean=0.5), 3.0)) == 1
+    assert (
+        len(trace_centrelines(streaks(), CentrelineThresholds(threshold=0.3, sure=0.3, mean=0.5), 3.0)) == 1
+    )
     assert trace_centrelines(np.zeros((40, 40), np.uint8), CentrelineThresholds(), 3.0) == []

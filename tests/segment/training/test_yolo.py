@@ -38,7 +38,9 @@ def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tup
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"])
-    candidates, prototypes = session.run(["output0", "output1"], {"images": np.zeros((1, 3, *shape), np.float32)})
+    candidates, prototypes = session.run(
+        ["output0", "output1"], {"images": np.zeros((1, 3, *shape), np.float32)}
+    )
     anchors = sum(shape[0] // s * (shape[1] // s) for s in (8, 16, 32))
     assert candidates.shape == (1, 4 + len(TRAINED_CLASSES) + 16, anchors)
     assert prototypes.shape == (1, 16, shape[0] // 4, shape[1] // 4)
@@ -48,7 +50,10 @@ def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
     from insitrack.segment.base import find_model
 
     path = export.write_card(
-        exported, classes=TRAINED_CLASSES, recipe=asdict(train.TrainSettings(seed=5)), facts={"known_failures": ["dense pictures"]}
+        exported,
+        classes=TRAINED_CLASSES,
+        recipe=asdict(train.TrainSettings(seed=5)),
+        facts={"known_failures": ["dense pictures"]},
     )
     card = json.loads(path.read_text(encoding="utf-8"))
     assert card["sha256"] == hashlib.sha256(exported.read_bytes()).hexdigest()
@@ -69,16 +74,22 @@ def test_the_page_lists_every_score(exported: Path) -> None:
     from insitrack.segment.scores.evaluate import score
 
     masks = Masks.from_crops([np.ones((4, 4), bool)], [(2, 2)])
-    truth = Detections(0, 0.0, (9, 9), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, DEFECT_CLASSES)
+    truth = Detections(
+        0, 0.0, (9, 9), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, DEFECT_CLASSES
+    )
     metrics = {"synthetic": {"net": {"iou_0.5": score([(truth, truth)]).facts()}}}
     export.write_card(exported, classes=TRAINED_CLASSES, recipe={}, facts={"metrics": metrics})
-    assert "| synthetic | net | 0.5 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in exported.with_suffix(".md").read_text(encoding="utf-8")
+    assert "| synthetic | net | 0.5 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in exported.with_suffix(
+        ".md"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
 def test_filled_outlines_are_as_large_as_the_outlines(ratio: int) -> None:
     angles = np.linspace(0, 2 * np.pi, 60, endpoint=False)
-    circles = [np.stack([np.cos(angles), np.sin(angles)], axis=1) * 5 + 20 + shift for shift in np.linspace(0, 3, 13)]
+    circles = [
+        np.stack([np.cos(angles), np.sin(angles)], axis=1) * 5 + 20 + shift for shift in np.linspace(0, 3, 13)
+    ]
     areas = train.exact_masks((50, 60), circles, 1, ratio).sum(axis=(1, 2)) * ratio**2
     assert areas.mean() == pytest.approx(np.pi * 25, rel=0.06)
     assert not train.exact_masks((50, 60), [circles[0] + 200], 1, ratio).any()

@@ -1,4 +1,7 @@
-"""Detections made elsewhere, edits by hand, tracks for other programs: through the command, as a user runs it."""
+"""Detections made elsewhere, edits by hand, tracks for other programs.
+
+Through the command, as a user runs it.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,13 @@ def detections(seed: int = 0, n_frames: int = 30) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     places = np.stack(np.meshgrid(np.arange(5), np.arange(4)), axis=-1).reshape(-1, 2) * 40.0 + 30
     rows = [
-        {"frame": t, "x_px": x + rng.normal(0, 0.4) + 2 * t, "y_px": y + rng.normal(0, 0.4), "size_px": 12.0, "true": k}
+        {
+            "frame": t,
+            "x_px": x + rng.normal(0, 0.4) + 2 * t,
+            "y_px": y + rng.normal(0, 0.4),
+            "size_px": 12.0,
+            "true": k,
+        }
         for t in range(n_frames)
         for k, (x, y) in enumerate(places)
         if rng.random() > 0.1
@@ -36,13 +45,24 @@ def link(tmp_path: Path, *arguments: str) -> Run:
 
 
 def test_drifting_detections_become_as_many_tracks_as_there_are_defects(tmp_path: Path) -> None:
-    run = link(tmp_path, write(tmp_path, detections()), "--nm-per-px", "0.5", "--frame-interval-s", "0.2", "--thickness-nm", "100")
+    run = link(
+        tmp_path,
+        write(tmp_path, detections()),
+        "--nm-per-px",
+        "0.5",
+        "--frame-interval-s",
+        "0.2",
+        "--thickness-nm",
+        "100",
+    )
     assert len(run.summary) == 20
     assert run.frames["shift_x_px"].iloc[-1] == pytest.approx(58, abs=0.6)
     assert run.manifest["tables"] == "refined"
     total = run.series[run.series["defect_class"] == "all"]
     assert (total["n"].iloc[3:-3] == 20).all()
-    assert total["density_per_m2"].iloc[5] == pytest.approx(total["n"].iloc[5] / (260 * 180 * 0.25e-18), rel=1e-4)
+    assert total["density_per_m2"].iloc[5] == pytest.approx(
+        total["n"].iloc[5] / (260 * 180 * 0.25e-18), rel=1e-4
+    )
     assert len(run.causal.tracks) < len(run.tracks) + 1
     assert {"lifetime_mean_s", "nucleation_per_m2_s"} <= set(run.kinetics["quantity"])
 
@@ -51,15 +71,35 @@ def test_trackmates_spots_and_trackpys_features_give_the_same_tracks(tmp_path: P
     table = detections()
     ours = link(tmp_path, write(tmp_path, table), "--nm-per-px", "0.5", "--frame-interval-s", "0.2")
     first = ours.tracks[["frame", "x_px", "track_id"]].reset_index(drop=True)
-    spots = pd.DataFrame({"LABEL": "s", "ID": range(len(table)), "QUALITY": 1, "POSITION_X": table["x_px"] * 0.5, "POSITION_Y": table["y_px"] * 0.5})
-    spots = spots.assign(POSITION_T=table["frame"] * 0.2, FRAME=table["frame"], RADIUS=table["size_px"] * 0.25)
+    spots = pd.DataFrame(
+        {
+            "LABEL": "s",
+            "ID": range(len(table)),
+            "QUALITY": 1,
+            "POSITION_X": table["x_px"] * 0.5,
+            "POSITION_Y": table["y_px"] * 0.5,
+        }
+    )
+    spots = spots.assign(
+        POSITION_T=table["frame"] * 0.2, FRAME=table["frame"], RADIUS=table["size_px"] * 0.25
+    )
     told = pd.DataFrame([dict.fromkeys(spots.columns, word) for word in ("Spot", "X", "(nm)")])
     told["POSITION_T"] = ["T", "T", "(sec)"]
     path = write(tmp_path, pd.concat([told, spots]), "spots.csv")
     theirs = link(tmp_path, path, "--nm-per-px", "0.5", "--overwrite").tracks[["frame", "x_px", "track_id"]]
     pd.testing.assert_frame_equal(first, theirs, check_exact=False, atol=0.01)
-    features = pd.DataFrame({"y": table["y_px"], "x": table["x_px"], "size": table["size_px"] / 8**0.5, "frame": table["frame"]})
-    third = link(tmp_path, write(tmp_path, features, "features.csv"), "--overwrite", "--nm-per-px", "0.5", "--frame-interval-s", "0.2").tracks
+    features = pd.DataFrame(
+        {"y": table["y_px"], "x": table["x_px"], "size": table["size_px"] / 8**0.5, "frame": table["frame"]}
+    )
+    third = link(
+        tmp_path,
+        write(tmp_path, features, "features.csv"),
+        "--overwrite",
+        "--nm-per-px",
+        "0.5",
+        "--frame-interval-s",
+        "0.2",
+    ).tracks
     pd.testing.assert_frame_equal(first, third[["frame", "x_px", "track_id"]], check_exact=False, atol=0.01)
 
 
@@ -75,13 +115,21 @@ def test_trackpy_links_the_same_input(tmp_path: Path) -> None:
     [
         (lambda t: t.drop(columns="size_px"), "lacks the column 'size_px'"),
         (lambda t: t.drop(columns="x_px"), "lacks the column 'x_px'"),
-        (lambda t: t.assign(y_px=["wide" if i == 7 else y for i, y in enumerate(t["y_px"])]), "line 9, column"),
-        (lambda t: t.assign(frame=t["frame"] - 3), "line 2, column 'frame': '-3'; expected a whole number of at least 0"),
+        (
+            lambda t: t.assign(y_px=["wide" if i == 7 else y for i, y in enumerate(t["y_px"])]),
+            "line 9, column",
+        ),
+        (
+            lambda t: t.assign(frame=t["frame"] - 3),
+            "line 2, column 'frame': '-3'; expected a whole number of at least 0",
+        ),
         (lambda t: t.assign(defect_class="blob"), "column 'defect_class': 'blob'; expected one of black_dot"),
         (lambda t: t.assign(t_s=-t["frame"]), "expected times that rise with the frame"),
     ],
 )
-def test_a_broken_table_is_told_by_line_and_column(tmp_path: Path, capsys: pytest.CaptureFixture[str], change, message: str) -> None:
+def test_a_broken_table_is_told_by_line_and_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change, message: str
+) -> None:
     assert main(["link", write(tmp_path, change(detections())), "--out", str(tmp_path / "out")]) == 2
     told = capsys.readouterr().err
     assert message in told
@@ -92,7 +140,21 @@ def test_a_broken_table_is_told_by_line_and_column(tmp_path: Path, capsys: pytes
 def test_tracks_go_to_trackmate_and_come_back(tmp_path: Path) -> None:
     run = link(tmp_path, write(tmp_path, detections()), "--nm-per-px", "0.5", "--frame-interval-s", "0.2")
     assert main(["export", str(run.folder), "--to", "trackmate", "--out", str(tmp_path / "tracks.xml")]) == 0
-    assert main(["link", str(tmp_path / "tracks.xml"), "--linker", "given", "--nm-per-px", "0.5", "--out", str(tmp_path / "back")]) == 0
+    assert (
+        main(
+            [
+                "link",
+                str(tmp_path / "tracks.xml"),
+                "--linker",
+                "given",
+                "--nm-per-px",
+                "0.5",
+                "--out",
+                str(tmp_path / "back"),
+            ]
+        )
+        == 0
+    )
     there, back = run.tracks, Run(tmp_path / "back").tracks
     columns = ["frame", "track_id", "x_px", "y_px"]
     pd.testing.assert_frame_equal(there[columns], back[columns], check_exact=False, atol=1e-3)
@@ -105,7 +167,9 @@ def test_edits_make_a_new_run_with_an_audit_trail_and_leave_the_old_one_alone(tm
     run = link(tmp_path, write(tmp_path, detections()), "--nm-per-px", "0.5", "--frame-interval-s", "0.2")
     before = {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
     edits = tmp_path / "edits.csv"
-    edits.write_text("action,track_id,other_id,frame,defect_class\nsplit,3,,15,\nclass,4,,,void\ndelete,5,,,\nmerge,3,21,,\nsplit,6,,10,\n")
+    edits.write_text(
+        "action,track_id,other_id,frame,defect_class\nsplit,3,,15,\nclass,4,,,void\ndelete,5,,,\nmerge,3,21,,\nsplit,6,,10,\n"
+    )
     assert main(["edit", str(run.folder), str(edits), "--out", str(tmp_path / "new")]) == 0
     edited = Run(tmp_path / "new")
     names = edited.summary.set_index("track_id")["defect_class"]
@@ -131,7 +195,9 @@ def test_edits_make_a_new_run_with_an_audit_trail_and_leave_the_old_one_alone(tm
         ("merge,1,x,,", "column 'other_id': 'x'; expected a whole number"),
     ],
 )
-def test_an_edit_that_makes_no_sense_is_told_by_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, message: str) -> None:
+def test_an_edit_that_makes_no_sense_is_told_by_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
     run = link(tmp_path, write(tmp_path, detections()), "--nm-per-px", "0.5")
     edits = tmp_path / "edits.csv"
     edits.write_text(f"action,track_id,other_id,frame,defect_class\n{line}\n")

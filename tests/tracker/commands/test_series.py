@@ -20,7 +20,23 @@ OPTIONS = ("--thickness-nm", "100", "--material", "fecral", "--dose-rate", "1e-3
 def run(tmp_path_factory):
     """Run of a movie that the tool draws itself, linked from its own truth: exact detections, no network."""
     folder = tmp_path_factory.mktemp("series")
-    assert main(["synth", "loops", "--seed", "4", "--frames", "60", "--size", "384", "--out", str(folder / "made")]) == 0
+    assert (
+        main(
+            [
+                "synth",
+                "loops",
+                "--seed",
+                "4",
+                "--frames",
+                "60",
+                "--size",
+                "384",
+                "--out",
+                str(folder / "made"),
+            ]
+        )
+        == 0
+    )
     truth = folder / "made" / "truth.csv"
     facts = json.loads((folder / "made" / "truth.json").read_text())
     scale = ["--nm-per-px", str(facts["nm_per_px"]), "--size", "384x384"]
@@ -45,10 +61,15 @@ def test_the_same_settings_give_the_series_of_the_run_itself(run, tmp_path):
 
 def test_twice_the_scale_quarters_densities_and_doubles_sizes(run, tmp_path):
     scale = json.loads((run / "run.json").read_text())["calibration"]["nm_per_px"]
-    one, two = (pd.read_csv(series(tmp_path, run, "--nm-per-px", factor * scale, name=f"x{factor}") / "tidy.csv") for factor in (1, 2))
+    one, two = (
+        pd.read_csv(series(tmp_path, run, "--nm-per-px", factor * scale, name=f"x{factor}") / "tidy.csv")
+        for factor in (1, 2)
+    )
     np.testing.assert_allclose(two["density_per_m2"] * 4, one["density_per_m2"], rtol=1e-6)
     np.testing.assert_allclose(two["size_nm"], 2 * one["size_nm"], rtol=1e-6)
-    np.testing.assert_allclose(two["hardening_linear_mpa"] * math.sqrt(2), one["hardening_linear_mpa"], rtol=1e-6)
+    np.testing.assert_allclose(
+        two["hardening_linear_mpa"] * math.sqrt(2), one["hardening_linear_mpa"], rtol=1e-6
+    )
 
 
 def test_a_thinner_foil_and_another_border_rule_change_only_what_hangs_on_them(run, tmp_path):
@@ -86,7 +107,9 @@ def test_tidy_tables_hold_the_same_numbers_in_three_formats_with_units(run, tmp_
     sheets = pd.read_excel(out / "tidy.xlsx", sheet_name=None)
     assert set(sheets) == {"series", "averages", "sizes", "fits", "settings"}
     np.testing.assert_allclose(stored["density_per_m3"], table["density_per_m3"], rtol=1e-7)
-    np.testing.assert_allclose(sheets["series"]["volume density (m^-3)"].astype(float), table["density_per_m3"], rtol=1e-7)
+    np.testing.assert_allclose(
+        sheets["series"]["volume density (m^-3)"].astype(float), table["density_per_m3"], rtol=1e-7
+    )
     assert "mean size, lower 95 % (nm)" in sheets["series"].columns
     import pyarrow.parquet as pq
 
@@ -103,7 +126,9 @@ def test_a_stretch_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, 
     for name in ("n", "n_counted", "density_per_m2"):
         mean = whole[whole["defect_class"] == "all"][name].mean()
         assert long[long["defect_class"] == "all"][name].iloc[0] == pytest.approx(mean, rel=1e-6)
-    smooth = pd.read_csv(series(tmp_path, run, "--every-s", "0.2", "--window-s", "1", name="smooth") / "tidy.csv")
+    smooth = pd.read_csv(
+        series(tmp_path, run, "--every-s", "0.2", "--window-s", "1", name="smooth") / "tidy.csv"
+    )
     rough = pd.read_csv(series(tmp_path, run, "--every-s", "0.2", name="rough") / "tidy.csv")
     assert len(smooth) == len(rough)
     assert smooth["n"].diff(8).abs().sum() <= rough["n"].diff(8).abs().sum()
@@ -116,17 +141,27 @@ def test_frames_of_one_movie_are_not_independent():
     from insitrack.tracker.series.meter import SeriesMeter
     from insitrack.tracker.series.settings import SeriesConfig
 
-    meter = SeriesMeter(SeriesConfig(), Calibration(nm_per_px=1.0, thickness_nm=100.0, thickness_sd_nm=1e-9), class_names=("void",))
+    meter = SeriesMeter(
+        SeriesConfig(),
+        Calibration(nm_per_px=1.0, thickness_nm=100.0, thickness_sd_nm=1e-9),
+        class_names=("void",),
+    )
     widths = []
     for same in (True, False):
         pool = Pool(meter, TimeBins(np.zeros(100, np.int64), 1))
         frame, n = np.repeat(np.arange(100), 25), 2500
         columns = {name: np.full(n, 200.0) for name in ("x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px")}
-        columns |= {name: np.zeros(n, np.int8) for name in ("on_edge", "on_exclusion_edge")} | {"observed": np.ones(n, np.int8)}
+        columns |= {name: np.zeros(n, np.int8) for name in ("on_edge", "on_exclusion_edge")} | {
+            "observed": np.ones(n, np.int8)
+        }
         columns["track_id"] = np.tile(np.arange(25), 100) if same else np.arange(n)
-        pool.add(frame, columns, np.ones(n, np.int64), np.full(n, 5.0), np.full(n, np.nan), np.full((n, 2), 400.0))
+        pool.add(
+            frame, columns, np.ones(n, np.int64), np.full(n, 5.0), np.full(n, np.nan), np.full((n, 2), 400.0)
+        )
         nothing = np.zeros((100, 1), np.int64)
-        row = pool.series(np.arange(100.0), np.full(100, 160_000.0), np.full((100, 2), 400.0), nothing, nothing)
+        row = pool.series(
+            np.arange(100.0), np.full(100, 160_000.0), np.full((100, 2), 400.0), nothing, nothing
+        )
         assert row["n"][0, 0] == pytest.approx(25)
         widths.append(row["density_per_m2_hi"][0, 0] - row["density_per_m2_lo"][0, 0])
     assert widths[0] / widths[1] == pytest.approx(10, rel=0.1)
@@ -147,17 +182,32 @@ def test_runs_are_compared_in_one_table_and_one_figure(run, tmp_path):
 
 def test_a_table_of_tracks_alone_needs_seven_columns_and_gives_the_same_densities(run, tmp_path):
     rows = tables.TRACKS.read(run / "tracks.csv")
-    rows[["frame", "t_s", "track_id", "defect_class", "x_px", "y_px", "size_nm", "on_edge", "on_exclusion_edge"]].to_csv(
-        tmp_path / "mine.csv", index=False
-    )
+    rows[
+        [
+            "frame",
+            "t_s",
+            "track_id",
+            "defect_class",
+            "x_px",
+            "y_px",
+            "size_nm",
+            "on_edge",
+            "on_exclusion_edge",
+        ]
+    ].to_csv(tmp_path / "mine.csv", index=False)
     scale = json.loads((run / "run.json").read_text())["calibration"]["nm_per_px"]
     out = series(tmp_path, tmp_path / "mine.csv", "--nm-per-px", scale, "--size", "384x384", *OPTIONS)
-    alone, whole = pd.read_csv(out / "tidy.csv"), pd.read_csv(series(tmp_path, run, name="whole") / "tidy.csv")
+    alone, whole = (
+        pd.read_csv(out / "tidy.csv"),
+        pd.read_csv(series(tmp_path, run, name="whole") / "tidy.csv"),
+    )
     totals = [table[table["defect_class"] == "all"]["density_per_m3"].to_numpy() for table in (alone, whole)]
     np.testing.assert_allclose(totals[0], totals[1][: len(totals[0])], rtol=1e-6)
     births = [table.groupby("defect_class")["births"].sum()["all"] for table in (alone, whole)]
     assert births[0] == births[1] == rows["track_id"].nunique()
-    stored = series(tmp_path, out / "tracks.parquet", "--nm-per-px", scale, "--size", "384x384", *OPTIONS, name="parquet")
+    stored = series(
+        tmp_path, out / "tracks.parquet", "--nm-per-px", scale, "--size", "384x384", *OPTIONS, name="parquet"
+    )
     assert (stored / "tidy.csv").read_text().replace("tracks,", "mine,") == (out / "tidy.csv").read_text()
 
 
@@ -208,16 +258,22 @@ def test_only_what_every_frame_shows_counts_in_the_common_field(run, tmp_path):
     drifted = tmp_path / "drifted_track"
     shutil.copytree(run, drifted)
     frames = tables.FRAMES.read(drifted / "frames.csv")
-    frames["shift_x_px"] = np.linspace(0.0, 100.0, len(frames))  # the specimen moves to the right: its left part comes into view
+    frames["shift_x_px"] = np.linspace(
+        0.0, 100.0, len(frames)
+    )  # the specimen moves to the right: its left part comes into view
     frames["shift_y_px"] = 0.0
     frames.to_csv(drifted / "frames.csv", index=False)
     whole = pd.read_csv(series(tmp_path, drifted, name="whole") / "series.csv")
     common = pd.read_csv(series(tmp_path, drifted, "--common-field", name="common") / "series.csv")
     totals = [table[table["defect_class"] == "all"].reset_index(drop=True) for table in (whole, common)]
-    assert totals[1]["field_nm2"].iloc[0] / totals[0]["field_nm2"].iloc[0] == pytest.approx(284 / 384, rel=1e-3)
+    assert totals[1]["field_nm2"].iloc[0] / totals[0]["field_nm2"].iloc[0] == pytest.approx(
+        284 / 384, rel=1e-3
+    )
     assert (totals[1]["n"] <= totals[0]["n"]).all()
     rows = tables.TRACKS.read(drifted / "tracks.csv")
-    first = rows[(rows["frame"] == 0) & (rows["x1_px"] < 284)]  # at first the window is the left part of the picture
+    first = rows[
+        (rows["frame"] == 0) & (rows["x1_px"] < 284)
+    ]  # at first the window is the left part of the picture
     assert totals[1]["n"].iloc[0] == len(first)
     frames["shift_x_px"] = np.linspace(0.0, 1000.0, len(frames))
     frames.to_csv(drifted / "frames.csv", index=False)
@@ -229,7 +285,10 @@ def test_only_what_every_frame_shows_counts_in_the_common_field(run, tmp_path):
     [
         (lambda text: text.replace("size_nm", "sizes", 1), "line 1 lacks the column 'size_nm'"),
         (lambda text: with_cell(text, 5, "x_px", "abc"), "line 5, column x_px: 'abc' is not a number"),
-        (lambda text: with_cell(text, 7, "frame", "1.5"), "line 7, column frame: '1.5': expected a whole number"),
+        (
+            lambda text: with_cell(text, 7, "frame", "1.5"),
+            "line 7, column frame: '1.5': expected a whole number",
+        ),
         (lambda text: swapped(text), "column frame: 0 comes after 1; sort the rows by frame"),
         (lambda text: repeated(text), r"line 3, column track_id: \d+ is in frame 0 already, at line 2"),
         (lambda text: with_units(text), "line 2 is a row of units"),

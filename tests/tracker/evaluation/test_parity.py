@@ -9,7 +9,14 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration
 from insitrack.segment.scores.evaluate import compare
 from insitrack.segment.scores.pixels import COMPARISON_COLOURS, comparison_map, covered, pixel_counts
-from insitrack.tracker.evaluation.parity import Picture, error_summary, hardening, look_at, properties, unit_of
+from insitrack.tracker.evaluation.parity import (
+    Picture,
+    error_summary,
+    hardening,
+    look_at,
+    properties,
+    unit_of,
+)
 from insitrack.tracker.hardening.materials import load_material, with_constants
 from insitrack.tracker.measure.measure import MeasureConfig, measure
 from insitrack.tracker.series.meter import SeriesMeter
@@ -21,9 +28,13 @@ Square = tuple[int, int, int, str]
 
 def scene(squares: list[Square]) -> Detections:
     """Draw squares: row, column, side, class."""
-    masks = Masks.from_crops([np.ones((side, side), bool) for _, _, side, _ in squares], [(y, x) for y, x, _, _ in squares])
+    masks = Masks.from_crops(
+        [np.ones((side, side), bool) for _, _, side, _ in squares], [(y, x) for y, x, _, _ in squares]
+    )
     labels = np.array([DEFECT_CLASSES.index(name) + 1 for *_, name in squares], np.int64)
-    return Detections(0, 0.0, SHAPE, masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES)
+    return Detections(
+        0, 0.0, SHAPE, masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES
+    )
 
 
 def pictured(true: list[Square], found: list[Square], **more: object) -> Picture:
@@ -31,9 +42,20 @@ def pictured(true: list[Square], found: list[Square], **more: object) -> Picture
 
 
 def test_a_worked_case_of_the_published_statistics() -> None:
-    # a square of n pixels has corners (n - 1) / sqrt 2 from its centre: 2 r_max = sqrt(2) (n - 1), for loops and dots alike
-    true = [(10, 10, 11, "loop_111"), (10, 40, 21, "loop_111"), (10, 80, 5, "black_dot"), (60, 80, 5, "black_dot")]
-    found = [(10, 10, 11, "loop_111"), (10, 41, 20, "loop_111"), (10, 80, 7, "black_dot"), (60, 20, 9, "loop_111")]
+    # a square of n pixels has corners (n - 1) / sqrt 2 from its centre: 2 r_max = sqrt(2) (n - 1), for loops
+    # and dots alike
+    true = [
+        (10, 10, 11, "loop_111"),
+        (10, 40, 21, "loop_111"),
+        (10, 80, 5, "black_dot"),
+        (60, 80, 5, "black_dot"),
+    ]
+    found = [
+        (10, 10, 11, "loop_111"),
+        (10, 41, 20, "loop_111"),
+        (10, 80, 7, "black_dot"),
+        (60, 20, 9, "loop_111"),
+    ]
     picture = pictured(true, found, published=True, nm_per_px=0.5, thickness_nm=100.0)
     loops = properties([picture], "loop_111", "nm")
     root = np.sqrt(2) / 2  # nm per pixel of the side
@@ -51,13 +73,24 @@ def test_a_worked_case_of_the_published_statistics() -> None:
 
 
 def test_hardening_of_a_worked_case_per_image_and_pooled() -> None:
-    # one class, alpha 0.2, M mu b = 3.06 * 82e3 MPa * 0.248e-9 m; 100 x 200 px of 0.5 nm, 100 nm thick: V = 5e-22 m^3
+    # one class, alpha 0.2, M mu b = 3.06 * 82e3 MPa * 0.248e-9 m; 100 x 200 px of 0.5 nm, 100 nm thick: V =
+    # 5e-22 m^3
     material = with_constants(None, alpha={"loop_111": 0.2}, shear_modulus_gpa=82.0, burgers_nm=0.248)
     root, unit = np.sqrt(2) / 2, 0.2 * 3.06 * 82e3 * 0.248e-9
     one = pictured(
-        [(10, 10, 11, "loop_111")], [(10, 10, 11, "loop_111"), (50, 50, 21, "loop_111")], published=True, nm_per_px=0.5, thickness_nm=100.0
+        [(10, 10, 11, "loop_111")],
+        [(10, 10, 11, "loop_111"), (50, 50, 21, "loop_111")],
+        published=True,
+        nm_per_px=0.5,
+        thickness_nm=100.0,
     )
-    two = pictured([(10, 10, 21, "loop_111")], [(10, 10, 21, "loop_111")], published=True, nm_per_px=0.5, thickness_nm=100.0)
+    two = pictured(
+        [(10, 10, 21, "loop_111")],
+        [(10, 10, 21, "loop_111")],
+        published=True,
+        nm_per_px=0.5,
+        thickness_nm=100.0,
+    )
 
     def stress(n: int, size_nm: float, volume: float) -> float:
         return float(unit * np.sqrt(n / volume * size_nm * 1e-9))
@@ -73,7 +106,9 @@ def test_hardening_of_a_worked_case_per_image_and_pooled() -> None:
 
 def test_per_image_and_pooled_errors_differ() -> None:
     few = pictured([(10, 10, 11, "void")], [(10, 10, 11, "void"), (50, 50, 11, "void")])
-    many = pictured([(10, 15 * i, 11, "void") for i in range(10)], [(10, 15 * i, 11, "void") for i in range(9)])
+    many = pictured(
+        [(10, 15 * i, 11, "void") for i in range(10)], [(10, 15 * i, 11, "void") for i in range(9)]
+    )
     assert properties([few, many], "void", "px")["n_error"] == 0  # 11 found, 11 true
     each = error_summary([properties([part], "void", "px") for part in (few, many)], "n")
     assert each == pytest.approx({"n_mae": 1.0, "n_rmse": 1.0, "n_mape": (1 + 0.1) / 2})
@@ -81,7 +116,15 @@ def test_per_image_and_pooled_errors_differ() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(2, 80), st.integers(2, 180), st.integers(3, 15), st.sampled_from(["black_dot", "loop_111", "void"])), max_size=6)
+    st.lists(
+        st.tuples(
+            st.integers(2, 80),
+            st.integers(2, 180),
+            st.integers(3, 15),
+            st.sampled_from(["black_dot", "loop_111", "void"]),
+        ),
+        max_size=6,
+    )
 )
 def test_what_is_compared_with_itself_has_no_error(squares: list[Square]) -> None:
     picture = pictured(squares, squares, nm_per_px=0.5, thickness_nm=100.0)
@@ -90,16 +133,26 @@ def test_what_is_compared_with_itself_has_no_error(squares: list[Square]) -> Non
         errors = [value for key, value in row.items() if key.endswith("_error")]
         assert all(value == 0 or np.isnan(value) for value in errors)
     stress = hardening([picture], load_material("fecral"))
-    assert stress["hardening_linear_true_mpa"] == pytest.approx(stress["hardening_linear_found_mpa"], nan_ok=True)
+    assert stress["hardening_linear_true_mpa"] == pytest.approx(
+        stress["hardening_linear_found_mpa"], nan_ok=True
+    )
 
 
 def test_hardening_is_that_of_the_series() -> None:
-    squares = [(10, 10, 11, "loop_111"), (10, 40, 21, "loop_100"), (10, 80, 5, "black_dot"), (0, 100, 9, "loop_111"), (50, 50, 40, "dislocation")]
+    squares = [
+        (10, 10, 11, "loop_111"),
+        (10, 40, 21, "loop_100"),
+        (10, 80, 5, "black_dot"),
+        (0, 100, 9, "loop_111"),
+        (50, 50, 40, "dislocation"),
+    ]
     material, truth = load_material("fecral"), scene(squares)
     picture = pictured(squares, squares[:2], nm_per_px=0.5, thickness_nm=80.0)
     calibration = Calibration(nm_per_px=0.5, thickness_nm=80.0)
     meter = SeriesMeter(SeriesConfig(), calibration, material, class_names=DEFECT_CLASSES)
-    total = meter.rows(0, 0.0, truth, measure(truth, calibration, MeasureConfig()), np.ones(len(truth), bool))[-1]
+    total = meter.rows(
+        0, 0.0, truth, measure(truth, calibration, MeasureConfig()), np.ones(len(truth), bool)
+    )[-1]
     stress = hardening([picture], material)
     assert stress["hardening_linear_true_mpa"] == pytest.approx(total.hardening_linear_mpa)
     assert stress["hardening_quadrature_true_mpa"] == pytest.approx(total.hardening_quadrature_mpa)
@@ -112,15 +165,21 @@ def test_the_masked_area_leaves_the_denominator() -> None:
     field[50:] = False
     squares = [(10, 10, 11, "void")]
     whole, half = pictured(squares, squares), pictured(squares, squares, field=field)
-    assert properties([half], None, "px")["density_true"] == 2 * properties([whole], None, "px")["density_true"]
+    assert (
+        properties([half], None, "px")["density_true"] == 2 * properties([whole], None, "px")["density_true"]
+    )
     nothing = pictured(squares, squares, field=np.zeros(SHAPE, bool))
     assert np.isnan(properties([nothing], None, "px")["density_true"])
 
 
 def test_sizes_of_defects_at_the_border_count_in_the_published_way_only() -> None:
     squares = [(0, 10, 11, "void"), (50, 50, 21, "void")]
-    assert properties([pictured(squares, squares)], "void", "px")["size_true"] == pytest.approx(np.sqrt(4 / np.pi) * 21)
-    assert properties([pictured(squares, squares, published=True)], "void", "px")["size_true"] == pytest.approx(np.sqrt(2) * 15)
+    assert properties([pictured(squares, squares)], "void", "px")["size_true"] == pytest.approx(
+        np.sqrt(4 / np.pi) * 21
+    )
+    assert properties([pictured(squares, squares, published=True)], "void", "px")[
+        "size_true"
+    ] == pytest.approx(np.sqrt(2) * 15)
 
 
 def test_lengths_are_in_nm_only_where_every_scale_is_known() -> None:
@@ -150,5 +209,7 @@ def test_pixels_are_right_or_wrong_by_class_and_drawn_in_the_colours_of_defectne
 
 def test_masks_that_leave_the_picture_are_cut() -> None:
     masks = Masks.from_crops([np.ones((10, 10), bool)] * 3, [(-4, -4), (96, 195), (-30, 5)])
-    outside = Detections(0, 0.0, SHAPE, masks.boxes(), np.ones(3, np.int64), np.ones(3, np.float32), masks, DEFECT_CLASSES)
+    outside = Detections(
+        0, 0.0, SHAPE, masks.boxes(), np.ones(3, np.int64), np.ones(3, np.float32), masks, DEFECT_CLASSES
+    )
     assert covered(outside).sum() == 36 + 20

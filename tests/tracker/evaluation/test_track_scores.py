@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from insitrack.tracker.evaluation.track_scores import BoxTable, TrackScores, score_tracks
 
-CASES = json.loads((Path(__file__).resolve().parents[2] / "truth" / "track_scores.json").read_text(encoding="utf-8"))
+CASES = json.loads(
+    (Path(__file__).resolve().parents[2] / "truth" / "track_scores.json").read_text(encoding="utf-8")
+)
 
 
 def table(rows: list[list[float]]) -> BoxTable:
@@ -52,7 +54,9 @@ def test_a_swap_costs_association_and_not_detection() -> None:
     truth = table(CASES[0]["true"])
     swapped = truth.track_id.copy()
     late = truth.frame > 15
-    lives = [i for i in np.unique(truth.track_id).tolist() if len(set(late[truth.track_id == i].tolist())) == 2]
+    lives = [
+        i for i in np.unique(truth.track_id).tolist() if len(set(late[truth.track_id == i].tolist())) == 2
+    ]
     for a, b in (lives[:2], lives[1::-1]):
         swapped[late & (truth.track_id == a)] = b
     scores = score_tracks(truth, replace(truth, track_id=swapped))

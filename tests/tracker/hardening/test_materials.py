@@ -52,7 +52,9 @@ def test_no_preset_claims_constants_that_were_never_found(name):
 @pytest.mark.parametrize("name", material_names())
 def test_burgers_vector_follows_from_the_lattice_parameter(name):
     material = load_material(name)
-    assert material.burgers_nm == pytest.approx(math.sqrt(3) / 2 * material.origins["lattice_parameter"]["value"])
+    assert material.burgers_nm == pytest.approx(
+        math.sqrt(3) / 2 * material.origins["lattice_parameter"]["value"]
+    )
     assert material.b_source == "glide"
     assert all(barrier.burgers_nm is None for barrier in material.barriers.values())
 
@@ -62,9 +64,17 @@ def test_presets_hold_the_documented_numbers():
     assert (fecral.shear_modulus_gpa, round(fecral.burgers_nm, 4)) == (78.0, 0.2494)
     assert (iron.shear_modulus_gpa, round(iron.burgers_nm, 4), iron.taylor_factor) == (82.0, 0.2482, 3.06)
     loops = {"black_dot": 0.2, "loop_111": 0.3, "loop_100": 0.3, "loop": 0.3}
-    assert {name: barrier.constant for name, barrier in fecral.barriers.items()} == {**loops, "dislocation": 0.3, "void": 1.52}
+    assert {name: barrier.constant for name, barrier in fecral.barriers.items()} == {
+        **loops,
+        "dislocation": 0.3,
+        "void": 1.52,
+    }
     assert {name for name, barrier in fecral.barriers.items() if barrier.model == "bks"} == {"void"}
-    assert {name: barrier.constant for name, barrier in steel.barriers.items()} == {"loop_111": 0.17, "loop_100": 0.54, "void": 0.5}
+    assert {name: barrier.constant for name, barrier in steel.barriers.items()} == {
+        "loop_111": 0.17,
+        "loop_100": 0.54,
+        "void": 0.5,
+    }
     assert {barrier.model for barrier in steel.barriers.values()} == {"dbh"}
 
 
@@ -77,13 +87,18 @@ def test_the_table_of_a_constant_is_its_model_and_a_class_has_one(material_file)
     fkh = 'fkh.black_dot = { value = 0.125, unit = "1", source = "as published" }\n'
     bks = 'bks.precipitate = { value = 0.7, sd = 0.1, unit = "1", source = "hard particles" }\n'
     material = load_material(material_file('bks_spacing = "section"\n' + CONSTANTS + fkh + bks))
-    assert {name: barrier.model for name, barrier in material.barriers.items()} == {"black_dot": "fkh", "precipitate": "bks"}
+    assert {name: barrier.model for name, barrier in material.barriers.items()} == {
+        "black_dot": "fkh",
+        "precipitate": "bks",
+    }
     assert (material.bks_spacing, material.alpha_set) == ("section", "user")
     twice = CONSTANTS + fkh + 'alpha.black_dot = { value = 0.2, unit = "1", source = "s" }'
     with pytest.raises(SettingsError, match="black_dot has constants of two models"):
         load_material(material_file(twice))
     with pytest.raises(SettingsError, match="unknown key 'dislocation'"):
-        load_material(material_file(CONSTANTS + 'bks.dislocation = { value = 0.7, unit = "1", source = "s" }'))
+        load_material(
+            material_file(CONSTANTS + 'bks.dislocation = { value = 0.7, unit = "1", source = "s" }')
+        )
 
 
 def test_a_file_without_strengths_has_no_default_strength(material_file):
@@ -95,13 +110,25 @@ def test_a_file_without_strengths_has_no_default_strength(material_file):
 
 
 def test_a_user_file_gives_strengths_with_their_citation(material_file):
-    material = load_material(material_file('name = "A"\n' + CONSTANTS + 'alpha.void = { value = 0.6, sd = 0.1, unit = "1", source = "our fit" }'))
+    material = load_material(
+        material_file(
+            'name = "A"\n'
+            + CONSTANTS
+            + 'alpha.void = { value = 0.6, sd = 0.1, unit = "1", source = "our fit" }'
+        )
+    )
     assert (material.name, material.alpha_set) == ("A", "user")
-    assert (material.barriers["void"].constant, material.barriers["void"].source, material.barriers["void"].evidence) == (0.6, "our fit", "user")
+    assert (
+        material.barriers["void"].constant,
+        material.barriers["void"].source,
+        material.barriers["void"].evidence,
+    ) == (0.6, "our fit", "user")
 
 
 def test_obstacle_burgers_vector_is_given_to_loops_100_only(material_file):
-    alphas = "".join(f'alpha.{name} = {{ value = 0.3, unit = "1", source = "s" }}\n' for name in ("loop_111", "loop_100"))
+    alphas = "".join(
+        f'alpha.{name} = {{ value = 0.3, unit = "1", source = "s" }}\n' for name in ("loop_111", "loop_100")
+    )
     material = load_material(material_file('b_source = "obstacle"\n' + CONSTANTS + alphas))
     assert material.barriers["loop_100"].burgers_nm == pytest.approx(0.2870)
     assert material.barriers["loop_111"].burgers_nm is None
@@ -113,7 +140,10 @@ def test_burgers_vector_may_be_given_in_place_of_the_lattice_parameter(material_
 
 
 def test_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(SettingsError, match=r"unobtainium: no such material; known are fecral, fm_steel, iron_chromium, pure_iron"):
+    with pytest.raises(
+        SettingsError,
+        match=r"unobtainium: no such material; known are fecral, fm_steel, iron_chromium, pure_iron",
+    ):
         load_material("unobtainium")
 
 
@@ -146,7 +176,10 @@ ALPHA = 'alpha.void = { value = 0.5, unit = "1", source = "s" }'
         (CONSTANTS.replace("80.0", "nan"), "expected a number"),
         (CONSTANTS.replace('source = "our XRD"', 'source = "x", evidence = "X"'), "evidence 'X'"),
         (CONSTANTS.replace("lattice_parameter", "taylor_factor"), "got neither"),
-        (CONSTANTS + 'burgers_vector = { value = 0.248, unit = "nm", source = "s" }', "got lattice_parameter and burgers_vector"),
+        (
+            CONSTANTS + 'burgers_vector = { value = 0.248, unit = "nm", source = "s" }',
+            "got lattice_parameter and burgers_vector",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_that_says_what_was_expected(material_file, text, message):
@@ -156,9 +189,15 @@ def test_a_wrong_file_is_refused_in_one_line_that_says_what_was_expected(materia
 
 
 def test_constants_from_the_command_line_go_over_those_of_a_material_or_make_one():
-    steel = with_constants(load_material("fm_steel"), alpha={"loop_111": 0.2}, shear_modulus_gpa=80.0, taylor_factor=2.75)
+    steel = with_constants(
+        load_material("fm_steel"), alpha={"loop_111": 0.2}, shear_modulus_gpa=80.0, taylor_factor=2.75
+    )
     assert (steel.shear_modulus_gpa, steel.taylor_factor, steel.shear_modulus_sd_gpa) == (80.0, 2.75, 0.0)
-    assert (steel.barriers["loop_111"].constant, steel.barriers["loop_111"].evidence, steel.barriers["loop_100"].constant) == (0.2, "user", 0.54)
+    assert (
+        steel.barriers["loop_111"].constant,
+        steel.barriers["loop_111"].evidence,
+        steel.barriers["loop_100"].constant,
+    ) == (0.2, "user", 0.54)
     assert steel.origins["shear_modulus"]["source"] == "given on the command line"
     assert "changed on the command line" in steel.alpha_set
     alone = with_constants(None, alpha={"void": 0.5}, shear_modulus_gpa=82.0, burgers_nm=0.248)

@@ -5,11 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.tracker.hardening.models import Barrier, Material, bacon_kocks_scattergood, dispersed_barrier, friedel_kroupa_hirsch, taylor
+from insitrack.tracker.hardening.models import (
+    Barrier,
+    Material,
+    bacon_kocks_scattergood,
+    dispersed_barrier,
+    friedel_kroupa_hirsch,
+    taylor,
+)
 from insitrack.tracker.hardening.superposition import linear, makin_minter, power_sum, quadrature, weighted
 
 IRON = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
-SHEN_PER_M3 = np.array([3.41e14, 1.77e14, 1.32e14]) / 100e-9  # areal densities of Shen et al. 2021 in a foil of 100 nm
+SHEN_PER_M3 = (
+    np.array([3.41e14, 1.77e14, 1.32e14]) / 100e-9
+)  # areal densities of Shen et al. 2021 in a foil of 100 nm
 SHEN_NM = np.array([8.2, 22.4, 20.3])
 stresses = st.lists(st.just(0.0) | st.floats(1e-3, 1e3), min_size=1, max_size=6)
 
@@ -73,7 +82,9 @@ def test_equal_strengths_in_quadrature_equal_all_obstacles_pooled():
 
 def test_obstacle_burgers_vector_changes_only_the_class_that_has_one():
     b_nm = np.array([0.248, 0.248, 0.287])
-    contributions = dispersed_barrier(SHEN_PER_M3, SHEN_NM, IRON, alpha=np.array([0.2, 0.3, 0.3]), burgers_nm=b_nm)
+    contributions = dispersed_barrier(
+        SHEN_PER_M3, SHEN_NM, IRON, alpha=np.array([0.2, 0.3, 0.3]), burgers_nm=b_nm
+    )
     assert contributions == pytest.approx([65.81, 117.5, 111.8], rel=5e-4)
     assert float(linear(contributions)) == pytest.approx(295.2, abs=0.05)
     assert float(quadrature(contributions)) == pytest.approx(175.1, abs=0.05)
@@ -84,7 +95,9 @@ def test_no_obstacles_add_nothing_though_their_size_is_unknown():
 
 
 def test_unknown_density_or_size_gives_unknown_stress_and_unknown_totals():
-    contributions = dispersed_barrier(np.array([np.nan, 1e22, 1e22]), np.array([10.0, np.nan, 10.0]), IRON, alpha=0.2)
+    contributions = dispersed_barrier(
+        np.array([np.nan, 1e22, 1e22]), np.array([10.0, np.nan, 10.0]), IRON, alpha=0.2
+    )
     assert np.isnan(contributions).tolist() == [True, True, False]
     assert np.isnan(linear(contributions))
     assert np.isnan(quadrature(contributions))
@@ -112,7 +125,15 @@ def test_negative_density_or_size_is_refused():
         dispersed_barrier(1e22, -10.0, IRON, alpha=0.2)
 
 
-@pytest.mark.parametrize("wrong", [{"shear_modulus_gpa": 0.0}, {"burgers_nm": np.inf}, {"taylor_factor": -3.0}, {"shear_modulus_sd_gpa": -1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shear_modulus_gpa": 0.0},
+        {"burgers_nm": np.inf},
+        {"taylor_factor": -3.0},
+        {"shear_modulus_sd_gpa": -1.0},
+    ],
+)
 def test_impossible_constants_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Material(**{"shear_modulus_gpa": 82.0, "burgers_nm": 0.248, **wrong})
@@ -140,7 +161,9 @@ def test_friedel_kroupa_hirsch_has_the_worked_value():
 )
 def test_bacon_kocks_scattergood_has_the_worked_values(density, size, delta, row, random, stress, alpha):
     m = IRON.taylor_factor
-    assert bacon_kocks_scattergood(density, size, IRON, delta=delta, array="row") / m == pytest.approx(row, rel=5e-4)
+    assert bacon_kocks_scattergood(density, size, IRON, delta=delta, array="row") / m == pytest.approx(
+        row, rel=5e-4
+    )
     found = bacon_kocks_scattergood(density, size, IRON, delta=delta)
     assert found / m == pytest.approx(random, rel=5e-4)
     assert found == pytest.approx(stress, rel=2e-4)
@@ -155,10 +178,14 @@ def test_taylor_has_the_worked_values_in_both_forms():
     assert taylor(0.0, IRON, alpha=0.3, unirradiated_per_m2=1e13) < 0
 
 
-@pytest.mark.parametrize(("b_loop_100", "at_quarter", "at_half"), [(0.248, 194.3, 222.9), (0.287, 205.1, 235.1)])
+@pytest.mark.parametrize(
+    ("b_loop_100", "at_quarter", "at_half"), [(0.248, 194.3, 222.9), (0.287, 205.1, 235.1)]
+)
 def test_weighted_superposition_has_the_worked_values(b_loop_100, at_quarter, at_half):
     b = np.array([0.248, 0.248, b_loop_100])
-    contributions = dispersed_barrier(SHEN_PER_M3, SHEN_NM, IRON, alpha=np.array([0.2, 0.3, 0.3]), burgers_nm=b)
+    contributions = dispersed_barrier(
+        SHEN_PER_M3, SHEN_NM, IRON, alpha=np.array([0.2, 0.3, 0.3]), burgers_nm=b
+    )
     assert weighted(contributions, 0.25) == pytest.approx(at_quarter, abs=6e-2)
     assert weighted(contributions, 0.5) == pytest.approx(at_half, abs=6e-2)
 
@@ -181,7 +208,11 @@ def test_every_rule_lies_between_quadrature_and_linear(contributions, share):
 @settings(max_examples=30)
 def test_every_model_goes_with_modulus_and_taylor_factor(density, size, factor):
     stiffer = Material(shear_modulus_gpa=82.0 * factor, burgers_nm=0.248, taylor_factor=3.06 * factor)
-    for barrier in (Barrier(constant=0.2), Barrier(constant=0.125, model="fkh"), Barrier(constant=1.52, model="bks")):
+    for barrier in (
+        Barrier(constant=0.2),
+        Barrier(constant=0.125, model="fkh"),
+        Barrier(constant=1.52, model="bks"),
+    ):
         one = barrier.stress(density, size, IRON)
         assert barrier.stress(density, size, stiffer) == pytest.approx(factor**2 * one)
         assert barrier.stress(4 * density, size, IRON) > one
@@ -202,7 +233,9 @@ def test_saturating_hardening_is_that_of_a_saturating_density_at_constant_size()
     dose = np.array([0.0, 0.5, 3.0])
     density = 1e22 * -np.expm1(-dose / 1.5)
     full = float(dispersed_barrier(1e22, 10.0, IRON, alpha=0.3))
-    assert makin_minter(dose, full, 1 / 1.5) == pytest.approx(dispersed_barrier(density, 10.0, IRON, alpha=0.3))
+    assert makin_minter(dose, full, 1 / 1.5) == pytest.approx(
+        dispersed_barrier(density, 10.0, IRON, alpha=0.3)
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,19 +15,49 @@ from insitrack.tracker.kinetics.track_histories import track_histories
 N = 60
 
 
-def sight(frame: int, name: int, x: float, y: float = 50.0, size: float = 12.0, label: str = "loop", score: float = 0.8) -> dict[str, object]:
+def sight(
+    frame: int,
+    name: int,
+    x: float,
+    y: float = 50.0,
+    size: float = 12.0,
+    label: str = "loop",
+    score: float = 0.8,
+) -> dict[str, object]:
     half = size / 2
     return {
-        "frame": frame, "t_s": frame * 0.25, "track_id": name, "defect_class": label, "seen_class": label, "score": score, "x_px": x, "y_px": y,
-        "x1_px": x - half, "y1_px": y - half, "x2_px": x + half, "y2_px": y + half, "area_px": np.pi * half**2, "size_nm": size * 0.5,
-        "on_edge": 0, "observed": 1, "causal_id": name,
-    }  # fmt: skip
+        "frame": frame,
+        "t_s": frame * 0.25,
+        "track_id": name,
+        "defect_class": label,
+        "seen_class": label,
+        "score": score,
+        "x_px": x,
+        "y_px": y,
+        "x1_px": x - half,
+        "y1_px": y - half,
+        "x2_px": x + half,
+        "y2_px": y + half,
+        "area_px": np.pi * half**2,
+        "size_nm": size * 0.5,
+        "on_edge": 0,
+        "observed": 1,
+        "causal_id": name,
+    }
 
 
 def frames(n: int = N, shift: float = 0.0) -> pd.DataFrame:
     t = np.arange(n)
     return pd.DataFrame(
-        {"frame": t, "t_s": t * 0.25, "status": "processed", "shift_x_px": shift * t, "shift_y_px": 0.0, "n_detections": 1.0, "field_px": 4e4}
+        {
+            "frame": t,
+            "t_s": t * 0.25,
+            "status": "processed",
+            "shift_x_px": shift * t,
+            "shift_y_px": 0.0,
+            "n_detections": 1.0,
+            "field_px": 4e4,
+        }
     )
 
 
@@ -55,7 +85,9 @@ def test_misses_are_filled_in_where_the_defect_must_have_been() -> None:
 
 
 def test_a_gap_that_the_linker_gave_up_on_is_closed_and_keeps_the_longer_ones_id() -> None:
-    rows = crowd() + [sight(t, 50 if t < 20 else 51, 300 + 0.1 * (t % 3)) for t in [*range(20), *range(32, N)]]
+    rows = crowd() + [
+        sight(t, 50 if t < 20 else 51, 300 + 0.1 * (t % 3)) for t in [*range(20), *range(32, N)]
+    ]
     refined = refine(pd.DataFrame(rows), frames(), RefineConfig())
     one = refined.tracks[refined.tracks["x_px"] > 250]
     assert set(one["track_id"]) == {51}
@@ -89,7 +121,9 @@ def test_a_swap_of_two_neighbours_is_put_right() -> None:
 def test_a_gliding_loop_goes_on_across_its_jump_unless_it_runs_across_the_directions_of_glide() -> None:
     rows = crowd() + [sight(t, 70 if t < 30 else 71, 300.0 if t < 30 else 328.0) for t in range(N)]
     for directions, tracks in (((), 1), ((5.0,), 1), ((90.0,), 2)):
-        table = refine(pd.DataFrame(rows), frames(), RefineConfig(glide_directions_deg=directions), nm_per_px=0.5).tracks
+        table = refine(
+            pd.DataFrame(rows), frames(), RefineConfig(glide_directions_deg=directions), nm_per_px=0.5
+        ).tracks
         assert table.loc[table["x_px"] > 250, "track_id"].nunique() == tracks
     one = refine(pd.DataFrame(rows), frames(), RefineConfig(), nm_per_px=0.5).tracks
     assert one.loc[(one["x_px"] > 250) & (one["frame"] == 29), "x_px"].item() == pytest.approx(300, abs=0.5)
@@ -111,7 +145,9 @@ def test_positions_are_smoothed_on_the_specimen_and_told_on_the_picture() -> Non
 def test_the_order_of_the_rows_changes_nothing(seed: int) -> None:
     rows = pd.DataFrame(crowd(seed))
     mixed = rows.sample(frac=1.0, random_state=seed)
-    pd.testing.assert_frame_equal(refine(rows, frames(), RefineConfig()).tracks, refine(mixed, frames(), RefineConfig()).tracks)
+    pd.testing.assert_frame_equal(
+        refine(rows, frames(), RefineConfig()).tracks, refine(mixed, frames(), RefineConfig()).tracks
+    )
 
 
 def test_frames_in_which_nobody_looked_get_no_rows() -> None:
@@ -133,8 +169,12 @@ def test_a_merge_needs_a_partner_that_grows_by_what_vanished() -> None:
         rows = crowd() + [sight(t, 80, 312.0, size=12.0) for t in range(30)]
         rows += [sight(t, 81, 300.0, size=14.0 if t < 30 else float(grown)) for t in range(N)]
         refined = refine(pd.DataFrame(rows), frames(), RefineConfig())
-        told = track_histories(refined.tracks.assign(specimen_x_px=0.0, specimen_y_px=0.0), looked_at(frames()))
-        (event,) = [event for event in told.events if event.track_id == 80 and event.kind in ("merge", "death")]
+        told = track_histories(
+            refined.tracks.assign(specimen_x_px=0.0, specimen_y_px=0.0), looked_at(frames())
+        )
+        (event,) = [
+            event for event in told.events if event.track_id == 80 and event.kind in ("merge", "death")
+        ]
         assert event.kind == kind
         assert next(one for one in told.summaries if one.track_id == 80).right_censored == (kind == "merge")
 
@@ -147,16 +187,24 @@ def test_a_value_out_of_range_is_refused() -> None:
 
 
 def test_a_defect_that_is_often_missed_was_there_in_the_first_frames_and_one_that_never_is_was_not() -> None:
-    rows = [*crowd(), *[sight(t, 95, 300.0) for t in range(2, N - 1, 2)], *[sight(t, 96, 340.0) for t in range(2, N)]]
+    rows = [
+        *crowd(),
+        *[sight(t, 95, 300.0) for t in range(2, N - 1, 2)],
+        *[sight(t, 96, 340.0) for t in range(2, N)],
+    ]
     table = refine(pd.DataFrame(rows), frames(), RefineConfig()).tracks
     life = table.groupby("track_id")["frame"].agg(["min", "max"])
     assert life.loc[95].tolist() == [0, N - 1]
     assert life.loc[96].tolist() == [2, N - 1]
 
 
-def test_two_tracks_at_one_place_that_are_never_seen_together_are_one_and_touching_neighbours_stay_two() -> None:
+def test_two_tracks_at_one_place_that_are_never_seen_together_are_one_and_touching_neighbours_stay_two() -> (
+    None
+):
     rows = [*crowd(), *[sight(t, 97 + t % 2, 300.0 + 0.5 * (t % 2)) for t in range(N)]]
-    rows += [sight(t, name, x) for t in range(N) for name, x in ((110, 360.0), (111, 364.0)) if (t + name) % 5]
+    rows += [
+        sight(t, name, x) for t in range(N) for name, x in ((110, 360.0), (111, 364.0)) if (t + name) % 5
+    ]
     refined = refine(pd.DataFrame(rows), frames(), RefineConfig())
     at = refined.tracks["x_px"]
     assert len(set(refined.tracks.loc[(at > 290) & (at < 310), "track_id"])) == 1

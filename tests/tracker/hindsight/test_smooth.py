@@ -1,4 +1,7 @@
-"""Noise is taken out and nothing else: what stands still is averaged, what moves is followed, what jumps has jumped."""
+"""Noise is taken out and nothing else.
+
+What stands still is averaged, what moves is followed, what jumps has jumped.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from hypothesis import strategies as st
 from insitrack.tracker.hindsight.smooth import smooth
 
 
-def tracks(n_tracks: int, n: int, rng: np.random.Generator, noise: float = 0.7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tracks(
+    n_tracks: int, n: int, rng: np.random.Generator, noise: float = 0.7
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     track, t = np.repeat(np.arange(n_tracks), n), np.tile(np.arange(n) * 0.25, n_tracks)
     return track, t, rng.normal(0, noise, (n_tracks * n, 2))
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.tracker.kinetics.estimators import diffusion, event_rate, growth_rate, kaplan_meier, mean_lifetime, saturation
+from insitrack.tracker.kinetics.estimators import (
+    diffusion,
+    event_rate,
+    growth_rate,
+    kaplan_meier,
+    mean_lifetime,
+    saturation,
+)
 
 
 def test_kaplan_meier_of_the_worked_example() -> None:
@@ -108,7 +115,9 @@ def test_rates_have_exact_poisson_intervals() -> None:
     assert math.isnan(event_rate(3, math.nan, 100.0).value)
 
 
-def walks(d: float, noise: float, axis_deg: float | None, seed: int, n: int = 60, length: int = 80) -> tuple[np.ndarray, np.ndarray]:
+def walks(
+    d: float, noise: float, axis_deg: float | None, seed: int, n: int = 60, length: int = 80
+) -> tuple[np.ndarray, np.ndarray]:
     """Steps of many random walks, and the step that follows each."""
     rng = np.random.default_rng(seed)
     if axis_deg is None:
@@ -140,7 +149,9 @@ def test_glide_is_recognised_with_its_direction(axis: float) -> None:
 
 
 def test_isotropic_motion_is_seldom_taken_for_glide() -> None:
-    wrong = sum(diffusion(walks(0.5, 0.0, None, seed, n=5, length=20)[0], 1.0).dimensions == 1 for seed in range(200))
+    wrong = sum(
+        diffusion(walks(0.5, 0.0, None, seed, n=5, length=20)[0], 1.0).dimensions == 1 for seed in range(200)
+    )
     assert wrong <= 6
 
 

@@ -24,7 +24,9 @@ def dense_optimum(cost: NDArray[np.float64]) -> float:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 9), m=st.integers(1, 9), density=st.floats(0.1, 1.0))
-def test_the_chosen_pairs_cost_as_little_as_a_dense_solver_finds(seed: int, n: int, m: int, density: float) -> None:
+def test_the_chosen_pairs_cost_as_little_as_a_dense_solver_finds(
+    seed: int, n: int, m: int, density: float
+) -> None:
     rng = np.random.default_rng(seed)
     cost = np.where(rng.random((n, m)) < density, rng.random((n, m)) * 1.5, 9.0)
     rows, cols = np.nonzero(cost < 9.0)

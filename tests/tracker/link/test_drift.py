@@ -26,7 +26,15 @@ def texture(rng: np.random.Generator, shape: tuple[int, int], grain: float) -> N
     return np.asarray(image / image.std(), np.float32)
 
 
-def movie(path: Path2D, n: int, *, shape: tuple[int, int] = (240, 320), text: bool = False, seed: int = 1, noise: float = 8.0) -> Iterator[Frame]:
+def movie(
+    path: Path2D,
+    n: int,
+    *,
+    shape: tuple[int, int] = (240, 320),
+    text: bool = False,
+    seed: int = 1,
+    noise: float = 8.0,
+) -> Iterator[Frame]:
     """A moving specimen under a fixed camera pattern, shot noise and, if asked, burnt-in text."""
     rng = np.random.default_rng(seed)
     height, width = shape
@@ -48,7 +56,9 @@ def field_without_text(shape: tuple[int, int] = (240, 320)) -> BoolImage:
     return field
 
 
-def follow(frames: Iterator[Frame], field: BoolImage | None = None, config: DriftConfig | None = None) -> list[Drift]:
+def follow(
+    frames: Iterator[Frame], field: BoolImage | None = None, config: DriftConfig | None = None
+) -> list[Drift]:
     estimator = DriftEstimator(config)
     return [estimator.update(frame, field) for frame in frames]
 
@@ -101,7 +111,10 @@ def test_blank_frames_keep_the_last_shift_and_say_so() -> None:
         return 1.5 * i, 0.5 * i
 
     rng = np.random.default_rng(0)
-    frames = [Frame(f.index, f.t_s, rng.poisson(60, f.shape).astype(np.uint8)) if 5 <= f.index < 10 else f for f in movie(path, 14)]
+    frames = [
+        Frame(f.index, f.t_s, rng.poisson(60, f.shape).astype(np.uint8)) if 5 <= f.index < 10 else f
+        for f in movie(path, 14)
+    ]
     drifts = follow(iter(frames))
     assert [drift.quality for drift in drifts[5:10]] == [0.0] * 5
     assert {drift.shift_px for drift in drifts[5:10]} == {drifts[4].shift_px}
@@ -112,7 +125,9 @@ def test_a_new_view_is_taken_up_where_the_old_one_ended() -> None:
     def path(i: int) -> tuple[float, float]:
         return 2.0 * i, 0.0
 
-    drifts = follow(iter([*movie(path, 5), *(Frame(f.index + 5, f.t_s + 5, f.image) for f in movie(path, 10, seed=77))]))
+    drifts = follow(
+        iter([*movie(path, 5), *(Frame(f.index + 5, f.t_s + 5, f.image) for f in movie(path, 10, seed=77))])
+    )
     assert drifts[-1].quality > 0.5
     assert drifts[-1].shift_px[0] - drifts[9].shift_px[0] == pytest.approx(10.0, abs=0.5)
 
@@ -130,11 +145,16 @@ def test_frames_without_any_structure_do_not_drift() -> None:
 
 
 def test_a_field_that_excludes_everything_gives_no_drift() -> None:
-    assert {d.shift_px for d in follow(movie(lambda i: (3.0 * i, 0.0), 3), np.zeros((240, 320), bool))} == {(0.0, 0.0)}
+    assert {d.shift_px for d in follow(movie(lambda i: (3.0 * i, 0.0), 3), np.zeros((240, 320), bool))} == {
+        (0.0, 0.0)
+    }
 
 
 def test_tiny_frames_do_not_drift() -> None:
-    assert follow(iter([Frame(i, float(i), np.eye(9, dtype=np.uint8)) for i in range(2)])) == [Drift((0.0, 0.0), 0.0)] * 2
+    assert (
+        follow(iter([Frame(i, float(i), np.eye(9, dtype=np.uint8)) for i in range(2)]))
+        == [Drift((0.0, 0.0), 0.0)] * 2
+    )
 
 
 def test_drift_can_be_switched_off() -> None:
@@ -142,7 +162,16 @@ def test_drift_can_be_switched_off() -> None:
     assert {drift.shift_px for drift in drifts} == {(0.0, 0.0)}
 
 
-@pytest.mark.parametrize("changes", [{"size_px": 8}, {"min_significance": 0.0}, {"refresh_quality": 2.0}, {"refresh_shift": 0.0}, {"lost_frames": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size_px": 8},
+        {"min_significance": 0.0},
+        {"refresh_quality": 2.0},
+        {"refresh_shift": 0.0},
+        {"lost_frames": 0},
+    ],
+)
 def test_impossible_settings_are_refused_by_name(changes: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(changes))):
         DriftConfig(**changes)  # type: ignore[arg-type]
@@ -153,7 +182,9 @@ def test_drift_of_a_real_heating_movie_agrees_with_the_measurement_by_hand() -> 
     if not TI.is_dir():
         pytest.skip(f"{TI}: not here")
     paths = sorted(TI.glob("frame_*.png"))
-    drifts = follow(Frame(i, float(i), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for i, path in enumerate(paths))
+    drifts = follow(
+        Frame(i, float(i), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for i, path in enumerate(paths)
+    )
     assert drifts[-1].shift_px[0] == pytest.approx(-8.5, abs=2.5)
     assert drifts[-1].shift_px[1] == pytest.approx(-10.3, abs=2.0)
     assert min(drift.quality for drift in drifts) > 0.5

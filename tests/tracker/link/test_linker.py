@@ -38,7 +38,9 @@ class Dot:
     on_edge: bool = False
 
 
-def frame(index: int, dots: Sequence[Dot], *, t_s: float | None = None, nm: float = NM) -> tuple[Detections, Measures]:
+def frame(
+    index: int, dots: Sequence[Dot], *, t_s: float | None = None, nm: float = NM
+) -> tuple[Detections, Measures]:
     crops, corners = [], []
     for dot in dots:
         side = int(np.ceil(dot.diameter)) | 1
@@ -47,16 +49,26 @@ def frame(index: int, dots: Sequence[Dot], *, t_s: float | None = None, nm: floa
     masks = Masks.from_crops(crops, corners)
     x, y, d = (np.array([getattr(dot, name) for dot in dots], float) for name in ("x", "y", "diameter"))
     boxes = np.stack([x - d / 2, y - d / 2, x + d / 2, y + d / 2], axis=1).astype(np.float32)
-    labels, scores = np.array([dot.label for dot in dots], np.int64), np.array([dot.score for dot in dots], np.float32)
+    labels, scores = (
+        np.array([dot.label for dot in dots], np.int64),
+        np.array([dot.score for dot in dots], np.float32),
+    )
     found = Detections(index, index * DT if t_s is None else t_s, SHAPE, boxes, labels, scores, masks)
     area = masks.area_px().astype(float)
     edge = np.array([dot.on_edge for dot in dots], bool)
     return found, Measures(x, y, area, d, d, np.zeros(len(d)), edge, d * nm, area * nm**2)
 
 
-def run(movie: Sequence[Sequence[Dot]], config: LinkConfig | None = None, shifts: Sequence[tuple[float, float]] | None = None) -> list[Linked]:
+def run(
+    movie: Sequence[Sequence[Dot]],
+    config: LinkConfig | None = None,
+    shifts: Sequence[tuple[float, float]] | None = None,
+) -> list[Linked]:
     linker = Linker(config)
-    return [linker.update(*frame(i, dots), (0.0, 0.0) if shifts is None else shifts[i]) for i, dots in enumerate(movie)]
+    return [
+        linker.update(*frame(i, dots), (0.0, 0.0) if shifts is None else shifts[i])
+        for i, dots in enumerate(movie)
+    ]
 
 
 def switches(movie: Sequence[Sequence[Dot]], linked: Sequence[Linked]) -> int:
@@ -79,8 +91,18 @@ def field_of_dots(n: int, seed: int, apart: float = 30.0) -> list[Dot]:
     return dots
 
 
-def noisy_movie(seed: int, n_frames: int = 25, *, miss: float = 0.1, false: float = 3.0, drift: tuple[float, float] = (0, 0)) -> list[list[Dot]]:
-    """Dots that jitter, are missed, change class and size at random, among false detections, on a specimen that drifts."""
+def noisy_movie(
+    seed: int,
+    n_frames: int = 25,
+    *,
+    miss: float = 0.1,
+    false: float = 3.0,
+    drift: tuple[float, float] = (0, 0),
+) -> list[list[Dot]]:
+    """Dots that jitter, are missed, change class and size at random, among false detections.
+
+    On a specimen that drifts.
+    """
     rng = np.random.default_rng(seed)
     dots = field_of_dots(50, seed)
     movie = []
@@ -92,8 +114,20 @@ def noisy_movie(seed: int, n_frames: int = 25, *, miss: float = 0.1, false: floa
             dx, dy = rng.normal(0, 0.08 * dot.diameter, 2)
             label = dot.label if rng.random() > 0.1 else int(rng.integers(1, 4))
             x, y = dot.x + dx + drift[0] * i, dot.y + dy + drift[1] * i
-            seen.append(replace(dot, x=x, y=y, label=label, diameter=dot.diameter * np.exp(rng.normal(0, 0.08)), score=rng.uniform(0.4, 1)))
-        seen += [Dot(rng.uniform(0, SHAPE[1]), rng.uniform(0, SHAPE[0]), 10.0, score=0.4) for _ in range(rng.poisson(false))]
+            seen.append(
+                replace(
+                    dot,
+                    x=x,
+                    y=y,
+                    label=label,
+                    diameter=dot.diameter * np.exp(rng.normal(0, 0.08)),
+                    score=rng.uniform(0.4, 1),
+                )
+            )
+        seen += [
+            Dot(rng.uniform(0, SHAPE[1]), rng.uniform(0, SHAPE[0]), 10.0, score=0.4)
+            for _ in range(rng.poisson(false))
+        ]
         movie.append([seen[k] for k in rng.permutation(len(seen))])
     return movie
 
@@ -101,8 +135,20 @@ def noisy_movie(seed: int, n_frames: int = 25, *, miss: float = 0.1, false: floa
 def plain(answer: Linked) -> Any:
     """Everything a linker says, in a form that compares."""
     rest = answer.coasting
-    late = (rest.track_ids.tolist(), rest.detections.boxes.tolist(), rest.measures.x_px.tolist(), rest.detections.masks.pixels.tolist())
-    return answer.track_ids.tolist(), answer.track_labels.tolist(), late, answer.events, repr(answer.finished), answer.births_by_class
+    late = (
+        rest.track_ids.tolist(),
+        rest.detections.boxes.tolist(),
+        rest.measures.x_px.tolist(),
+        rest.detections.masks.pixels.tolist(),
+    )
+    return (
+        answer.track_ids.tolist(),
+        answer.track_labels.tolist(),
+        late,
+        answer.events,
+        repr(answer.finished),
+        answer.births_by_class,
+    )
 
 
 @settings(max_examples=6, deadline=None)
@@ -161,10 +207,17 @@ def test_a_confirmed_track_coasts_where_the_drift_takes_it_and_comes_back_with_i
     linked = run(movie, shifts=[(5.0 * i, 0.0) for i in range(8)])
     assert {name for answer in linked for name in answer.track_ids.tolist()} == {1}
     late = linked[5].coasting
-    assert (late.track_ids.tolist(), late.measures.x_px.tolist(), late.detections.frame_index) == ([1], [125.0], 5)
+    assert (late.track_ids.tolist(), late.measures.x_px.tolist(), late.detections.frame_index) == (
+        [1],
+        [125.0],
+        5,
+    )
     np.testing.assert_allclose(late.detections.boxes, [[119, 94, 131, 106]])
     assert late.detections.masks.corners.tolist() == [[94, 118]]
-    assert [(event.kind, event.frame) for answer in linked for event in answer.events] == [("birth", 0), ("gap", 6)]
+    assert [(event.kind, event.frame) for answer in linked for event in answer.events] == [
+        ("birth", 0),
+        ("gap", 6),
+    ]
 
 
 def test_a_track_seen_too_rarely_does_not_coast_but_is_found_again() -> None:
@@ -188,7 +241,10 @@ def test_patience_in_seconds_holds_at_any_frame_rate() -> None:
     for dt in (0.1, 0.5, 1.0):
         linker = Linker(LinkConfig(patience_s=2.0, shown_share=1.0))
         times = np.arange(0, 6 + dt / 2, dt)
-        alive = [len(linker.update(*frame(i, [Dot(50, 50)] if t < 2.01 else [], t_s=float(t))).coasting.track_ids) for i, t in enumerate(times)]
+        alive = [
+            len(linker.update(*frame(i, [Dot(50, 50)] if t < 2.01 else [], t_s=float(t))).coasting.track_ids)
+            for i, t in enumerate(times)
+        ]
         assert times[np.flatnonzero(alive)[-1]] == pytest.approx(4.0, abs=dt / 2)
 
 
@@ -200,7 +256,9 @@ def test_a_hole_in_the_movie_ends_no_track_by_itself() -> None:
 
 
 def test_two_defects_of_different_size_cross_without_exchanging_ids() -> None:
-    movie = [[Dot(60.0 + 4 * i, 100, 10.0, truth=0), Dot(140.0 - 4 * i, 102, 24.0, truth=1)] for i in range(21)]
+    movie = [
+        [Dot(60.0 + 4 * i, 100, 10.0, truth=0), Dot(140.0 - 4 * i, 102, 24.0, truth=1)] for i in range(21)
+    ]
     assert switches(movie, run(movie)) == 0
 
 
@@ -211,7 +269,9 @@ def test_a_vanished_neighbour_does_not_pass_on_its_id() -> None:
 
 
 def test_the_class_of_a_track_is_the_one_with_the_largest_sum_of_scores() -> None:
-    movie = [[Dot(50, 50, label=label, score=score)] for label, score in ((2, 0.5), (3, 0.9), (2, 0.6), (2, 0.6))]
+    movie = [
+        [Dot(50, 50, label=label, score=score)] for label, score in ((2, 0.5), (3, 0.9), (2, 0.6), (2, 0.6))
+    ]
     linked = run(movie)
     assert [answer.track_labels.tolist() for answer in linked] == [[2], [3], [2], [2]]
     assert {answer.track_ids[0] for answer in linked} == {1}
@@ -250,7 +310,10 @@ def test_tracks_at_the_border_are_censored_and_leave_with_the_drift() -> None:
 
 
 def test_a_summary_holds_size_growth_and_displacement_with_the_drift_removed() -> None:
-    """Diameter 10 px + 0.2 px a frame at 0.5 nm/px and 7 frames/s grows by 0.7 nm/s; 3 px and 4 px are 5 px or 2.5 nm."""
+    """Diameter 10 px + 0.2 px a frame at 0.5 nm/px and 7 frames/s grows by 0.7 nm/s.
+
+    3 px and 4 px are 5 px or 2.5 nm.
+    """
     linker = Linker()
     for i in range(11):
         linker.update(*frame(i, [Dot(100 + 0.3 * i + 2 * i, 100 + 0.4 * i, 10 + 0.2 * i)]), (2.0 * i, 0.0))
@@ -265,13 +328,19 @@ def test_without_a_scale_ids_are_the_same_and_lengths_are_empty() -> None:
     movie = noisy_movie(2, 8)
     linker = Linker()
     ids = [linker.update(*frame(i, dots, nm=np.nan)).track_ids.tolist() for i, dots in enumerate(movie)]
-    assert switches(movie, [replace(a, track_ids=np.array(b)) for a, b in zip(run(movie), ids, strict=True)]) <= 2
+    assert (
+        switches(movie, [replace(a, track_ids=np.array(b)) for a, b in zip(run(movie), ids, strict=True)])
+        <= 2
+    )
     for summary in linker.finish():
         assert np.isnan([summary.size_nm, summary.growth_nm_per_s, summary.net_displacement_nm]).all()
 
 
 def test_weak_detections_continue_a_track_but_begin_none() -> None:
-    linked = run([[Dot(50, 50, score=0.8)], [Dot(50, 50, score=0.3), Dot(200, 200, score=0.3)]], LinkConfig(birth_score=0.5))
+    linked = run(
+        [[Dot(50, 50, score=0.8)], [Dot(50, 50, score=0.3), Dot(200, 200, score=0.3)]],
+        LinkConfig(birth_score=0.5),
+    )
     assert linked[1].track_ids.tolist() == [1, 0]
 
 
@@ -284,7 +353,9 @@ def test_empty_frames_and_an_empty_run_give_nothing() -> None:
 
 def test_an_empty_mask_is_followed_by_its_box() -> None:
     found, measures = frame(0, [Dot(50, 50)])
-    blank = replace(measures, **{name: np.array([np.nan]) for name in ("x_px", "y_px", "major_px", "minor_px")})
+    blank = replace(
+        measures, **{name: np.array([np.nan]) for name in ("x_px", "y_px", "major_px", "minor_px")}
+    )
     linker = Linker()
     linker.update(found, blank)
     assert linker.update(*frame(1, [Dot(50, 50)])).track_ids.tolist() == [1]
@@ -328,13 +399,20 @@ def test_scaling_time_and_speed_together_changes_no_id() -> None:
     answers = []
     for factor in (1.0, 60.0):
         linker = Linker(LinkConfig(widening_nm_per_s=2.0 / factor))
-        answers.append([linker.update(*frame(i, dots, t_s=factor * i * DT)).track_ids.tolist() for i, dots in enumerate(movie)])
+        answers.append(
+            [
+                linker.update(*frame(i, dots, t_s=factor * i * DT)).track_ids.tolist()
+                for i, dots in enumerate(movie)
+            ]
+        )
     assert answers[0] == answers[1]
 
 
 def test_patience_of_a_class_is_its_own() -> None:
     movie = [[Dot(50, 50, label=1), Dot(150, 50, label=2)]] * 4 + [[]] * 12
-    linked = run(movie, LinkConfig(patience_frames=3.0, shown_share=1.0, patience_by_class={"black_dot": 2.0}))
+    linked = run(
+        movie, LinkConfig(patience_frames=3.0, shown_share=1.0, patience_by_class={"black_dot": 2.0})
+    )
     assert [len(answer.coasting.track_ids) for answer in linked[4:]] == [2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 0]
     with pytest.raises(SettingsError, match=r"link\.patience_by_class\.void -1"):
         LinkConfig(patience_by_class={"void": -1})
@@ -356,7 +434,9 @@ def test_live_boxes_have_less_noise_than_single_sights() -> None:
     linked = [linker.update(*frame(i, dots)) for i, dots in enumerate(movie)]
     truth = {dot.truth: dot for dot in field_of_dots(50, 7)}
     seen = {
-        name: dot for dots, answer in zip(movie[-1:], linked[-1:], strict=True) for dot, name in zip(dots, answer.track_ids.tolist(), strict=True)
+        name: dot
+        for dots, answer in zip(movie[-1:], linked[-1:], strict=True)
+        for dot, name in zip(dots, answer.track_ids.tolist(), strict=True)
     }
     live = linker.live()
     rough, fine = [], []

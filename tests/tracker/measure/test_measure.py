@@ -57,7 +57,10 @@ def test_any_masks_holes_and_pieces_included_measure_as_pixel_by_pixel_arithmeti
 @given(st.floats(0.05, 5), crops)
 @settings(max_examples=30, deadline=None)
 def test_doubling_the_scale_doubles_sizes_and_quadruples_areas(scale, crop):
-    one, two = (measure(found(Masks.from_crops([crop], [(3, 4)])), Calibration(nm_per_px=s), MeasureConfig()) for s in (scale, 2 * scale))
+    one, two = (
+        measure(found(Masks.from_crops([crop], [(3, 4)])), Calibration(nm_per_px=s), MeasureConfig())
+        for s in (scale, 2 * scale)
+    )
     assert two.size_nm == pytest.approx(2 * one.size_nm, nan_ok=True)
     assert two.area_nm2 == pytest.approx(4 * one.area_nm2)
     assert two.major_px == pytest.approx(one.major_px, nan_ok=True)
@@ -90,7 +93,9 @@ def test_an_open_ring_and_a_solid_loop_of_one_outline_have_the_same_longest_exte
 
 @pytest.mark.parametrize("angle", [0, 30, 90, 135, 179])
 def test_angle_runs_clockwise_on_the_screen_from_x(angle):
-    measured = measure(found(Masks.from_dense(ellipse(40, 10, angle, 100, 90)[None])), UNIT, MeasureConfig()).angle_deg[0]
+    measured = measure(
+        found(Masks.from_dense(ellipse(40, 10, angle, 100, 90)[None])), UNIT, MeasureConfig()
+    ).angle_deg[0]
     assert (measured - angle + 90) % 180 - 90 == pytest.approx(0, abs=1.5)
     assert 0 <= measured < 180
 
@@ -112,14 +117,26 @@ def test_a_class_of_ones_own_is_measured_by_its_area():
 
 
 def test_unknown_scale_leaves_every_nm_figure_empty_and_every_px_figure_filled():
-    measures = measure(found(Masks.from_dense(ellipse(20, 10, 0, 100, 90)[None])), Calibration(), MeasureConfig())
+    measures = measure(
+        found(Masks.from_dense(ellipse(20, 10, 0, 100, 90)[None])), Calibration(), MeasureConfig()
+    )
     assert np.isnan([measures.size_nm[0], measures.area_nm2[0]]).all()
-    assert np.isfinite([measures.x_px[0], measures.area_px[0], measures.major_px[0], measures.angle_deg[0]]).all()
+    assert np.isfinite(
+        [measures.x_px[0], measures.area_px[0], measures.major_px[0], measures.angle_deg[0]]
+    ).all()
 
 
 def test_an_empty_mask_lies_at_the_centre_of_its_box_and_has_no_size():
     masks = Masks.from_crops([np.zeros((1, 1), bool), np.ones((2, 2), bool)], [(0, 0), (10, 10)])
-    pair = Detections(0, 0.0, SHAPE, np.array([[4, 6, 8, 12], [10, 10, 12, 12]], np.float32), np.array([2, 2]), np.ones(2, np.float32), masks)
+    pair = Detections(
+        0,
+        0.0,
+        SHAPE,
+        np.array([[4, 6, 8, 12], [10, 10, 12, 12]], np.float32),
+        np.array([2, 2]),
+        np.ones(2, np.float32),
+        masks,
+    )
     measures = measure(pair, UNIT, MeasureConfig())
     assert (measures.x_px[0], measures.y_px[0], measures.area_px[0]) == (6.0, 9.0, 0.0)
     assert np.isnan([measures.size_nm[0], measures.major_px[0]]).all()
@@ -128,7 +145,9 @@ def test_an_empty_mask_lies_at_the_centre_of_its_box_and_has_no_size():
 
 
 def test_a_crop_without_extent_is_an_empty_mask():
-    masks = Masks.from_crops([np.zeros((3, 0), bool), np.ones((2, 5), bool), np.zeros((0, 4), bool)], [(0, 0), (20, 30), (5, 5)])
+    masks = Masks.from_crops(
+        [np.zeros((3, 0), bool), np.ones((2, 5), bool), np.zeros((0, 4), bool)], [(0, 0), (20, 30), (5, 5)]
+    )
     measures = measure(found(masks), UNIT, MeasureConfig())
     assert measures.area_px.tolist() == [0, 10, 0]
     assert (measures.x_px[1], measures.y_px[1]) == (32.5, 21.0)
@@ -148,7 +167,16 @@ def test_a_single_pixel_measures_like_a_unit_square():
 
 @pytest.mark.parametrize(
     ("y", "x", "touches"),
-    [(1, 1, False), (0, 1, True), (1, 0, True), (196, 1, False), (197, 1, True), (1, 315, False), (1, 316, True), (-1, 5, True)],
+    [
+        (1, 1, False),
+        (0, 1, True),
+        (1, 0, True),
+        (196, 1, False),
+        (197, 1, True),
+        (1, 315, False),
+        (1, 316, True),
+        (-1, 5, True),
+    ],
 )
 def test_a_mask_on_the_border_of_a_non_square_frame_is_marked(y, x, touches):
     masks = Masks.from_crops([np.ones((3, 4), bool)], [(y, x)])
@@ -166,7 +194,9 @@ def test_a_mask_beside_the_invalid_part_of_the_field_is_marked(x, touches):
     field = np.ones(SHAPE, bool)
     field[:, 100:120] = False
     masks = Masks.from_crops([np.ones((3, 3), bool)], [(50, x)])
-    assert measure(found(masks), Calibration(nm_per_px=1.0, field=field), MeasureConfig()).on_edge.tolist() == [touches]
+    assert measure(
+        found(masks), Calibration(nm_per_px=1.0, field=field), MeasureConfig()
+    ).on_edge.tolist() == [touches]
 
 
 def test_a_field_of_another_shape_than_the_frame_is_refused():
@@ -192,7 +222,9 @@ def test_unknown_class_or_definition_is_refused_with_the_known_ones():
         (40.0, 8.0, 40.98, 18.90, 39.02, 17.88, 1.522),
     ],
 )
-def test_every_definition_has_the_published_bias_of_digitising(major, minor, r_max, between, feret, ecd, round_):
+def test_every_definition_has_the_published_bias_of_digitising(
+    major, minor, r_max, between, feret, ecd, round_
+):
     random = np.random.default_rng(0)
     crops, side = [], int(major) + 6
     y, x = np.mgrid[:side, :side] + 0.5
@@ -205,7 +237,9 @@ def test_every_definition_has_the_published_bias_of_digitising(major, minor, r_m
     shape = (300, 300)
 
     def sizes(name, definition):
-        found = Detections(0, 0.0, shape, masks.boxes(), np.ones(300, np.int64), np.ones(300, np.float32), masks, (name,))
+        found = Detections(
+            0, 0.0, shape, masks.boxes(), np.ones(300, np.int64), np.ones(300, np.float32), masks, (name,)
+        )
         return measure(found, Calibration(nm_per_px=1.0), MeasureConfig(size_definition={name: definition}))
 
     assert sizes("loop_111", "jacobs").size_nm.mean() == pytest.approx(r_max, rel=0.012)
@@ -213,14 +247,19 @@ def test_every_definition_has_the_published_bias_of_digitising(major, minor, r_m
     assert sizes("void", "jacobs_cavity").size_nm.mean() == pytest.approx(between, rel=0.012)
     assert sizes("void", "ecd").size_nm.mean() == pytest.approx(ecd, rel=0.01)
     measured = sizes("loop_111", "feret_max")
-    assert measured.size_nm.mean() - 0.5 == pytest.approx(feret, abs=0.08)  # this definition adds half a pixel to the extent of the centres
+    assert measured.size_nm.mean() - 0.5 == pytest.approx(
+        feret, abs=0.08
+    )  # this definition adds half a pixel to the extent of the centres
     assert measured.heywood.mean() == pytest.approx(round_, abs=0.006)
     if minor == major:
         assert abs(measured.size_nm.mean() / major - 1) < 0.03
 
 
 def test_a_loop_measured_to_the_middle_of_its_ring_is_one_image_width_smaller():
-    loop, void = (sized(name, MeasureConfig(loop_edge="midline", loop_image_width_nm=4.0)) for name in ("loop_111", "void"))
+    loop, void = (
+        sized(name, MeasureConfig(loop_edge="midline", loop_image_width_nm=4.0))
+        for name in ("loop_111", "void")
+    )
     assert loop == pytest.approx(sized("loop_111", MeasureConfig()) - 4.0)
     assert void == pytest.approx(sized("void", MeasureConfig()))
     with pytest.raises(SettingsError, match=r"needs measure\.loop_image_width_nm"):
@@ -233,13 +272,20 @@ def sized(name, config):
     mask = np.zeros((1, 60, 60), bool)
     mask[0, 20:40, 15:45] = True
     masks = Masks.from_dense(mask)
-    found = Detections(0, 0.0, (60, 60), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, (name,))
+    found = Detections(
+        0, 0.0, (60, 60), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, (name,)
+    )
     return float(measure(found, Calibration(nm_per_px=0.5), config).size_nm[0])
 
 
 def test_sizes_of_a_paper_are_taken_for_every_class_that_is_not_set_itself():
     config = MeasureConfig(sizes_of="shen", size_definition={"loop_100": "ecd"})
-    assert [config.size_definition[name] for name in ("loop_111", "loop_100", "black_dot", "void")] == ["ellipse_major", "ecd", "ellipse_geo", "ecd"]
+    assert [config.size_definition[name] for name in ("loop_111", "loop_100", "black_dot", "void")] == [
+        "ellipse_major",
+        "ecd",
+        "ellipse_geo",
+        "ecd",
+    ]
     assert MeasureConfig(sizes_of="jacobs").size_definition["void"] == "jacobs_cavity"
     with pytest.raises(SettingsError, match="expected one of field, jacobs, shen"):
         MeasureConfig(sizes_of="nobody")
@@ -249,9 +295,20 @@ def test_what_a_row_of_the_table_tells_gives_the_size_by_every_definition():
     mask = np.zeros((1, 60, 60), bool)
     mask[0, 20:40, 15:45] = True
     masks = Masks.from_dense(mask)
-    found = Detections(0, 0.0, (60, 60), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, ("loop_111",))
+    found = Detections(
+        0, 0.0, (60, 60), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, ("loop_111",)
+    )
     for definition in ("feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs", "jacobs_cavity"):
         config = MeasureConfig(size_definition={"loop_111": definition})
         one = measure(found, Calibration(nm_per_px=0.5), config)
-        again = sizes_px(np.array(["loop_111"]), config, one.area_px, one.major_px, one.minor_px, one.feret_px, one.r_min_px, one.r_max_px)
+        again = sizes_px(
+            np.array(["loop_111"]),
+            config,
+            one.area_px,
+            one.major_px,
+            one.minor_px,
+            one.feret_px,
+            one.r_min_px,
+            one.r_max_px,
+        )
         assert again * 0.5 == pytest.approx(one.size_nm)

@@ -77,7 +77,9 @@ def test_the_definition_depends_on_the_class_and_a_ring_is_as_large_as_a_disc() 
 
 
 def test_masks_without_extent_have_no_roundness() -> None:
-    masks = Masks.from_crops([np.zeros((2, 2), bool), np.ones((1, 1), bool), np.ones((1, 5), bool)], [(0, 0)] * 3)
+    masks = Masks.from_crops(
+        [np.zeros((2, 2), bool), np.ones((1, 1), bool), np.ones((1, 5), bool)], [(0, 0)] * 3
+    )
     assert np.isnan(hull_shape(masks)[2]).all()
     assert np.isnan(hull_shape(masks)[0]).tolist() == [True, False, False]
     assert hull_shape(masks)[1][1:].tolist() == [0, 2]

@@ -21,14 +21,18 @@ def test_the_documented_defaults_are_the_defaults() -> None:
 def test_every_setting_is_documented() -> None:
     text = DEFAULT.read_text(encoding="utf-8")
     sections = re.findall(r"^\[([\w.]+)\](.*?)(?=^\[|\Z)", text, re.M | re.S)
-    listed = {(section, key) for section, body in sections for key in re.findall(r"^(?:# )?(\w+) = ", body, re.M)}
+    listed = {
+        (section, key) for section, body in sections for key in re.findall(r"^(?:# )?(\w+) = ", body, re.M)
+    }
     for part in dataclasses.fields(RunConfig):
         value = getattr(RunConfig(), part.name)
         if not dataclasses.is_dataclass(value):
             assert re.search(rf"^{part.name} = ", text, re.M)
             continue
         for inner in dataclasses.fields(value):
-            assert (part.name, inner.name) in listed or any(section == f"{part.name}.{inner.name}" for section, _ in listed), inner.name
+            assert (part.name, inner.name) in listed or any(
+                section == f"{part.name}.{inner.name}" for section, _ in listed
+            ), inner.name
 
 
 @given(st.floats(0.01, 0.99))
@@ -39,8 +43,15 @@ def test_set_reaches_the_setting_it_names(value: float) -> None:
 def test_options_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text("[link]\nconfirm_hits = 5\npatience_s = 9\n[source]\nevery = 2\n", encoding="utf-8")
-    config = load_config(file, ["link.patience_s=4.5", "source.every=3"], {"source.every": 7, "source.end_s": None})
-    assert (config.link.confirm_hits, config.link.patience_s, config.source.every, config.source.end_s) == (5, 4.5, 7, None)
+    config = load_config(
+        file, ["link.patience_s=4.5", "source.every=3"], {"source.every": 7, "source.end_s": None}
+    )
+    assert (config.link.confirm_hits, config.link.patience_s, config.source.every, config.source.end_s) == (
+        5,
+        4.5,
+        7,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,5 +91,7 @@ def test_the_defaults_are_toml_that_any_reader_takes() -> None:
 
 
 def test_a_choice_that_is_none_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(SettingsError, match=r"series\.border = 'half': expected one of gundersen, inside, centroid, all"):
+    with pytest.raises(
+        SettingsError, match=r"series\.border = 'half': expected one of gundersen, inside, centroid, all"
+    ):
         load_config(assignments=["series.border=half"])

@@ -61,10 +61,19 @@ class GridSegmenter:
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         n = len(self.masks)
         return Detections(
-            frame.index, frame.t_s, frame.shape, self.masks.boxes(), np.ones(n, np.int64), np.full(n, 0.9, np.float32), self.masks, self.class_names
+            frame.index,
+            frame.t_s,
+            frame.shape,
+            self.masks.boxes(),
+            np.ones(n, np.int64),
+            np.full(n, 0.9, np.float32),
+            self.masks,
+            self.class_names,
         )
 
-    def stream(self, items: Iterable[tuple[Frame | None, BoolImage | None, Any]]) -> Iterator[tuple[Detections | None, Any]]:
+    def stream(
+        self, items: Iterable[tuple[Frame | None, BoolImage | None, Any]]
+    ) -> Iterator[tuple[Detections | None, Any]]:
         for frame, field, tag in items:
             yield (None if frame is None else self(frame, field)), tag
 
@@ -102,7 +111,13 @@ def test_two_thousand_defects_in_a_frame_are_all_kept_and_keep_their_ids(tmp_pat
 
 
 def test_every_source_frame_is_accounted_for_and_lost_ones_are_not_zero(tmp_path: Path) -> None:
-    items: list[Frame | MissingFrame] = [grey(0), grey(1), MissingFrame(2, 1.0, "damaged"), MissingFrame(3, 1.5, "skipped"), grey(4)]
+    items: list[Frame | MissingFrame] = [
+        grey(0),
+        grey(1),
+        MissingFrame(2, 1.0, "damaged"),
+        MissingFrame(3, 1.5, "skipped"),
+        grey(4),
+    ]
     tally = run_on(items, GridSegmenter(2, 3, 20), tmp_path)
     frames = TABLES["frames.csv"].read(tmp_path / "frames.csv")
     assert frames["status"].tolist() == ["processed", "processed", "damaged", "skipped", "processed"]
@@ -169,7 +184,12 @@ def test_an_error_in_a_sink_ends_the_run(tmp_path: Path) -> None:
 def test_the_same_frames_from_the_generator_and_from_a_file_give_the_same_bytes(tmp_path: Path) -> None:
     uri = "synth:loops?seed=3&frames=8&size=192"
     write_synth(uri, tmp_path / "made", lossless=True)
-    options = {"nm_per_px": insitrack.open_source(uri).calibration.nm_per_px, "thickness_nm": 100.0, "material": "fecral", "video": False}
+    options = {
+        "nm_per_px": insitrack.open_source(uri).calibration.nm_per_px,
+        "thickness_nm": 100.0,
+        "material": "fecral",
+        "video": False,
+    }
     drawn = insitrack.track(uri, tmp_path / "drawn", **options)
     read = insitrack.track(tmp_path / "made" / "movie.mkv", tmp_path / "read", **options)
     for name in TABLES:

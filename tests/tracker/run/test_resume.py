@@ -27,7 +27,12 @@ from insitrack.tracker.run import job, loop
 from insitrack.tracker.run.config import load_config
 from insitrack.tracker.run.state import load_part, read_state, resume
 
-SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral", "specimen.dose_rate_dpa_per_s=1e-3"]
+SETTINGS = [
+    "output.video=false",
+    "specimen.thickness_nm=100",
+    "specimen.material=fecral",
+    "specimen.dose_rate_dpa_per_s=1e-3",
+]
 NAMES = [*columns.TABLES, "causal/tracks.csv", "causal/series.csv", "kinetics.csv"]
 
 
@@ -40,7 +45,9 @@ def movie(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(movie, tmp_path_factory):
-    return insitrack.track(movie, tmp_path_factory.mktemp("whole") / "run", config=load_config(assignments=SETTINGS))
+    return insitrack.track(
+        movie, tmp_path_factory.mktemp("whole") / "run", config=load_config(assignments=SETTINGS)
+    )
 
 
 class Killed(BaseException):
@@ -48,7 +55,9 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("last", [3, 17, 41])
-def test_a_run_cut_off_anywhere_gives_the_tables_of_the_whole_run_byte_for_byte(movie, whole, tmp_path, monkeypatch, last):
+def test_a_run_cut_off_anywhere_gives_the_tables_of_the_whole_run_byte_for_byte(
+    movie, whole, tmp_path, monkeypatch, last
+):
     monkeypatch.setattr(loop, "STATE_EVERY_S", 0.0)
 
     def cut(tally, n_frames):
@@ -77,7 +86,10 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
         "insitrack.track(sys.argv[1], sys.argv[2], config=load_config(None, sys.argv[3:]))"
     )
     with Replay(str(movie), fps=15) as camera:
-        worker = subprocess.Popen([sys.executable, "-c", code, camera.address, str(out), *SETTINGS, "output.view="], stderr=subprocess.DEVNULL)
+        worker = subprocess.Popen(
+            [sys.executable, "-c", code, camera.address, str(out), *SETTINGS, "output.view="],
+            stderr=subprocess.DEVNULL,
+        )
         end = time.monotonic() + 60
         while not (out / STATE).exists() or len((out / "frames.csv").read_text().splitlines()) < 5:
             assert time.monotonic() < end
@@ -99,18 +111,28 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
 
 
 @pytest.mark.parametrize("last", [1, 12])
-def test_a_run_of_bright_defects_that_was_cut_off_at_once_or_later_sees_them_as_before(movie, tmp_path, monkeypatch, last):
+def test_a_run_of_bright_defects_that_was_cut_off_at_once_or_later_sees_them_as_before(
+    movie, tmp_path, monkeypatch, last
+):
     monkeypatch.setattr(loop, "STATE_EVERY_S", 0.0 if last > 1 else 60.0)
-    tifffile.imwrite(tmp_path / "bright.tif", 255 - np.stack([frame.image for frame in MovieSource(movie)][:30]), photometric="minisblack")
+    tifffile.imwrite(
+        tmp_path / "bright.tif",
+        255 - np.stack([frame.image for frame in MovieSource(movie)][:30]),
+        photometric="minisblack",
+    )
 
     def cut(tally, n_frames):
         if tally.frames == last:
             raise Killed
 
-    whole = insitrack.track(tmp_path / "bright.tif", tmp_path / "whole", config=load_config(assignments=SETTINGS))
+    whole = insitrack.track(
+        tmp_path / "bright.tif", tmp_path / "whole", config=load_config(assignments=SETTINGS)
+    )
     assert whole.manifest["model"]["view"]["contrast"] == "bright"
     with pytest.raises(Killed):
-        insitrack.track(tmp_path / "bright.tif", tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut)
+        insitrack.track(
+            tmp_path / "bright.tif", tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut
+        )
     assert (read_state(tmp_path / "cut").next_index == 0) == (last == 1)
     again = resume(tmp_path / "cut")
     for name in NAMES:
@@ -134,11 +156,15 @@ def test_a_run_that_was_cut_off_while_it_was_refined_is_finished(movie, whole, t
         else:
             patched.setattr(job, place, killed)
         with pytest.raises(Killed):
-            insitrack.track(movie, tmp_path / "cut", config=load_config(assignments=[*SETTINGS, "output.video=true"]))
+            insitrack.track(
+                movie, tmp_path / "cut", config=load_config(assignments=[*SETTINGS, "output.video=true"])
+            )
     again = resume(tmp_path / "cut")
     for name in NAMES:
         assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
-    assert sorted(path.name for path in (whole.folder / "causal").iterdir()) == sorted(path.name for path in (again.folder / "causal").iterdir())
+    assert sorted(path.name for path in (whole.folder / "causal").iterdir()) == sorted(
+        path.name for path in (again.folder / "causal").iterdir()
+    )
     assert again.manifest["status"] == "done"
     assert (again.folder / "report.html").is_file()
     assert len(list(MovieSource(again.folder / MOVIE))) == 60
@@ -167,7 +193,11 @@ def test_deep_data_are_seen_with_the_same_grey_levels_before_and_after_the_cut(m
     assert 0 <= view["levels"][0] < view["levels"][1] <= 65535
     assert view["frames_misfit"] > 0
     assert any("--set segment.levels=frame" in line for line in whole.manifest["warnings"])
-    each = insitrack.track(tmp_path / "deep.tif", tmp_path / "each", config=load_config(assignments=[*SETTINGS, "segment.levels=frame"]))
+    each = insitrack.track(
+        tmp_path / "deep.tif",
+        tmp_path / "each",
+        config=load_config(assignments=[*SETTINGS, "segment.levels=frame"]),
+    )
     assert each.manifest["model"]["view"]["levels"] == "frame"
 
 
@@ -183,7 +213,9 @@ def test_the_movie_of_a_run_that_was_cut_off_twice_is_one_movie(movie, tmp_path,
         if last == 35:
             with pytest.raises(Killed):
                 insitrack.track(movie, tmp_path / "cut", config=config, progress=cut)
-            (tmp_path / "cut" / MOVIE).replace(tmp_path / "cut" / f"{MOVIE}.part")  # a kill leaves it under this name
+            (tmp_path / "cut" / MOVIE).replace(
+                tmp_path / "cut" / f"{MOVIE}.part"
+            )  # a kill leaves it under this name
         elif last == 50:
             with pytest.raises(Killed):
                 resume(tmp_path / "cut", progress=cut)

@@ -16,9 +16,13 @@ def rows():
     return module.coverage(200, 8)
 
 
-@pytest.mark.parametrize("quantity", ["density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa"])
+@pytest.mark.parametrize(
+    "quantity",
+    ["density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa"],
+)
 def test_over_two_hundred_movies_the_band_holds_the_truth_in_93_to_97_percent(rows, quantity):
-    # 200 movies tell a share of 95 % to 1.5 % at best, so that single classes may stray by two of that; their mean may not
+    # 200 movies tell a share of 95 % to 1.5 % at best, so that single classes may stray by two of that; their
+    # mean may not
     held = [one["held"] for one in rows[quantity].values()]
     assert 0.93 <= sum(held) / len(held) <= 0.97
     assert all(0.92 <= one <= 0.985 for one in held)

@@ -34,7 +34,10 @@ def thrown_discs(seed, per_frame=100.0, frames=400, low=3.0, high=25.0):
 
 
 def edges_of(centre, radius):
-    """What a picture shows of each disc: touches any border, touches the left or lower one, is in view at all."""
+    """What a picture shows of each disc.
+
+    Touches any border, touches the left or lower one, is in view at all.
+    """
     nearest = np.clip(centre, 0, SIDE)
     seen = np.linalg.norm(centre - nearest, axis=1) < radius
     low, high = centre - radius[:, None], centre + radius[:, None]
@@ -70,7 +73,9 @@ def test_weights_take_the_bias_out_of_the_mean_size_of_what_lies_wholly_in_view(
 def test_masks_cut_by_text_in_the_field_count_by_the_side_on_which_they_are_cut():
     crops, corners = [np.ones((10, 10), bool)] * 5, [(40, 20), (40, 60), (20, 40), (60, 40), (80, 80)]
     masks = Masks.from_crops(crops, corners)
-    found = Detections(0, 0.0, (100, 100), masks.boxes(), np.ones(5, np.int64), np.ones(5, np.float32), masks, ("void",))
+    found = Detections(
+        0, 0.0, (100, 100), masks.boxes(), np.ones(5, np.int64), np.ones(5, np.float32), masks, ("void",)
+    )
     field = np.ones((100, 100), bool)
     field[30:60, 30:60] = False
     measures = measure(found, Calibration(nm_per_px=1.0, field=field), MeasureConfig())
@@ -92,7 +97,9 @@ def one_void(n=20, d_px=20, **settings):
     crops = [np.ones((d_px, d_px), bool)] * n
     corners = [(30 + 30 * (i // 10), 30 + 40 * (i % 10)) for i in range(n)]
     masks = Masks.from_crops(crops, corners)
-    found = Detections(0, 0.0, (500, 500), masks.boxes(), np.ones(n, np.int64), np.ones(n, np.float32), masks, ("void",))
+    found = Detections(
+        0, 0.0, (500, 500), masks.boxes(), np.ones(n, np.int64), np.ones(n, np.float32), masks, ("void",)
+    )
     calibration = Calibration(nm_per_px=1.0, thickness_nm=100.0)
     measures = measure(found, calibration, MeasureConfig())
     meter = SeriesMeter(SeriesConfig(**settings), calibration, class_names=("void",))
@@ -124,7 +131,13 @@ def test_visibility_and_detector_multiply_densities_and_widen_their_intervals():
 
 
 @pytest.mark.parametrize(
-    ("imaging", "of_111", "of_100"), [("two_beam_110", 2, 1.5), ("two_beam_200", 1, 3), ("two_beam_211", 4 / 3, 1), ("on_zone_001_edge_on", 1, 1.5)]
+    ("imaging", "of_111", "of_100"),
+    [
+        ("two_beam_110", 2, 1.5),
+        ("two_beam_200", 1, 3),
+        ("two_beam_211", 4 / 3, 1),
+        ("on_zone_001_edge_on", 1, 1.5),
+    ],
 )
 def test_visibility_follows_from_the_variants_that_g_b_leaves(imaging, of_111, of_100):
     assert visibility_factor(imaging, "loop_111") == visibility_factor(imaging, "dislocation") == of_111

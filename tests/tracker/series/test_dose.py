@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from insitrack.io.errors import InsitrackError, SettingsError, TableError
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.series.dose import Exposure, arc_displacements, ion_dose_dpa, nrt_displacements, read_log
+from insitrack.tracker.series.dose import (
+    Exposure,
+    arc_displacements,
+    ion_dose_dpa,
+    nrt_displacements,
+    read_log,
+)
 
 
 def write(tmp_path, text):
@@ -36,7 +42,12 @@ def test_worked_numbers_of_the_dose():
 
 
 def test_a_logged_rate_is_held_to_the_next_line_and_summed(tmp_path):
-    beam = read_log(write(tmp_path, "t_s,dose_rate_dpa_per_s,temperature_k\n-5,0,593.15\n0,0.001,593.15\n100,0,603.15\n200,0.002,593.15\n300,0,\n"))
+    beam = read_log(
+        write(
+            tmp_path,
+            "t_s,dose_rate_dpa_per_s,temperature_k\n-5,0,593.15\n0,0.001,593.15\n100,0,603.15\n200,0.002,593.15\n300,0,\n",
+        )
+    )
     assert beam.dose_dpa([0, 50, 100, 150, 250, 300]).tolist() == pytest.approx([0, 0.05, 0.1, 0.1, 0.2, 0.3])
     assert float(beam.temperature_c(50.0)) == pytest.approx(325.0)
     assert np.isnan(beam.dose_dpa([-6, 301])).all()
@@ -81,7 +92,11 @@ def test_a_broken_log_is_told_by_line_and_column(tmp_path, text, message):
 def test_beam_off_and_log_are_settings_that_exclude_each_other(tmp_path):
     off = load_config(assignments=["specimen.beam_off_s=[[10, 20.5]]"]).specimen
     assert off.beam_off_s == ((10, 20.5),)
-    for wrong in (["specimen.beam_off_s=[[10]]"], ["specimen.beam_off_s=[[1, 2]]", "specimen.log=a.csv"], ["specimen.nominal_current_a=0"]):
+    for wrong in (
+        ["specimen.beam_off_s=[[10]]"],
+        ["specimen.beam_off_s=[[1, 2]]", "specimen.log=a.csv"],
+        ["specimen.nominal_current_a=0"],
+    ):
         with pytest.raises(InsitrackError, match=r"expected|give one"):
             load_config(assignments=wrong)
     with pytest.raises(SettingsError, match="do not overlap"):

@@ -46,7 +46,9 @@ def test_only_dislocations_have_a_length() -> None:
 
 def test_a_sight_of_a_line_that_was_taken_for_a_particle_has_a_length() -> None:
     track_says = replace(SOME, labels=np.ones(3, np.int64))
-    assert lengths_of_lines(measure(SOME, FOIL, MeasureConfig()), track_says).line_length_nm == pytest.approx([100, 50, 15], rel=0.1)
+    assert lengths_of_lines(measure(SOME, FOIL, MeasureConfig()), track_says).line_length_nm == pytest.approx(
+        [100, 50, 15], rel=0.1
+    )
 
 
 def test_density_is_length_over_area_and_thickness_with_and_without_four_over_pi() -> None:
@@ -54,10 +56,14 @@ def test_density_is_length_over_area_and_thickness_with_and_without_four_over_pi
     expected = 150e-9 / (100e-9 * 150e-9 * 100e-9)
     assert rows["dislocation"].line_length_nm == pytest.approx(150, rel=0.03)
     assert flat["dislocation"].line_density_per_m2 == pytest.approx(expected, rel=0.03)
-    assert rows["dislocation"].line_density_per_m2 == pytest.approx(4 / math.pi * flat["dislocation"].line_density_per_m2)
+    assert rows["dislocation"].line_density_per_m2 == pytest.approx(
+        4 / math.pi * flat["dislocation"].line_density_per_m2
+    )
     assert rows["all"].line_density_per_m2 == rows["dislocation"].line_density_per_m2
     assert math.isnan(rows["void"].line_length_nm)
-    low, value, high = (getattr(rows["dislocation"], "line_density_per_m2" + end) for end in ("_lo", "", "_hi"))
+    low, value, high = (
+        getattr(rows["dislocation"], "line_density_per_m2" + end) for end in ("_lo", "", "_hi")
+    )
     assert 0 <= low < value < high
 
 
@@ -68,7 +74,10 @@ def test_without_lines_the_density_is_zero_and_its_upper_end_unknown() -> None:
 
 
 def test_unknown_thickness_leaves_the_density_empty_and_unknown_scale_the_length_too() -> None:
-    thick, scale = (series(SOME, calibration)["dislocation"] for calibration in (Calibration(nm_per_px=0.5), Calibration(thickness_nm=90.0)))
+    thick, scale = (
+        series(SOME, calibration)["dislocation"]
+        for calibration in (Calibration(nm_per_px=0.5), Calibration(thickness_nm=90.0))
+    )
     assert thick.line_length_nm > 0
     assert math.isnan(thick.line_density_per_m2)
     assert math.isnan(scale.line_length_nm)

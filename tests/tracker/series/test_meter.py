@@ -26,11 +26,18 @@ TEST_SET = {"black_dot": 0.20, "loop_111": 0.30, "loop_100": 0.30}
 SHEN_NM = {"black_dot": 8.2, "loop_111": 22.4, "loop_100": 20.3}
 FOIL = Calibration(nm_per_px=1.0, thickness_nm=100.0)
 SQUARE = (1000, 1000)
-NUMBERS = [field.name for field in dataclasses.fields(SeriesRow) if field.name not in ("frame", "t_s", "dose_dpa", "defect_class")]
+NUMBERS = [
+    field.name
+    for field in dataclasses.fields(SeriesRow)
+    if field.name not in ("frame", "t_s", "dose_dpa", "defect_class")
+]
 
 
 def iron(alpha_rel_sd=0.0, alphas=TEST_SET) -> Material:
-    barriers = {name: Barrier(constant=alpha, constant_sd=alpha * alpha_rel_sd, source="test") for name, alpha in alphas.items()}
+    barriers = {
+        name: Barrier(constant=alpha, constant_sd=alpha * alpha_rel_sd, source="test")
+        for name, alpha in alphas.items()
+    }
     return Material(shear_modulus_gpa=82.0, burgers_nm=0.248, barriers=barriers, name="test iron")
 
 
@@ -42,7 +49,9 @@ def defects(sizes_nm, shape=SQUARE, edge=()):
     labels = np.array([DEFECT_CLASSES.index(name) + 1 for name in names], np.int64)
     size = np.array([size for sizes in sizes_nm.values() for size in sizes], np.float64)
     on_edge = np.array([name in edge for name in names], bool)
-    return Detections(0, 0.0, shape, masks.boxes(), labels, np.ones(n, np.float32), masks), Measures(*[blank] * 6, on_edge, size, blank)
+    return Detections(0, 0.0, shape, masks.boxes(), labels, np.ones(n, np.float32), masks), Measures(
+        *[blank] * 6, on_edge, size, blank
+    )
 
 
 def rows_of(meter, sizes_nm, shape=SQUARE, edge=(), **more):
@@ -55,18 +64,26 @@ def shen(counts):
     return {name: [SHEN_NM[name]] * count for name, count in counts.items()}
 
 
-some_sizes = st.dictionaries(st.sampled_from(list(TEST_SET)), st.lists(st.floats(2, 80), min_size=1, max_size=12), min_size=1)
+some_sizes = st.dictionaries(
+    st.sampled_from(list(TEST_SET)), st.lists(st.floats(2, 80), min_size=1, max_size=12), min_size=1
+)
 
 
 @given(some_sizes, st.floats(0.1, 3))
 @settings(max_examples=30, deadline=None)
 def test_doubling_the_scale_quarters_areal_density_and_doubles_size(sizes_nm, scale):
-    one = rows_of(SeriesMeter(SeriesConfig(), Calibration(nm_per_px=scale, thickness_nm=80.0), iron()), sizes_nm)
+    one = rows_of(
+        SeriesMeter(SeriesConfig(), Calibration(nm_per_px=scale, thickness_nm=80.0), iron()), sizes_nm
+    )
     doubled = {name: [2 * size for size in sizes] for name, sizes in sizes_nm.items()}
-    two = rows_of(SeriesMeter(SeriesConfig(), Calibration(nm_per_px=2 * scale, thickness_nm=80.0), iron()), doubled)
+    two = rows_of(
+        SeriesMeter(SeriesConfig(), Calibration(nm_per_px=2 * scale, thickness_nm=80.0), iron()), doubled
+    )
     for name in (*sizes_nm, "all"):
         for end in ("", "_lo", "_hi"):
-            assert getattr(two[name], f"density_per_m2{end}") == pytest.approx(getattr(one[name], f"density_per_m2{end}") / 4)
+            assert getattr(two[name], f"density_per_m2{end}") == pytest.approx(
+                getattr(one[name], f"density_per_m2{end}") / 4
+            )
         assert two[name].size_nm == pytest.approx(2 * one[name].size_nm)
         assert two[name].hardening_linear_mpa == pytest.approx(one[name].hardening_linear_mpa / math.sqrt(2))
 
@@ -78,7 +95,13 @@ def test_twice_the_defects_in_twice_the_field_change_no_density_size_or_stress(s
     one = rows_of(meter, sizes_nm, (500, 300))
     two = rows_of(meter, {name: sizes * 2 for name, sizes in sizes_nm.items()}, (1000, 300))
     for name in (*sizes_nm, "all"):
-        for column in ("density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa"):
+        for column in (
+            "density_per_m2",
+            "density_per_m3",
+            "size_nm",
+            "hardening_linear_mpa",
+            "hardening_quadrature_mpa",
+        ):
             assert getattr(two[name], column) == pytest.approx(getattr(one[name], column))
         assert two[name].density_per_m2_hi < one[name].density_per_m2_hi
 
@@ -88,7 +111,12 @@ def test_twice_the_defects_in_twice_the_field_change_no_density_size_or_stress(s
 def test_every_value_lies_in_its_interval_and_quadrature_never_exceeds_linear(sizes_nm):
     for row in rows_of(SeriesMeter(SeriesConfig(), FOIL, iron(0.2)), sizes_nm).values():
         assert row.n_lo <= row.n <= row.n_hi
-        for column in ("density_per_m2", "density_per_m3", "hardening_linear_mpa", "hardening_quadrature_mpa"):
+        for column in (
+            "density_per_m2",
+            "density_per_m3",
+            "hardening_linear_mpa",
+            "hardening_quadrature_mpa",
+        ):
             value, low, high = (getattr(row, column + end) for end in ("", "_lo", "_hi"))
             assert 0 <= low <= value or math.isnan(value)
             assert not value > high
@@ -104,16 +132,22 @@ def test_poisson_interval_is_that_of_the_chi_square_distribution(n):
 
 
 def test_densities_and_sizes_of_shen_2021_give_the_worked_hardening():
-    rows = rows_of(SeriesMeter(SeriesConfig(), FOIL, iron()), shen({"black_dot": 341, "loop_111": 177, "loop_100": 132}))
+    rows = rows_of(
+        SeriesMeter(SeriesConfig(), FOIL, iron()), shen({"black_dot": 341, "loop_111": 177, "loop_100": 132})
+    )
     assert rows["black_dot"].density_per_m2 == pytest.approx(3.41e14)
     assert rows["loop_111"].density_per_m3 == pytest.approx(1.77e21)
-    assert [rows[name].hardening_linear_mpa for name in TEST_SET] == pytest.approx([65.81, 117.5, 96.64], rel=5e-4)
+    assert [rows[name].hardening_linear_mpa for name in TEST_SET] == pytest.approx(
+        [65.81, 117.5, 96.64], rel=5e-4
+    )
     assert rows["all"].hardening_linear_mpa == pytest.approx(280.0, abs=0.05)
     assert rows["all"].hardening_quadrature_mpa == pytest.approx(165.8, abs=0.05)
 
 
 @pytest.mark.parametrize(("alpha_sd", "linear", "quadrature"), [(0.0, 0.062, 0.064), (0.2, 0.134, 0.139)])
-def test_intervals_agree_with_the_worked_monte_carlo_of_thickness_count_and_strength(alpha_sd, linear, quadrature):
+def test_intervals_agree_with_the_worked_monte_carlo_of_thickness_count_and_strength(
+    alpha_sd, linear, quadrature
+):
     meter = SeriesMeter(SeriesConfig(), FOIL, iron(alpha_sd))
     total = rows_of(meter, shen({"black_dot": 143, "loop_111": 74, "loop_100": 56}), (1000, 419))["all"]
     for column, expected in (("hardening_linear_mpa", linear), ("hardening_quadrature_mpa", quadrature)):
@@ -123,16 +157,26 @@ def test_intervals_agree_with_the_worked_monte_carlo_of_thickness_count_and_stre
 
 def test_one_class_of_a_hundred_has_the_worked_error_of_density_and_stress():
     sizes = np.random.default_rng(0).normal(size=100)
-    sizes = (sizes - sizes.mean()) / sizes.std(ddof=1) * 5 + 10  # spread 50 %, so 5 % on the mean of a hundred
+    sizes = (sizes - sizes.mean()) / sizes.std(
+        ddof=1
+    ) * 5 + 10  # spread 50 %, so 5 % on the mean of a hundred
     row = rows_of(SeriesMeter(SeriesConfig(), FOIL, iron(0.2)), {"black_dot": sizes.tolist()})["black_dot"]
-    assert (row.density_per_m3_hi - row.density_per_m3_lo) / 2 / 1.96 / row.density_per_m3 == pytest.approx(0.1414, rel=0.02)
-    assert (row.hardening_linear_mpa_hi - row.hardening_linear_mpa_lo) / 2 / 1.96 / row.hardening_linear_mpa == pytest.approx(0.2136, rel=0.02)
+    assert (row.density_per_m3_hi - row.density_per_m3_lo) / 2 / 1.96 / row.density_per_m3 == pytest.approx(
+        0.1414, rel=0.02
+    )
+    assert (
+        row.hardening_linear_mpa_hi - row.hardening_linear_mpa_lo
+    ) / 2 / 1.96 / row.hardening_linear_mpa == pytest.approx(0.2136, rel=0.02)
 
 
 def test_given_thickness_error_replaces_the_assumed_one():
-    meter = SeriesMeter(SeriesConfig(), Calibration(nm_per_px=1.0, thickness_nm=100.0, thickness_sd_nm=20.0), iron())
+    meter = SeriesMeter(
+        SeriesConfig(), Calibration(nm_per_px=1.0, thickness_nm=100.0, thickness_sd_nm=20.0), iron()
+    )
     row = rows_of(meter, shen({"black_dot": 100}))["black_dot"]
-    assert (row.density_per_m3_hi - row.density_per_m3_lo) / 2 / 1.96 / row.density_per_m3 == pytest.approx(0.2236, rel=0.02)
+    assert (row.density_per_m3_hi - row.density_per_m3_lo) / 2 / 1.96 / row.density_per_m3 == pytest.approx(
+        0.2236, rel=0.02
+    )
     assert not [line for line in meter.warnings if "thickness" in line]
 
 
@@ -177,7 +221,9 @@ def test_a_single_defect_has_a_size_without_a_spread_and_a_bounded_hardening():
     assert row.size_nm == 8.0
     assert math.isnan(row.size_sd_nm)
     assert math.isnan(row.size_hi_nm)
-    assert 0 <= row.hardening_linear_mpa_lo < row.hardening_linear_mpa < row.hardening_linear_mpa_hi < math.inf
+    assert (
+        0 <= row.hardening_linear_mpa_lo < row.hardening_linear_mpa < row.hardening_linear_mpa_hi < math.inf
+    )
 
 
 def test_mean_size_has_the_interval_of_student():
@@ -191,7 +237,9 @@ def test_defects_on_the_border_count_but_their_size_does_not():
     meter = SeriesMeter(SeriesConfig(), FOIL, iron())
     found, measures = defects({"loop_111": [20.0, 20.0, 3.0]})
     measures.on_edge[2] = True
-    row = next(row for row in meter.rows(0, 0.0, found, measures, np.ones(3, bool)) if row.defect_class == "loop_111")
+    row = next(
+        row for row in meter.rows(0, 0.0, found, measures, np.ones(3, bool)) if row.defect_class == "loop_111"
+    )
     assert (row.n, row.size_nm, row.size_sd_nm) == (3, 20.0, 0.0)
 
 
@@ -209,13 +257,20 @@ def test_one_lone_defect_at_the_border_does_not_empty_the_hardening_of_all():
 
 def test_a_defect_alive_in_a_gap_counts_but_is_not_observed():
     found, measures = defects({"void": [4.0, 5.0]})
-    row = SeriesMeter(SeriesConfig(), FOIL).rows(0, 0.0, found, measures, np.array([True, False]))[DEFECT_CLASSES.index("void")]
+    row = SeriesMeter(SeriesConfig(), FOIL).rows(0, 0.0, found, measures, np.array([True, False]))[
+        DEFECT_CLASSES.index("void")
+    ]
     assert (row.n, row.n_observed) == (2, 1)
 
 
 def test_births_and_deaths_land_in_their_class_and_add_up():
     rows = rows_of(SeriesMeter(SeriesConfig(), FOIL), {}, births={"void": 2, "loop": 1}, deaths={"void": 3})
-    assert (rows["void"].births, rows["void"].deaths, rows["loop"].births, rows["black_dot"].births) == (2, 3, 1, 0)
+    assert (rows["void"].births, rows["void"].deaths, rows["loop"].births, rows["black_dot"].births) == (
+        2,
+        3,
+        1,
+        0,
+    )
     assert (rows["all"].births, rows["all"].deaths) == (3, 3)
 
 
@@ -224,8 +279,13 @@ def test_field_of_the_frame_goes_before_that_of_the_calibration():
     half[:, 100:] = False
     calibrated = SeriesMeter(SeriesConfig(), Calibration(nm_per_px=2.0, field=half))
     assert rows_of(calibrated, {}, (100, 200))["all"].field_nm2 == 40000.0
-    assert rows_of(calibrated, {}, (100, 200), field=~half & False)["all"].field_nm2 != 0  # nothing in view: unknown, not zero
-    assert rows_of(SeriesMeter(SeriesConfig(), Calibration(nm_per_px=2.0)), {}, (100, 200))["all"].field_nm2 == 80000.0
+    assert (
+        rows_of(calibrated, {}, (100, 200), field=~half & False)["all"].field_nm2 != 0
+    )  # nothing in view: unknown, not zero
+    assert (
+        rows_of(SeriesMeter(SeriesConfig(), Calibration(nm_per_px=2.0)), {}, (100, 200))["all"].field_nm2
+        == 80000.0
+    )
     with pytest.raises(SettingsError, match="expected the shape of the frame"):
         rows_of(calibrated, {}, (90, 200))
 
@@ -234,7 +294,15 @@ def test_unknown_scale_thickness_dose_and_material_leave_columns_empty_and_say_w
     meter = SeriesMeter(SeriesConfig(), Calibration())
     rows = rows_of(meter, {"black_dot": [math.nan] * 3})
     for row in rows.values():
-        empty = ("field_nm2", "density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa_hi", "dose_dpa")
+        empty = (
+            "field_nm2",
+            "density_per_m2",
+            "density_per_m3",
+            "size_nm",
+            "hardening_linear_mpa",
+            "hardening_quadrature_mpa_hi",
+            "dose_dpa",
+        )
         assert all(math.isnan(getattr(row, name)) for name in empty)
     assert rows["black_dot"].n == 3
     for option in ("--nm-per-px", "--thickness-nm", "--dose-rate", "--material with fecral"):
@@ -242,7 +310,9 @@ def test_unknown_scale_thickness_dose_and_material_leave_columns_empty_and_say_w
 
 
 def test_unknown_thickness_leaves_areal_density_and_size_filled():
-    row = rows_of(SeriesMeter(SeriesConfig(), Calibration(nm_per_px=1.0), iron()), {"black_dot": [8.0]})["all"]
+    row = rows_of(SeriesMeter(SeriesConfig(), Calibration(nm_per_px=1.0), iron()), {"black_dot": [8.0]})[
+        "all"
+    ]
     assert row.density_per_m2 == pytest.approx(1e12)
     assert math.isnan(row.density_per_m3)
     assert math.isnan(row.hardening_linear_mpa)
@@ -253,7 +323,9 @@ def test_a_class_without_strength_is_left_out_of_the_total_and_named():
     rows = rows_of(meter, {"black_dot": [8.0] * 6, "precipitate": [4.0] * 6})
     assert math.isnan(rows["precipitate"].hardening_linear_mpa)
     assert rows["all"].hardening_linear_mpa == pytest.approx(rows["black_dot"].hardening_linear_mpa)
-    assert any("no barrier strength for precipitate" in line and "lower bound" in line for line in meter.warnings)
+    assert any(
+        "no barrier strength for precipitate" in line and "lower bound" in line for line in meter.warnings
+    )
     assert any("generic, +-50 %" in line for line in meter.warnings)
 
 
@@ -265,7 +337,9 @@ def test_total_is_unknown_not_zero_where_nothing_of_what_is_there_has_a_strength
 
 
 def test_a_material_without_strengths_hardens_nothing_not_even_by_zero():
-    assert math.isnan(rows_of(SeriesMeter(SeriesConfig(), FOIL, iron(alphas={})), {})["all"].hardening_linear_mpa)
+    assert math.isnan(
+        rows_of(SeriesMeter(SeriesConfig(), FOIL, iron(alphas={})), {})["all"].hardening_linear_mpa
+    )
 
 
 def test_line_dislocations_count_but_enter_neither_hardening_nor_the_mean_size_of_all():
@@ -279,11 +353,18 @@ def test_line_dislocations_count_but_enter_neither_hardening_nor_the_mean_size_o
 
 def test_obstacle_burgers_vector_reaches_the_rows():
     own = {"loop_100": Barrier(constant=0.3, burgers_nm=0.287)}
-    meter = SeriesMeter(SeriesConfig(), FOIL, Material(shear_modulus_gpa=82.0, burgers_nm=0.248, barriers=own))
-    assert rows_of(meter, shen({"loop_100": 132}))["loop_100"].hardening_linear_mpa == pytest.approx(111.8, abs=0.05)
+    meter = SeriesMeter(
+        SeriesConfig(), FOIL, Material(shear_modulus_gpa=82.0, burgers_nm=0.248, barriers=own)
+    )
+    assert rows_of(meter, shen({"loop_100": 132}))["loop_100"].hardening_linear_mpa == pytest.approx(
+        111.8, abs=0.05
+    )
 
 
-@pytest.mark.parametrize(("per_nm2", "size_nm", "loss"), [(1e-4, 8.0, 0.020), (3.41e-4, 8.2, 0.069), (1e-3, 8.2, 0.190), (2e-4, 22.0, 0.262)])
+@pytest.mark.parametrize(
+    ("per_nm2", "size_nm", "loss"),
+    [(1e-4, 8.0, 0.020), (3.41e-4, 8.2, 0.069), (1e-3, 8.2, 0.190), (2e-4, 22.0, 0.262)],
+)
 def test_overlap_loss_has_the_worked_values(per_nm2, size_nm, loss):
     assert float(overlap_loss(per_nm2 * 1e18, size_nm)) == pytest.approx(loss, abs=5e-4)
 
@@ -326,12 +407,20 @@ def lines_found(lengths_nm, meter_settings=(), material=None):
 
 
 def test_lines_harden_by_taylors_law_where_the_density_before_is_known():
-    material = Material(shear_modulus_gpa=82.0, burgers_nm=0.248, barriers={"dislocation": Barrier(constant=0.3, constant_sd=0.03)})
+    material = Material(
+        shear_modulus_gpa=82.0,
+        burgers_nm=0.248,
+        barriers={"dislocation": Barrier(constant=0.3, constant_sd=0.03)},
+    )
     meter, rows = lines_found([400.0, 300.0], {"unirradiated_line_density_per_m2": 0.0}, material)
     rho = rows["dislocation"].line_density_per_m2
     assert rows["dislocation"].hardening_linear_mpa == pytest.approx(float(taylor(rho, material, alpha=0.3)))
     assert rows["all"].hardening_linear_mpa == pytest.approx(rows["dislocation"].hardening_linear_mpa)
-    assert rows["all"].hardening_linear_mpa_lo < rows["all"].hardening_linear_mpa < rows["all"].hardening_linear_mpa_hi
+    assert (
+        rows["all"].hardening_linear_mpa_lo
+        < rows["all"].hardening_linear_mpa
+        < rows["all"].hardening_linear_mpa_hi
+    )
     assert not [line for line in meter.warnings if "lines is not included" in line]
     more = lines_found([400.0, 300.0], {"unirradiated_line_density_per_m2": rho / 4}, material)[1]
     assert more["all"].hardening_linear_mpa == pytest.approx(rows["all"].hardening_linear_mpa / 2)
@@ -342,9 +431,14 @@ def test_lines_harden_by_taylors_law_where_the_density_before_is_known():
     assert any("unirradiated_line_density_per_m2" in line for line in unknown.warnings)
 
 
-@pytest.mark.parametrize("settings", [{"superposition": "weighted", "superposition_value": 0.5}, {"superposition": "odette_lucas"}])
+@pytest.mark.parametrize(
+    "settings", [{"superposition": "weighted", "superposition_value": 0.5}, {"superposition": "odette_lucas"}]
+)
 def test_the_third_total_lies_between_the_other_two(settings):
-    rows = rows_of(SeriesMeter(SeriesConfig(**settings), FOIL, iron(0.2)), {"black_dot": [8.0] * 30, "loop_111": [22.0] * 12})
+    rows = rows_of(
+        SeriesMeter(SeriesConfig(**settings), FOIL, iron(0.2)),
+        {"black_dot": [8.0] * 30, "loop_111": [22.0] * 12},
+    )
     total = rows["all"]
     assert total.hardening_quadrature_mpa <= total.hardening_mixed_mpa <= total.hardening_linear_mpa
     assert total.hardening_mixed_mpa_lo < total.hardening_mixed_mpa < total.hardening_mixed_mpa_hi
@@ -356,23 +450,37 @@ def test_the_third_total_lies_between_the_other_two(settings):
 def test_powers_one_and_two_are_the_usual_totals():
     for power, name in ((1.0, "hardening_linear_mpa"), (2.0, "hardening_quadrature_mpa")):
         config = SeriesConfig(superposition="power", superposition_value=power)
-        row = rows_of(SeriesMeter(config, FOIL, iron(0.2)), {"black_dot": [8.0] * 30, "loop_111": [22.0] * 12})["all"]
+        row = rows_of(
+            SeriesMeter(config, FOIL, iron(0.2)), {"black_dot": [8.0] * 30, "loop_111": [22.0] * 12}
+        )["all"]
         for end in ("", "_lo", "_hi"):
             assert getattr(row, f"hardening_mixed_mpa{end}") == pytest.approx(getattr(row, name + end))
 
 
 def test_black_dots_may_harden_like_other_classes():
     config = SeriesConfig(black_dots_as={"loop_111": 0.25, "loop_100": 0.75})
-    row = rows_of(SeriesMeter(config, FOIL, iron(alphas={"loop_111": 0.2, "loop_100": 0.4})), {"black_dot": [8.0] * 30})["black_dot"]
+    row = rows_of(
+        SeriesMeter(config, FOIL, iron(alphas={"loop_111": 0.2, "loop_100": 0.4})), {"black_dot": [8.0] * 30}
+    )["black_dot"]
     alpha = math.sqrt(0.25 * 0.2**2 + 0.75 * 0.4**2)
-    assert row.hardening_linear_mpa == pytest.approx(float(dispersed_barrier(row.density_per_m3, 8.0, iron(), alpha=alpha)))
+    assert row.hardening_linear_mpa == pytest.approx(
+        float(dispersed_barrier(row.density_per_m3, 8.0, iron(), alpha=alpha))
+    )
     with pytest.raises(SettingsError, match="no dispersed-barrier alpha of loop_100"):
         SeriesMeter(config, FOIL, iron(alphas={"loop_111": 0.2}))
 
 
-@pytest.mark.parametrize("barrier", [Barrier(constant=0.125, constant_sd=0.01, model="fkh"), Barrier(constant=1.52, constant_sd=0.2, model="bks")])
+@pytest.mark.parametrize(
+    "barrier",
+    [
+        Barrier(constant=0.125, constant_sd=0.01, model="fkh"),
+        Barrier(constant=1.52, constant_sd=0.2, model="bks"),
+    ],
+)
 def test_every_model_reaches_the_rows_and_its_interval_agrees_with_a_monte_carlo(barrier):
-    material = Material(shear_modulus_gpa=82.0, burgers_nm=0.248, shear_modulus_sd_gpa=4.0, barriers={"void": barrier})
+    material = Material(
+        shear_modulus_gpa=82.0, burgers_nm=0.248, shear_modulus_sd_gpa=4.0, barriers={"void": barrier}
+    )
     calibration = Calibration(nm_per_px=1.0, nm_per_px_sd=0.02, thickness_nm=100.0, thickness_sd_nm=10.0)
     sizes = np.random.default_rng(0).normal(6.0, 1.5, 400)
     row = rows_of(SeriesMeter(SeriesConfig(), calibration, material), {"void": sizes.tolist()})["void"]
@@ -382,7 +490,13 @@ def test_every_model_reaches_the_rows_and_its_interval_agrees_with_a_monte_carlo
     size = row.size_nm * scale * (1 + 0.25 / 20 * random.standard_normal(4000))
     drawn = [
         float(barrier.stress(a, b, replace(material, shear_modulus_gpa=g), constant=c))
-        for a, b, g, c in zip(density, size, random.normal(82, 4, 4000), random.normal(barrier.constant, barrier.constant_sd, 4000), strict=True)
+        for a, b, g, c in zip(
+            density,
+            size,
+            random.normal(82, 4, 4000),
+            random.normal(barrier.constant, barrier.constant_sd, 4000),
+            strict=True,
+        )
     ]
     width = row.hardening_linear_mpa_hi - row.hardening_linear_mpa_lo
     assert width == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.08)
@@ -391,9 +505,21 @@ def test_every_model_reaches_the_rows_and_its_interval_agrees_with_a_monte_carlo
 def test_a_track_that_is_there_half_of_the_time_counts_half_and_widens_the_band():
     meter = SeriesMeter(SeriesConfig(), FOIL, class_names=("void",))
     half = np.full(8, 0.5)
-    sights = Observations(np.zeros(8, np.int64), np.zeros(8, np.int64), np.full(8, 5.0), np.full(8, np.nan), np.ones(8, bool), half, half, half, half)
+    sights = Observations(
+        np.zeros(8, np.int64),
+        np.zeros(8, np.int64),
+        np.full(8, 5.0),
+        np.full(8, np.nan),
+        np.ones(8, bool),
+        half,
+        half,
+        half,
+        half,
+    )
     nothing = np.zeros((1, 1), np.int64)
-    row = meter.table(np.zeros(1), np.array([1e6]), sights, nothing, nothing, frame_px=np.full((1, 2), 1000.0))
+    row = meter.table(
+        np.zeros(1), np.array([1e6]), sights, nothing, nothing, frame_px=np.full((1, 2), 1000.0)
+    )
     assert row["n"].tolist() == [[4.0, 4.0]]
     low, high = poisson_interval(8.0)
     assert row["n_lo"][0, 0] == pytest.approx(float(low) / 2)
