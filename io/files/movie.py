@@ -32,6 +32,11 @@ _TEXT_DEMUXERS = (
     "idf",
     "xbin",
 )  # FFmpeg makes movies of text, as a terminal of the 1980s showed it
+_DURATION_IS_THE_END = (
+    "matroska,webm",
+    "nut",
+    "asf",
+)  # their headers tell the time at which the last frame ends, not how long the movie is
 _LONG_GAP = 1.5
 _N_SAMPLES = 16
 _LEAST_FRAME_BYTES = 16
@@ -283,12 +288,18 @@ def _indexed(container: Any, stream: Any) -> int:
 
 
 def _promised_s(container: Any, stream: Any) -> float:
-    """Duration of the picture stream that the header tells, s; 0 if it does not."""
-    ticks = max(stream.duration or 0, stream.frames if container.format.name == "avi" else 0)
+    """Duration of the picture stream that the header states, s, from its first frame; 0 if it does not."""
+    kind = container.format.name
+    ticks = max(stream.duration or 0, stream.frames if kind == "avi" else 0)
     if ticks:
-        return float(ticks * stream.time_base)
-    alone = len(container.streams) == 1  # otherwise it may be the sound that lasts longer
-    return float((container.duration or 0) / av.time_base) if alone else 0.0
+        promised_s = float(ticks * stream.time_base)
+    elif len(container.streams) == 1:  # otherwise it may be the sound that lasts longer
+        promised_s = float((container.duration or 0) / av.time_base)
+    else:
+        return 0.0
+    start_s = float((stream.start_time or 0) * stream.time_base)
+    late = kind in _DURATION_IS_THE_END and 0 < start_s < promised_s
+    return promised_s - start_s if late else promised_s
 
 
 def _expected_frames(container: Any, stream: Any, nominal_s: float) -> int | None:

@@ -294,6 +294,25 @@ def test_repeated_times_are_repaired_and_said(tmp_path):
     assert any("timestamps" in line for line in source.warnings)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".nut", ".wmv", ".ts", ".mp4"])
+@pytest.mark.parametrize("begins_ms", [0, 2_000, 3_600_000])
+def test_a_movie_whose_clock_does_not_begin_at_zero_has_lost_no_frames(tmp_path, suffix, begins_ms):
+    codec, layout = ("mjpeg", "yuvj420p") if suffix == ".wmv" else ("libx264", "yuv420p")
+    path = encode(
+        tmp_path / f"late{suffix}",
+        pictures(48),
+        codec=codec,
+        layout=layout,
+        stamps=[begins_ms + 100 * k for k in range(48)],
+        options={"q:v": "3"} if suffix == ".wmv" else None,
+    )
+    source = MovieSource(path)
+    items = list(source)
+    assert status(items) == ["ok"] * 48
+    assert abs(source.n_frames - 48) <= 1
+    assert not any("cut off" in line for line in source.warnings)
+
+
 def test_a_stream_without_times_says_which_rate_it_assumes(movie, tmp_path):
     with av.open(str(movie)) as before, av.open(str(tmp_path / "raw.h264"), "w") as after:
         out = after.add_stream_from_template(before.streams.video[0])
