@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Bools, Bytes
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Frame
 from insitrack.segment.base import Segmenter
@@ -40,9 +41,6 @@ SERIES = (
 )
 WIDTH_PX = 1024
 DETECTED_AT = (1.0, 0.6)  # scales at which the earlier model looked
-
-Grey = NDArray[np.uint8]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ class OnZonePicture:
     """One picture, its people's boxes (y0, x0, y1, x1; px) and what an earlier model found."""
 
     name: str
-    image: Grey
+    image: Bytes
     boxes: NDArray[np.float64]
     found: list[Outline] = field(default_factory=list)
 
@@ -101,7 +99,7 @@ def pictures() -> Iterator[OnZonePicture]:
         yield OnZonePicture(path.name, image, boxes)
 
 
-def detect(segment: Segmenter, image: Grey) -> list[Outline]:
+def detect(segment: Segmenter, image: Bytes) -> list[Outline]:
     """Return what a model finds at several scales, the surer of two that overlap."""
     out = []
     for scale in DETECTED_AT:
@@ -130,7 +128,7 @@ def detect(segment: Segmenter, image: Grey) -> list[Outline]:
     return _apart([*bars(image), *sorted(out, key=lambda outline: -outline.score)], 0.4)
 
 
-def bars(image: Grey) -> list[Outline]:
+def bars(image: Bytes) -> list[Outline]:
     """Very dark, straight, compact streaks.
 
     Edge-on loops, which a model that has not been shown enough of them leaves out.
@@ -274,7 +272,7 @@ def _type(
     return "" if doubtful else name
 
 
-def _darkness(image: Grey, outline: Outline) -> tuple[float, float, float]:
+def _darkness(image: Bytes, outline: Outline) -> tuple[float, float, float]:
     """Contrast to the surroundings of the whole defect, of its rim and of its core; 1 would be black."""
     reach = max(4, int(0.35 * max(outline.mask.shape)))
     y0, x0, y1, x1 = outline.box

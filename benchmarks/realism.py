@@ -24,6 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Bytes, Floats32
 from insitrack.io.detections import Detections
 from insitrack.io.synth.source import SynthSource
 from insitrack.segment.labels.reader import read_labelled
@@ -40,8 +41,6 @@ PAIRS = {
     "ti-anneal": "diffuse",
 }  # which kind of scene is meant to look like which set
 
-Grey = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 Masks = list[NDArray[np.bool_]]
 
 
@@ -56,7 +55,7 @@ class Numbers:
     )  # contrast, contrast-to-noise, size in px
 
 
-def measure(numbers: Numbers, image: Grey, masks: Masks) -> None:
+def measure(numbers: Numbers, image: Bytes, masks: Masks) -> None:
     """Add one picture; `masks` are its labelled defects."""
     grey = stretch_to_8_bit(image).astype(np.float32) / 255
     top, left = ((side - SIDE) // 2 if side > SIDE else 0 for side in grey.shape)
@@ -75,7 +74,7 @@ def measure(numbers: Numbers, image: Grey, masks: Masks) -> None:
     numbers.defects += contrasts(image.astype(np.float32), masks[:MOST_DEFECTS])
 
 
-def spectrum(grey: Floats) -> NDArray[np.float64]:
+def spectrum(grey: Floats32) -> NDArray[np.float64]:
     """Mean power in rings of spatial frequency, log10; grey levels 0 to 1, Hann window."""
     window = np.hanning(grey.shape[0])[:, None] * np.hanning(grey.shape[1])
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 / (window**2).sum()
@@ -87,7 +86,7 @@ def spectrum(grey: Floats) -> NDArray[np.float64]:
     return np.asarray(np.log10(total[1 : len(EDGES)] + 1e-9))
 
 
-def contrasts(image: Floats, masks: Masks) -> list[tuple[float, float, float]]:
+def contrasts(image: Floats32, masks: Masks) -> list[tuple[float, float, float]]:
     """Contrast of each defect against what lies around it.
 
     The same over the spread there after a blur of 2 px, and its diameter, px.
@@ -116,7 +115,7 @@ def contrasts(image: Floats, masks: Masks) -> list[tuple[float, float, float]]:
     return out
 
 
-def fecral() -> Iterator[tuple[Grey, Masks]]:
+def fecral() -> Iterator[tuple[Bytes, Masks]]:
     """Every eleventh of the on-zone pictures of FeCrAl; the labels are boxes.
 
     The ellipse inside one is taken for the loop.
@@ -136,13 +135,13 @@ def fecral() -> Iterator[tuple[Grey, Masks]]:
         yield image, masks
 
 
-def outlined(folder: str, labels: str, classes: dict[str, str]) -> Iterator[tuple[Grey, Masks]]:
+def outlined(folder: str, labels: str, classes: dict[str, str]) -> Iterator[tuple[Bytes, Masks]]:
     """Pictures with outlines drawn by people."""
     for picture in read_labelled(REAL / folder / labels, classes):
         yield np.asarray(picture.image, np.uint8), list(picture.truth.masks.dense(picture.truth.shape))
 
 
-def titanium() -> Iterator[tuple[Grey, Masks]]:
+def titanium() -> Iterator[tuple[Bytes, Masks]]:
     """Labelled frames of irradiated Ti, their middle."""
     for image, masks in outlined("ti-anneal", "annotation_new", {"0": "loop"}):
         middle = np.s_[
@@ -151,14 +150,14 @@ def titanium() -> Iterator[tuple[Grey, Masks]]:
         yield np.ascontiguousarray(image[middle]), [mask[middle] for mask in masks if mask[middle].sum() > 9]
 
 
-SETS: dict[str, Callable[[], Iterator[tuple[Grey, Masks]]]] = {
+SETS: dict[str, Callable[[], Iterator[tuple[Bytes, Masks]]]] = {
     "fecral-loops-111": fecral,
     "creme-316L": lambda: outlined("creme-316L", "clean.json", {"hcloop": "loop"}),
     "ti-anneal": titanium,
 }
 
 
-def synthetic(kind: str, count: int, classes: tuple[str, ...] = ()) -> Iterator[tuple[Grey, Masks]]:
+def synthetic(kind: str, count: int, classes: tuple[str, ...] = ()) -> Iterator[tuple[Bytes, Masks]]:
     """Pictures of one kind of scene, dark on bright as the real sets are, without text."""
     for seed in range(70_000, 70_000 + count):
         movie = SynthSource(

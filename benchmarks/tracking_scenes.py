@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats
 from insitrack.tracker.evaluation.track_scores import BoxTable
 
-Floats = NDArray[np.float64]
 FRAMES, INTERVAL_S, NM_PER_PX = 100, 0.25, 0.5
 CLASSES = ("black_dot", "loop", "void")
 SCENES = ("calm", "drifting", "dense", "blinking", "noisy", "gliding", "coalescing", "voids")

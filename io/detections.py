@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from insitrack.io.arrays import Ints
+
 DEFECT_CLASSES: tuple[str, ...] = (
     "black_dot",
     "loop_111",
@@ -20,7 +22,6 @@ DEFECT_CLASSES: tuple[str, ...] = (
 )
 """Names of labels 1..7; 0 is background. `loop` is a loop whose type the imaging condition cannot tell."""
 
-Ints = NDArray[np.int64]
 Indices = NDArray[np.int64] | NDArray[np.bool_] | slice
 
 

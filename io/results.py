@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from insitrack.io.detections import Detections, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame, MissingFrame
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 EventKind = Literal["birth", "death", "merge", "split", "gap"]
 NAN = float("nan")
 

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import Ints, Masks
-from insitrack.io.draw.canvas import BLACK, NEUTRAL, Bytes, Canvas, Contrast, stamp_size, video_colours
+from insitrack.io.arrays import Bytes, Ints
+from insitrack.io.detections import Masks
+from insitrack.io.draw.canvas import BLACK, NEUTRAL, Canvas, Contrast, stamp_size, video_colours
 from insitrack.io.draw.footer import Footer
 from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.io.draw.palette import class_colours

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from insitrack.io.arrays import Floats
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.report.run_plots import lay_out, short, spoken
-from insitrack.io.results import Floats
 
 Row = Mapping[str, Any]
 SIZE_STEPS_NM = {"black_dot": (2.0, 20.0)}

@@ -19,9 +19,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from scipy.stats import CensoredData, chi2, ecdf
 
+from insitrack.io.arrays import Floats
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.draw.palette import class_colours, hex_colour
-from insitrack.io.results import Floats
 from insitrack.io.tables.columns import FRAMES, SERIES, SUMMARY
 from insitrack.io.units import round_step
 

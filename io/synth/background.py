@@ -11,15 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from insitrack.io.synth.distractors import (
-    Curve,
-    Field,
-    draw,
-    draw_log,
-    paint_curves,
-    paint_ghosts,
-    paint_specks,
-)
+from insitrack.io.arrays import Floats32
+from insitrack.io.synth.distractors import Curve, draw, draw_log, paint_curves, paint_ghosts, paint_specks
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +28,8 @@ class Specimen:
         a hole. None: 1 everywhere.
     """
 
-    canvas: Field
-    veil: Field | None
+    canvas: Floats32
+    veil: Floats32 | None
 
 
 def coloured_noise(
@@ -47,7 +40,7 @@ def coloured_noise(
     slope: float = 2.0,
     aspect: float = 1.0,
     angle: float = 0.0,
-) -> Field:
+) -> Floats32:
     """Gaussian random field of unit variance with a given correlation length.
 
     Parameters
@@ -83,7 +76,7 @@ def coloured_noise(
     return np.asarray(field / (field.std() + 1e-9), np.float32)
 
 
-def _warped(rng: np.random.Generator, field: Field, strength_px: float, correlation_px: float) -> Field:
+def _warped(rng: np.random.Generator, field: Floats32, strength_px: float, correlation_px: float) -> Floats32:
     """Bend a field by a smooth random displacement, which turns straight streaks into waves."""
     if strength_px <= 0:
         return field
@@ -106,7 +99,7 @@ def mottle(
     config: dict[str, Any],
     strength: float,
     magnified: float = 1.0,
-) -> Field:
+) -> Floats32:
     """Wavy anisotropic mottle as two-beam pictures of thin foils show it, standard deviation `strength`.
 
     Mean 0.
@@ -188,14 +181,14 @@ def paint(
     return Specimen(np.asarray(np.clip(canvas, 0.05, 2.5), np.float32), veil)
 
 
-def _plane(shape: tuple[int, int], angle: float) -> Field:
+def _plane(shape: tuple[int, int], angle: float) -> Floats32:
     """Coordinate along `angle`, px, 0 in the middle."""
     y = np.arange(shape[0], dtype=np.float32)[:, None] - shape[0] / 2
     x = np.arange(shape[1], dtype=np.float32)[None, :] - shape[1] / 2
     return np.asarray(x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)), np.float32)
 
 
-def _waves(rng: np.random.Generator, shape: tuple[int, int], length_px: float) -> Field:
+def _waves(rng: np.random.Generator, shape: tuple[int, int], length_px: float) -> Floats32:
     """Slow field of unit variance, made small and blown up: it has no detail to lose."""
     coarse = (shape[0] // 8 + 2, shape[1] // 8 + 2)
     return np.asarray(
@@ -206,7 +199,9 @@ def _waves(rng: np.random.Generator, shape: tuple[int, int], length_px: float) -
     )
 
 
-def _border(rng: np.random.Generator, shape: tuple[int, int], *, reach: float, waviness_px: float) -> Field:
+def _border(
+    rng: np.random.Generator, shape: tuple[int, int], *, reach: float, waviness_px: float
+) -> Floats32:
     """Signed distance from a wavy line across the canvas, px.
 
     At most `reach` of its side away from the middle.
@@ -215,7 +210,7 @@ def _border(rng: np.random.Generator, shape: tuple[int, int], *, reach: float, w
     return np.asarray(path + rng.uniform(-reach, reach) * max(shape), np.float32)
 
 
-def _fringes(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+def _fringes(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Floats32:
     """Thickness fringes along a wedge: cos(2 pi t / xi_g), t linear with a slow waviness."""
     path = _plane(shape, rng.uniform(0, 2 * np.pi)) + 15 * _waves(rng, shape, 150)
     period = draw(rng, config["fringe_px"])
@@ -227,7 +222,7 @@ def _fringes(rng: np.random.Generator, shape: tuple[int, int], config: dict[str,
     )
 
 
-def _bend_contours(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+def _bend_contours(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Floats32:
     """Dark bands where the bent foil meets the Bragg condition."""
     out = np.ones(shape, np.float32)
     for _ in range(int(rng.integers(1, 4))):
@@ -242,7 +237,7 @@ def _bend_contours(rng: np.random.Generator, shape: tuple[int, int], config: dic
     return out
 
 
-def _steps(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+def _steps(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Floats32:
     """Foil steps and grain boundaries.
 
     Another brightness beyond a line, often with a dark edge or fringes along it.
@@ -262,7 +257,7 @@ def _steps(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, A
     return np.asarray(step * edge, np.float32)
 
 
-def _curtain(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+def _curtain(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Floats32:
     """Parallel stripes that ion milling leaves."""
     path = _plane(shape, rng.uniform(0, np.pi))
     reach = int(np.hypot(*shape) / 2) + 2
@@ -275,7 +270,7 @@ def _curtain(rng: np.random.Generator, shape: tuple[int, int], config: dict[str,
     return np.asarray(1 + stripes[(path + reach).astype(np.int32)], np.float32)
 
 
-def _other_grain(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> Field:
+def _other_grain(rng: np.random.Generator, canvas: Floats32, config: dict[str, Any]) -> Floats32:
     """Paint a grain of another orientation beyond a boundary, in place.
 
     Another brightness, hardly any contrast of its defects.
@@ -287,7 +282,7 @@ def _other_grain(rng: np.random.Generator, canvas: Field, config: dict[str, Any]
     return np.asarray(1 - beyond * (1 - draw(rng, config["other_grain_contrast"])), np.float32)
 
 
-def _hole(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> Field:
+def _hole(rng: np.random.Generator, canvas: Floats32, config: dict[str, Any]) -> Floats32:
     """Paint the edge of the foil, in place.
 
     Bright and empty beyond it, a Fresnel fringe along it, the foil a wedge.

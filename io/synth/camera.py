@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats32
 from insitrack.io.synth.background import coloured_noise
-from insitrack.io.synth.distractors import Field, draw, draw_log
+from insitrack.io.synth.distractors import draw, draw_log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ class Camera:
         blurred = (1 - self.white**2) * float(along.sum() * across.sum()) ** 2 + self.white**2
         return float(max(self.noise * blurred**0.5, 1e-6))
 
-    def fixed(self, rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Field:
+    def fixed(self, rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Floats32:
         """Illumination, fixed pattern and hot pixels: what stays where it is while the specimen drifts."""
         height, width = shape
         y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
@@ -122,7 +123,7 @@ class Camera:
             out[rng.integers(height), rng.integers(width)] *= rng.choice([0.4, 1.8])
         return np.asarray(out, np.float32)
 
-    def expose(self, image: Field, fixed: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def expose(self, image: Floats32, fixed: Floats32, rng: np.random.Generator) -> NDArray[np.uint8]:
         """Blur, invert where bright on dark, add noise, bend the grey levels, quantise, compress."""
         if self.psf_px > 0.3:
             image = cv2.GaussianBlur(image, (0, 0), self.psf_px)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+from insitrack.io.arrays import Floats32
 
 
 def draw(rng: np.random.Generator, limits: Any) -> float:
@@ -138,7 +138,7 @@ def _curve(
     )
 
 
-def paint_curves(shape: tuple[int, int], found: list[Curve], blur_px: float) -> Field:
+def paint_curves(shape: tuple[int, int], found: list[Curve], blur_px: float) -> Floats32:
     """Transmission behind the curves: 1 where there is none; `blur_px` is the blur of the sharpest layer, px."""
     out = np.ones(shape, np.float32)
     for soft in range(3):
@@ -177,7 +177,7 @@ def _paint_curve(layer: NDArray[np.uint8], curve: Curve) -> None:
 
 def paint_ghosts(
     rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any], magnified: float
-) -> Field:
+) -> Floats32:
     """Blobs and rings out of focus or out of contrast, too faint to be outlined, and large soft clouds."""
     out = np.ones(shape, np.float32)
     for _ in range(draw_count(rng, config["ghosts"])):
@@ -198,7 +198,7 @@ def paint_ghosts(
 
 
 def _ghost(
-    rng: np.random.Generator, out: Field, size: float, contrast: float, *, ring: bool, spread: float = 0.0
+    rng: np.random.Generator, out: Floats32, size: float, contrast: float, *, ring: bool, spread: float = 0.0
 ) -> None:
     """Multiply one soft blob or ring into a field, anywhere.
 
@@ -224,7 +224,7 @@ def _ghost(
     out[y0:y1, x0:x1] *= 1 - np.float32(contrast) * profile
 
 
-def paint_specks(rng: np.random.Generator, canvas: Field, config: dict[str, Any]) -> None:
+def paint_specks(rng: np.random.Generator, canvas: Floats32, config: dict[str, Any]) -> None:
     """Dust: tiny black or white specks, in place."""
     for _ in range(draw_count(rng, config["specks"])):
         y, x = int(rng.integers(canvas.shape[0] - 3)), int(rng.integers(canvas.shape[1] - 3))

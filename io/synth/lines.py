@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
+from insitrack.io.arrays import Floats, Floats32
 from insitrack.io.synth.distractors import draw
 
-Floats = NDArray[np.float64]
-Floats32 = NDArray[np.float32]
 _NODE_PX = 8.0  # distance between the nodes of the spline
 _STEP_PX = 1.0  # distance between the points of a centreline
 _LEAST_HALF_WIDTH_PX = 1.2  # a person's outline of a thin line is never thinner

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+from insitrack.io.arrays import Floats32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class Look:
 
 def picture(
     look: Look, x_px: float, y_px: float, shape: tuple[int, int]
-) -> tuple[Field, NDArray[np.bool_], int, int] | None:
+) -> tuple[Floats32, NDArray[np.bool_], int, int] | None:
     """Contrast profile and outline of a defect, cut at the border of the frame.
 
     Parameters
@@ -132,12 +132,12 @@ def picture(
     return np.asarray(profile * np.float32(look.sign), np.float32), mask, y0, x0
 
 
-def _turned(look: Look, x: Field, y: Field) -> tuple[Field, Field]:
+def _turned(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, Floats32]:
     c, s = np.float32(math.cos(look.angle)), np.float32(math.sin(look.angle))
     return x * c + y * s, y * c - x * s
 
 
-def _distance(look: Look, u: Field, v: Field) -> Field:
+def _distance(look: Look, u: Floats32, v: Floats32) -> Floats32:
     """Signed distance from the contour, px, negative inside.
 
     First order in the distance, exact on the contour.
@@ -162,23 +162,23 @@ def _distance(look: Look, u: Field, v: Field) -> Field:
     return np.asarray((rho - 1) / slope, np.float32)
 
 
-def _solid(d: Field, edge_px: float) -> Field:
+def _solid(d: Floats32, edge_px: float) -> Floats32:
     """1 inside, 1/2 on the contour, 0 outside."""
     return np.asarray(0.5 - 0.5 * np.tanh(d / np.float32(edge_px)), np.float32)
 
 
-def _band(d: Field, width_px: float, edge_px: float) -> Field:
+def _band(d: Floats32, width_px: float, edge_px: float) -> Floats32:
     """Draw a ring just inside the contour, with its outer half maximum about on the contour."""
     sd = np.float32(0.42 * math.hypot(width_px, edge_px))
     return np.asarray(np.exp(-(((d + np.float32(width_px / 2)) / sd) ** 2) / 2), np.float32)
 
 
-def _side(look: Look, x: Field, y: Field) -> Field | np.float32:
+def _side(look: Look, x: Floats32, y: Floats32) -> Floats32 | np.float32:
     """Factor that makes some parts of a ring darker than others; its largest value is about 1."""
     if look.lean == 0 and look.lobes == 0:
         return np.float32(1)
     direction = np.arctan2(y, x)
-    strength: Field = np.asarray(
+    strength: Floats32 = np.asarray(
         1 + np.float32(look.lean) * np.cos(direction - np.float32(look.lean_angle)), np.float32
     )
     if look.lobes:
@@ -186,12 +186,12 @@ def _side(look: Look, x: Field, y: Field) -> Field | np.float32:
     return np.asarray(np.maximum(strength, 0) / np.float32(1 + look.lean + 0.7 * abs(look.lobes)), np.float32)
 
 
-def _dot(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _dot(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     d = _distance(look, *_turned(look, x, y))
     return _solid(d, look.edge_px), d <= 0.15 * look.edge_px
 
 
-def _comma(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _comma(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     """Draw a dark head with a fainter companion that a person outlines only where it is clearly darker."""
     d = _distance(look, *_turned(look, x, y))
     head = _solid(d, look.edge_px)
@@ -212,7 +212,7 @@ def _comma(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
     return np.maximum(head, companion), outline
 
 
-def _bean(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _bean(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     """Draw two lobes either side of a line of no contrast."""
     u, v = _turned(look, x, y)
     d = _distance(look, u, v)
@@ -220,14 +220,14 @@ def _bean(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
     return np.asarray(_solid(d, look.edge_px) * gap * _side(look, x, y), np.float32), d <= 0.15 * look.edge_px
 
 
-def _open_ellipse(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _open_ellipse(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     d = _distance(look, *_turned(look, x, y))
     ring = _band(d, look.width_px, look.edge_px) * _side(look, x, y)
     inside = np.float32(look.fill) * _solid(d + np.float32(look.width_px / 2), look.edge_px)
     return np.maximum(ring, inside), d <= 0
 
 
-def _double_ring(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _double_ring(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     """Draw two concentric rings, round or with four rounded corners, sometimes with a dark middle."""
     d = _distance(look, *_turned(look, x, y))
     gap = max(1.9 * look.width_px, (1 - look.inner) * 0.5 * look.size_px * look.ratio)
@@ -237,7 +237,7 @@ def _double_ring(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool
     return np.maximum(ring, inside).astype(np.float32), d <= 0
 
 
-def _edge_on(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _edge_on(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     """Draw a bar; one that tapers is thickest in the middle, as a loop a little off edge-on is."""
     u, v = _turned(look, x, y)
     half = np.float32(max(0.0, (look.size_px - look.width_px) / 2))
@@ -248,14 +248,14 @@ def _edge_on(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
     return _solid(d, look.edge_px), d <= 0.15 * look.edge_px
 
 
-def _fresnel(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _fresnel(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     """Draw a void out of focus: bright inside a dark rim (`sign` 1, underfocus) or the inverse (overfocus)."""
     d = _distance(look, *_turned(look, x, y))
     core = _solid(d + np.float32(look.width_px), look.edge_px)
     return np.asarray(_band(d, look.width_px, look.edge_px) - np.float32(0.8) * core, np.float32), d <= 0
 
 
-def _facet(look: Look, x: Field, y: Field) -> tuple[Field, NDArray[np.bool_]]:
+def _facet(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
     u, v = _turned(look, x, y)
     d = _distance(look, u, v)
     body = _solid(d, look.edge_px)

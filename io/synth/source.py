@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
+from insitrack.io.arrays import Bools, Floats, Floats32, Ints
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration, Frame, MissingFrame
-from insitrack.io.results import Bools, Floats
 from insitrack.io.synth.background import Specimen, paint
 from insitrack.io.synth.camera import Camera
-from insitrack.io.synth.distractors import Curve, Field, curves, draw, draw_log
+from insitrack.io.synth.distractors import Curve, curves, draw, draw_log
 from insitrack.io.synth.lines import LineScene, LineTruth, Ranges, draw_lines
 from insitrack.io.synth.overlay import Overlay, make_overlay
 from insitrack.io.synth.render import Look, picture
@@ -323,7 +323,7 @@ class SynthSource:
         )
 
     @cached_property
-    def _clutter(self) -> list[Field]:
+    def _clutter(self) -> list[Floats32]:
         """Local standard deviation of the background within bands of size, a grid of 4 px.
 
         What hides a faint defect of that size.
@@ -339,7 +339,7 @@ class SynthSource:
         return out
 
     @cached_property
-    def _fixed(self) -> Field:
+    def _fixed(self) -> Floats32:
         return self._camera.fixed(self._rng("camera"), self.shape, ranges()["movie"])
 
     def _rng(self, stream: str, index: int = 0) -> np.random.Generator:
@@ -407,7 +407,7 @@ class SynthSource:
     def _living(self, t_s: float) -> list[Defect]:
         return [defect for defect in self.defects if defect.alive(t_s)]
 
-    def _moved(self, shift: tuple[float, float]) -> Field:
+    def _moved(self, shift: tuple[float, float]) -> Floats32:
         """Background as the stage has moved it, a fresh array."""
         left, top, _, _ = self._margins
         x, y = left - shift[0], top - shift[1]
@@ -449,7 +449,7 @@ class SynthSource:
             max(int((x + left) / step), 0), shape[1] - 1
         )
 
-    def _visible(self, signal: Field, look: Look, x: float, y: float, area: int) -> bool:
+    def _visible(self, signal: Floats32, look: Look, x: float, y: float, area: int) -> bool:
         """Return whether a person would outline it.
 
         Enough contrast over the mottle of its own size around it, and over the noise.

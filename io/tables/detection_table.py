@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import TableError
-from insitrack.io.results import NAN, Floats, Measures
+from insitrack.io.results import NAN, Measures
 from insitrack.io.tables.columns import read_text
 
 if TYPE_CHECKING:

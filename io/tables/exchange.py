@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from insitrack.io.detections import DEFECT_CLASSES, Ints
+from insitrack.io.arrays import Ints
+from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.tables.detection_table import DetectionTable
 

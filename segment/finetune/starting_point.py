@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from insitrack.io.arrays import Bytes
 from insitrack.io.errors import ModelError
 from insitrack.segment.base import ModelCard, SegmentConfig, find_model, shipped_models
-from insitrack.segment.networks.runtime import Grey8, Outputs
+from insitrack.segment.networks.runtime import Outputs
 from insitrack.segment.networks.yolo import YoloSegmenter
 from insitrack.segment.training.dataset import TRAINED_CLASSES
 from insitrack.segment.training.export import Checkpoint, load_checkpoint
@@ -37,7 +38,7 @@ class TorchNetwork:
     def one_at_a_time(self) -> None:
         """Nothing to do: it always does."""
 
-    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+    def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
         """Run over pictures in order."""
         for picture, tag in items:
             if picture is None:

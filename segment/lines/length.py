@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats
+
 Chain = NDArray[np.int32]
-Floats = NDArray[np.float64]
 LengthMethod = Literal["vossepoel_smeulders", "kulpa", "freeman"]
 
 

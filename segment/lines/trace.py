@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats
 from insitrack.io.detections import Masks
 from insitrack.io.frames import BoolImage
 from insitrack.segment.lines.graph import Arm, pruned, skeleton_graph, thin
-from insitrack.segment.lines.length import Chain, Floats, LengthMethod, chain_length
+from insitrack.segment.lines.length import Chain, LengthMethod, chain_length
 
 _FIT_PX = 20  # pixels of an arm that tell its direction and curvature at the crossing
 _NEARLY_ALONG = 0.8  # cosine of the angle, at most, between lines that begin to coincide

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats32
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError, SettingsError
 from insitrack.io.frames import BoolImage, Frame
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from insitrack.segment.networks.maskrcnn_network import Candidates
 
 Tag = TypeVar("Tag")
-Float32 = NDArray[np.float32]
 _OTHER_KEYS = ("name", "classes", "sha256", "about", "training")  # of the TOML file; the rest are settings
 
 
@@ -360,7 +359,7 @@ class TorchvisionSegmenter:
         )
 
     def _inside(
-        self, box: Float32, soft: Float32 | None, shape: tuple[int, int]
+        self, box: Floats32, soft: Floats32 | None, shape: tuple[int, int]
     ) -> tuple[int, int, BoolImage]:
         """Mask of one detection, cut at the frame, with its first row and column."""
         if soft is not None:
@@ -372,7 +371,7 @@ class TorchvisionSegmenter:
         return y + y0, x + x0, inside[y0 : max(0, shape[0] - y), x0 : max(0, shape[1] - x)]
 
 
-def pasted(soft: Float32, box: Float32) -> tuple[int, int, Float32]:
+def pasted(soft: Floats32, box: Floats32) -> tuple[int, int, Floats32]:
     """Enlarge a mask from the network's cells to the pixels of its box.
 
     To the pixel as torchvision pastes it into the frame.
@@ -407,7 +406,7 @@ def pasted(soft: Float32, box: Float32) -> tuple[int, int, Float32]:
     )
 
 
-def box_mask(box: Float32, *, ellipse: bool) -> tuple[int, int, BoolImage]:
+def box_mask(box: Floats32, *, ellipse: bool) -> tuple[int, int, BoolImage]:
     """Mask that stands for a box: the ellipse inscribed in it, or all of it.
 
     Parameters

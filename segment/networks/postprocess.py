@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import Detections, Ints, Masks
+from insitrack.io.arrays import Floats32, Ints
+from insitrack.io.detections import Detections, Masks
 from insitrack.io.frames import BoolImage
 
-Float32 = NDArray[np.float32]
 _PROTO_STRIDE = 4  # px of the network's picture per cell of the mask prototypes, the same in every YOLO-seg
 _SHARE_ROUNDS = 15
 _SHARE_FLOOR = 0.3  # defects of each class that are taken for granted: none is ruled out
@@ -22,8 +22,8 @@ _INTERPOLATE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 
 def best_candidates(
-    output: Float32, n_classes: int, confidence: float
-) -> tuple[Float32, Ints, Float32, Float32]:
+    output: Floats32, n_classes: int, confidence: float
+) -> tuple[Floats32, Ints, Floats32, Floats32]:
     r"""Rows of the network's box output that hold a defect of whatever class, strongest first.
 
     The class scores are independent, so a defect whose class is in doubt has several middling ones: whether
@@ -63,7 +63,7 @@ def best_candidates(
     )
 
 
-def likeliest_classes(scores: Float32, present: Float32) -> Ints:
+def likeliest_classes(scores: Floats32, present: Floats32) -> Ints:
     """Class of each defect of a picture, given what the others are.
 
     Classes that are common in a picture are likelier in it.
@@ -101,7 +101,7 @@ def likeliest_classes(scores: Float32, present: Float32) -> Ints:
     return np.asarray((known * np.sqrt(share)).argmax(axis=0), np.int64)
 
 
-def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> Ints:
+def suppress_overlaps(boxes: Floats32, scores: Floats32, overlap_iou: float) -> Ints:
     """Rows to keep, strongest first, so that no two boxes overlap by more than `overlap_iou`."""
     if not len(boxes):
         return np.zeros(0, np.int64)
@@ -110,7 +110,7 @@ def suppress_overlaps(boxes: Float32, scores: Float32, overlap_iou: float) -> In
     return np.asarray(kept, np.int64).ravel()
 
 
-def suppress_pieces(boxes: Float32) -> Ints:
+def suppress_pieces(boxes: Floats32) -> Ints:
     """Rows to keep of boxes, strongest first.
 
     So that none is a piece of a surer one, nor the whole of which that is a piece.
@@ -143,9 +143,9 @@ def suppress_pieces(boxes: Float32) -> Ints:
 
 
 def masks_in_boxes(
-    boxes: Float32,
-    coefficients: Float32,
-    prototypes: Float32,
+    boxes: Floats32,
+    coefficients: Floats32,
+    prototypes: Floats32,
     shape: tuple[int, int],
     *,
     least_logit: float = 0.0,

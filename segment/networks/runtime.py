@@ -13,13 +13,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Bytes
 from insitrack.io.errors import ModelError
 
-Grey8 = NDArray[np.uint8]
 Outputs = tuple[NDArray[np.float32], ...]
 Tag = TypeVar("Tag")
 _InFlight: TypeAlias = tuple[
-    Any | None, Grey8 | None, Tag
+    Any | None, Bytes | None, Tag
 ]  # request, the picture it reads (kept alive), the caller's tag
 
 
@@ -30,7 +30,7 @@ class Network(Protocol):
         """Put all cores to one picture."""
         ...
 
-    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+    def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
         """Run over pictures of any sizes in order; outputs are valid until the next item is asked for."""
         ...
 
@@ -143,7 +143,7 @@ class OpenVinoNetwork:
         """Put all cores to one picture: fewer pictures a second, but each of them sooner."""
         self._n_streams, self._shape = 1, None
 
-    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+    def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
         """Run over pictures in order, several in flight.
 
         Outputs are views, valid until the next item is asked for.
@@ -234,7 +234,7 @@ class OnnxRuntimeNetwork:
     def one_at_a_time(self) -> None:
         """Nothing to do: it always does."""
 
-    def stream(self, items: Iterable[tuple[Grey8 | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
+    def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
         """Run over pictures in order, one at a time."""
         for grey, tag in items:
             if grey is None:

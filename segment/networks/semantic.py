@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Bytes
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
@@ -23,13 +24,12 @@ from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.lines.length import Chain
 from insitrack.segment.lines.trace import LineSettings, line_masks, line_width_px, trace_lines
 from insitrack.segment.networks.postprocess import capped, inside_field
-from insitrack.segment.networks.runtime import Grey8, Outputs, load_network
+from insitrack.segment.networks.runtime import Outputs, load_network
 from insitrack.segment.prepare.grey import Stretch
 from insitrack.segment.prepare.tiles import Tile, tiles
 from insitrack.segment.prepare.view import View
 
 Tag = TypeVar("Tag")
-Bytes = NDArray[np.uint8]
 CENTRELINE = "centreline"
 """Channel that is no class: the middle of the lines, apart even where their outlines touch."""
 
@@ -130,7 +130,7 @@ class SemanticSegmenter:
 
     def _pieces(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
-    ) -> Iterator[tuple[Grey8 | None, tuple[_Piece | None, Tag]]]:
+    ) -> Iterator[tuple[Bytes | None, tuple[_Piece | None, Tag]]]:
         """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs."""
         for frame, field, tag in items:
             if frame is None:

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from insitrack.io.detections import Detections, Ints
+from insitrack.io.arrays import Bytes, Floats32, Ints
+from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
 from insitrack.segment.networks.postprocess import (
-    Float32,
     best_candidates,
     capped,
     inside_field,
@@ -22,7 +22,7 @@ from insitrack.segment.networks.postprocess import (
     suppress_overlaps,
     suppress_pieces,
 )
-from insitrack.segment.networks.runtime import Grey8, Network, Outputs, load_network
+from insitrack.segment.networks.runtime import Network, Outputs, load_network
 from insitrack.segment.prepare.grey import Stretch
 from insitrack.segment.prepare.tiles import Tile, stitch, tiles
 from insitrack.segment.prepare.view import LOOK_FRAMES, SURE, View, ViewFinder, middle, trials
@@ -155,7 +155,7 @@ class YoloSegmenter:
 
     def _pieces(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View
-    ) -> Iterator[tuple[Grey8 | None, tuple[_Piece | None, Tag]]]:
+    ) -> Iterator[tuple[Bytes | None, tuple[_Piece | None, Tag]]]:
         """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs."""
         for frame, field, tag in items:
             if frame is None:
@@ -246,11 +246,11 @@ class _Piece:
 class _Candidates:
     """Boxes in px of the network's picture, and what their masks are made from."""
 
-    boxes: Float32
+    boxes: Floats32
     classes: Ints
-    scores: Float32
-    coefficients: Float32
-    prototypes: Float32
+    scores: Floats32
+    coefficients: Floats32
+    prototypes: Floats32
 
     def take(self, rows: Ints) -> _Candidates:
         return _Candidates(
@@ -271,7 +271,7 @@ def _first(
     return out
 
 
-def _cut(seen: Grey8, tile: Tile) -> Grey8:
+def _cut(seen: Bytes, tile: Tile) -> Bytes:
     """Cut out a tile, padded to the right and below to multiples of the network's stride."""
     part = seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
     if part.shape == (tile.height, tile.width):

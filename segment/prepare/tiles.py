@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import Detections, Ints, Masks
+from insitrack.io.arrays import Ints
+from insitrack.io.detections import Detections, Masks
 
 Box = NDArray[np.float64]  # x0 y0 x1 y1
 

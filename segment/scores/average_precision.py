@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.segment.scores.matching import Floats
+from insitrack.io.arrays import Floats
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """Overlaps from which a pair counts."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints, Masks
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
 from insitrack.io.files.stacks import IMAGE_SUFFIXES
 from insitrack.io.frames import BoolImage, Frame
@@ -22,7 +23,7 @@ from insitrack.segment.labels.reader import read_picture
 from insitrack.segment.networks.postprocess import inside_field
 from insitrack.segment.prepare.grey import FieldConfig, FieldFinder, stretch_to_8_bit
 from insitrack.segment.scores.average_precision import Ranked
-from insitrack.segment.scores.matching import Floats, Method, Overlap, overlaps, pairs
+from insitrack.segment.scores.matching import Method, Overlap, overlaps, pairs
 from insitrack.segment.training.dataset import TRAINED_CLASSES, read_labels
 
 Example = tuple[Frame, Detections]

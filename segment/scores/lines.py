@@ -9,14 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
+from insitrack.io.arrays import Floats
 from insitrack.io.detections import Detections
 from insitrack.segment.scores.pixels import PixelCounts, pixel_counts
 
-Floats = NDArray[np.float64]
 TOLERANCE_PX = 3.0
 RECOVERED = 0.8
 

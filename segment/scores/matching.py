@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from insitrack.io.detections import Detections, Ints
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
 
-Floats = NDArray[np.float64]
 Overlap = Literal["mask", "box"]
 Method = Literal["hungarian", "greedy"]
 

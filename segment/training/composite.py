@@ -8,9 +8,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from insitrack.io.arrays import Floats32
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import BoolImage, GreyImage
-from insitrack.io.synth.render import Field, picture
+from insitrack.io.synth.render import picture
 from insitrack.io.synth.scene import Setting, populate
 from insitrack.io.synth.settings import ranges
 
@@ -116,7 +117,7 @@ def drawn_onto(
     )
 
 
-def _clutter(level: Field) -> tuple[Field, float]:
+def _clutter(level: Floats32) -> tuple[Floats32, float]:
     """Local standard deviation of the slow variation of a picture over its local mean.
 
     Noise times the root of the area of its grains.

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import FasterRCNN
 
+from insitrack.io.arrays import Bytes
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError, OutputError, SourceError
 from insitrack.io.files.stacks import IMAGE_SUFFIXES
@@ -35,7 +36,6 @@ from insitrack.segment.networks.maskrcnn_network import Architecture, build, loa
 from insitrack.segment.training.dataset import read_labels
 
 Picture = tuple[Path, Path]
-Grey8 = NDArray[np.uint8]
 Target = dict[str, torch.Tensor]
 LAST, FINAL, LOG = "last.pt", "maskrcnn.pt", "log.csv"
 _LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
@@ -130,15 +130,15 @@ def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
     ]
 
 
-def read_example(picture: Picture, classes: Sequence[str]) -> tuple[Grey8, Detections]:
+def read_example(picture: Picture, classes: Sequence[str]) -> tuple[Bytes, Detections]:
     """Read one picture, grey, and its labels."""
     image = np.asarray(cv2.imread(str(picture[0]), cv2.IMREAD_GRAYSCALE), np.uint8)
     return image, read_labels(picture[1], (image.shape[0], image.shape[1]), classes)
 
 
 def augmented(
-    image: Grey8, truth: Detections, side_px: int, scale: float, rng: np.random.Generator
-) -> tuple[Grey8, NDArray[np.uint8], NDArray[np.int64]]:
+    image: Bytes, truth: Detections, side_px: int, scale: float, rng: np.random.Generator
+) -> tuple[Bytes, NDArray[np.uint8], NDArray[np.int64]]:
     """Turn, mirror, magnify and cut a labelled picture at random.
 
     Returns

@@ -23,9 +23,10 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from insitrack.io.arrays import Bytes
 from insitrack.io.errors import ModelError, OutputError
 from insitrack.segment.training.dataset import jittered
-from insitrack.segment.training.semantic_data import CHANNELS, IGNORE_BIT, Bytes, list_examples
+from insitrack.segment.training.semantic_data import CHANNELS, IGNORE_BIT, list_examples
 from insitrack.segment.training.semantic_start import take_over_exported
 
 STRIDE = 16

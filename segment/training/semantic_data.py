@@ -15,8 +15,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from insitrack.io.arrays import Bytes
 from insitrack.io.errors import SourceError
 from insitrack.io.synth.source import SynthSource
 from insitrack.segment.prepare.grey import stretch_to_8_bit
@@ -31,8 +31,6 @@ IGNORE_BIT = 16
 CENTRELINE_PX = 3
 """Width of the centreline channel, px: lines of a pile-up whose outlines touch still have centrelines apart.
 """
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

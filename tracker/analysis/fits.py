@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from insitrack.io.results import NAN, Floats, TrackSummary
+from insitrack.io.arrays import Floats
+from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
 from insitrack.io.units import round_step
 from insitrack.tracker.analysis.recompute import Recomputed, TableRun

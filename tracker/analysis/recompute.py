@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from insitrack.io.detections import DEFECT_CLASSES, Ints
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError, TableError
 from insitrack.io.frames import Calibration
-from insitrack.io.results import NAN, Floats
+from insitrack.io.results import NAN
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.stream import Columns, to_parquet
 from insitrack.tracker.analysis.common_field import common_window, cut_to

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from insitrack.io.detections import Ints
+from insitrack.io.arrays import Floats, Ints
 from insitrack.io.errors import SettingsError
-from insitrack.io.results import Floats
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.observations import Observations
 

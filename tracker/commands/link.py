@@ -14,7 +14,7 @@ from insitrack.tracker.commands.options import add_specimen_options, specimen_se
 if TYPE_CHECKING:
     import pandas as pd
 
-    from insitrack.io.detections import Ints
+    from insitrack.io.arrays import Ints
     from insitrack.io.tables.detection_table import DetectionTable
     from insitrack.io.tables.run_folder import Run
     from insitrack.tracker.run.config import RunConfig

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.frames import BoolImage, Calibration
-from insitrack.io.results import Bools, Floats
 from insitrack.segment.scores.evaluate import Compared
 from insitrack.segment.scores.matching import Method, pairs
 from insitrack.tracker.hardening.materials import LINE_CLASSES

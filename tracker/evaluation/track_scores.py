@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from insitrack.io.arrays import Floats, Ints
 
 _ALPHAS = np.arange(1, 20) / 20
 _EPS = float(np.finfo(np.float64).eps)

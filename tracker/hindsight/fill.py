@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from insitrack.io.detections import Ints
-from insitrack.io.results import Floats
+from insitrack.io.arrays import Floats, Ints
 from insitrack.tracker.evaluation.track_scores import box_iou
 from insitrack.tracker.hindsight.smooth import Smoothed, smooth, step_noise
 

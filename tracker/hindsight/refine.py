@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from insitrack.io.detections import DEFECT_CLASSES, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError
-from insitrack.io.results import Bools, Floats
 from insitrack.tracker.hindsight.fill import extreme, filled, one_in_turns
 from insitrack.tracker.hindsight.smooth import step_noise
 from insitrack.tracker.link.assign import assign, gated_pairs

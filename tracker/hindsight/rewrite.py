@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import Ints
+from insitrack.io.arrays import Ints
 from insitrack.io.errors import OutputError
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.run_folder import CAUSAL

@@ -12,11 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from insitrack.io.arrays import Floats, Ints
 
 _REACHES = (1, 2, 4, 8, 16)
 """Sights taken to either side of each one by the local candidates."""

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
-Floats = NDArray[np.float64]
+from insitrack.io.arrays import Floats
+
 _Z95 = 1.959963984540054
 _IDENTIFIABLE = 1.0  # a saturation below this many characteristic doses is a straight line
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from insitrack.io.detections import Ints
-from insitrack.io.results import NAN, Event, Floats, TrackSummary
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.results import NAN, Event, TrackSummary
 from insitrack.tracker.kinetics import estimators
 
 _SIDE_SIGHTS = 4

@@ -11,13 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import cKDTree
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from insitrack.io.arrays import Floats, Ints
 
 _BLOCK_ROWS = 256
 """Rows solved at a time: the sparse solver's time grows with the square of the rows, its overhead with the

@@ -15,10 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats32
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Frame
-
-Image = NDArray[np.float32]
 
 _COARSE_PX, _FINE_PX = 25, 1.5
 """Band kept, in shrunken pixels: width of the box whose mean is taken off, and sigma of the Gaussian that
@@ -110,11 +109,11 @@ class Drift(NamedTuple):
 class _View:
     """A shrunken picture prepared for registration; `shift` is in shrunken pixels since the first frame."""
 
-    band: Image
-    weight: Image
+    band: Floats32
+    weight: Floats32
     contrast: float
     shift: tuple[float, float]
-    spectrum: Image | None = None
+    spectrum: Floats32 | None = None
 
 
 class DriftEstimator:
@@ -138,7 +137,7 @@ class DriftEstimator:
         self._shift = (0.0, 0.0)
         self._fresh_quality: float | None = None
         self._n_lost = 0
-        self._weight: tuple[object, Image] | None = None
+        self._weight: tuple[object, Floats32] | None = None
 
     def update(self, frame: Frame, field: BoolImage | None = None) -> Drift:
         """Take the next frame and tell where the specimen is.
@@ -232,7 +231,7 @@ def _shrink_factor(shape: tuple[int, int], size_px: int) -> int:
     return int(2 ** max(0, round(math.log2(max(shape) / size_px))))
 
 
-def _shrunken(image: NDArray[Any], factor: int) -> Image:
+def _shrunken(image: NDArray[Any], factor: int) -> Floats32:
     """Means over `factor` x `factor` pixels, by halving.
 
     Many times faster than one step, and floats keep what averaging gains.
@@ -251,7 +250,7 @@ def _fast_length(length: int) -> int:
     return length
 
 
-def _shrunken_field(field: BoolImage | None, shape: tuple[int, int], factor: int) -> Image:
+def _shrunken_field(field: BoolImage | None, shape: tuple[int, int], factor: int) -> Floats32:
     """1 where the whole shrunken pixel and its neighbours lie in the field, else 0."""
     if field is None:
         return np.ones(shape, np.float32)
@@ -260,7 +259,7 @@ def _shrunken_field(field: BoolImage | None, shape: tuple[int, int], factor: int
     return np.asarray(cv2.erode((share > 0.999).astype(np.float32), np.ones((3, 3), np.uint8)), np.float32)
 
 
-def _band_pass(small: Image, weight: Image | None) -> Image:
+def _band_pass(small: Floats32, weight: Floats32 | None) -> Floats32:
     """Smoothed picture less its local mean.
 
     With a field both means count only what lies in it, and the outside becomes 0.
@@ -310,7 +309,7 @@ def _vertex(before: float, peak: float, after: float) -> float:
     return min(0.5, max(-0.5, 0.5 * (before - after) / bend)) if bend < 0 else 0.0
 
 
-def _spectrum(view: _View) -> Image:
+def _spectrum(view: _View) -> Floats32:
     """Fourier transform under a window, without which the borders of the picture.
 
     Which do not move, would correlate at 0.
@@ -352,7 +351,7 @@ def _refine(key: _View, view: _View, start: tuple[float, float]) -> tuple[tuple[
     return (x, y), min(1.0, max(0.0, quality))
 
 
-def _moved(part: Image, dx: float, dy: float) -> Image:
+def _moved(part: Floats32, dx: float, dy: float) -> Floats32:
     """Picture at ``p + (dx, dy)`` by four-point cubic interpolation.
 
     Less its border of 2 px (cv2.remap rounds to 1/32 px).
@@ -372,7 +371,7 @@ def _cubic_taps(t: float) -> NDArray[np.float64]:
 
 def _overlap(
     key: _View, view: _View, whole: tuple[int, int]
-) -> tuple[Image, Image, Image, Image, Image] | None:
+) -> tuple[Floats32, Floats32, Floats32, Floats32, Floats32] | None:
     """Cut out what both show of the specimen.
 
     Key, view with 2 px around it, weight, and the weighted slopes of the key.
@@ -385,7 +384,7 @@ def _overlap(
     there = (slice(rows.start + y, rows.stop + y), slice(columns.start + x, columns.stop + x))
     a = key.band[rows, columns]
     core = (slice(2, -2), slice(2, -2))
-    weight: Image = np.ascontiguousarray((key.weight[rows, columns] * view.weight[there])[core])
+    weight: Floats32 = np.ascontiguousarray((key.weight[rows, columns] * view.weight[there])[core])
     gx = (a[2:-2, 3:-1] - a[2:-2, 1:-3]) * (np.float32(0.5) * weight)
     gy = (a[3:-1, 2:-2] - a[1:-3, 2:-2]) * (np.float32(0.5) * weight)
     return a[core] * weight, np.ascontiguousarray(view.band[there]), weight, gx, gy

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from insitrack.io.detections import Ints, Masks
+from insitrack.io.arrays import Ints
+from insitrack.io.detections import Masks
 from insitrack.tracker.link.assign import gated_pairs
 
 COVERED = 0.6

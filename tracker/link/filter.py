@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from insitrack.io.arrays import Floats, Ints
+
 Tracks = NDArray[np.void]
 
 FIELDS = [

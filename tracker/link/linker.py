@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from insitrack.io.detections import Detections, Ints, Masks
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
-from insitrack.io.results import Bools, Event, Floats, Measures, TrackSummary
+from insitrack.io.results import Event, Measures, TrackSummary
 from insitrack.tracker.link import filter as track_filter
 from insitrack.tracker.link.assign import assign, gated_pairs, paired_iou
 from insitrack.tracker.link.encounters import engulfing

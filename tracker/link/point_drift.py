@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-Floats = NDArray[np.float64]
+from insitrack.io.arrays import Floats
 
 _REACH_PX = 160.0
 """Longest sudden jump that is looked for, px."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import Detections, Ints, Masks
-from insitrack.io.results import NAN, Bools, Floats, Measures, TrackSummary
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import Detections, Masks
+from insitrack.io.results import NAN, Measures, TrackSummary
 from insitrack.tracker.link import filter as track_filter
 
 Tracks = NDArray[np.void]

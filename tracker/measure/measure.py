@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration
-from insitrack.io.results import Bools, Floats, Measures
+from insitrack.io.results import Measures
 from insitrack.segment.lines.length import LengthMethod
 from insitrack.segment.lines.trace import line_length_px
 from insitrack.tracker.hardening.materials import LINE_CLASSES

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from insitrack.io.detections import Ints, Masks
-from insitrack.io.results import Floats
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.detections import Masks
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, stdtrit
 
-from insitrack.io.results import Bools, Floats
+from insitrack.io.arrays import Bools, Floats
 
 Z_95 = 1.959964
 """Half width of the 95 % interval in standard deviations."""

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from insitrack.io.detections import Ints
+from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.frames import Calibration
-from insitrack.io.results import Bools, Floats
 from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES, material_names
 from insitrack.tracker.hardening.models import Material
 from insitrack.tracker.series.settings import SeriesConfig

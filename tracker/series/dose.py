@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from insitrack.io.arrays import Floats
 from insitrack.io.errors import SettingsError, TableError
-from insitrack.io.results import NAN, Floats
+from insitrack.io.results import NAN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from insitrack.io.arrays import Bools, Floats
 from insitrack.io.errors import SettingsError
-from insitrack.io.results import NAN, Bools, Floats
+from insitrack.io.results import NAN
 from insitrack.tracker.hardening.materials import LINE_CLASSES
 from insitrack.tracker.hardening.models import Barrier, Material, taylor
 from insitrack.tracker.hardening.superposition import (

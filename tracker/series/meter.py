@@ -13,10 +13,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Calibration, MissingFrame
-from insitrack.io.results import NAN, Bools, Floats, Measures, SeriesRow
+from insitrack.io.results import NAN, Measures, SeriesRow
 from insitrack.segment.lines.length import line_density_per_m2
 from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES
 from insitrack.tracker.hardening.models import Material

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from insitrack.io.detections import Ints
-from insitrack.io.results import Bools, Floats
+from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.tracker.series.density import poisson_interval
 
 
