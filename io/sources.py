@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insitrack.io.files.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES
+from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.feeds import is_live
 from insitrack.io.timeline import SelectedSource, Selection, check_interval

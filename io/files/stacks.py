@@ -18,31 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
+from insitrack.io.files.folder import TIFF_SUFFIXES, VENDOR_SUFFIXES, Listing, in_order, list_folder
 from insitrack.io.files.luma import to_grey
 from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import fingerprint, listing_fingerprint
 from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-TIFF_SUFFIXES = (".tif", ".tiff")
-VENDOR_SUFFIXES = (
-    ".dm3",
-    ".dm4",
-    ".emd",
-    ".mrc",
-    ".mrcz",
-    ".tvips",
-    ".ser",
-    ".emi",
-    ".hspy",
-    ".zspy",
-    ".blo",
-    ".de5",
-)
-"""Formats of microscopes."""
-
 _N_SAMPLES = 16
+_SAME_SCALE = 0.005
+"""Scales that differ by more are two magnifications; headers round to about 0.1 %."""
 _ASSUMED_INTERVAL_S = 1.0
 _NM = {
     "pm": 1e-3,
@@ -95,6 +80,8 @@ class Stack:
         Releases the file.
     refused : str
         Why its pictures are none of a specimen; empty if they are.
+    gaps : dict of int to str
+        Frames that were never written, and why that is known: a number missing from a series of files.
     """
 
     read: Callable[[int], NDArray[Any]]
@@ -106,6 +93,7 @@ class Stack:
     warnings: list[str] = field(default_factory=list)
     close: Callable[[], None] = lambda: None
     refused: str = ""
+    gaps: dict[int, str] = field(default_factory=dict)
 
 
 class StackSource:
@@ -149,7 +137,7 @@ class StackSource:
         selection: Selection = EVERYTHING,
     ) -> None:
         check_interval(frame_interval_s)
-        self._stack = stack = open_stack(uri)
+        self._stack = stack = open_stack(uri, nm_per_px=nm_per_px)
         self._closed = weakref.finalize(self, stack.close)  # also when nobody calls close
         self._uri = str(uri)
         self.name = _name(uri)
@@ -172,7 +160,7 @@ class StackSource:
         self._shape, self._levels = self._sampled()
 
     def _sampled(self) -> tuple[tuple[int, ...], Levels]:
-        pictures = [self._read(index) for index in self._spread()]
+        pictures = [self._read(index) for index in self._spread() if index not in self._stack.gaps]
         samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
         if not samples:
             raise SourceError(
@@ -222,6 +210,8 @@ class StackSource:
         unwanted = self._selection.excludes(index, t_s)
         if unwanted:
             return MissingFrame(index, t_s, "skipped", unwanted)
+        if index in self._stack.gaps:
+            return MissingFrame(index, t_s, "gap", self._stack.gaps[index])
         picture = self._read(index)
         if isinstance(picture, str):
             return MissingFrame(index, t_s, "damaged", picture)
@@ -253,26 +243,34 @@ class StackSource:
         self._closed()
 
 
-def open_stack(uri: str | Path) -> Stack:
+def open_stack(uri: str | Path, *, nm_per_px: float | None = None) -> Stack:
     """Find the reader for a folder, a glob, an image, a TIFF stack or a file of a microscope.
+
+    Parameters
+    ----------
+    uri : str or Path
+        What to read.
+    nm_per_px : float, optional
+        Width of a pixel, nm, that counts whatever the files say.
 
     Raises
     ------
     SourceError
-        If there is nothing there, or the file is not what its name says.
+        If there is nothing there, the file is not what its name says, or files of one folder state
+        different scales.
     """
     path = Path(uri)
     if path.is_dir() and path.suffix.lower() == ".zspy":  # a folder that is one file
         return _open_vendor(path)
     if path.is_dir():
-        return _open_images(_pictures_in(path), "image folder")
+        return _open_images(path, list_folder(path), "image folder", nm_per_px)
     if not path.exists():
-        found = sorted((Path(name) for name in glob.glob(str(uri))), key=natural_order)  # noqa: PTH207 a glob may be absolute
+        found = [Path(name) for name in glob.glob(str(uri))]  # noqa: PTH207 a glob may be absolute
         if not found:
             raise SourceError(
                 f"{uri}: no such file, folder or pattern; check the path, or try: track synth:loops"
             )
-        return _open_images(found, "image files")
+        return _open_images(path, in_order(found), "image files", nm_per_px)
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty (0 bytes); copy it again from where it was recorded")
     if path.suffix.lower() in TIFF_SUFFIXES:
@@ -282,7 +280,7 @@ def open_stack(uri: str | Path) -> Stack:
     elif path.suffix.lower() in VENDOR_SUFFIXES:
         stack = _open_vendor(path)
     else:
-        return _open_images([path], "image")
+        return _open_images(path, Listing([path], []), "image", nm_per_px)
     stack.facts.update(fingerprint(path))
     return stack
 
@@ -315,18 +313,6 @@ def no_image(path: Path, because: str) -> str:
     return f"{path}: a diffraction pattern, {because}; expected an image (if it is one, give --nm-per-px)"
 
 
-def natural_order(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that counts: frame2 comes before frame10.
-
-    Examples
-    --------
-    >>> [str(path) for path in sorted(map(Path, ["f10.png", "f2.png"]), key=natural_order)]
-    ['f2.png', 'f10.png']
-    """
-    parts = re.split(r"(\d+)", str(path).lower())
-    return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
-
-
 def nm_of(value: float, unit: str) -> float | None:
     r"""Turn a length into nm; None where the unit is not one of length or the value cannot be a pixel.
 
@@ -346,43 +332,81 @@ def seconds_of(value: float, unit: str) -> float | None:
     return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
-    for suffixes in (IMAGE_SUFFIXES, VENDOR_SUFFIXES):
-        found = sorted((path for path in files if path.suffix.lower() in suffixes), key=natural_order)
-        if found:
-            return found
-    what = f"holds {len(files)} files and no image" if files else "is empty"
-    raise SourceError(
-        f"{folder}: the folder {what}; expected png, jpg, bmp, tif or microscope files, or the name of one"
-        " movie"
-    )
+def _open_images(uri: Path, listing: Listing, kind: str, nm_per_px: float | None) -> Stack:
+    """One frame a file; the scale is that on which the files agree."""
+    files = listing.files
+    paths = [path for path in files if path is not None]
+    measured = paths[0].suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES
+    scale, told_by, warnings = _common_scale(uri, paths, nm_per_px) if measured else (None, "", [])
 
-
-def _open_images(paths: list[Path], kind: str) -> Stack:
     def read(index: int) -> NDArray[Any]:
-        path = paths[index]
-        if path.suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
-            stack = open_stack(path)
-            try:
-                return stack.read(0)
-            finally:
-                stack.close()
-        return _read_image(path)
+        path = files[index]
+        if path is None:
+            raise EOFError("no file has this number")
+        if path.suffix.lower() not in TIFF_SUFFIXES + VENDOR_SUFFIXES:
+            return _read_image(path)
+        stack = open_stack(path)
+        try:
+            if nm_per_px is None and _differ(stack.nm_per_px, scale):
+                raise ValueError(f"{path.name} states {_nm(stack.nm_per_px)}, the others {_nm(scale)}")
+            return stack.read(0)
+        finally:
+            stack.close()
 
     facts: dict[str, Any] = {"container": kind, "first_file": paths[0].name, "last_file": paths[-1].name}
     facts.update(fingerprint(paths[0]) if len(paths) == 1 else listing_fingerprint(paths))
-    told = Stack(read=read, n_frames=len(paths), facts=facts)
-    if paths[0].suffix.lower() in TIFF_SUFFIXES + VENDOR_SUFFIXES:
-        first = open_stack(paths[0])
-        first.close()
-        told.nm_per_px, told.told_by = first.nm_per_px, first.told_by
-        if first.n_frames > 1:
-            told.warnings.append(
-                f"{paths[0]}: holds {first.n_frames} pictures, of each file only the first is used; give one"
-                " file to read all"
+    return Stack(
+        read=read,
+        n_frames=len(files),
+        facts=facts,
+        nm_per_px=scale,
+        told_by=told_by,
+        warnings=[f"{uri}: {note}" for note in listing.notes] + warnings,
+        gaps={index: "no file has this number" for index, path in enumerate(files) if path is None},
+    )
+
+
+def _common_scale(
+    uri: Path, paths: list[Path], nm_per_px: float | None
+) -> tuple[float | None, str, list[str]]:
+    """Scale on which up to 16 files spread over the run agree, which metadata state it, and warnings."""
+    places = np.unique(np.linspace(0, len(paths) - 1, _N_SAMPLES).round()).astype(int)
+    seen: list[tuple[Path, float | None, str]] = []
+    warnings: list[str] = []
+    for path in (paths[int(place)] for place in places):
+        try:
+            stack = open_stack(path)
+        except SourceError:  # a damaged file is one damaged frame
+            continue
+        stack.close()
+        seen.append((path, stack.nm_per_px, stack.told_by))
+        if stack.n_frames > 1 and not warnings:
+            warnings.append(
+                f"{path}: holds {stack.n_frames} pictures, of each file only the first is used; give one file"
+                " to read all"
             )
-    return told
+    stated = [(path, scale, by) for path, scale, by in seen if scale is not None]
+    if not stated:
+        return None, "", warnings
+    first, scale, by = stated[0]
+    other = next(((path, value) for path, value, _ in seen if _differ(value, scale)), None)
+    if other is not None and nm_per_px is None:
+        raise SourceError(
+            f"{uri}: {first.name} states {_nm(scale)}, {other[0].name} states {_nm(other[1])}; give the files"
+            " of one magnification (a pattern such as 'FOLDER/*.tif'), or --nm-per-px if one scale holds for"
+            " all"
+        )
+    return scale, by, warnings
+
+
+def _differ(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is not other
+    return abs(one - other) > _SAME_SCALE * other
+
+
+def _nm(scale: float | None) -> str:
+    return "no scale" if scale is None else f"{scale:.4g} nm/px"
 
 
 def _read_image(path: Path) -> NDArray[Any]:

@@ -279,7 +279,7 @@ def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
 
     Times are those of writing.
     """
-    from insitrack.io.files.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
+    from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
 
     folder = Path(uri.removeprefix(FOLDER))
     if not folder.is_dir():

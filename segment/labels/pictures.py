@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
+from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
 
 PICTURE_SUFFIXES = frozenset(IMAGE_SUFFIXES + VENDOR_SUFFIXES)
 _NOT_PICTURES = ("mask", "label", "annot", "segment", "overlay", "predict", ".")

@@ -17,7 +17,7 @@ import numpy as np
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import IMAGE_SUFFIXES
+from insitrack.io.files.folder import IMAGE_SUFFIXES
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.labels.reader import read_picture
 from insitrack.segment.networks.postprocess import inside_field

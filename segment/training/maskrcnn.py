@@ -30,7 +30,7 @@ from torchvision.models.detection import FasterRCNN
 from insitrack.io.arrays import Bytes
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError, OutputError, SourceError
-from insitrack.io.files.stacks import IMAGE_SUFFIXES
+from insitrack.io.files.folder import IMAGE_SUFFIXES
 from insitrack.segment.labels.rows import yolo_names
 from insitrack.segment.networks.maskrcnn_network import Architecture, build, load_weights
 from insitrack.segment.training.dataset import read_labels

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import StackSource, natural_order, nm_of, seconds_of
+from insitrack.io.files.folder import natural_order
+from insitrack.io.files.stacks import StackSource, nm_of, seconds_of
 from insitrack.io.frames import Frame
 from insitrack.io.timeline import Selection
 
