@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import Bools, Bytes
+from insitrack.io.boxes import box_iou
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Frame
 from insitrack.segment.base import Segmenter
@@ -209,7 +210,7 @@ def _boxed(picture: OnZonePicture) -> list[Outline]:
         boxes = np.array([outline.box for outline in out], np.float64).reshape(-1, 4)
         y, x = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         around = (boxes[:, 0] <= y) & (y <= boxes[:, 2]) & (boxes[:, 1] <= x) & (x <= boxes[:, 3])
-        overlap = np.where(around, _box_iou(boxes, box), 0.0)
+        overlap = np.where(around, box_iou(boxes, box[None])[:, 0], 0.0)
         best = int(overlap.argmax()) if len(overlap) else -1
         seen = best >= 0 and overlap[best] >= 0.2 and not out[best].boxed
         ellipse = _inside(_ellipse(box, _slope(out[best].mask) if seen else 0.0), picture.image.shape)
@@ -333,7 +334,7 @@ def _apart(outlines: list[Outline], most_iou: float) -> list[Outline]:
     kept: list[Outline] = []
     for outline in outlines:
         boxes = np.array([other.box for other in kept], np.float64).reshape(-1, 4)
-        near = np.flatnonzero(_box_iou(boxes, np.array(outline.box, np.float64)) > 0)
+        near = np.flatnonzero(box_iou(boxes, np.array([outline.box], np.float64))[:, 0] > 0)
         if not any(_clash(outline, kept[i], most_iou) for i in near.tolist()):
             kept.append(outline)
     return kept
@@ -346,15 +347,6 @@ def _clash(outline: Outline, other: Outline, most_iou: float) -> bool:
     shared, areas = float((parts[0] & parts[1]).sum()), (float(outline.mask.sum()), float(other.mask.sum()))
     within = shared > 0.75 * min(areas) and areas[0] > 0.25 * areas[1]
     return shared > most_iou * (sum(areas) - shared) or (bool(outline.name) and within)
-
-
-def _box_iou(boxes: NDArray[np.float64], box: NDArray[np.float64]) -> NDArray[np.float64]:
-    shared = np.prod(
-        np.clip(np.minimum(boxes[:, 2:], box[2:]) - np.maximum(boxes[:, :2], box[:2]), 0, None), axis=1
-    )
-    return np.asarray(
-        shared / (np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - shared)
-    )
 
 
 def _detections(outlines: list[Outline], shape: tuple[int, ...]) -> Detections:

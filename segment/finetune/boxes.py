@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.boxes import box_iou
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.labels.outlines import ellipse_points, fill_outline
 from insitrack.segment.prepare.grey import stretch_to_8_bit
-from insitrack.segment.scores.matching import box_iou
 
 _LEAST_IOU = 0.5  # of a found defect's box with the box that was drawn
 _FILLING = (0.2, 0.95)  # share of the box that a threshold's mask may cover

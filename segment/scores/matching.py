@@ -5,40 +5,15 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from insitrack.io.arrays import Floats, Ints
+from insitrack.io.boxes import box_iou
 from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
 
 Overlap = Literal["mask", "box"]
 Method = Literal["hungarian", "greedy"]
-
-
-def box_iou(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> Floats:
-    """Intersection over union of every pair of boxes.
-
-    Parameters
-    ----------
-    boxes, others : ndarray of float32, shape (N, 4) and (M, 4)
-        x1 y1 x2 y2, px.
-
-    Returns
-    -------
-    ndarray of float64, shape (N, M)
-        0 for two boxes without area.
-
-    Examples
-    --------
-    >>> box_iou(np.array([[0, 0, 10, 10]], np.float32), np.array([[5, 0, 15, 10]], np.float32)).round(3).tolist()
-    [[0.333]]
-    """
-    a, b = boxes.astype(np.float64)[:, None], others.astype(np.float64)[None]
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    shared = np.maximum(sides, 0).prod(axis=-1)
-    areas = (a[..., 2:] - a[..., :2]).prod(axis=-1) + (b[..., 2:] - b[..., :2]).prod(axis=-1)
-    return np.asarray(shared / np.maximum(areas - shared, 1e-12), np.float64)
 
 
 def overlaps(found: Detections, true: Detections, overlap: Overlap = "mask") -> Floats:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from trackeval.metrics import CLEAR, HOTA, Identity
 
-from insitrack.tracker.evaluation.track_scores import box_iou
+from insitrack.io.boxes import box_iou
 
 FRAMES = 30
 

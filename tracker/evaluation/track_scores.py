@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from insitrack.io.arrays import Floats, Ints
+from insitrack.io.boxes import box_iou
 
 _ALPHAS = np.arange(1, 20) / 20
 _EPS = float(np.finfo(np.float64).eps)
@@ -140,14 +141,6 @@ def score_tracks(truth: BoxTable, found: BoxTable) -> TrackScores:
         clear.false_positives,
         clear.misses,
     )
-
-
-def box_iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of every pair of boxes, shape (N, M)."""
-    shared = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    both = shared.clip(0).prod(axis=2)
-    union = (a[:, 2:] - a[:, :2]).prod(axis=1)[:, None] + (b[:, 2:] - b[:, :2]).prod(axis=1)[None] - both
-    return np.asarray(np.divide(both, union, out=np.zeros_like(both), where=union > 0))
 
 
 def _refuse_twice(table: BoxTable, name: str) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import Floats, Ints
-from insitrack.tracker.evaluation.track_scores import box_iou
+from insitrack.io.boxes import box_iou
 from insitrack.tracker.hindsight.smooth import Smoothed, smooth, step_noise
 
 _UNLIKELY = 0.05

@@ -161,10 +161,3 @@ def _solve(rows: Ints, cols: Ints, cost: Floats, miss_cost: float) -> Ints:
     column_of = np.full(n_rows, -1)
     column_of[match_row] = match_col
     return np.flatnonzero(column_of[row] == col)
-
-
-def paired_iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of boxes, row by row."""
-    shared = np.maximum(0.0, np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])).prod(axis=1)
-    total = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
-    return np.asarray(shared / np.maximum(total, 1e-9))

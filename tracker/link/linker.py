@@ -16,11 +16,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.boxes import paired_box_iou
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Event, Measures, TrackSummary
 from insitrack.tracker.link import filter as track_filter
-from insitrack.tracker.link.assign import assign, gated_pairs, paired_iou
+from insitrack.tracker.link.assign import assign, gated_pairs
 from insitrack.tracker.link.encounters import engulfing
 from insitrack.tracker.link.point_drift import drift_of_points
 from insitrack.tracker.link.state import (
@@ -374,7 +375,7 @@ class Linker:
         cost = (
             (pairs.distance / gate[i]) ** 2
             + _SIZE_WEIGHT * change**2
-            + _IOU_WEIGHT * (1.0 - paired_iou(box[i], seen.box[j]))
+            + _IOU_WEIGHT * (1.0 - paired_box_iou(box[i], seen.box[j]))
             + config.class_cost * (tracks["label"][i] != seen.label[j])
             + _SCORE_WEIGHT * (1.0 - seen.score[j])
         )

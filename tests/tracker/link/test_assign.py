@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from insitrack.tracker.link import assign as module
 from insitrack.tracker.link.assign import assign, gated_pairs
-from insitrack.tracker.link.linker import assign as module
 
 MISS = 1.0
 
