@@ -166,7 +166,7 @@ def _synth_parser() -> argparse.ArgumentParser:
         "scene",
         nargs="?",
         default="loops",
-        help="loops, two_beam, diffuse, voids, precipitates, mixed, dense; or a whole synth: address",
+        help="a kind of scene: loops, two_beam, voids, precipitates ... (docs/synthetic.md), or a synth: address",
     )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder for movie.mp4, truth.csv and truth.json"

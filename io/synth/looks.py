@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from insitrack.io.synth.distractors import draw
+from insitrack.io.synth.cavity import WAVELENGTH_NM, Optics
+from insitrack.io.synth.distractors import draw, draw_log
 from insitrack.io.synth.render import Look
 
 HABITS: dict[str, tuple[tuple[int, int, int], ...]] = {
@@ -26,6 +27,8 @@ ZONES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "111": ((1, 1, 1), (1, -1, 0)),
 }
 """Zone axis and the <110> of the picture from which angles count."""
+
+_FACETTED_PX = 14.0  # a smaller cavity looks round
 
 
 def variants(zone: str, family: str) -> list[tuple[float, float]]:
@@ -92,6 +95,12 @@ class Manner:
     lobes : float
         Two-fold variation of the contrast around a ring, dark where it runs along its long axis; negative: at
         its tips.
+    defocus_nm, phase_per_nm, absorption_per_nm : float
+        Of cavities: amount of the defocus; phase (rad) and logarithm of the intensity that the material takes.
+    facetted : float
+        Share of the cavities that are facetted.
+    bright : bool
+        Laths, needles and cuboids are brighter than the matrix.
     """
 
     nm_per_px: float
@@ -103,6 +112,11 @@ class Manner:
     strength: float
     under: bool
     lobes: float
+    defocus_nm: float
+    phase_per_nm: float
+    absorption_per_nm: float
+    facetted: float
+    bright: bool
 
     @classmethod
     def drawn(
@@ -116,6 +130,7 @@ class Manner:
         turn: float,
     ) -> Manner:
         """Draw it from section ``manner`` of ``synth.toml``."""
+        own = rng.spawn(1)[0]  # what was added later leaves the numbers of older kinds of scene as they were
         return cls(
             nm_per_px=nm_per_px,
             magnified=magnified,
@@ -126,7 +141,15 @@ class Manner:
             strength=draw(rng, config["strength"]),
             under=bool(rng.random() < config["underfocus_share"]),
             lobes=draw(rng, config["lobes"]),
+            defocus_nm=draw_log(own, config["defocus_nm"]),
+            phase_per_nm=draw(own, config["phase_per_nm"]),
+            absorption_per_nm=draw_log(own, config["absorption_per_nm"]),
+            facetted=float(own.choice(config["facetted"])),
+            bright=bool(own.random() < config["bright_share"]),
         )
+
+
+_DRAWN_AS = {"bubble": "fresnel", "cuboid": "facet"}
 
 
 def look(
@@ -144,6 +167,8 @@ def look(
         name, ratio, angle = _on_zone(rng, name, ratio, manner)
     elif name == "streak":
         angle = manner.tail_angle + rng.normal(0, 0.3)
+    elif name in ("lath", "cuboid"):
+        angle = manner.turn + np.pi / 2 * int(rng.integers(2)) + rng.normal(0, 0.05)
     blur = manner.focus * manner.magnified
     edge = draw(rng, form["edge_px"]) * blur
     if name in ("dot", "blob", "comma", "bean"):
@@ -155,7 +180,7 @@ def look(
     width_px = draw(rng, form["width_nm"]) / manner.nm_per_px if "width_nm" in form else 3.0
     least = draw(rng, form["least_width"]) * size_px if "least_width" in form else 1.5
     out = Look(
-        form=name,
+        form=_DRAWN_AS.get(name, name),
         size_px=size_px,
         ratio=ratio,
         angle=float(angle),
@@ -217,9 +242,11 @@ def _dressed(rng: np.random.Generator, out: Look, form: dict[str, Any], manner: 
         out = replace(out, tail=draw(rng, form["tail"]), tail_angle=manner.tail_angle + rng.normal(0, 0.3))
     if out.form == "blob" and rng.random() < 0.4:
         out = replace(out, tail=rng.uniform(0.1, 0.4), tail_angle=manner.tail_angle + rng.normal(0, 0.4))
-    if out.form == "fresnel" and not manner.under:
-        out = replace(out, sign=-1.0)
-    if out.form == "facet":
+    if out.form == "fresnel":
+        out = _cavity(rng.spawn(1)[0], out, manner)
+    elif out.form in ("lath", "needle") or "sides" in form:
+        out = _particle(rng, out, form, manner)
+    elif out.form == "facet":
         out = replace(
             out,
             sides=int(rng.choice([0, 0, 4, 5, 6])),
@@ -230,3 +257,30 @@ def _dressed(rng: np.random.Generator, out: Look, form: dict[str, Any], manner: 
         if rng.random() < form["strain_share"]:
             out = replace(out, strain=draw(rng, form["strain"]), tail_angle=manner.tail_angle)
     return out
+
+
+def _cavity(rng: np.random.Generator, out: Look, manner: Manner) -> Look:
+    """Add defocus, which differs a little with the depth in the foil, and the facets of larger cavities."""
+    scale = manner.nm_per_px
+    defocus_px2 = WAVELENGTH_NM * (manner.defocus_nm + rng.normal(0, 30)) / scale**2
+    optics = Optics(
+        defocus_px2=-defocus_px2 if manner.under else defocus_px2,
+        phase_per_px=manner.phase_per_nm * scale,
+        absorption_per_px=manner.absorption_per_nm * scale,
+        blur_px=0.5 * out.edge_px,
+    )
+    if out.size_px > _FACETTED_PX and rng.random() < manner.facetted:
+        # the facets of all cavities of a crystal are parallel
+        angle = manner.turn + rng.normal(0, 0.06)
+        return replace(out, optics=optics, sides=int(rng.choice([4, 6, 6, 8])), angle=angle)
+    return replace(out, optics=optics)
+
+
+def _particle(rng: np.random.Generator, out: Look, form: dict[str, Any], manner: Manner) -> Look:
+    """Add the strain of laths, needles and cuboids, and which of them are brighter than the matrix."""
+    out = replace(out, sign=-1.0 if manner.bright else 1.0, lobes=manner.lobes)
+    if rng.random() < form["strain_share"]:
+        # seen under one diffraction vector the lobes point one way; not all needles obey
+        away = rng.normal(0, 0.2) if rng.random() < 0.7 else rng.uniform(0, 2 * np.pi)
+        out = replace(out, strain=draw(rng, form["strain"]), tail_angle=manner.tail_angle + away)
+    return replace(out, sides=int(form["sides"])) if "sides" in form else out

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import Floats32
+from insitrack.io.synth.cavity import Optics, depth_px, intensity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class Look:
     Parameters
     ----------
     form : str
-        ``dot open_ellipse edge_on double_ring blob comma streak bean fresnel facet``.
+        ``dot open_ellipse edge_on double_ring blob comma streak bean fresnel facet lath
+        needle``.
     size_px : float
         Full length of the major axis of the outer contour.
     ratio : float
@@ -31,9 +33,10 @@ class Look:
     edge_px : float
         Softness of the edges.
     width_px : float
-        Thickness of a ring, a bar or a Fresnel rim.
+        Thickness of a ring or a bar.
     fill : float
-        Darkness of the inside of a ring relative to the ring.
+        Darkness of the inside of a ring relative to the ring; of a facetted cavity how flat its middle is; of a
+        lath how many stripes run along it.
     lean, lean_angle : float
         How much darker the ring is on one side, and which.
     wobble : tuple of (int, float, float)
@@ -55,6 +58,8 @@ class Look:
         Period of moire fringes; 0 for none.
     sign : float
         1 dark, -1 bright.
+    optics : Optics
+        Defocus and material, of cavities.
     """
 
     form: str
@@ -76,6 +81,7 @@ class Look:
     sides: int = 0
     moire_px: float = 0.0
     sign: float = 1.0
+    optics: Optics = Optics()
 
     def outline_px(self) -> tuple[float, float]:
         """Axes of the outline that a person would draw, px.
@@ -92,8 +98,13 @@ class Look:
     def reach_px(self) -> float:
         """Distance from the centre beyond which nothing is drawn."""
         slack = sum(abs(amplitude) for _, amplitude, _ in self.wobble)
-        tail = 0.9 * self.size_px if self.tail > 0 else 0.5 * self.size_px if self.strain > 0 else 0.0
-        return self.size_px / 2 * (1.05 + slack) + 2.5 * self.edge_px + tail + 2
+        beyond = 0.9 * self.size_px if self.tail > 0 else 0.5 * self.size_px if self.strain > 0 else 0.0
+        if self.form == "fresnel":
+            beyond = self.optics.fringe_px
+        elif self.form == "needle":
+            beyond = 0.9 * self.size_px
+        corner = math.hypot(1.0, self.ratio) if self.form == "lath" else 1.05
+        return self.size_px / 2 * (corner + slack) + 2.5 * self.edge_px + beyond + 2
 
 
 def picture(
@@ -249,10 +260,25 @@ def _edge_on(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np
 
 
 def _fresnel(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
-    """Draw a void out of focus: bright inside a dark rim (`sign` 1, underfocus) or the inverse (overfocus)."""
-    d = _distance(look, *_turned(look, x, y))
-    core = _solid(d + np.float32(look.width_px), look.edge_px)
-    return np.asarray(_band(d, look.width_px, look.edge_px) - np.float32(0.8) * core, np.float32), d <= 0
+    """Draw a cavity out of focus; its outline is its edge, inside the dark fringe of underfocus."""
+    reach = look.reach_px()
+    # a cavity cut by the border of the frame is imaged whole: the fringes need all of it
+    rows, columns = (_whole(part, reach) for part in (y[:, 0], x[0]))
+    d = _distance(look, *_turned(look, columns[None, :], rows[:, None]))
+    radius = look.size_px / 2 * look.ratio**0.5
+    image = intensity(depth_px(d, radius, flat=look.fill if look.sides else None), look.optics)
+    profile = (1 - image) / max(float(np.abs(1 - image).max()), 1e-6)
+    fading = np.clip((reach - np.hypot(columns[None, :], rows[:, None])) / np.float32(0.15 * reach), 0, 1)
+    top, left = round(float(y[0, 0] - rows[0])), round(float(x[0, 0] - columns[0]))
+    cut = np.s_[top : top + len(y), left : left + x.shape[1]]
+    return np.asarray((profile * fading)[cut], np.float32), np.asarray(d[cut] <= 0)
+
+
+def _whole(part: Floats32, reach_px: float) -> Floats32:
+    """Coordinates of the pixels of a crop along one axis, continued until `reach_px` on both sides."""
+    before = max(0, math.ceil(reach_px + float(part[0])))
+    after = max(0, math.ceil(reach_px - float(part[-1])))
+    return np.asarray(part[0] + np.arange(-before, len(part) + after), np.float32)
 
 
 def _facet(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
@@ -278,6 +304,31 @@ def _facet(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.b
     return np.asarray(body, np.float32), d <= 0
 
 
+def _lath(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
+    """Draw a lath or plate seen from its side: straight sides, stripes along it, a bright band on one side."""
+    u, v = _turned(look, x, y)
+    half, width = np.float32(look.size_px / 2), np.float32(look.size_px * look.ratio)
+    d = np.maximum(np.abs(u) - half, np.abs(v) - width / 2)
+    phase = np.float32(2 * math.pi * (0.5 + look.fill)) * v / width + np.float32(look.lean_angle)
+    body = _solid(d, look.edge_px) * (np.float32(0.55) + np.float32(0.45) * np.cos(phase))
+    side = v if look.lean_angle > math.pi else -v
+    band = np.exp(-(((side - np.float32(0.9) * width) / (np.float32(0.35) * width + np.float32(0.7))) ** 2))
+    bright = band * _solid(np.abs(u) - half, look.edge_px)
+    return np.asarray(body - np.float32(look.strain) * bright, np.float32), d <= 0.15 * look.edge_px
+
+
+def _needle(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, NDArray[np.bool_]]:
+    """Draw a needle seen end-on: a dark spot, bright in the middle if large, and lobes of its strain around it."""
+    d = _distance(look, *_turned(look, x, y))
+    body = _solid(d, look.edge_px)
+    if look.inner > 0.62:
+        body -= np.float32(1.3) * _solid(d + np.float32(0.3 * look.size_px), look.edge_px)
+    order = 2 if look.lobes > 0 else 1
+    lobes = np.cos(order * (np.arctan2(y, x) - np.float32(look.tail_angle)))
+    around = np.exp(-np.maximum(d, 0) / np.float32(0.3 * look.size_px)) * (1 - _solid(d, look.edge_px))
+    return np.asarray(body + np.float32(look.strain) * lobes * around, np.float32), d <= 0.15 * look.edge_px
+
+
 _FORMS = {
     "dot": _dot,
     "blob": _comma,
@@ -289,4 +340,6 @@ _FORMS = {
     "edge_on": _edge_on,
     "fresnel": _fresnel,
     "facet": _facet,
+    "lath": _lath,
+    "needle": _needle,
 }

@@ -368,7 +368,7 @@ def _defect(
     mobile = rng.random() < config["glide"]["mobile_share"]
     return (
         _gliding(rng, config["glide"], setting, defect)
-        if mobile and looks.form not in ("fresnel", "facet")
+        if mobile and looks.form not in ("fresnel", "facet", "lath", "needle")
         else defect
     )
 

@@ -455,10 +455,13 @@ class SynthSource:
         Enough contrast over the mottle of its own size around it, and over the noise.
         """
         rule = ranges()["visibility"]
-        if area < rule["area_px"]:
+        cavity = look.form == "fresnel"
+        if area < rule["cavity_area_px" if cavity else "area_px"]:
             return False
+        if cavity:  # far fringes do not count
+            signal = np.where(np.abs(signal) > 0.25 * np.abs(signal).max(), signal, np.float32(0))
         ring = look.form in ("open_ellipse", "double_ring") and look.fill < 0.4
-        thin = ring or look.form == "fresnel"
+        thin = ring or cavity
         minor_px = look.width_px if look.form == "edge_on" or ring else look.size_px * look.ratio
         band = int(np.argmin([abs(np.log(minor_px / size)) for size in _CLUTTER_SIZES_PX]))
         place = self._at(x, y, self._clutter[band].shape, 4)
@@ -473,7 +476,8 @@ class SynthSource:
         left = 1 - np.exp(-(minor_px**2) / (8 * max(self._camera.psf_px, 0.1) ** 2))
         return bool(
             typical * left >= max(least, over)
-            and energy**0.5 / self._camera.grain() * left >= rule["over_noise"]
+            and energy**0.5 / self._camera.grain() * left
+            >= rule["cavity_over_noise" if cavity else "over_noise"]
         )
 
     def _clutter_at(self, x: float, y: float) -> float:
