@@ -75,11 +75,10 @@ def depth_px(distance_px: Floats32, radius_px: float, *, flat: float | None = No
     [0.0, 0.0, 20.0]
     """
     inside = np.clip(-distance_px / np.float32(radius_px), 0, 1)
+    diameter = 2 * np.float32(radius_px)
     if flat is None:
-        share = np.sqrt(1 - (1 - inside) ** 2)
-    else:
-        share = _FLAT_SHARE * np.minimum(inside * np.float32(1 + 3 * flat), 1)
-    return np.asarray(2 * np.float32(radius_px) * share, np.float32)
+        return np.asarray(diameter * np.sqrt(1 - (1 - inside) ** 2), np.float32)
+    return np.asarray(diameter * _FLAT_SHARE * np.minimum(inside * np.float32(1 + 3 * flat), 1), np.float32)
 
 
 def intensity(depth: Floats32, optics: Optics) -> Floats32:

@@ -6,7 +6,7 @@ Its contrast profile and the outline that a person would draw, inside a small cr
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class Look:
     sides: int = 0
     moire_px: float = 0.0
     sign: float = 1.0
-    optics: Optics = Optics()
+    optics: Optics = field(default_factory=Optics)
 
     def outline_px(self) -> tuple[float, float]:
         """Axes of the outline that a person would draw, px.
