@@ -1,15 +1,120 @@
-"""The house: imports only go down, every heavy library has one home, the package list is the tree."""
+"""The house: imports go down the floors and along the order of wings, in no circle; files stay small.
+
+Every heavy library has one home, and the package list is the tree.
+"""
 
 import ast
+import statistics
 import subprocess
 import sys
 import tomllib
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {"io": 0, "segment": 1, "tracker": 2}
+
+# The order of wings inside each floor, the lowest first. A file imports from its own wing, from earlier rows
+# and from lower floors; wings of one row do not import each other. The nouns of a floor stand as files in its
+# folder and are named here without a suffix; "nouns" are those that no row names.
+ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
+    "io": (
+        ("nouns",),
+        ("files", "tables"),
+        ("draw",),
+        ("synth", "live", "report"),
+        ("sources",),
+        ("__init__",),
+    ),
+    "segment": (
+        ("nouns", "lines", "labels", "prepare"),
+        ("networks", "scores"),
+        ("models", "training"),
+        ("finetune",),
+        ("__init__",),
+    ),
+    "tracker": (
+        ("nouns", "link", "hardening", "kinetics"),
+        ("measure", "series"),
+        ("hindsight",),
+        ("run",),
+        ("analysis", "evaluation"),
+        ("commands",),
+        ("cli",),
+        ("__init__",),
+    ),
+}
+# Known offenders. Each list may only shrink: an entry that offends no longer must be taken out.
+CLIMBS: set[tuple[str, str]] = {
+    ("io/live/replay.py", "io/sources.py"),
+    ("segment/base.py", "segment/networks/maskrcnn.py"),
+    ("segment/networks/maskrcnn.py", "segment/training/maskrcnn.py"),
+    ("segment/scores/evaluate.py", "segment/networks/postprocess.py"),
+    ("segment/scores/evaluate.py", "segment/training/dataset.py"),
+    ("tracker/hindsight/fill.py", "tracker/evaluation/track_scores.py"),
+}
+CIRCLES: set[frozenset[str]] = {
+    frozenset(f"io/files/{name}.py" for name in ("stacks", "tia", "tiff", "tvips", "vendor")),
+    frozenset(
+        {
+            "segment/base.py",
+            "segment/networks/maskrcnn.py",
+            "segment/networks/maskrcnn_network.py",
+            "segment/training/maskrcnn.py",
+        }
+    ),
+    frozenset({"tracker/run/job.py", "tracker/run/state.py"}),
+}
+LARGE_FILES: set[str] = {
+    "io/draw/annotate.py",
+    "io/live/camera.py",
+    "io/report/evaluation_report.py",
+    "io/report/run_plots.py",
+    "io/synth/lines.py",
+    "io/synth/scene.py",
+    "io/synth/source.py",
+    "io/tables/columns.py",
+    "segment/finetune/finetune.py",
+    "segment/labels/reader.py",
+    "segment/networks/maskrcnn.py",
+    "segment/networks/maskrcnn_network.py",
+    "segment/training/maskrcnn.py",
+    "segment/training/semantic.py",
+    "segment/training/yolo.py",
+    "tests/io/files/test_movie.py",
+    "tests/segment/labels/test_reader.py",
+    "tests/tracker/link/test_linker.py",
+    "tests/tracker/series/test_meter.py",
+    "tracker/analysis/recompute.py",
+    "tracker/commands/eval.py",
+    "tracker/hardening/models.py",
+    "tracker/hindsight/refine.py",
+    "tracker/link/linker.py",
+    "tracker/series/meter.py",
+}
+LARGE_CLASSES: set[str] = {
+    "io/draw/movie_writer.py: MovieWriter",
+    "io/files/movie.py: MovieSource",
+    "io/live/camera.py: LiveSource",
+    "io/live/view.py: LiveView",
+    "io/synth/source.py: SynthSource",
+    "tracker/commands/eval.py: _Job",
+    "tracker/link/linker.py: Linker",
+    "tracker/run/job.py: Job",
+    "tracker/series/hardening.py: HardeningMeter",
+    "tracker/series/meter.py: SeriesMeter",
+}
+
+BORROWED: set[tuple[str, str]] = {
+    ("benchmarks/files.py", "insitrack.tests.io.files.test_microscope_files"),
+    ("benchmarks/fuzz.py", "insitrack.tests.io.files.test_microscope_files"),
+    ("tests/io/draw/test_movie_writer.py", "insitrack.tests.io.files.test_movie"),
+}
+
+MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES = 16, 420, 200, 200
+
 HOMES = {
     "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
     "matplotlib": {"io/report/paper_figure.py"},
@@ -26,12 +131,25 @@ HOMES = {
     "tifffile": {"io/files/tiff.py"},
     "torchvision": {"segment/networks/maskrcnn_network.py", "segment/training/maskrcnn.py"},
 }
+
+FLOORS = {floor: level for level, floor in enumerate(ORDER)}
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
 
 
 def imported_modules(path: Path) -> set[str]:
+    """Names that a file imports, at its top or inside functions, with what it takes from modules."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -41,16 +159,110 @@ def imported_modules(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_only_go_down(path: Path) -> None:
-    floor = FLOORS[path.relative_to(ROOT).parts[0]]
+def file_of(name: str) -> Path | None:
+    """File of a dotted name of ours; None for a name inside a module."""
+    path = ROOT.joinpath(*name.split(".")[1:])
+    return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Files of the three floors that a file imports; a module that is named takes the place of its package."""
+    named = {name for name in imported_modules(path) if name.split(".")[0] == "insitrack"}
+    found = {name: file for name in named if (file := file_of(name)) and file.parent != ROOT}
+    packages = {name.rpartition(".")[0] for name in found}
+    # `from insitrack.io.tables import columns` names the package on the way to the module only
+    only_passed = {
+        name for name in packages if all(each in found for each in named if each.rpartition(".")[0] == name)
+    }
+    return {file for name, file in found.items() if name not in only_passed} - {path}
+
+
+def place_of(path: Path) -> tuple[int, str, int]:
+    """Floor, wing and row of a file."""
+    floor, *rest = path.relative_to(ROOT).parts
+    rows = {wing: row for row, wings in enumerate(ORDER[floor]) for wing in wings}
+    wing = rest[0].removesuffix(".py")
+    if len(rest) == 1 and wing not in rows:
+        wing = "nouns"
+    assert wing in rows, f"{name_of(path)}: give the wing {floor}/{wing} its row in ORDER"
+    return FLOORS[floor], wing, rows[wing]
+
+
+def circles(graph: dict[Path, set[Path]]) -> set[frozenset[str]]:
+    """Groups of files each of which reaches all others of its group."""
+    reach = {start: reachable(graph, start) for start in graph}
+    return {
+        frozenset({name_of(start)} | {name_of(file) for file in files if start in reach.get(file, ())})
+        for start, files in reach.items()
+        if start in files
+    }
+
+
+def reachable(graph: dict[Path, set[Path]], start: Path) -> set[Path]:
+    found: set[Path] = set()
+    waiting = list(graph[start])
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += graph.get(file, ())
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_only_go_down_the_floors(path: Path) -> None:
     for name in imported_modules(path):
-        parts = name.split(".")
-        assert parts[0] not in ("segment", "tracker", "configs"), (
+        assert name.split(".")[0] not in ("segment", "tracker", "configs"), (
             f"{path}: import insitrack.{name}: the bare name is a second copy"
         )
-        if parts[0] == "insitrack" and len(parts) > 1 and parts[1] in FLOORS:
-            assert FLOORS[parts[1]] <= floor, f"{path} imports {name}: imports only go down"
+    for file in imported_files(path):
+        assert place_of(file)[0] <= place_of(path)[0], f"{name_of(path)} imports {name_of(file)}"
+
+
+def test_imports_inside_a_floor_go_down_the_order_of_wings() -> None:
+    found = set()
+    for path in MODULES:
+        floor, wing, row = place_of(path)
+        for file in imported_files(path):
+            other_floor, other_wing, other_row = place_of(file)
+            if other_floor == floor and other_wing != wing and other_row >= row:
+                found.add((name_of(path), name_of(file)))
+    assert found == CLIMBS
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circles({path: imported_files(path) for path in MODULES}) == CIRCLES
+
+
+def test_files_are_small() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (*MODULES, *TESTS)}
+    assert {name_of(path) for path, length in lengths.items() if length > MOST_LINES} == LARGE_FILES
+    assert statistics.median(lengths[path] for path in MODULES) <= MEDIAN_LINES
+
+
+def test_classes_are_small() -> None:
+    found = {
+        f"{name_of(path)}: {node.name}"
+        for path in MODULES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno >= MOST_CLASS_LINES
+    }
+    assert found == LARGE_CLASSES
+
+
+def test_a_folder_fits_on_one_screen() -> None:
+    files = Counter(name_of(path.parent) for path in (*MODULES, *TESTS))
+    assert not {folder: n for folder, n in files.items() if n > MOST_FILES}
+
+
+def test_no_test_and_no_benchmark_imports_a_test() -> None:
+    found = {
+        (name_of(path), name)
+        for path in (*TESTS, *sorted((ROOT / "benchmarks").rglob("*.py")))
+        for name in imported_modules(path)
+        if name.split(".")[0] == "insitrack" and name.split(".")[-1].startswith("test_")
+    }
+    assert found == BORROWED  # what they share belongs into tests/support
 
 
 @pytest.mark.parametrize("library", sorted(HOMES))
@@ -71,16 +283,39 @@ def test_hardening_imports_nothing_of_ours() -> None:
 
 
 def test_package_list_is_the_tree() -> None:
-    listed = set(
-        tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
-    )
+    listed = settings()["packages"]
     found = {"insitrack"}
     for floor in (*FLOORS, "configs"):
         found |= {
             ".".join(("insitrack", *init.parent.relative_to(ROOT).parts))
             for init in (ROOT / floor).rglob("__init__.py")
         }
-    assert listed == found
+    assert set(listed) == found
+    assert len(listed) == len(set(listed))
+
+
+def test_every_file_that_is_no_code_is_package_data() -> None:
+    patterns = settings()["package-data"]
+    packed = {
+        path
+        for package, globs in patterns.items()
+        for pattern in globs
+        for path in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    kept = subprocess.run(
+        ["git", "ls-files", *FLOORS, "configs"], capture_output=True, text=True, cwd=ROOT, check=False
+    ).stdout.split()
+    data = {ROOT / name for name in kept if not name.endswith(".py")}
+    assert data - packed == set()
+    for package, globs in patterns.items():
+        for pattern in globs:
+            assert list(ROOT.joinpath(*package.split(".")[1:]).glob(pattern)), f"{package}: no {pattern}"
+
+
+def settings() -> dict[str, dict[str, list[str]]]:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    answer: dict[str, dict[str, list[str]]] = tomllib.loads(text)["tool"]["setuptools"]
+    return answer
 
 
 def test_help_loads_no_heavy_library() -> None:
