@@ -80,6 +80,8 @@ class Stack:
         Releases the file.
     refused : str
         Why its pictures are none of a specimen; empty if they are.
+    times_s : list of float or None
+        Time of every frame, s, where the file states them one by one; empty otherwise.
     gaps : dict of int to str
         Frames that were never written, and why that is known: a number missing from a series of files.
     """
@@ -93,6 +95,7 @@ class Stack:
     warnings: list[str] = field(default_factory=list)
     close: Callable[[], None] = lambda: None
     refused: str = ""
+    times_s: list[float | None] = field(default_factory=list)
     gaps: dict[int, str] = field(default_factory=dict)
 
 
@@ -149,12 +152,19 @@ class StackSource:
             (nm_per_px, "command line") if nm_per_px is not None else (stack.nm_per_px, stack.told_by)
         )
         self.calibration = Calibration(nm_per_px=scale, origin=origin if scale is not None else "unknown")
+        stamps = np.array(stack.times_s if frame_interval_s is None else [], np.float64)
+        self._stamped = False
+        self._stamps = stamps - stamps[0] if stamps.size else stamps
         self._interval_s, self.time_origin = (
             _ASSUMED_INTERVAL_S,
             f"assumed {_ASSUMED_INTERVAL_S:g} s per frame",
         )
         if frame_interval_s is not None:
             self._interval_s, self.time_origin = frame_interval_s, "command line"
+        elif np.isfinite(self._stamps).all() and self._stamps.size > 1:
+            steps = np.diff(self._stamps)
+            self._interval_s = float(np.median(steps[steps > 0])) if (steps > 0).any() else self._interval_s
+            self.time_origin, self._stamped = f"{stack.told_by}, frame by frame", True
         elif stack.interval_s is not None:
             self._interval_s, self.time_origin = stack.interval_s, stack.told_by
         self._shape, self._levels = self._sampled()
@@ -186,7 +196,7 @@ class StackSource:
     def samples(self) -> Iterator[Frame]:
         """Give up to 16 frames spread over the run, of those that are wanted and can be read."""
         for index in self._spread():
-            item = self._item(index, index * self._interval_s)
+            item = self._item(index, self._time(index))
             if isinstance(item, Frame):
                 yield item
 
@@ -195,16 +205,26 @@ class StackSource:
         return [int(index) for index in np.unique(np.linspace(0, last, _N_SAMPLES).round())]
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
-        clock = Clock(self._interval_s, self._interval_s)
+        clock = Clock(self._interval_s, None if self._stamped else self._interval_s)
         n_damaged, example = 0, ""
         for index in range(self._stack.n_frames):
-            item = self._item(index, clock.time(index, None))
+            item = self._item(index, clock.time(index, self._time(index)))
             if isinstance(item, MissingFrame) and item.status == "damaged":
                 n_damaged, example = n_damaged + 1, example or f"frame {index}, {item.reason}"
             yield item
         line = f"{self._uri}: frames that could not be read: {n_damaged} (first: {example})"
         if n_damaged and line not in self.warnings:
             self.warnings.append(line)
+        line = (
+            f"{self._uri}: times that did not increase, and were repaired: {clock.repaired}; check t_s in"
+            " frames.csv"
+        )
+        if clock.repaired and line not in self.warnings:
+            self.warnings.append(line)
+
+    def _time(self, index: int) -> float:
+        """Time that the file states for a frame, or its number times the interval, s."""
+        return float(self._stamps[index]) if self._stamped else index * self._interval_s
 
     def _item(self, index: int, t_s: float) -> Frame | MissingFrame:
         unwanted = self._selection.excludes(index, t_s)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -52,24 +55,121 @@ def open_tiff(path: Path) -> Stack:
             f"{path}: not a TIFF file that can be read ({error}); expected .tif as written by a microscope or"
             " ImageJ"
         ) from error
+    chosen: list[int] = []
     try:
-        series = tif.series[0]
-        stack = _contiguous(path, tif, series) if series.dataoffset is not None else _paged(path, tif, series)
+        chosen, notes = _series_of_the_movie(tif)
+        parts = [_part(tif, tif.series[number]) for number in chosen]
+        stack = _joined(parts, tif.series[chosen[0]], [*notes, *parts[0].notes])
+        stack.warnings = [f"{path}: {line}" for line in stack.warnings]
     except Exception:  # the chain of pages is broken: take those before the break
         stack = _unbroken_pages(path, tif)
-    stack.nm_per_px, stack.interval_s, stack.told_by = _told(tif, path, stack.warnings)
+    stack.nm_per_px, stack.interval_s, stack.told_by = _told(tif, path, stack, chosen[0] if chosen else 0)
     stack.close = tif.close
     return stack
 
 
-def _contiguous(path: Path, tif: Any, series: Any) -> Stack:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The frames of one series of a file."""
+
+    n_frames: int
+    read: Callable[[int], NDArray[Any]]
+    notes: list[str]
+
+
+def _series_of_the_movie(tif: Any) -> tuple[list[int], list[str]]:
+    """Find the series that make the movie by number, and say what is left out.
+
+    Pages that a program wrote one by one are a series each and belong together; a preview, or the second of
+    two recordings, does not.
+    """
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    for number, series in enumerate(tif.series):
+        kinds.setdefault((tuple(series.keyframe.shape), series.dtype), []).append(number)
+    lengths = [_Planes.of(series).numbers.size for series in tif.series]
+
+    def frames_and_area(numbers: list[int]) -> tuple[int, int]:
+        # of movies as long as each other the one with the larger frames
+        return sum(lengths[k] for k in numbers), math.prod(tif.series[numbers[0]].keyframe.shape)
+
+    best = max(kinds.values(), key=frames_and_area)
+    recordings = tif.is_ome or tif.is_imagej  # a series is then a recording of its own
+    chosen = [max(best, key=lambda k: lengths[k])] if recordings else best
+    left_out = [k for k in range(len(lengths)) if k not in chosen]
+    if not left_out:
+        return chosen, []
+    sizes = Counter(f"{lengths[k]} of {_size(tif.series[k])}" for k in left_out)
+    others = ", ".join(f"{n} x {size}" if n > 1 else size for size, n in sizes.items())
+    n_frames = sum(lengths[k] for k in chosen)
+    return chosen, [
+        f"holds {len(lengths)} series of pictures; the one of {n_frames} frames"
+        f" ({_size(tif.series[chosen[0]])}) is read, left out: {others}"
+    ]
+
+
+def _size(series: Any) -> str:
+    page = series.keyframe
+    return f"{page.imagewidth} x {page.imagelength} px"
+
+
+def _joined(parts: list[_Part], series: Any, notes: list[str]) -> Stack:
+    """Series one after the other, as one stack."""
+    ends = np.cumsum([part.n_frames for part in parts])
+
+    def read(index: int) -> NDArray[Any]:
+        place = int(np.searchsorted(ends, index, side="right"))
+        return parts[place].read(index - int(ends[place] - parts[place].n_frames))
+
+    return Stack(read=read, n_frames=int(ends[-1]), facts=_facts(series), warnings=notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planes:
+    """Which planes of a series are frames, and how many axes a plane has."""
+
+    numbers: NDArray[np.intp]
+    plane_axes: int
+    notes: list[str]
+
+    @classmethod
+    def of(cls, series: Any) -> _Planes:
+        """Take every axis but those of a plane as time.
+
+        Of channels, and of focal planes beside a time axis, the first counts. Planes of grey that were
+        written as the colours of one picture (tifffile does so with four) are frames.
+        """
+        shape = series.keyframe.shape
+        if series.kind == "shaped" and series.keyframe.axes == "SYX" and shape[0] == 4:
+            n_frames = math.prod(series.shape[: series.ndim - 2])
+            note = "four grey planes, written as the colours of one picture, are taken as frames"
+            return cls(np.arange(n_frames), 2, [note])
+        lead, axes = series.shape[: series.ndim - len(shape)], series.axes
+        numbers: NDArray[np.intp] = np.arange(math.prod(lead)).reshape(lead)
+        notes = []
+        for axis, what in (("C", "channels"), ("Z", "focal planes of each frame")):
+            names = [name for name in axes[: len(lead)] if name != "C"] if axis == "Z" else axes[: len(lead)]
+            if axis not in names or (axis == "Z" and "T" not in names):
+                continue
+            place = list(names).index(axis)
+            if numbers.shape[place] > 1:
+                notes.append(f"holds {numbers.shape[place]} {what}, only the first is used")
+            numbers = numbers.take(0, axis=place)
+        return cls(numbers.ravel(), len(shape), notes)
+
+
+def _part(tif: Any, series: Any) -> _Part:
+    return _contiguous(tif, series) if series.dataoffset is not None else _paged(series)
+
+
+def _contiguous(tif: Any, series: Any) -> _Part:
     """Read planes by their place in the file: ImageJ describes a whole stack by its first page only."""
-    shape, dtype = tuple(series.keyframe.shape), np.dtype(tif.byteorder + series.dtype.char)
-    planes, warnings = _plane_numbers(series, len(shape))
+    found = _Planes.of(series)
+    axes = series.keyframe.axes[-2:] if found.plane_axes == 2 else series.keyframe.axes
+    shape = tuple(series.keyframe.shape)[-found.plane_axes :]
+    dtype, planes = np.dtype(tif.byteorder + series.dtype.char), found.numbers
     promised = (tif.imagej_metadata or {}) if tif.is_imagej else {}
-    if promised.get("images", 0) > math.prod(
-        series.shape[: series.ndim - len(shape)]
-    ):  # cut off: tifffile then sees one page only
+    # where the file was cut off tifffile sees one page only
+    if promised.get("images", 0) > math.prod(series.shape[: series.ndim - len(shape)]):
         planes = np.arange(promised["images"])[:: promised.get("channels", 1)]
     n_bytes = math.prod(shape) * dtype.itemsize
 
@@ -79,35 +179,24 @@ def _contiguous(path: Path, tif: Any, series: Any) -> Stack:
         data = handle.read(n_bytes)
         if len(data) < n_bytes:
             raise EOFError("the file is cut off before this frame ends")
-        return _samples_last(np.frombuffer(data, dtype).reshape(shape), series.keyframe.axes)
+        return _samples_last(np.frombuffer(data, dtype).reshape(shape), axes)
 
-    return Stack(
-        read=read,
-        n_frames=len(planes),
-        facts=_facts(series),
-        warnings=[f"{path}: {line}" for line in warnings],
-    )
+    return _Part(len(planes), read, found.notes)
 
 
-def _paged(path: Path, tif: Any, series: Any) -> Stack:
-    planes, warnings = _plane_numbers(series, len(series.keyframe.shape))
+def _paged(series: Any) -> _Part:
+    found = _Planes.of(series)
+    per_page = math.prod(series.keyframe.shape) // math.prod(series.keyframe.shape[-found.plane_axes :])
 
     def read(index: int) -> NDArray[Any]:
-        page = series.pages[int(planes[index])]
+        number, within = divmod(int(found.numbers[index]), per_page)
+        page = series.pages[number]
         if page is None:
             raise EOFError("the page is missing")
-        return _samples_last(np.asarray(page.asarray()), series.keyframe.axes)
+        picture = np.asarray(page.asarray())
+        return picture[within] if per_page > 1 else _samples_last(picture, series.keyframe.axes)
 
-    if len(tif.series) > 1:
-        warnings.append(
-            f"holds {len(tif.series)} series of pictures of different kinds, only the first is used"
-        )
-    return Stack(
-        read=read,
-        n_frames=len(planes),
-        facts=_facts(series),
-        warnings=[f"{path}: {line}" for line in warnings],
-    )
+    return _Part(len(found.numbers), read, found.notes)
 
 
 def _unbroken_pages(path: Path, tif: Any) -> Stack:
@@ -134,16 +223,6 @@ def _unbroken_pages(path: Path, tif: Any) -> Stack:
     return Stack(read=read, n_frames=len(pages), facts={"container": "TIFF, damaged"}, warnings=[line])
 
 
-def _plane_numbers(series: Any, n_plane_axes: int) -> tuple[NDArray[np.intp], list[str]]:
-    """Find the plane of every frame in the file; of several channels the first counts."""
-    lead, axes = series.shape[: series.ndim - n_plane_axes], series.axes
-    numbers: NDArray[np.intp] = np.arange(math.prod(lead)).reshape(lead)
-    channel = axes[: len(lead)].find("C")
-    if channel < 0 or lead[channel] == 1:
-        return numbers.ravel(), []
-    return numbers.take(0, axis=channel).ravel(), [f"holds {lead[channel]} channels, only the first is used"]
-
-
 def _samples_last(plane: NDArray[Any], axes: str) -> NDArray[Any]:
     return plane if "S" not in axes else np.moveaxis(plane, axes.index("S"), -1)
 
@@ -152,10 +231,11 @@ def _facts(series: Any) -> dict[str, Any]:
     return {"container": f"TIFF ({series.kind})", "axes": series.axes}
 
 
-def _told(tif: Any, path: Path, warnings: list[str]) -> tuple[float | None, float | None, str]:
+def _told(tif: Any, path: Path, stack: Stack, number: int) -> tuple[float | None, float | None, str]:
     """Scale and interval by the metadata of the program that wrote the file.
 
-    Plain resolution tags are those of a printer.
+    Plain resolution tags are those of a printer. `number` is that of the series of the movie; times of single
+    frames go into `stack`.
     """
     if tif.is_imagej:
         scales, interval_s, told_by = (
@@ -164,7 +244,9 @@ def _told(tif: Any, path: Path, warnings: list[str]) -> tuple[float | None, floa
             "metadata: ImageJ TIFF",
         )
     elif tif.is_ome:
-        *scales, interval_s = _ome(tif.ome_metadata or "")
+        *scales, interval_s, times_s = _ome(tif.ome_metadata or "", number)
+        if len(times_s) == stack.n_frames:
+            stack.times_s = times_s
         told_by = "metadata: OME TIFF"
     elif tif.is_fei:
         scales, interval_s, told_by = _fei(tif.fei_metadata or {}), None, "metadata: FEI TIFF"
@@ -172,7 +254,7 @@ def _told(tif: Any, path: Path, warnings: list[str]) -> tuple[float | None, floa
         return None, None, ""
     x, y = scales
     if x is not None and y is not None and abs(x - y) > _SQUARE * x:
-        warnings.append(
+        stack.warnings.append(
             f"{path}: pixels are {x:g} nm wide and {y:g} nm high; lengths use the width, as if they were"
             " square"
         )
@@ -203,14 +285,31 @@ def _number(told: Any) -> float:
         return math.nan
 
 
-def _ome(text: str) -> tuple[float | None, float | None, float | None]:
+def _ome(text: str, number: int) -> tuple[float | None, float | None, float | None, list[float | None]]:
+    """Width and height of a pixel, nm, interval, s, and the time of every frame, s, of one image."""
     try:
-        pixels = next(e for e in ElementTree.fromstring(text).iter() if e.tag.rpartition("}")[2] == "Pixels")
-    except (ElementTree.ParseError, StopIteration):
-        return None, None, None
+        images = [e for e in ElementTree.fromstring(text).iter() if e.tag.rpartition("}")[2] == "Pixels"]
+        pixels = images[number]
+    except (ElementTree.ParseError, IndexError):
+        return None, None, None, []
     get = pixels.attrib.get
     x, y = (nm_of(_number(get(f"PhysicalSize{axis}")), get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY")
-    return x, y, seconds_of(_number(get("TimeIncrement")), get("TimeIncrementUnit", "s"))
+    interval_s = seconds_of(_number(get("TimeIncrement")), get("TimeIncrementUnit", "s"))
+    planes = [e.attrib for e in pixels if e.tag.rpartition("}")[2] == "Plane"]
+    first = [plane for plane in planes if plane.get("TheZ", "0") == "0" and plane.get("TheC", "0") == "0"]
+    times = {
+        int(_number(plane.get("TheT"))): _seconds(plane)
+        for plane in first
+        if math.isfinite(_number(plane.get("TheT")))
+    }
+    return x, y, interval_s, [times.get(t) for t in range(len(first))]
+
+
+def _seconds(plane: Mapping[str, str]) -> float | None:
+    """Time at which a plane was taken, s from the start; None where it is not stated."""
+    factor = seconds_of(1.0, plane.get("DeltaTUnit", "s"))
+    value = _number(plane.get("DeltaT"))
+    return value * factor if factor is not None and math.isfinite(value) else None
 
 
 def _fei(metadata: dict[str, Any]) -> list[float | None]:

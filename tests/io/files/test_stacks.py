@@ -380,3 +380,74 @@ def test_an_mrc_file_that_promises_more_than_it_holds_is_refused_at_once(tmp_pat
     (tmp_path / "b.mrc").write_bytes(b"short")
     with pytest.raises(SourceError, match="shorter than the header"):
         StackSource(tmp_path / "b.mrc")
+
+
+# --- several series in one TIFF, axes that are not time
+# --------------------------------------------------------------------------------------------------
+
+
+def test_pages_written_one_by_one_are_one_movie(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "loop.tif") as tif:
+        for page in STACK:
+            tif.write(page)
+    assert same(StackSource(tmp_path / "loop.tif"), list(STACK))
+
+
+@pytest.mark.filterwarnings("ignore:.*stored as RGB:DeprecationWarning")
+@pytest.mark.parametrize("planes", [2, 4, 5])
+def test_blocks_appended_to_a_file_are_one_movie_in_their_order(tmp_path, planes):
+    blocks = RNG.integers(0, 255, (3, planes, 12, 16)).astype(np.uint8)
+    for block in blocks:
+        tifffile.imwrite(tmp_path / "appended.tif", block, append=True)
+    assert same(StackSource(tmp_path / "appended.tif"), list(blocks.reshape(-1, 12, 16)))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_preview_is_not_the_movie_and_is_named(tmp_path, first):
+    with tifffile.TiffWriter(tmp_path / "preview.tif") as tif:
+        if first:
+            tif.write(np.zeros((3, 4), np.uint16), photometric="minisblack", metadata=None)
+        for page in STACK:
+            tif.write(page, photometric="minisblack", metadata=None)
+        if not first:
+            tif.write(np.zeros((3, 4), np.uint16), photometric="minisblack", metadata=None)
+    source = StackSource(tmp_path / "preview.tif")
+    assert same(source, list(STACK))
+    assert "left out: 1 of 4 x 3 px" in source.warnings[0]
+
+
+def test_of_two_ome_images_the_longer_is_read_with_its_own_scale_and_times(tmp_path):
+    times = [0.0, 0.4, 1.1, 1.5, 2.2]
+    plane = {"DeltaT": [10 + t for t in times], "DeltaTUnit": ["s"] * 5}
+    size = {"PhysicalSizeXUnit": "nm", "PhysicalSizeYUnit": "nm"}
+    with tifffile.TiffWriter(tmp_path / "two.ome.tif", ome=True) as tif:
+        small = np.zeros((3, 4), np.uint16)
+        tif.write(
+            small,
+            photometric="minisblack",
+            metadata={"axes": "YX", "PhysicalSizeX": 5.0, "PhysicalSizeY": 5.0, **size},
+        )
+        tif.write(
+            STACK,
+            photometric="minisblack",
+            metadata={"axes": "TYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "Plane": plane, **size},
+        )
+    source = StackSource(tmp_path / "two.ome.tif")
+    assert same(source, list(STACK))
+    assert source.calibration.nm_per_px == pytest.approx(0.25)
+    assert [item.t_s for item in source] == pytest.approx(times)
+    assert source.time_origin == "metadata: OME TIFF, frame by frame"
+    assert [item.t_s for item in StackSource(tmp_path / "two.ome.tif", frame_interval_s=2.0)][-1] == 8.0
+
+
+def test_focal_planes_beside_a_time_axis_are_not_time(tmp_path):
+    values = RNG.integers(0, 255, (4, 3, 6, 9)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "z.tif", values, imagej=True, metadata={"axes": "TZYX"})
+    source = StackSource(tmp_path / "z.tif")
+    assert same(source, list(values[:, 0]))
+    assert "3 focal planes" in source.warnings[0]
+
+
+def test_slices_of_a_stack_without_a_time_axis_are_its_frames(tmp_path):
+    tifffile.imwrite(tmp_path / "z.tif", STACK, imagej=True, metadata={"axes": "ZYX"})
+    assert same(StackSource(tmp_path / "z.tif"), list(STACK))
