@@ -53,10 +53,8 @@ CLIMBS: set[tuple[str, str]] = {
     ("segment/networks/maskrcnn.py", "segment/training/maskrcnn.py"),
     ("segment/scores/evaluate.py", "segment/networks/postprocess.py"),
     ("segment/scores/evaluate.py", "segment/training/dataset.py"),
-    ("tracker/hindsight/fill.py", "tracker/evaluation/track_scores.py"),
 }
 CIRCLES: set[frozenset[str]] = {
-    frozenset(f"io/files/{name}.py" for name in ("stacks", "tia", "tiff", "tvips", "vendor")),
     frozenset(
         {
             "segment/base.py",

@@ -9,8 +9,7 @@ import glob
 import re
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import TIFF_SUFFIXES, VENDOR_SUFFIXES, Listing, in_order, list_folder
 from insitrack.io.files.luma import to_grey
+from insitrack.io.files.stack import Stack
 from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import fingerprint, listing_fingerprint
@@ -29,74 +29,6 @@ _N_SAMPLES = 16
 _SAME_SCALE = 0.005
 """Scales that differ by more are two magnifications; headers round to about 0.1 %."""
 _ASSUMED_INTERVAL_S = 1.0
-_NM = {
-    "pm": 1e-3,
-    "å": 0.1,
-    "angstrom": 0.1,
-    "nm": 1.0,
-    "um": 1e3,
-    "µm": 1e3,
-    "μm": 1e3,
-    "micron": 1e3,
-    "microns": 1e3,
-    "mm": 1e6,
-    "m": 1e9,
-}
-_SECONDS = {
-    "s": 1.0,
-    "sec": 1.0,
-    "second": 1.0,
-    "seconds": 1.0,
-    "ms": 1e-3,
-    "msec": 1e-3,
-    "µs": 1e-6,
-    "us": 1e-6,
-    "min": 60.0,
-    "h": 3600.0,
-}
-
-
-@dataclass(kw_only=True)
-class Stack:
-    """What a reader of files hands over: pictures by number, and what the file says of scale and time.
-
-    Parameters
-    ----------
-    read : callable
-        Gives the picture of a number, any depth and colour; whatever it raises makes that frame `damaged`.
-    n_frames : int
-        How many there are.
-    facts : dict
-        For the manifest.
-    nm_per_px : float or None
-        Width of a pixel, nm, if the file tells.
-    interval_s : float or None
-        Time between frames, s, if the file tells.
-    told_by : str
-        Which metadata tell it.
-    warnings : list of str
-        What was wrong.
-    close : callable
-        Releases the file.
-    refused : str
-        Why its pictures are none of a specimen; empty if they are.
-    times_s : list of float or None
-        Time of every frame, s, where the file states them one by one; empty otherwise.
-    gaps : dict of int to str
-        Frames that were never written, and why that is known: a number missing from a series of files.
-    """
-
-    read: Callable[[int], NDArray[Any]]
-    n_frames: int
-    facts: dict[str, Any]
-    nm_per_px: float | None = None
-    interval_s: float | None = None
-    told_by: str = ""
-    warnings: list[str] = field(default_factory=list)
-    close: Callable[[], None] = lambda: None
-    refused: str = ""
-    times_s: list[float | None] = field(default_factory=list)
-    gaps: dict[int, str] = field(default_factory=dict)
 
 
 class StackSource:
@@ -319,37 +251,6 @@ def _open_vendor(path: Path) -> Stack:
     from insitrack.io.files.vendor import open_vendor
 
     return open_vendor(path)
-
-
-def no_image(path: Path, because: str) -> str:
-    """Say why the pictures of a file are none of a specimen.
-
-    Examples
-    --------
-    >>> no_image(Path("saed.dm4"), "its axes are in 1/nm")
-    'saed.dm4: a diffraction pattern, its axes are in 1/nm; expected an image (if it is one, give
-    --nm-per-px)'
-    """
-    return f"{path}: a diffraction pattern, {because}; expected an image (if it is one, give --nm-per-px)"
-
-
-def nm_of(value: float, unit: str) -> float | None:
-    r"""Turn a length into nm; None where the unit is not one of length or the value cannot be a pixel.
-
-    Examples
-    --------
-    >>> nm_of(0.37, "nm"), nm_of(0.5, r"\u00B5m"), nm_of(1.0, "pixel")
-    (0.37, 500.0, None)
-    """
-    plain = unit.replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
-    factor = _NM.get("å" if plain == "A" else plain.lower())
-    return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
-
-
-def seconds_of(value: float, unit: str) -> float | None:
-    """Turn a duration into s; None where the unit is not one of time or the value is not positive."""
-    factor = _SECONDS.get(unit.strip().lower())
-    return float(value) * factor if factor is not None and np.isfinite(value) and value > 0 else None
 
 
 def _open_images(uri: Path, listing: Listing, kind: str, nm_per_px: float | None) -> Stack:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import Stack, nm_of, no_image
+from insitrack.io.files.stack import Stack, no_image
+from insitrack.io.units import nm_of
 
 _SERIES, _IMAGES = 0x0197, 0x4122
 _LONG_OFFSETS = 0x0220  # series version from which offsets have 64 bits

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import Stack, nm_of, seconds_of
+from insitrack.io.files.stack import Stack
+from insitrack.io.units import nm_of, seconds_of
 
 _SQUARE = 0.01  # pixels whose sides differ by more are not square
 
@@ -153,7 +154,7 @@ class _Planes:
             place = list(names).index(axis)
             if numbers.shape[place] > 1:
                 notes.append(f"holds {numbers.shape[place]} {what}, only the first is used")
-            numbers = numbers.take(0, axis=place)
+            numbers = np.asarray(numbers.take(0, axis=place), np.intp)
         return cls(numbers.ravel(), len(shape), notes)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import Stack, nm_of, no_image
+from insitrack.io.files.stack import Stack, no_image
+from insitrack.io.units import nm_of
 
 _HEAD = np.dtype(
     [

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stacks import Stack, nm_of, no_image, seconds_of
+from insitrack.io.files.stack import Stack, no_image
+from insitrack.io.units import is_reciprocal, nm_of, seconds_of
 
 _EXPOSURE = re.compile(r"(?i)exposure ?time( \((s|seconds)\))?|exposure \(s\)")
 _RATE = re.compile(r"(?i)frames ?per ?second( \(.*\))?")
@@ -72,7 +73,7 @@ def open_vendor(path: Path) -> Stack:
         read=read,
         n_frames=math.prod(lead),
         facts=facts,
-        refused=no_image(path, f"its axes are in {unit}") if _reciprocal(unit) else "",
+        refused=no_image(path, f"its axes are in {unit}") if is_reciprocal(unit) else "",
         nm_per_px=scale,
         interval_s=interval_s,
         told_by=f"metadata: {plugin}",
@@ -169,7 +170,9 @@ def _picture_axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
     axes = signal["axes"]
     told = [axis for axis in axes if not axis.get("navigate", False)]
     last = [str(axis.get("units", "")) for axis in axes[-2:]]
-    if len(told) == len(axes) > 2 and (all(nm_of(1.0, unit) for unit in last) or all(map(_reciprocal, last))):
+    if len(told) == len(axes) > 2 and (
+        all(nm_of(1.0, unit) for unit in last) or all(map(is_reciprocal, last))
+    ):
         return list(axes[-2:])
     return told
 
@@ -184,20 +187,6 @@ def _scale(signal: dict[str, Any], path: Path) -> tuple[float | None, float | No
     if len(lead) == 1:
         interval_s = seconds_of(float(lead[0].get("scale", 0)), str(lead[0].get("units", "")))
     return nm_of(float(x.get("scale", 0)), str(x.get("units", ""))), interval_s
-
-
-def _reciprocal(unit: str) -> bool:
-    """Tell units of diffraction: inverse lengths and angles.
-
-    Examples
-    --------
-    >>> [_reciprocal(unit) for unit in ("1/nm", "nm^-1", "mrad", "nm", "")]
-    [True, True, True, False, False]
-    """
-    plain = unit.replace(" ", "").replace("$", "").replace("{", "").replace("}", "").lower()
-    return (
-        plain.startswith("1/") or plain.endswith(("^-1", "⁻¹", "-1")) or plain in ("mrad", "rad", "deg", "°")
-    )
 
 
 def _told(tree: Any, names: re.Pattern[str]) -> float | None:

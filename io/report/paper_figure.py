@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from insitrack.io.draw.palette import class_colours, hex_colour
+from insitrack.io.units import time_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,8 +152,7 @@ def _axis(table: pd.DataFrame, against: Axis) -> tuple[float, str]:
     """Divisor and title of the horizontal axis."""
     if against == "dose":
         return 1.0, "Dose (dpa)"
-    longest = float(table["t_s"].abs().max())
-    unit_s, unit = (1.0, "s") if longest < 300 else (60.0, "min") if longest < 18_000 else (3600.0, "h")
+    unit_s, unit = time_unit(float(table["t_s"].abs().max()))
     return unit_s, f"Time ({unit})"
 
 

@@ -23,7 +23,7 @@ from insitrack.io.arrays import Floats
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.tables.columns import FRAMES, SERIES, SUMMARY
-from insitrack.io.units import round_step
+from insitrack.io.units import round_step, time_unit
 
 MOST_POINTS = 500
 """Frames in a plot; of a longer run every n-th is shown."""
@@ -129,16 +129,9 @@ def _pauses(t_s: Floats) -> np.ndarray[Any, Any]:
     return np.flatnonzero(steps > 3 * usual) + 1
 
 
-def time_unit(t_s: Floats) -> tuple[float, str]:
-    """Length in seconds and name of the unit in which a time axis reads best.
-
-    Examples
-    --------
-    >>> time_unit(np.array([0.0, 90.0])), time_unit(np.array([0.0, 3000.0]))
-    ((1.0, 's'), (60.0, 'min'))
-    """
-    longest = float(np.nanmax(np.abs(t_s), initial=0.0))
-    return (1.0, "s") if longest < 300 else (60.0, "min") if longest < 18_000 else (3600.0, "h")
+def longest_time(t_s: Floats) -> float:
+    """Largest time of those known, s; 0 where none is."""
+    return float(np.nanmax(np.abs(t_s), initial=0.0))
 
 
 def density_figure(curves: Curves, column: str, title: str) -> go.Figure:
@@ -188,7 +181,7 @@ Line = tuple[str, str, str, str, str, str]
 
 
 def _against_time(curves: Curves, title: str, lines: Iterable[Line]) -> go.Figure:
-    unit_s, unit = time_unit(curves.t_s)
+    unit_s, unit = time_unit(longest_time(curves.t_s))
     x = curves.t_s / unit_s
     colours = class_colours(curves.classes)
     figure = go.Figure()
@@ -346,7 +339,7 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     ]
     if not names:
         return None
-    unit_s, unit = time_unit(born["lifetime_s"].to_numpy(np.float64))
+    unit_s, unit = time_unit(longest_time(born["lifetime_s"].to_numpy(np.float64)))
     colours, figure = class_colours(names), go.Figure()
     for name in names:
         part = born[born["defect_class"] == name]

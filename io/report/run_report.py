@@ -20,12 +20,13 @@ from insitrack.io.report.run_plots import (
     lifetime_figure,
     load_curves,
     load_tracks,
+    longest_time,
     quantity_figure,
     size_figure,
     size_histogram,
-    time_unit,
 )
 from insitrack.io.tables.columns import KINETICS, TABLES
+from insitrack.io.units import time_unit
 
 REPORT = "report.html"
 
@@ -120,7 +121,7 @@ def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
 def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[str]:
     """List what a reader wants to know first, as far as it is known."""
     calibration, model = facts.get("calibration") or {}, facts.get("model") or {}
-    unit_s, unit = time_unit(curves.t_s)
+    unit_s, unit = time_unit(longest_time(curves.t_s))
     processed, total = curves.statuses["processed"], sum(curves.statuses.values())
     missing = ", ".join(
         f"{n} {status}" for status, n in sorted(curves.statuses.items()) if status != "processed" and n

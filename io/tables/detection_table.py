@@ -15,6 +15,7 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import TableError
 from insitrack.io.results import NAN, Measures
 from insitrack.io.tables.columns import read_text
+from insitrack.io.units import SECONDS_PER_TIME, nm_per
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,17 +136,6 @@ _PLACES = {  # the names of one thing in three programs
     "class": ("defect_class",),
     "score": ("score",),
     "track": ("track_id", "TRACK_ID", "particle"),
-}
-_LENGTH_NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6}
-_TIME_S = {
-    "sec": 1.0,
-    "s": 1.0,
-    "second": 1.0,
-    "seconds": 1.0,
-    "ms": 1e-3,
-    "msec": 1e-3,
-    "min": 60.0,
-    "h": 3600.0,
 }
 
 
@@ -283,11 +273,12 @@ def _scale(path: Path, unit: str, nm_per_px: float | None) -> float:
     """Pixels per unit of length."""
     if unit in ("", "pixel", "pixels", "px"):
         return 1.0
-    if unit not in _LENGTH_NM:
+    factor = nm_per(unit)
+    if factor is None:
         raise TableError(f"{path}: positions are in {unit!r}; expected pixel, nm, µm or mm")
     if nm_per_px is None:
         raise TableError(f"{path}: positions are in {unit}; give the width of a pixel with --nm-per-px")
-    return _LENGTH_NM[unit] / nm_per_px
+    return factor / nm_per_px
 
 
 @dataclass(frozen=True)
@@ -366,7 +357,7 @@ def _times(
             np.asarray(np.arange(n_frames) * step, np.float64),
             assumed,
         )
-    t_s = numbers.column(name) * _TIME_S.get(units.get(name, "s"), 1.0)
+    t_s = numbers.column(name) * SECONDS_PER_TIME.get(units.get(name, "s"), 1.0)
     known, at = np.unique(frame, return_index=True)
     if (np.diff(t_s[at]) <= 0).any():
         i = int(at[1:][np.argmax(np.diff(t_s[at]) <= 0)])

@@ -13,6 +13,7 @@ from insitrack.io.arrays import Ints
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.tables.detection_table import DetectionTable
+from insitrack.io.units import nm_per
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,13 +181,12 @@ def read_trackmate(
     if root.tag != "TrackMate" or model is None:
         raise TableError(f"{path}: its root is {root.tag!r}; expected a TrackMate file")
     unit = model.get("spatialunits", "pixel")
-    lengths = {"pixel": None, "pixels": None, "nm": 1.0, "µm": 1e3, "um": 1e3, "micron": 1e3}
-    if unit not in lengths or (lengths[unit] is not None and nm_per_px is None):
+    factor = nm_per(unit)
+    if unit not in ("pixel", "pixels") and (factor is None or nm_per_px is None):
         raise TableError(
             f"{path}: positions are in {unit}; give the width of a pixel with --nm-per-px, or save it in"
             " pixel"
         )
-    factor = lengths[unit]
     scale = 1.0 if factor is None else factor / float(nm_per_px or 1.0)
     spots = {int(spot.get("ID", "-1")): spot for spot in model.iter("Spot")}
     ids = dict.fromkeys(spots, -1)

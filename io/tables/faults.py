@@ -8,27 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from insitrack.io.tables.columns import Column, Table
+from insitrack.io.units import UNIT_WORDS
 
-_UNIT_WORDS = {
-    "",
-    "s",
-    "px",
-    "px^2",
-    "nm",
-    "nm^2",
-    "um",
-    "µm",
-    "micron",
-    "pixel",
-    "pixels",
-    "frame",
-    "degree",
-    "deg",
-    "-",
-    "1",
-    "quality",
-    "radians",
-}
 _REMEMBERED = 2_000_000  # ids of one frame that are remembered, so that a broken table cannot fill the memory
 
 
@@ -116,7 +97,7 @@ def _is_units(cells: Sequence[str], columns: list[tuple[int, Column]]) -> bool:
     ]
     if not words or any(_number(word) is not None for word in words):
         return False
-    return sum(word in _UNIT_WORDS for word in words) >= 0.5 * len(words) and any(words)
+    return sum(word in UNIT_WORDS for word in words) >= 0.5 * len(words) and any(words)
 
 
 def _bad_cell(text: str, column: Column) -> str | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from insitrack.io.files.stacks import nm_of
 from insitrack.io.frames import GreyImage
+from insitrack.io.units import nm_of
 
 _LABEL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(nm|µm|um|μm|pm|Å|A)\b")
 _LEAST_SHARE, _LEAST_ASPECT, _LEAST_FILL = 0.03, 5.0, 0.93

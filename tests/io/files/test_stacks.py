@@ -15,7 +15,7 @@ from PIL import Image
 
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import natural_order
-from insitrack.io.files.stacks import StackSource, nm_of, seconds_of
+from insitrack.io.files.stacks import StackSource
 from insitrack.io.frames import Frame
 from insitrack.io.timeline import Selection
 from insitrack.tests.support.stacks import STACK, images, same, status, write_pages
@@ -167,22 +167,6 @@ def test_frames_that_are_not_wanted_are_not_read(tmp_path):
 
 # --- units and microscope files
 # ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "nm"),
-    [(2, "Å", 0.2), (3, "A", 0.3), (1, "µm", 1e3), (1e-9, "m", 1.0), (0, "nm", None), (1, "1/nm", None)],
-)
-def test_lengths_become_nm_or_nothing(value, unit, nm):
-    assert nm_of(value, unit) == (nm if nm is None else pytest.approx(nm))
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "seconds"),
-    [(5, "ms", 0.005), (2, "min", 120.0), (0, "s", None), (1, "", None), (float("nan"), "s", None)],
-)
-def test_durations_become_seconds_or_nothing(value, unit, seconds):
-    assert seconds_of(value, unit) == seconds
 
 
 @pytest.mark.skipif(not EM_FILES.is_dir(), reason="the microscope files are not here")
