@@ -14,6 +14,8 @@ _SHARE_AFTER_REPEAT = (
     0.5  # a repeated time lies, as far as anybody knows, in the middle of the interval that it stands for
 )
 
+_RESTART = 1.5  # a timestamp that falls back by more than so many intervals begins a new count
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
@@ -76,8 +78,10 @@ EVERYTHING = Selection()
 class Clock:
     """Turns the timestamps of a source into times that strictly increase, and counts what it had to repair.
 
-    A frame without a timestamp follows the last one by the nominal interval; a timestamp that does not
-    increase by half of it.
+    A frame without a timestamp follows the last one by the nominal interval. One that repeats the timestamp
+    before it follows by half of that, further repeats by all of it. Where timestamps start again, as in
+    recordings joined without care, they go on from there, so that rates stay what they were; a single
+    timestamp that falls back is passed over.
 
     Parameters
     ----------
@@ -91,13 +95,21 @@ class Clock:
     >>> clock = Clock(1.0)
     >>> [clock.time(i, t) for i, t in enumerate([0.0, 1.0, 1.0, 2.0])], clock.repaired
     ([0.0, 1.0, 1.5, 2.0], 1)
+    >>> clock = Clock(1.0)
+    >>> [clock.time(i, t) for i, t in enumerate([0.0, 1.0, 2.0, 0.0, 1.0])], clock.restarts
+    ([0.0, 1.0, 2.0, 3.0, 4.0], 1)
     """
 
     def __init__(self, nominal_s: float, override_s: float | None = None) -> None:
         self.nominal_s = nominal_s
         self.override_s = override_s
         self.repaired = 0
+        self.restarts = 0
         self._last: float | None = None
+        self._offset_s = 0.0
+        self._stamp_s = math.nan  # of the last frame, as it came
+        self._repeated = False
+        self._fell_back: tuple[float, float] | None = None  # stamp and offset before the last frame
 
     @property
     def last_s(self) -> float:
@@ -108,15 +120,40 @@ class Clock:
         """Time of the next frame, s."""
         if self.override_s is not None:
             return index * self.override_s
-        last = self._last
         if stamp_s is None:
             self.repaired += 1
-            stamp_s = 0.0 if last is None else last + self.nominal_s
-        elif last is not None and stamp_s <= last:
+            self._last = 0.0 if self._last is None else self._last + self.nominal_s
+            return self._last
+        self._forget_a_single_fall(stamp_s)
+        t_s, last = stamp_s + self._offset_s, self._last
+        if last is not None and t_s <= last:
             self.repaired += 1
-            stamp_s = last + self.nominal_s * _SHARE_AFTER_REPEAT
-        self._last = stamp_s
-        return stamp_s
+            t_s = self._restarted(stamp_s) if last - t_s > _RESTART * self.nominal_s else self._after_repeat()
+        else:
+            self._repeated = False
+        self._last, self._stamp_s = t_s, stamp_s
+        return t_s
+
+    def _forget_a_single_fall(self, stamp_s: float) -> None:
+        """Go back to the former axis where the timestamp after one that fell back stands on it."""
+        if self._fell_back is None:
+            return
+        before_s, offset_s = self._fell_back
+        self._fell_back = None
+        if abs(stamp_s - before_s - 2 * self.nominal_s) <= _RESTART * self.nominal_s:
+            self._offset_s, self.restarts = offset_s, self.restarts - 1
+
+    def _restarted(self, stamp_s: float) -> float:
+        self._fell_back = (self._stamp_s, self._offset_s)
+        self.restarts += 1
+        t_s = self.last_s + self.nominal_s
+        self._offset_s = t_s - stamp_s
+        return t_s
+
+    def _after_repeat(self) -> float:
+        share = 1.0 if self._repeated else _SHARE_AFTER_REPEAT
+        self._repeated = True
+        return self.last_s + share * self.nominal_s
 
 
 def check_interval(frame_interval_s: float | None) -> None:

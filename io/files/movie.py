@@ -140,7 +140,7 @@ class MovieSource:
                 self.path.stat().st_size // _LEAST_FRAME_BYTES,
             )
             n_found = index + 1
-            n_repaired = clock.repaired
+            n_repaired, n_restarts = clock.repaired, clock.restarts
             if not _indexed(container, stream):
                 clock.nominal_s = shown.interval_s or self._nominal_s
             for lost in range(n_found, n_found + n_lost):
@@ -148,7 +148,7 @@ class MovieSource:
                     lost, clock.time(lost, None), None, "cut off: the file ends before this frame"
                 )
         self.n_frames = n_found + n_lost
-        self._report(n_damaged, n_lost, n_repaired)
+        self._report(n_damaged, n_lost, n_repaired, n_restarts)
 
     def samples(self) -> Iterator[Frame]:
         """Give up to 16 frames spread over the times that are wanted, decoded from the key frame before each.
@@ -221,7 +221,7 @@ class MovieSource:
             f"{self.path}: no picture in it can be decoded; copy it again from where it was recorded"
         )
 
-    def _report(self, n_damaged: int, n_lost: int, n_repaired: int) -> None:
+    def _report(self, n_damaged: int, n_lost: int, n_repaired: int, n_restarts: int) -> None:
         if n_lost:
             self._warn(
                 f"the file is cut off, frames lost at its end: about {n_lost}; copy it again from where it"
@@ -236,6 +236,11 @@ class MovieSource:
             self._warn(
                 f"timestamps that were missing or did not increase, and were repaired: {n_repaired}; check"
                 " t_s in frames.csv"
+            )
+        if n_restarts and self._stamped:
+            self._warn(
+                f"timestamps start again in the middle: {n_restarts} times; the parts follow each other by one"
+                " frame interval, the pauses between them are not known"
             )
 
     def _warn(self, text: str) -> None:

@@ -331,11 +331,12 @@ def _nm(scale: float | None) -> str:
 
 
 def _read_image(path: Path) -> NDArray[Any]:
-    from PIL import Image  # unlike OpenCV it tells when an image is cut off
+    from PIL import Image, ImageOps  # unlike OpenCV it tells when an image is cut off
 
     with Image.open(path) as image:
-        plain = image.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F", "RGB", "RGBA")
-        return np.asarray(image if plain else image.convert("RGB"))
+        upright = ImageOps.exif_transpose(image)  # as every viewer shows it, and as it was outlined
+        plain = upright.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F", "RGB", "RGBA")
+        return np.asarray(upright if plain else upright.convert("RGB"))
 
 
 def _kind(shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:

@@ -63,6 +63,25 @@ def test_the_clock_leaves_rising_timestamps_alone(steps):
     assert clock.repaired == 0
 
 
+@given(st.integers(1, 20), st.integers(2, 20), st.floats(0.01, 100))
+def test_timestamps_that_start_again_go_on_at_the_same_rate(before, after, interval):
+    stamps = [k * interval for k in range(before + 1)] + [k * interval for k in range(after)]
+    clock = Clock(interval)
+    times = [clock.time(k, stamp) for k, stamp in enumerate(stamps)]
+    assert np.allclose(np.diff(times), interval) or before == 1
+    assert np.all(np.diff(times) > 0)
+
+
+@given(st.integers(3, 20), st.integers(2, 10), st.floats(0.01, 100), st.floats(0, 1))
+def test_one_timestamp_that_falls_back_moves_no_other(before, after, interval, share):
+    stamps = [k * interval for k in range(before + after + 1)]
+    stamps[before] = share * (before - 2.6) * interval
+    clock = Clock(interval)
+    times = [clock.time(k, stamp) for k, stamp in enumerate(stamps)]
+    assert np.allclose(times, [k * interval for k in range(len(stamps))])
+    assert (clock.repaired, clock.restarts) == (1, 0)
+
+
 @given(
     start=st.one_of(st.none(), st.floats(-1, 6)),
     length=st.one_of(st.none(), st.floats(0, 6)),

@@ -224,3 +224,10 @@ def test_an_mrc_file_that_promises_more_than_it_holds_is_refused_at_once(tmp_pat
     (tmp_path / "b.mrc").write_bytes(b"short")
     with pytest.raises(SourceError, match="shorter than the header"):
         StackSource(tmp_path / "b.mrc")
+
+
+def test_a_picture_that_the_camera_turned_is_read_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    Image.fromarray(STACK[0].astype(np.uint8)).save(tmp_path / "turned.png", exif=exif)
+    assert same(StackSource(tmp_path / "turned.png"), [np.rot90(STACK[0].astype(np.uint8), -1)])
