@@ -25,6 +25,9 @@ from insitrack.segment.prepare.grey import stretch_to_8_bit
 TRAINED_CLASSES: tuple[str, ...] = ("black_dot", "loop_111", "loop_100", "loop", "void", "precipitate")
 """Classes of the shipped network, in the order of its outputs; line dislocations are background to it."""
 
+UNTYPED = "untyped"
+"""Last name of a data set with objects whose type nobody said."""
+
 SYNTHETIC = "synth"
 """Name of a folder of drawn pictures beside labelled ones."""
 

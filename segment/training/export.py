@@ -145,7 +145,9 @@ def checkpoint_of(model: SegmentationModel, sha256: str = "") -> Checkpoint:
             iter(architecture["scales"])
         )  # what ultralytics takes where the name of the file tells none
     names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
-    return Checkpoint(architecture, tuple(str(names[i]) for i in range(len(names))), state, sha256)
+    return Checkpoint(
+        architecture, tuple(str(names[i]) for i in range(min(len(names), model.model[-1].nc))), state, sha256
+    )
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> Path:

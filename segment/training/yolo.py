@@ -24,12 +24,12 @@ from ultralytics import YOLO, settings
 from ultralytics.data import augment
 from ultralytics.models.yolo.segment import SegmentationTrainer
 from ultralytics.nn.tasks import SegmentationModel
-from ultralytics.utils.loss import v8SegmentationLoss
 
 from insitrack.io.errors import ModelError, OutputError
 from insitrack.segment.labels.outlines import exact_masks
-from insitrack.segment.training.dataset import SYNTHETIC
+from insitrack.segment.training.dataset import SYNTHETIC, UNTYPED
 from insitrack.segment.training.export import Checkpoint, check_harmless, checkpoint_of, load_checkpoint
+from insitrack.segment.training.losses import SampledMaskLoss
 
 SLIM_NETWORK = Path(__file__).with_name("networks") / "yolo11-seg-slim.yaml"
 
@@ -90,38 +90,6 @@ class TrainSettings:
     synthetic_share: float | None = None
     device: str = "cpu"
     seed: int = 0
-
-
-class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics is not typed
-    """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased.
-
-    And judged a little beyond their boxes.
-
-    A mask that is judged inside its box only costs nothing where it runs over the box's corners and sides.
-    """
-
-    most = 64
-    beyond = 0.15  # share of the sides by which boxes are widened on each side
-    beyond_px = 1.0  # and by this much, px of the masks
-
-    def single_mask_loss(
-        self,
-        gt_mask: torch.Tensor,
-        pred: torch.Tensor,
-        proto: torch.Tensor,
-        xyxy: torch.Tensor,
-        area: torch.Tensor,
-    ) -> torch.Tensor:
-        """Sum of the mask losses of one picture's anchors, estimated from a sample of them."""
-        n = len(pred)
-        margin = self.beyond * (xyxy[:, 2:] - xyxy[:, :2]) + self.beyond_px
-        xyxy = torch.cat([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], dim=1)
-        if n <= self.most:
-            return super().single_mask_loss(gt_mask, pred, proto, xyxy, area)
-        rows = torch.randperm(n, device=pred.device)[: self.most]
-        return super().single_mask_loss(gt_mask[rows], pred[rows], proto, xyxy[rows], area[rows]) * (
-            n / self.most
-        )
 
 
 class Bf16SegmentationModel(SegmentationModel):  # type: ignore[misc]  # ultralytics is not typed
@@ -186,9 +154,10 @@ def _trainer(
     class Trainer(SegmentationTrainer):  # type: ignore[misc]  # ultralytics is not typed
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> SegmentationModel:
             architecture = dict(start.architecture) if start else cfg
-            model = Bf16SegmentationModel(
-                architecture, nc=self.data["nc"], ch=self.data["channels"], verbose=False
-            )
+            # objects without a type are taught with, they are no output of the network
+            self.with_untyped = UNTYPED in self.data["names"].values()
+            n_classes = self.data["nc"] - self.with_untyped
+            model = Bf16SegmentationModel(architecture, nc=n_classes, ch=self.data["channels"], verbose=False)
             if weights:
                 model.load(weights)
             elif start:
@@ -222,15 +191,18 @@ def _trainer(
             return loader
 
         def validate(self) -> tuple[dict[str, float], float]:
-            if watcher is None:
+            if watcher is None and not self.with_untyped:
                 return super().validate()  # type: ignore[no-any-return]
-            fitness = watcher.epoch_done(checkpoint_of(self.ema.ema), self.epoch + 1)
+            # the judge of ultralytics knows no untyped objects: then the last network counts as the best
+            fitness = float(self.epoch + 1)
+            if watcher is not None:
+                fitness = watcher.epoch_done(checkpoint_of(self.ema.ema), self.epoch + 1)
             best: float | None = getattr(self, "best_fitness", None)
             self.best_fitness = fitness if best is None else max(fitness, best)
             return {"metrics/fitness": fitness}, fitness
 
         def final_eval(self) -> None:
-            if watcher is None:
+            if watcher is None and not self.with_untyped:
                 super().final_eval()
 
     return Trainer
