@@ -62,6 +62,7 @@ class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics 
     A mask that is judged inside its box only costs nothing where it runs over the box's corners and sides.
     """
 
+    assigner: Any
     most = 64
     beyond = 0.15  # share of the sides by which boxes are widened on each side
     beyond_px = 1.0  # and by this much, px of the masks
