@@ -40,7 +40,7 @@ def open_tiff(path: Path) -> Stack:
     Raises
     ------
     SourceError
-        If it is not a TIFF file, or its first page cannot be found.
+        If it is not a TIFF file, its first page cannot be found, or its compression needs a further package.
     """
     import tifffile
 
@@ -56,6 +56,7 @@ def open_tiff(path: Path) -> Stack:
             f"{path}: not a TIFF file that can be read ({error}); expected .tif as written by a microscope or"
             " ImageJ"
         ) from error
+    _check_compression(path, tif)
     chosen: list[int] = []
     try:
         chosen, notes = _series_of_the_movie(tif)
@@ -67,6 +68,25 @@ def open_tiff(path: Path) -> Stack:
     stack.nm_per_px, stack.interval_s, stack.told_by = _told(tif, path, stack, chosen[0] if chosen else 0)
     stack.close = tif.close
     return stack
+
+
+def _check_compression(path: Path, tif: Any) -> None:
+    """Refuse what cannot be unpacked here: page by page it would pass for damage."""
+    import tifffile
+
+    try:
+        compression = tif.pages[0].compression
+    except Exception:  # a damaged beginning is dealt with where the pages are read
+        return
+    try:
+        _ = tifffile.TIFF.DECOMPRESSORS[compression]
+    except KeyError as error:
+        tif.close()
+        name = getattr(compression, "name", compression)
+        raise SourceError(
+            f"{path}: its pictures are compressed by {name}; install what unpacks them:"
+            " pip install 'insitrack[files]', or save the file without compression"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from insitrack.io.errors import SourceError
 from insitrack.io.files.stacks import StackSource
 from insitrack.tests.support.stacks import STACK, same, status, write_pages
 
@@ -196,3 +197,22 @@ def test_focal_planes_beside_a_time_axis_are_not_time(tmp_path):
 def test_slices_of_a_stack_without_a_time_axis_are_its_frames(tmp_path):
     tifffile.imwrite(tmp_path / "z.tif", STACK, imagej=True, metadata={"axes": "ZYX"})
     assert same(StackSource(tmp_path / "z.tif"), list(STACK))
+
+
+def test_a_compression_that_cannot_be_unpacked_here_is_refused_with_the_command_that_helps(
+    tmp_path, monkeypatch
+):
+    from PIL import Image
+
+    pages = [Image.fromarray(page) for page in STACK.astype(np.uint8)]
+    pages[0].save(tmp_path / "lzw.tif", save_all=True, append_images=pages[1:], compression="tiff_lzw")
+    assert StackSource(tmp_path / "lzw.tif").n_frames == len(STACK)
+
+    class Codecs(dict):
+        def __missing__(self, compression):
+            raise KeyError(f"{compression} requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TIFF, "DECOMPRESSORS", Codecs({1: bytes}))
+    with pytest.raises(SourceError, match=r"compressed by LZW.*pip install 'insitrack\[files\]'") as caught:
+        StackSource(tmp_path / "lzw.tif")
+    assert "\n" not in str(caught.value)
