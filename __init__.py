@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from insitrack.io.sources import open_source
     from insitrack.io.tables.run_folder import Run
-    from insitrack.segment.base import load_segmenter
+    from insitrack.segment.models import load_segmenter
     from insitrack.tracker.link.linker import Linker
     from insitrack.tracker.run.track import track
 

@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threshold_baseline import threshold_baseline
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
 from insitrack.segment.labels.rows import yolo_names
-from insitrack.segment.scores.evaluate import Example, evaluate, labelled_pictures, threshold_baseline
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.scores.evaluate import Example, evaluate, labelled_pictures
 from insitrack.segment.training import maskrcnn as maskrcnn_train
 from insitrack.segment.training import yolo as train
 from insitrack.segment.training.export import export, load_checkpoint, write_card

@@ -19,7 +19,7 @@ import numpy as np
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.prepare.grey import FieldConfig, FieldFinder
+from insitrack.segment.prepare.field import FieldConfig, FieldFinder
 from insitrack.tracker.link.drift import DriftConfig, DriftEstimator
 
 KINDS = ("loops", "two_beam", "dense", "voids")

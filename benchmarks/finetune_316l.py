@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from insitrack.io.detections import Detections
-from insitrack.segment.base import load_segmenter
 from insitrack.segment.finetune.finetune import FinetuneSettings, finetune
 from insitrack.segment.finetune.starting_point import find_base
 from insitrack.segment.labels.reader import Labels, read_labelled
-from insitrack.segment.scores.evaluate import field_of, score
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import field_of
+from insitrack.segment.scores.evaluate import score
 from insitrack.segment.scores.splits import folds
 
 CROPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "creme-316L" / "clean.json"

@@ -22,8 +22,10 @@ from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.prepare.grey import FieldFinder, grey_range
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import FieldFinder
+from insitrack.segment.prepare.grey import grey_range
 from insitrack.segment.scores.evaluate import score
 
 HERE = Path(__file__)

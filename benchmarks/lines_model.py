@@ -25,9 +25,10 @@ import numpy as np
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
 from insitrack.segment.lines.length import chain_length
 from insitrack.segment.lines.trace import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
+from insitrack.segment.models import load_segmenter
 from insitrack.segment.networks.semantic import (
     CentrelineThresholds,
     SemanticSegmenter,

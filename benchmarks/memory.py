@@ -66,7 +66,8 @@ import resource, sys
 import numpy as np
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.models import load_segmenter
 side, tile_px = int(sys.argv[1]), int(sys.argv[2])
 small = next(iter(open_source("synth:dense?seed=5&frames=1&size=512&overlay=0&polarity=dark"))).image
 image = np.tile(np.block([[small, small[:, ::-1]], [small[::-1], small[::-1, ::-1]]]), (side // 1024, side // 1024))

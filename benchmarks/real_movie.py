@@ -23,9 +23,9 @@ from matplotlib.axes import Axes
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
-from insitrack.segment.base import load_segmenter
-from insitrack.segment.prepare.grey import FieldFinder
-from insitrack.segment.training.dataset import polygons
+from insitrack.segment.labels.yolo import polygons
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import FieldFinder
 
 MOVIE = Path(__file__).resolve().parents[2] / "shared" / "data" / "fecral-video" / "fecral_insitu_400-699.mp4"
 SHOWN = (0, 60, 120, 180, 240, 299)

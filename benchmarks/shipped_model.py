@@ -16,21 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import on_zone
+from threshold_baseline import threshold_baseline
 from training_pictures import FOLDS, REAL, crops_316l, fold_of_series, frames_ti, write
 
 from insitrack.io.frames import Frame
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.base import SegmentConfig, Segmenter, load_segmenter
-from insitrack.segment.scores.evaluate import (
-    Compared,
-    Example,
-    compare,
-    confusion,
-    evaluate,
-    field_of,
-    threshold_baseline,
-)
-from insitrack.segment.training.dataset import TRAINED_CLASSES
+from insitrack.segment.base import SegmentConfig, Segmenter
+from insitrack.segment.labels.yolo import TRAINED_CLASSES
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import field_of
+from insitrack.segment.scores.confusion import Compared, compare, confusion
+from insitrack.segment.scores.evaluate import Example, evaluate
 
 TEST_SCENES = {"two_beam": 14, "loops": 10, "mixed": 6, "voids": 4, "precipitates": 3, "dense": 3}
 HELD_FOLD = 0

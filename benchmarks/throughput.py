@@ -146,7 +146,7 @@ def rate_of_network(movie: Path, frames: int = 60) -> float:
 
     Pictures ready in memory, outputs thrown away.
     """
-    from insitrack.segment.base import find_model
+    from insitrack.segment.models import find_model
     from insitrack.segment.networks.runtime import load_network
 
     network = load_network(find_model("loops").weights)
@@ -184,9 +184,10 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.io.frames import Frame
     from insitrack.io.sources import open_source
     from insitrack.io.tables.sink import TableSink
-    from insitrack.segment.base import SegmentConfig, find_model
+    from insitrack.segment.base import SegmentConfig
+    from insitrack.segment.models import find_model
     from insitrack.segment.networks.yolo import YoloSegmenter
-    from insitrack.segment.prepare.grey import FieldFinder
+    from insitrack.segment.prepare.field import FieldFinder
     from insitrack.tracker.hardening.materials import load_material
     from insitrack.tracker.link.drift import DriftEstimator
     from insitrack.tracker.link.linker import Linker
@@ -244,7 +245,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
 
 def network_core_ms(movie: Path, frames: int = 40) -> float:
     """Core time per frame of the bare network, ms."""
-    from insitrack.segment.base import find_model
+    from insitrack.segment.models import find_model
     from insitrack.segment.networks.runtime import load_network
 
     network = load_network(find_model("loops").weights)

@@ -21,8 +21,9 @@ from insitrack.io.detections import Detections
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.io.results import TrackedFrame
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.base import SegmentConfig, load_segmenter
-from insitrack.segment.prepare.grey import FieldConfig
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import FieldConfig
 from insitrack.segment.scores.evaluate import score
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import LinkConfig, Linker

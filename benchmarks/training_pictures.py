@@ -20,14 +20,15 @@ import on_zone
 from numpy.typing import NDArray
 
 from insitrack.io.detections import Detections, Masks
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
 from insitrack.segment.labels.reader import read_labelled
+from insitrack.segment.labels.yolo import read_labels
+from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 from insitrack.segment.training.composite import drawn_onto
 from insitrack.segment.training.dataset import (
     DatasetSettings,
     jittered,
-    read_labels,
     write_example,
     write_synth_dataset,
     write_yaml,

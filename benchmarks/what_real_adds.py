@@ -26,9 +26,10 @@ from shipped_model import boxed_loops, test_sets
 from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.finetune.starting_point import in_memory
+from insitrack.segment.labels.yolo import label_lines
 from insitrack.segment.networks.yolo import YoloSegmenter
 from insitrack.segment.scores.evaluate import evaluate
-from insitrack.segment.training.dataset import label_lines, write_yaml
+from insitrack.segment.training.dataset import write_yaml
 from insitrack.segment.training.export import load_checkpoint
 from insitrack.segment.training.yolo import TrainSettings, train
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import import_module, resources
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections
-from insitrack.io.errors import ModelError, SettingsError
+from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.io.manifest import file_sha256
 
 Tag = TypeVar("Tag")
-
-SEGMENTERS: dict[str, str] = {
-    "yolo-seg": "insitrack.segment.networks.yolo:YoloSegmenter",
-    "torchvision": "insitrack.segment.networks.maskrcnn:TorchvisionSegmenter",
-    "semantic": "insitrack.segment.networks.semantic:SemanticSegmenter",
-}
-"""Class that runs each kind of network, by the `kind` of its card; imported when it is asked for, made
-with (ModelCard, SegmentConfig)."""
-CHECKPOINT_PREFIX = "maskrcnn:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,120 +143,3 @@ class Segmenter(Protocol):
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, runtime."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """What is known of a trained network; the JSON file beside its weights.
-
-    Parameters
-    ----------
-    name : str
-        Short name, as given to `--model`.
-    weights : Path
-        The exported network, ONNX, or a torchvision checkpoint.
-    sha256 : str
-        Hash of that file.
-    classes : tuple of str
-        Class names in the order of the network's outputs, all of them in `DEFECT_CLASSES`.
-    facts : dict
-        The whole card: training data, recipe, seed, metrics, known failures.
-    """
-
-    name: str
-    weights: Path
-    sha256: str
-    classes: tuple[str, ...]
-    facts: dict[str, Any]
-
-
-def shipped_models() -> dict[str, Path]:
-    """Cards of the models that come with the package, by name."""
-    folder = Path(str(resources.files("insitrack.segment") / "weights"))
-    return {card.stem: card for card in sorted(folder.glob("*.json"))}
-
-
-def find_model(name: str) -> ModelCard:
-    """Find a shipped model by name, or a model of one's own.
-
-    Parameters
-    ----------
-    name : str
-        A shipped model's name, the path of an `.onnx` file or its card, or `maskrcnn:` and the path of a
-        torchvision checkpoint with its TOML file beside it.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, its card is missing or broken, or the weights are not those that the card
-        describes.
-    """
-    if name.startswith(CHECKPOINT_PREFIX):
-        from insitrack.segment.networks.maskrcnn import checkpoint_card
-
-        model, card = checkpoint_card(Path(name.removeprefix(CHECKPOINT_PREFIX)))
-    else:
-        model, card = _read_card(name)
-    wrong = [
-        cls for i, cls in enumerate(model.classes) if cls not in DEFECT_CLASSES or cls in model.classes[:i]
-    ]
-    if wrong or not model.classes:
-        raise ModelError(
-            f"{card}: unknown or repeated class {wrong[:1] or '(none)'}; expected some of"
-            f" {', '.join(DEFECT_CLASSES)}"
-        )
-    if not model.weights.is_file():
-        raise ModelError(
-            f"{model.weights}: the weights that {card.name} names are missing; put the file there or train"
-            " again"
-        )
-    found = file_sha256(model.weights)
-    if found != model.sha256:
-        raise ModelError(
-            f"{model.weights}: SHA-256 {found[:12]}... is not the {model.sha256[:12]}... of its card; the"
-            " file is damaged or was exchanged"
-        )
-    return model
-
-
-def _read_card(name: str) -> tuple[ModelCard, Path]:
-    """Read the JSON card of a shipped model or of one's own."""
-    shipped = shipped_models()
-    card = shipped.get(name) or (Path(name).with_suffix(".json") if Path(name).name else Path(name))
-    if not card.is_file():
-        known = ", ".join(shipped) or "(none shipped)"
-        raise ModelError(
-            f"--model {name}: no such model; expected one of {known}, the path of an .onnx file with its"
-            f" .json card beside it, or {CHECKPOINT_PREFIX}checkpoint.pt"
-        )
-    try:
-        facts = json.loads(card.read_text(encoding="utf-8"))
-        return (
-            ModelCard(
-                facts["name"], card.with_name(facts["file"]), facts["sha256"], tuple(facts["classes"]), facts
-            ),
-            card,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{card}: not a model card ({error!r}); expected JSON with name, file, sha256 and classes"
-        ) from error
-
-
-def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> Segmenter:
-    """Load a segmenter by the name of a shipped model or the path of one's own.
-
-    Raises
-    ------
-    ModelError
-        If the model is missing, unreadable or of an unknown kind.
-    """
-    model = find_model(name)
-    kind = model.facts.get("kind", "yolo-seg")
-    if kind not in SEGMENTERS:
-        raise ModelError(
-            f"{model.name}: network kind {kind!r} is not known; expected one of {', '.join(SEGMENTERS)}"
-        )
-    module, class_name = SEGMENTERS[kind].split(":")
-    segmenter: Segmenter = getattr(import_module(module), class_name)(model, config or SegmentConfig())
-    return segmenter

@@ -17,13 +17,13 @@ from insitrack.io.frames import Frame, GreyImage
 from insitrack.segment.finetune.boxes import outline_boxes
 from insitrack.segment.labels.outlines import Drawn
 from insitrack.segment.labels.reader import LabelledPicture, Labels, filled
+from insitrack.segment.labels.yolo import polygons
+from insitrack.segment.prepare.field import field_of
 from insitrack.segment.prepare.view import SCALES, View
-from insitrack.segment.scores.evaluate import field_of
 from insitrack.segment.training.dataset import (
     SYNTHETIC,
     DatasetSettings,
     jittered,
-    polygons,
     tiles,
     write_example,
     write_synth_dataset,

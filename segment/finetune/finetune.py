@@ -20,7 +20,7 @@ import torch
 
 from insitrack.io.detections import Detections
 from insitrack.io.errors import OutputError, SettingsError
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
 from insitrack.segment.finetune.data import (
     copies_for,
     named,
@@ -35,8 +35,10 @@ from insitrack.segment.finetune.data import (
 from insitrack.segment.finetune.judge import IOUS, Judge
 from insitrack.segment.finetune.starting_point import find_base
 from insitrack.segment.labels.reader import LabelledPicture, read_labelled
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import field_of
 from insitrack.segment.prepare.view import LOOK_FRAMES, View
-from insitrack.segment.scores.evaluate import Example, evaluate, field_of
+from insitrack.segment.scores.evaluate import Example, evaluate
 from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint, write_card
 from insitrack.segment.training.yolo import TrainingFinishedError, TrainSettings, train
 

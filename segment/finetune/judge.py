@@ -13,7 +13,8 @@ from insitrack.segment.base import SegmentConfig
 from insitrack.segment.finetune.data import middle_of
 from insitrack.segment.finetune.preview import write_preview
 from insitrack.segment.finetune.starting_point import in_memory
-from insitrack.segment.scores.evaluate import Example, field_of, score
+from insitrack.segment.prepare.field import field_of
+from insitrack.segment.scores.evaluate import Example, score
 from insitrack.segment.training.export import Checkpoint
 
 IOUS = (0.3, 0.5)

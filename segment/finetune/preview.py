@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from insitrack.io.detections import Detections
 from insitrack.io.draw.palette import Colour
 from insitrack.io.frames import Frame
+from insitrack.segment.labels.yolo import polygons
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 from insitrack.segment.scores.matching import overlaps, pairs
-from insitrack.segment.training.dataset import polygons
 
 RIGHT: Colour = (0, 158, 115)
 MISSED: Colour = (240, 228, 66)

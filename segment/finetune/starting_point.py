@@ -12,10 +12,12 @@ import torch
 
 from insitrack.io.arrays import Bytes
 from insitrack.io.errors import ModelError
-from insitrack.segment.base import ModelCard, SegmentConfig, find_model, shipped_models
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.card import ModelCard
+from insitrack.segment.labels.yolo import TRAINED_CLASSES
+from insitrack.segment.models import find_model, shipped_models
 from insitrack.segment.networks.runtime import Outputs
 from insitrack.segment.networks.yolo import YoloSegmenter
-from insitrack.segment.training.dataset import TRAINED_CLASSES
 from insitrack.segment.training.export import Checkpoint, load_checkpoint
 
 Tag = TypeVar("Tag")

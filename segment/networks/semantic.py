@@ -20,7 +20,8 @@ from insitrack.io.arrays import Bytes
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
+from insitrack.segment.base import SegmentConfig, looked_for
+from insitrack.segment.card import ModelCard
 from insitrack.segment.lines.length import Chain
 from insitrack.segment.lines.trace import LineSettings, line_masks, line_width_px, trace_lines
 from insitrack.segment.networks.postprocess import capped, inside_field

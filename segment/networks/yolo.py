@@ -13,7 +13,8 @@ from insitrack.io.arrays import Bytes, Floats32, Ints
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.segment.base import ModelCard, SegmentConfig, looked_for
+from insitrack.segment.base import SegmentConfig, looked_for
+from insitrack.segment.card import ModelCard
 from insitrack.segment.networks.postprocess import (
     best_candidates,
     capped,

@@ -1,20 +1,16 @@
-"""What is done to a frame before the network sees it.
-
-Grey levels, and where the picture does not show the specimen.
-"""
+"""Grey levels of a frame in 8 bits: stretched for each frame, or the same way over a whole run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Frame, GreyImage
+from insitrack.segment.prepare.field import FieldConfig, FieldFinder
 
 GreyRange = tuple[float, ...]
 """Grey levels that become black and white."""
@@ -24,47 +20,6 @@ _CLIPPED = (
     0.05  # share of a picture beyond a fixed range from which that is said: ten times what is meant to be
 )
 _NARROW = 0.6  # likewise share of a fixed range that a picture makes use of
-_POOL = (
-    4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
-)
-_SHARP = 0.30  # share of the full grey range that an overlay jumps within two pixels; a specimen's features seldom do
-_DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
-_FEWEST_BLOCKS = 8  # an overlay has at least this many blocks with such jumps
-_EXTREME = 12  # grey levels from black or white within which the strokes of an overlay lie
-_MOST_REMEMBERED = (
-    0.5  # share of the picture that can be an overlay or border; more is a beam that is off or far too bright
-)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FieldConfig:
-    """Settings of the search for burnt-in overlays and borders.
-
-    Parameters
-    ----------
-    find_overlays : bool
-        Leave out text, scale bars and flat borders: nothing is looked for there and the area leaves the
-        density's denominator.
-    margin_px : int
-        Rim left out around an overlay, px.
-    memory_frames : int
-        An overlay stays left out for this many frames after it was last found: compression and blending blur
-        it now and then.
-    """
-
-    find_overlays: bool = True
-    margin_px: int = 6
-    memory_frames: int = 15
-
-    def __post_init__(self) -> None:
-        if self.margin_px < 0:
-            raise SettingsError(
-                f"field.margin_px = {self.margin_px}: expected zero or a positive number of pixels"
-            )
-        if self.memory_frames < 0:
-            raise SettingsError(
-                f"field.memory_frames = {self.memory_frames}: expected zero or a positive number of frames"
-            )
 
 
 def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
@@ -179,114 +134,3 @@ def _spread(image: GreyImage, grey: GreyRange) -> NDArray[np.uint8]:
     scale = 255.0 / max(1.0, grey[1] - grey[0])
     table = np.clip((np.arange(levels) - grey[0]) * scale + 0.5, 0, 255).astype(np.uint8)
     return np.asarray(cv2.LUT(image, table) if levels == 256 else table[image], np.uint8)
-
-
-class FieldFinder:
-    """Tells, frame after frame, where the picture shows the specimen.
-
-    Not on burnt-in text, scale bars and flat borders.
-
-    An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly
-    black or white; a flat border is one extreme grey level connected to the edge of the picture. Neither is
-    true of a specimen, or of noise, which is everywhere. A picture that is black or white for the most part
-    is left out and soon forgotten: the beam was off.
-
-    Parameters
-    ----------
-    config : FieldConfig, optional
-        Settings.
-    """
-
-    def __init__(self, config: FieldConfig | None = None) -> None:
-        self._config = config or FieldConfig()
-        self._left: NDArray[np.int32] | None = None  # frames for which each block stays left out
-
-    def update(self, image: GreyImage) -> BoolImage | None:
-        """Take the next frame.
-
-        Parameters
-        ----------
-        image : ndarray of uint8 or uint16, shape (H, W)
-            Frame.
-
-        Returns
-        -------
-        ndarray of bool, shape (H, W), or None
-            True where the specimen is seen; None where all of it is.
-        """
-        config = self._config
-        if not config.find_overlays or min(image.shape) < 8 * _POOL:
-            return None
-        grey = _leading_8_bits(image)
-        height, width = grey.shape
-        whole = np.ascontiguousarray(grey[: height // _POOL * _POOL, : width // _POOL * _POOL])
-        blocked = _overlay_blocks(whole) | _border_blocks(whole)
-        if self._left is None or self._left.shape != blocked.shape:
-            self._left = np.zeros(blocked.shape, np.int32)
-        self._left = np.maximum(self._left - 1, 0)
-        if np.count_nonzero(blocked) <= _MOST_REMEMBERED * blocked.size:
-            self._left[blocked] = config.memory_frames + 1
-        blocked = blocked | (self._left > 0)
-        if not blocked.any():
-            return None
-        reach = 2 * -(-config.margin_px // _POOL) + 1
-        grown = cv2.dilate(blocked.view(np.uint8), np.ones((reach, reach), np.uint8))
-        full = np.repeat(np.repeat(grown == 0, _POOL, axis=1), _POOL, axis=0)
-        # the rest of a size that is not a multiple of the blocks goes with its neighbours
-        return np.pad(full, ((0, height - len(full)), (0, width - full.shape[1])), mode="edge")
-
-
-def _leading_8_bits(image: GreyImage) -> NDArray[np.uint8]:
-    """Eight bits of the depth that the picture uses: a 12-bit camera fills only part of 16 bits."""
-    if image.dtype == np.uint8:
-        return np.asarray(image, np.uint8)
-    return np.asarray(image >> max(0, int(image.max()).bit_length() - 8), np.uint8)
-
-
-def _overlay_blocks(grey: NDArray[np.uint8]) -> BoolImage:
-    """Blocks that belong to text or a scale bar."""
-    rows = grey[::2]  # strokes are wider than two pixels: every second row shows them at half the cost
-    sharp = np.zeros(rows.shape, bool)
-    np.greater(cv2.absdiff(rows[:, 2:], rows[:, :-2]), _SHARP * 255, out=sharp[:, 1:-1])
-    sharp[1:] |= cv2.absdiff(rows[1:], rows[:-1]) > _SHARP * 255
-    out = np.zeros((grey.shape[0] // _POOL, grey.shape[1] // _POOL), bool)
-    if (
-        not _FEWEST_BLOCKS <= np.count_nonzero(sharp) < 0.05 * sharp.size
-    ):  # sharp everywhere is noise, not text
-        return out
-    strokes = (_block_sums(sharp.view(np.uint8)) >= 2).view(np.uint8)
-    joined = cv2.morphologyEx(strokes, cv2.MORPH_CLOSE, np.ones((5, 9), np.uint8))
-    n, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    for x, y, w, h, _ in stats[1:n].tolist():
-        n_blocks = np.count_nonzero(strokes[y : y + h, x : x + w])
-        if n_blocks < _FEWEST_BLOCKS or n_blocks < _DENSE * w * h:
-            continue
-        part = grey[_POOL * y : _POOL * (y + h), _POOL * x : _POOL * (x + w)]
-        extreme = np.count_nonzero((part <= _EXTREME) | (part >= 255 - _EXTREME))
-        if extreme >= 0.05 * part.size:
-            out[y : y + h, x : x + w] = True
-    return out
-
-
-def _block_sums(flags: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Sum over each block of every second row; along the columns first, because rows lie together in memory."""
-    rows = np.add.reduce(flags.reshape(-1, _POOL // 2, flags.shape[1]), axis=1, dtype=np.uint8)
-    return np.asarray(np.add.reduce([rows[:, i::_POOL] for i in range(_POOL)], axis=0, dtype=np.uint8))
-
-
-def _border_blocks(grey: NDArray[np.uint8]) -> BoolImage:
-    """Blocks of one extreme grey level that are connected to the edge of the picture."""
-    coarse = np.ascontiguousarray(grey[_POOL // 2 :: _POOL, _POOL // 2 :: _POOL])
-    height, width = coarse.shape
-    out = np.zeros((height, width), bool)
-    edge = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
-    for dark in (True, False):
-        if np.count_nonzero(edge <= 2 if dark else edge >= 253) < 0.02 * edge.size:
-            continue
-        flat = coarse <= 2 if dark else coarse >= 253
-        n, labels, stats, _ = cv2.connectedComponentsWithStats(flat.view(np.uint8), connectivity=4)
-        for i, (x, y, w, h, area) in enumerate(stats[1:n].tolist(), start=1):
-            touches = x == 0 or y == 0 or x + w == width or y + h == height
-            if touches and area >= 0.002 * flat.size:
-                out |= labels == i
-    return out

@@ -2,7 +2,7 @@
 
 So that it can be compared with YOLO-seg.
 
-Run it as ``python -m insitrack.segment.networks.maskrcnn DATA.yaml --out FOLDER --hours 1.5``; ``--resume``
+Run it as ``python -m insitrack.segment.training.maskrcnn DATA.yaml --out FOLDER --hours 1.5``; ``--resume``
 goes on where it stopped. The result, ``FOLDER/maskrcnn.pt`` with its TOML file, runs as ``track movie.mp4
 --model maskrcnn:FOLDER/maskrcnn.pt``.
 """
@@ -32,8 +32,9 @@ from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError, OutputError, SourceError
 from insitrack.io.files.folder import IMAGE_SUFFIXES
 from insitrack.segment.labels.rows import yolo_names
-from insitrack.segment.networks.maskrcnn_network import Architecture, build, load_weights
-from insitrack.segment.training.dataset import read_labels
+from insitrack.segment.labels.yolo import read_labels
+from insitrack.segment.networks.architecture import Architecture, build
+from insitrack.segment.networks.weights import load_weights
 
 Picture = tuple[Path, Path]
 Target = dict[str, torch.Tensor]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from insitrack.io.errors import InsitrackError
 from insitrack.io.manifest import installed_versions
-from insitrack.segment.base import shipped_models
+from insitrack.segment.models import shipped_models
 
 
 def doctor() -> int:
@@ -35,7 +35,7 @@ def examine(uri: str) -> int:
 
     from insitrack.io.frames import Frame
     from insitrack.io.sources import open_source
-    from insitrack.segment.prepare.grey import FieldConfig, FieldFinder
+    from insitrack.segment.prepare.field import FieldConfig, FieldFinder
     from insitrack.segment.prepare.scale_bar import find_scale_bar, read_label
 
     source = open_source(uri)

@@ -279,8 +279,8 @@ class _Job:
         return pooled
 
     def _looked(self, labels: Labels, split: str) -> Iterator[PreparedPicture]:
-        from insitrack.segment.base import load_segmenter
         from insitrack.segment.labels.predictions import coco_facts, read_predictions
+        from insitrack.segment.models import load_segmenter
         from insitrack.tracker.evaluation.evaluation import from_model, from_predictions
 
         name = self.found_by.replace("{split}", split)

@@ -17,8 +17,8 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import Segmenter
 from insitrack.segment.labels.reader import LEFT_OUT, LabelledPicture, Labels
-from insitrack.segment.prepare.grey import FieldConfig
-from insitrack.segment.scores.evaluate import compare, field_of
+from insitrack.segment.prepare.field import FieldConfig, field_of
+from insitrack.segment.scores.confusion import compare
 from insitrack.segment.scores.matching import Method, Overlap
 from insitrack.segment.scores.pixels import PixelCounts, pixel_counts
 from insitrack.tracker.evaluation.parity import Picture, Sizes, look_at

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.frames import BoolImage, Calibration
-from insitrack.segment.scores.evaluate import Compared
+from insitrack.segment.scores.confusion import Compared
 from insitrack.segment.scores.matching import Method, pairs
 from insitrack.tracker.hardening.materials import LINE_CLASSES
 from insitrack.tracker.hardening.models import Material

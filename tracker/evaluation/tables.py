@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from insitrack.segment.scores.average_precision import average_precision, mean_average_precision
-from insitrack.segment.scores.evaluate import Confusion, classes_of, confusion, curve
+from insitrack.segment.scores.confusion import Confusion, classes_of, confusion, curve
 from insitrack.segment.scores.pixels import PixelCounts
 from insitrack.segment.scores.splits import DataSplit
 from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.camera import LiveConfig
 from insitrack.segment.base import SegmentConfig
-from insitrack.segment.prepare.grey import FieldConfig
+from insitrack.segment.prepare.field import FieldConfig
 from insitrack.tracker.hindsight.refine import RefineConfig
 from insitrack.tracker.link.drift import DriftConfig
 from insitrack.tracker.link.linker import LinkConfig

@@ -24,7 +24,8 @@ from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables.run_folder import CAUSAL, MANIFEST, MOVIE, MOVIE_BEFORE, OUTPUTS, REGISTERED, Run
 from insitrack.io.tables.sink import Sink, TableSink
-from insitrack.segment.base import SegmentConfig, Segmenter, load_segmenter
+from insitrack.segment.base import SegmentConfig, Segmenter
+from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.grey import grey_range
 from insitrack.tracker.hindsight.rewrite import refine_run
 from insitrack.tracker.link.drift import DriftEstimator

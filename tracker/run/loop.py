@@ -19,7 +19,7 @@ from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Sou
 from insitrack.io.results import Measures, TrackedFrame
 from insitrack.io.tables.sink import Sink
 from insitrack.segment.base import Segmenter
-from insitrack.segment.prepare.grey import FieldConfig, FieldFinder
+from insitrack.segment.prepare.field import FieldConfig, FieldFinder
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure

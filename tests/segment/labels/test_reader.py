@@ -16,7 +16,7 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.segment.labels.outlines import Drawn, ellipse_points, fill_outline
 from insitrack.segment.labels.reader import filled, group_of, parse_classes, read_labelled
-from insitrack.segment.training.dataset import label_lines, polygons
+from insitrack.segment.labels.yolo import label_lines, polygons
 
 SHAPE = (60, 90)
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -20,9 +20,13 @@ from scipy import ndimage
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError
 from insitrack.io.frames import Frame
-from insitrack.segment.base import ModelCard, SegmentConfig, load_segmenter
-from insitrack.segment.networks import maskrcnn_network as network
-from insitrack.segment.networks.maskrcnn import CheckpointSettings, box_mask, pasted
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.card import ModelCard
+from insitrack.segment.models import load_segmenter
+from insitrack.segment.networks import architecture as network
+from insitrack.segment.networks.box_masks import box_mask, pasted
+from insitrack.segment.networks.checkpoint import CheckpointSettings
+from insitrack.segment.networks.weights import read_state
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL: dict[str, Any] = {"fpn_channels": 16, "box_features": 32, "mask_channels": 16}
@@ -73,7 +77,7 @@ def prediction(
 ) -> dict[str, Any]:
     """What torchvision's own forward says."""
     model = tiny(builder, **limits)
-    model.load_state_dict(network.read_state(path))
+    model.load_state_dict(read_state(path))
     with torch.inference_mode():
         out: dict[str, Any] = model([torch.from_numpy(grey).float().div(255).expand(3, -1, -1)])[0]
     return out
@@ -264,7 +268,7 @@ def test_weights_trained_with_frozen_batch_norm_or_on_several_cards_load(
 ) -> None:
     state = {
         f"module.{name}": value
-        for name, value in network.read_state(masked).items()
+        for name, value in read_state(masked).items()
         if not name.endswith("num_batches_tracked")
     }
     path = tmp_path / "frozen.pt"
@@ -275,7 +279,7 @@ def test_weights_trained_with_frozen_batch_norm_or_on_several_cards_load(
 
 
 def test_checkpoints_that_cannot_be_used_are_refused_in_one_line(masked: Path, tmp_path: Path) -> None:
-    state = network.read_state(masked)
+    state = read_state(masked)
     path = tmp_path / "mine.pt"
     toml = path.with_suffix(".toml")
 

@@ -14,7 +14,8 @@ import pytest
 from insitrack.io.errors import ModelError, OutputError, SourceError
 from insitrack.io.frames import Frame
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.base import SegmentConfig, find_model, load_segmenter, shipped_models
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.models import find_model, load_segmenter, shipped_models
 from insitrack.segment.networks import semantic
 from insitrack.segment.networks.semantic import SemanticSegmenter, connected_parts, mean_chances
 from insitrack.segment.training.semantic_data import (

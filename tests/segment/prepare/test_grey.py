@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.frames import Frame
-from insitrack.segment.prepare.grey import FieldConfig, FieldFinder, Stretch, grey_range, stretch_to_8_bit
+from insitrack.segment.prepare.field import FieldConfig, FieldFinder
+from insitrack.segment.prepare.grey import Stretch, grey_range, stretch_to_8_bit
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data"
 

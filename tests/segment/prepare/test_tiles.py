@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.frames import Frame
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.tiles import Tile, stitch, tiles
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.segment.base import SegmentConfig, load_segmenter
+from insitrack.segment.base import SegmentConfig
+from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.view import SCALES, View, ViewFinder, middle, trials
 
 

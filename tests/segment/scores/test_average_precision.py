@@ -6,7 +6,7 @@ import pytest
 
 from insitrack.segment.labels.predictions import read_predictions
 from insitrack.segment.scores.average_precision import Ranked, average_precision, mean_average_precision
-from insitrack.segment.scores.evaluate import compare
+from insitrack.segment.scores.confusion import compare
 
 CASE = Path(__file__).resolve().parents[2] / "truth" / "coco_ap.json"
 

@@ -1,3 +1,6 @@
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,17 +9,8 @@ from hypothesis import strategies as st
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SettingsError, SourceError
 from insitrack.io.frames import BoolImage, Frame
-from insitrack.segment.scores.evaluate import (
-    Confusion,
-    classes_of,
-    compare,
-    confusion,
-    curve,
-    evaluate,
-    labelled_pictures,
-    score,
-    threshold_baseline,
-)
+from insitrack.segment.scores.confusion import Confusion, classes_of, compare, confusion, curve
+from insitrack.segment.scores.evaluate import evaluate, labelled_pictures, score
 from insitrack.segment.scores.matching import overlaps, pairs
 
 Corner = tuple[int, int]
@@ -168,6 +162,8 @@ def test_the_baseline_finds_dark_dots_on_a_bright_field() -> None:
     image = np.full((100, 140), 200, np.uint8)
     for cy, cx in ((30, 30), (60, 100)):
         image[(y - cy) ** 2 + (x - cx) ** 2 < 36] = 50
+    script = Path(__file__).parents[3] / "benchmarks" / "threshold_baseline.py"
+    threshold_baseline = runpy.run_path(str(script))["threshold_baseline"]
     assert len(threshold_baseline(Frame(0, 0.0, image))) == 2
     assert len(threshold_baseline(Frame(0, 0.0, image), x < 70)) == 1
 

@@ -5,17 +5,8 @@ from hypothesis import strategies as st
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.training.dataset import (
-    TRAINED_CLASSES,
-    DatasetSettings,
-    jittered,
-    label_lines,
-    polygons,
-    read_labels,
-    scenes,
-    tiles,
-    write_synth_dataset,
-)
+from insitrack.segment.labels.yolo import TRAINED_CLASSES, label_lines, polygons, read_labels
+from insitrack.segment.training.dataset import DatasetSettings, jittered, scenes, tiles, write_synth_dataset
 
 
 def discs(

@@ -16,7 +16,8 @@ with warnings.catch_warnings():
     losses = pytest.importorskip("insitrack.segment.training.losses")
     yolo = pytest.importorskip("insitrack.segment.training.yolo")
 
-from insitrack.segment.training.dataset import TRAINED_CLASSES, UNTYPED
+from insitrack.segment.labels.yolo import TRAINED_CLASSES
+from insitrack.segment.training.dataset import UNTYPED
 from insitrack.segment.training.export import load_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")

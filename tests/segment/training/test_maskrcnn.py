@@ -14,7 +14,7 @@ import torch
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError, OutputError, SourceError
 from insitrack.io.frames import Frame
-from insitrack.segment.base import load_segmenter
+from insitrack.segment.models import load_segmenter
 from insitrack.segment.training import maskrcnn as training
 from insitrack.segment.training.dataset import write_example, write_yaml
 

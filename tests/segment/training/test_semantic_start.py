@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from insitrack.io.errors import ModelError
-from insitrack.segment.base import shipped_models
+from insitrack.segment.models import shipped_models
 from insitrack.segment.networks.semantic import CentrelineThresholds, trace_centrelines
 from insitrack.segment.training.semantic import SemanticNetwork, SemanticTrainSettings
 from insitrack.segment.training.semantic_start import take_over_exported

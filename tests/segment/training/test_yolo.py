@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from insitrack.io.errors import ModelError, OutputError
-from insitrack.segment.training.dataset import TRAINED_CLASSES
+from insitrack.segment.labels.yolo import TRAINED_CLASSES
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxslim")
@@ -47,7 +47,7 @@ def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tup
 
 
 def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
-    from insitrack.segment.base import find_model
+    from insitrack.segment.models import find_model
 
     path = export.write_card(
         exported,

@@ -10,7 +10,7 @@ import pytest
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.io.report.evaluation_plots import iou_figure, size_histogram
-from insitrack.segment.scores.evaluate import classes_of
+from insitrack.segment.scores.confusion import classes_of
 from insitrack.tracker.cli import main
 from insitrack.tracker.evaluation.evaluation import merged
 
@@ -93,7 +93,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
         Stub.asked.append(name)
         return Stub()
 
-    monkeypatch.setattr("insitrack.segment.base.load_segmenter", load)
+    monkeypatch.setattr("insitrack.segment.models.load_segmenter", load)
     return Stub
 
 
@@ -365,7 +365,7 @@ def test_bad_input_is_one_line_that_names_it(
     )
     (tmp_path / "bad.csv").write_text("file,nm_per_px\none.png,wide\n", encoding="utf-8")
     if options[0] == "--table":
-        monkeypatch.setattr("insitrack.segment.base.load_segmenter", lambda *_: Stub())
+        monkeypatch.setattr("insitrack.segment.models.load_segmenter", lambda *_: Stub())
     assert main(["eval", str(labels), *options]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1

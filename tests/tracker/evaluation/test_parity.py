@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration
-from insitrack.segment.scores.evaluate import compare
+from insitrack.segment.scores.confusion import compare
 from insitrack.segment.scores.pixels import COMPARISON_COLOURS, comparison_map, covered, pixel_counts
 from insitrack.tracker.evaluation.parity import (
     Picture,

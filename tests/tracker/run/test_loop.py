@@ -16,7 +16,7 @@ from insitrack.io.results import TrackedFrame
 from insitrack.io.synth.files import write_synth
 from insitrack.io.tables.columns import TABLES
 from insitrack.io.tables.sink import TableSink
-from insitrack.segment.prepare.grey import FieldConfig
+from insitrack.segment.prepare.field import FieldConfig
 from insitrack.tracker.link.drift import DriftConfig, DriftEstimator
 from insitrack.tracker.link.linker import LinkConfig, Linker
 from insitrack.tracker.measure.measure import MeasureConfig
