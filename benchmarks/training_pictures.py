@@ -1,20 +1,22 @@
 """The pictures that the shipped network `loops` was trained on.
 
-Drawn scenes, real micrographs, and drawn defects on real micrographs.
+Drawn scenes, real micrographs, and drawn defects on real micrographs; `more_pictures` holds the sets that
+came later.
 
 ``write(FOLDER, model)`` needs ``../shared/data`` beside the repository for the real part and leaves that out
-where it is absent. One fifth of the real pictures, whole series and whole crops, is held out: `held_out` says
-which.
+where it is absent. One fifth of the real pictures, whole series and whole crops, is held out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import more_pictures
 import numpy as np
 import on_zone
 from numpy.typing import NDArray
@@ -27,6 +29,8 @@ from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 from insitrack.segment.training.composite import drawn_onto
 from insitrack.segment.training.dataset import (
+    TRAINED_CLASSES,
+    UNTYPED,
     DatasetSettings,
     jittered,
     write_example,
@@ -37,20 +41,32 @@ from insitrack.segment.training.dataset import (
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 SIDE_PX = 320
 DRAWN = DatasetSettings(
-    scenes=3000,
-    first_seed=60_000,
+    scenes=560,
+    first_seed=90_000,
     held_out=0.02,
     shares={
-        "two_beam": 0.28,
-        "loops": 0.38,
-        "diffuse": 0.12,
+        "two_beam": 0.3,
+        "loops": 0.4,
+        "diffuse": 0.13,
         "mixed": 0.08,
-        "voids": 0.05,
         "precipitates": 0.04,
         "dense": 0.05,
     },
 )
-REPEATS = {"synth": 1, "onzone": 3, "ti": 3, "316l": 3}
+ROWS = 7000
+SHARES = {
+    "synth": 0.24,
+    "onzone": 0.2,
+    "ti": 0.09,
+    "316l": 0.05,
+    "void": 0.1,
+    "onreal": 0.1,
+    "neg": 0.06,
+    "ppt": 0.05,
+    "arda": 0.06,
+    "mottle": 0.05,
+}
+"""Share of each set in the list of training pictures; the sets themselves are smaller or larger."""
 FOLDS = 5
 BRIGHT_SHARE = 0.06
 
@@ -209,27 +225,86 @@ def write_windows(folder: Path, picture: Picture, source: Source, rng: np.random
     return out
 
 
+def listed(
+    lists: dict[str, list[Path]], shares: dict[str, float], rows: int, rng: np.random.Generator
+) -> list[Path]:
+    """List `rows` pictures, each set thinned or repeated to its share; sets that are missing leave theirs."""
+    present = {name: share for name, share in shares.items() if lists.get(name)}
+    out: list[Path] = []
+    for name, share in present.items():
+        wanted, paths = round(rows * share / sum(present.values())), lists[name]
+        rounds = -(-wanted // len(paths))
+        order = np.concatenate([rng.permutation(len(paths)) for _ in range(rounds)])[:wanted]
+        out += [paths[i] for i in order.tolist()]
+    return out
+
+
+def mottle_sources(
+    held_fold: int | None = 0,
+) -> dict[str, list[tuple[Any, tuple[float, float], float, float]]]:
+    """Pictures whose spectrum the mottle takes: range of scales, nm/px, point spread (px)."""
+    clean = [more_pictures.grey(path) for path in more_pictures.steel(held_out=False)]
+    on_axis = [p for p in on_zone.pictures() if fold_of_series(p.series) != held_fold][::12]
+    return {
+        "ti": [
+            (image, (0.35, 1.2), 0.2554, 3.0)
+            for i, (_, image, _) in enumerate(frames_ti())
+            if i % 2 and i % FOLDS != held_fold
+        ],
+        "316l": [
+            (image, (0.4, 1.3), 0.39, 4.0) for n, (_, image, _) in crops_316l() if n % FOLDS != held_fold
+        ],
+        "steel": [(image, (0.35, 1.5), 0.4, 1.5) for image in clean],
+        "onzone": [(p.image, (0.5, 1.5), p.nm_per_px, 1.3) for p in on_axis],
+    }
+
+
+def write_sets(
+    folder: Path, model: str, held_fold: int | None = 0, *, share: float = 1.0, real: bool = True
+) -> dict[str, list[Path]]:
+    """Write every set of training pictures, or list those that are there.
+
+    `share` below 1 draws fewer scenes; without `real` only drawn ones are made.
+    """
+    listing = folder / "sets.json"
+    if listing.is_file():
+        stored = json.loads(listing.read_text(encoding="utf-8"))
+        return {name: [folder / path for path in paths] for name, paths in stored.items()}
+    real = real and REAL.is_dir()
+    write_synth_dataset(folder, replace(DRAWN, scenes=max(4, round(share * DRAWN.scenes))))
+    lists = {"synth": sorted((folder / "images" / "train").iterdir())}
+    if real:
+        for i, (picture, source) in enumerate(real_pictures(model)):
+            if source.fold != held_fold:
+                kind = picture[0].split("_")[0]
+                windows = write_windows(folder, picture, source, np.random.default_rng([7, i]))
+                lists.setdefault(kind, []).extend(windows)
+    lists |= more_pictures.write_more(folder, mottle_sources(held_fold) if real else {}, share)
+    paths = {name: [str(path.relative_to(folder)) for path in chosen] for name, chosen in lists.items()}
+    listing.write_text(json.dumps(paths) + "\n", encoding="utf-8")
+    return lists
+
+
+def write_list(folder: Path, pictures: Sequence[Path], val: Path) -> Path:
+    """Write ``train.txt`` and the ``data.yaml`` that names it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = "\n".join(str(path.resolve()) for path in pictures)
+    (folder / "train.txt").write_text(rows + "\n", encoding="utf-8")
+    told = write_yaml(folder, (*TRAINED_CLASSES, UNTYPED))
+    text = told.read_text(encoding="utf-8").replace("train: images/train", "train: train.txt")
+    told.write_text(text.replace("val: images/val", f"val: {val.resolve()}"), encoding="utf-8")
+    return told
+
+
 def write(folder: Path, model: str, held_fold: int | None = 0) -> Path:
-    """Write all training pictures and the list of them, each set as often as `REPEATS` says.
+    """Write all training pictures and the list of them.
 
     Returns
     -------
     Path
         ``data.yaml``.
     """
-    write_synth_dataset(folder, DRAWN)
-    lists = {"synth": sorted((folder / "images" / "train").iterdir())}
-    if REAL.is_dir():
-        for i, (picture, source) in enumerate(real_pictures(model)):
-            if source.fold != held_fold:
-                kind = picture[0].split("_")[0]
-                lists.setdefault(kind, []).extend(
-                    write_windows(folder, picture, source, np.random.default_rng([7, i]))
-                )
-    rows = [str(path.resolve()) for kind, paths in lists.items() for path in paths * REPEATS[kind]]
-    (folder / "train.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    told = write_yaml(folder)
-    told.write_text(
-        told.read_text(encoding="utf-8").replace("train: images/train", "train: train.txt"), encoding="utf-8"
+    lists = write_sets(folder, model, held_fold)
+    return write_list(
+        folder, listed(lists, SHARES, ROWS, np.random.default_rng(1000)), folder / "images" / "val"
     )
-    return told

@@ -105,7 +105,7 @@ def main() -> None:
     pictures = [
         Path(row)
         for row in dict.fromkeys((given.data / "train.txt").read_text(encoding="utf-8").split("\n"))
-        if row
+        if row and Path(row).parent == (given.data / "images" / "train").resolve()
     ]
     drawn = [path for path in pictures if not is_real(path)]
     real = [path for path in pictures if is_real(path)]
