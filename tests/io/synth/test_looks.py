@@ -114,3 +114,27 @@ def test_defects_are_no_larger_than_the_largest_and_decorated_lines_keep_their_n
     largest = ranges()["growth"]["largest_px"]
     assert max(defect.look.size_px for defect in movie.defects) <= largest
     assert cv2.countNonZero(movie.truth(0).masks.dense(movie.shape).any(axis=0).astype(np.uint8)) < 128 * 128
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_laths_lie_along_two_perpendicular_directions_of_the_crystal(seed: int) -> None:
+    movie = SynthSource(f"synth:laths?seed={seed}&size=512&frames=1&n=150&start=1")
+    angles = [d.look.angle % (np.pi / 2) for d in movie.defects if d.look.form == "lath"]
+    assert len(angles) > 20
+    turned = np.exp(4j * np.array(angles)).mean()
+    assert abs(turned) > 0.9
+
+
+@pytest.mark.parametrize("under", [True, False])
+def test_all_cavities_of_a_movie_are_on_one_side_of_focus(under: bool) -> None:
+    seeds = range(40)
+    movies = [SynthSource(f"synth:voids?seed={seed}&size=256&frames=1&n=30&start=1") for seed in seeds]
+    signs = [{np.sign(d.look.optics.defocus_px2) for d in movie.defects} for movie in movies]
+    assert all(len(one) <= 1 for one in signs)
+    assert {-1.0 if under else 1.0} in signs
+
+
+def test_every_defect_of_a_scene_of_particles_is_a_precipitate() -> None:
+    for kind in ("laths", "particles", "precipitates"):
+        movie = SynthSource(f"synth:{kind}?seed=3&size=256&frames=1&n=40&start=1")
+        assert set(movie.truth_state(0).detections.names()) == {"precipitate"}
