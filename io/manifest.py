@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from insitrack.io.errors import OutputError
+from insitrack.io.write import write_json
 
 PACKAGES = (
     "insitrack",
@@ -80,24 +78,26 @@ class RunManifest:
     versions: dict[str, str] = field(default_factory=lambda: installed_versions())
 
     def write(self, path: Path) -> None:
-        """Write to a temporary name, then rename, so that a reader never sees half a manifest.
+        """Write as `write_manifest`."""
+        write_manifest(path, asdict(self))
 
-        Raises
-        ------
-        OutputError
-            If the folder cannot be written.
-        """
-        temporary = path.with_suffix(".json.part")
-        try:
-            temporary.write_text(
-                json.dumps(_plain(asdict(self)), indent=2, sort_keys=True, allow_nan=False) + "\n",
-                encoding="utf-8",
-            )
-            temporary.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
-            ) from error
+
+def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write `run.json`: keys sorted, a number that is not known is null.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    facts : mapping
+        The fields of `RunManifest`, or those of another command that makes a folder of results.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    write_json(path, dict(facts), sort_keys=True)
 
 
 def installed_versions() -> dict[str, str]:
@@ -155,18 +155,3 @@ def listing_fingerprint(paths: Sequence[Path]) -> dict[str, Any]:
     listing = "".join(f"{path.name}\t{size}\n" for path, size in zip(paths, sizes, strict=True))
     digest = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     return {"bytes": sum(sizes), "sha256": digest, "sha256_of": f"the names and sizes of {len(paths)} files"}
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy scalars, paths and NaN into what JSON can hold; NaN becomes null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

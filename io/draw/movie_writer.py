@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from insitrack.io.errors import OutputError
 from insitrack.io.files.luma import planes_420
+from insitrack.io.write import part_of
 
 av.logging.set_level(
     av.logging.PANIC
@@ -96,7 +97,7 @@ class MovieWriter:
         self.path = Path(path)
         self._index_first = index_first
         self.n_frames = 0
-        self._temporary = self.path.with_name(self.path.name + ".part")
+        self._temporary = part_of(self.path)
         self._playback = playback_fps
         self._codec = codec
         self._options = (

@@ -6,9 +6,9 @@ And everything in one JSON file.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.errors import OutputError
-from insitrack.io.report.page import head, note, picture_block, plot, safe, write_page
+from insitrack.io.report.page import head, note, picture_block, plot, safe
+from insitrack.io.write import replacing, write_json, write_text
 
 Row = Mapping[str, Any]
 EVAL_JSON, EVAL_PAGE, MAPS = "eval.json", "eval.html", "maps"
@@ -48,15 +48,11 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         If it cannot be written.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    try:
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(names)
-            writer.writerows([[_cell(row.get(name)) for name in names] for row in rows])
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
-        ) from error
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([[_cell(row.get(name)) for name in names] for row in rows])
+    write_text(path, stream.getvalue())
 
 
 def _cell(value: Any) -> str:
@@ -74,30 +70,10 @@ def write_map(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
         If it cannot be written.
     """
     path = folder / MAPS / f"{name}.png"
-    try:
+    with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
-        ) from error
+        part.write_bytes(cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
     return path
-
-
-def write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write facts that JSON can hold.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written.
-    """
-    try:
-        path.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
-        ) from error
 
 
 def write_evaluation(folder: Path, facts: Mapping[str, Any], maps: Mapping[str, Path]) -> Path:
@@ -125,8 +101,8 @@ def write_evaluation(folder: Path, facts: Mapping[str, Any], maps: Mapping[str, 
     """
     for name, rows in facts["tables"].items():
         write_rows(folder / f"{name}.csv", rows)
-    write_json(folder / EVAL_JSON, facts)
-    return write_page(folder / EVAL_PAGE, "\n".join(_page(facts, maps)))
+    write_json(folder / EVAL_JSON, facts, indent=1)
+    return write_text(folder / EVAL_PAGE, "\n".join(_page(facts, maps)))
 
 
 def _page(facts: Mapping[str, Any], maps: Mapping[str, Path]) -> list[str]:

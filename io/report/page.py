@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import base64
 import html
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-
-from insitrack.io.errors import OutputError
 
 _WIDEST_PX, _LARGEST_BYTES = 1400, 230_000
 _PLOT = {"displaylogo": False, "responsive": True, "modeBarButtons": [["toImage", "resetScale2d"]]}
@@ -117,22 +114,3 @@ def plot(name: str, title: str, figure: Any) -> str:
 def note(title: str, text: str) -> str:
     """Say why there is no plot."""
     return f'<figure><h3>{title}</h3><p class="note">{text}</p></figure>'
-
-
-def write_page(path: Path, page: str) -> Path:
-    """Write a page to a temporary name, then rename it.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    temporary = path.with_suffix(".html.part")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder with --out"
-        ) from error
-    return path

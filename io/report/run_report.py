@@ -12,7 +12,7 @@ import numpy as np
 
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.manifest import RunManifest
-from insitrack.io.report.page import head, note, picture_block, plot, safe, write_page
+from insitrack.io.report.page import head, note, picture_block, plot, safe
 from insitrack.io.report.run_plots import (
     Curves,
     density_figure,
@@ -27,6 +27,7 @@ from insitrack.io.report.run_plots import (
 )
 from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.units import time_unit
+from insitrack.io.write import write_text
 
 REPORT = "report.html"
 
@@ -59,7 +60,7 @@ def write_report(
     """
     facts = dataclasses.asdict(manifest) if isinstance(manifest, RunManifest) else dict(manifest)
     page = "\n".join(_page(folder, pictures, facts))
-    return write_page(folder / REPORT, page)
+    return write_text(folder / REPORT, page)
 
 
 def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any]) -> list[str]:

@@ -14,9 +14,6 @@ from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS, Table
 
-TABLE_PART = ".part"
-"""Ending of a table that is being written anew beside the one that it will replace."""
-
 
 class Sink(Protocol):
     """Takes tracked frames, one after another, and keeps what it wants of them.

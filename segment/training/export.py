@@ -24,6 +24,7 @@ from ultralytics.nn.tasks import SegmentationModel
 
 from insitrack.io.errors import ModelError
 from insitrack.io.manifest import file_sha256
+from insitrack.io.write import replacing
 
 STRIDE = 32
 _FORM = "insitrack checkpoint 1"
@@ -159,14 +160,18 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> Path:
         key: value.half() if value.is_floating_point() else value for key, value in checkpoint.state.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".pt.part")
     # plain dicts, lists, numbers and text only: through JSON nothing else can hide in the architecture
     architecture = json.loads(json.dumps(checkpoint.architecture))
-    torch.save(
-        {"form": _FORM, "architecture": architecture, "classes": list(checkpoint.classes), "state": state},
-        part,
-    )
-    part.replace(path)
+    with replacing(path) as part:
+        torch.save(
+            {
+                "form": _FORM,
+                "architecture": architecture,
+                "classes": list(checkpoint.classes),
+                "state": state,
+            },
+            part,
+        )
     return path
 
 
@@ -200,21 +205,20 @@ def export(checkpoint: Path | Checkpoint, target: Path) -> Path:
     head = model.model[-1]
     head.export, head.dynamic, head.format = True, True, "onnx"
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".onnx.part")
     sides = {2: "height", 3: "width"}
     axes = {"images": sides, "output0": {2: "anchors"}, "output1": {2: "mask_height", 3: "mask_width"}}
-    torch.onnx.export(
-        model,
-        (torch.zeros(1, 3, 320, 256),),
-        str(part),
-        opset_version=17,
-        input_names=["images"],
-        output_names=["output0", "output1"],
-        dynamic_axes=axes,
-        dynamo=False,
-    )
-    onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
-    part.replace(target)
+    with replacing(target) as part:
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 3, 320, 256),),
+            str(part),
+            opset_version=17,
+            input_names=["images"],
+            output_names=["output0", "output1"],
+            dynamic_axes=axes,
+            dynamo=False,
+        )
+        onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
     return target
 
 

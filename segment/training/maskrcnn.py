@@ -31,6 +31,7 @@ from insitrack.io.arrays import Bytes
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError, OutputError, SourceError
 from insitrack.io.files.folder import IMAGE_SUFFIXES
+from insitrack.io.write import replacing
 from insitrack.segment.labels.rows import yolo_names
 from insitrack.segment.labels.yolo import read_labels
 from insitrack.segment.networks.architecture import Architecture, build
@@ -239,15 +240,14 @@ class _Training:
 
     def save(self, path: Path) -> None:
         """Write all that is needed to go on."""
-        part = path.with_suffix(".part")
         state = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
         }
-        torch.save({**state, "classes": list(self.classes), "chosen": asdict(self.chosen)}, part)
-        part.replace(path)
+        with replacing(path) as part:
+            torch.save({**state, "classes": list(self.classes), "chosen": asdict(self.chosen)}, part)
 
     def restore(self, path: Path) -> None:
         """Go on where `save` left off."""

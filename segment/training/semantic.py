@@ -25,6 +25,7 @@ from torch import nn
 
 from insitrack.io.arrays import Bytes
 from insitrack.io.errors import ModelError, OutputError
+from insitrack.io.write import replacing
 from insitrack.segment.training.dataset import jittered
 from insitrack.segment.training.semantic_data import CHANNELS, IGNORE_BIT, list_examples
 from insitrack.segment.training.semantic_start import take_over_exported
@@ -199,11 +200,10 @@ class _Training:
     def save(self) -> None:
         facts = {"model": self.model, "mean": self.mean, "optimiser": self.optimiser}
         states = {name: thing.state_dict() for name, thing in facts.items()}
-        part = self.folder / (CHECKPOINT + ".part")
-        torch.save(
-            {**states, "step": self.step, "spent_s": self.spent_s, "settings": asdict(self.chosen)}, part
-        )
-        part.replace(self.folder / CHECKPOINT)
+        with replacing(self.folder / CHECKPOINT) as part:
+            torch.save(
+                {**states, "step": self.step, "spent_s": self.spent_s, "settings": asdict(self.chosen)}, part
+            )
 
     def learn(self, pictures: Sequence[tuple[Bytes, Bytes]]) -> float:
         """One step; the loss."""
@@ -392,20 +392,19 @@ def export(checkpoint: Path, target: Path) -> Path:
     network.load_state_dict(stored["mean"])
     model = nn.Sequential(network, nn.Sigmoid()).eval()
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".onnx.part")
     sides = {2: "height", 3: "width"}
-    torch.onnx.export(
-        model,
-        (torch.zeros(1, 1, 192, 256),),
-        str(part),
-        opset_version=17,
-        input_names=["images"],
-        output_names=["chances"],
-        dynamic_axes={"images": sides, "chances": sides},
-        dynamo=False,
-    )
-    onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
-    part.replace(target)
+    with replacing(target) as part:
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 1, 192, 256),),
+            str(part),
+            opset_version=17,
+            input_names=["images"],
+            output_names=["chances"],
+            dynamic_axes={"images": sides, "chances": sides},
+            dynamo=False,
+        )
+        onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
     return target
 
 

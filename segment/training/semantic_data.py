@@ -19,6 +19,7 @@ import numpy as np
 from insitrack.io.arrays import Bytes
 from insitrack.io.errors import SourceError
 from insitrack.io.synth.source import SynthSource
+from insitrack.io.write import write_bytes
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 
 CHANNELS: tuple[str, ...] = ("dislocation", "precipitate", "void", "centreline")
@@ -148,10 +149,7 @@ def write_semantic_dataset(folder: Path, settings: SemanticDataSettings) -> None
         for name, image, found in examples(uri, settings.frames_per_scene):
             cv2.imwrite(str(folder / "maps" / split / f"{name}.png"), found)
             # the picture last: a training that runs already takes what has one
-            cv2.imwrite(str(folder / "images" / split / f"{name}.part.png"), image)
-            (folder / "images" / split / f"{name}.part.png").replace(
-                folder / "images" / split / f"{name}.png"
-            )
+            write_bytes(folder / "images" / split / f"{name}.png", cv2.imencode(".png", image)[1].tobytes())
 
 
 def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
@@ -162,11 +160,7 @@ def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
     SourceError
         If there are none.
     """
-    images = [
-        path
-        for path in sorted((folder / "images" / split).glob("*.png"))
-        if not path.name.endswith(".part.png")
-    ]
+    images = sorted((folder / "images" / split).glob("*.png"))
     if not images:
         raise SourceError(
             f"{folder}: no pictures in images/{split}; draw them with python -m"

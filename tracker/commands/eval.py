@@ -222,14 +222,14 @@ class _Job:
 
     def write_splits(self) -> None:
         """Write which pictures are which."""
-        from insitrack.io.report.evaluation_report import write_json
+        from insitrack.io.write import write_json
 
         files = [str(sheet.picture) for sheet in self.labels.sheets]
         parts = {
             split.name: {"train": [files[i] for i in split.train], "test": [files[i] for i in split.test]}
             for split in self.splits
         }
-        write_json(self.folder / "splits.json", parts)
+        write_json(self.folder / "splits.json", parts, indent=1)
 
     def execute(self) -> dict[str, Any]:
         """Compare every picture, write everything; return the pooled scores."""

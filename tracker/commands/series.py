@@ -173,10 +173,13 @@ def _work_out(
     one: TableRun, folder: Path, *, every_s: float | None, window_s: float | None, parquet: bool
 ) -> Recomputed:
     """Write the series of one run, frame by frame, each file under a temporary name until it is whole."""
+    from contextlib import ExitStack
+
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from insitrack.io.tables.columns import SERIES
+    from insitrack.io.write import replacing
     from insitrack.tracker.analysis.recompute import Recompute
 
     try:
@@ -186,31 +189,25 @@ def _work_out(
             f"--out {folder}: cannot be written ({error.strerror}); choose another folder"
         ) from error
     names = ["series.csv", *(["series.parquet", "tracks.parquet"] if parquet else [])]
-    parts = {name: folder / f"{name}.part" for name in names}
     writer: Any = None
-    try:
-        work = Recompute(one, every_s=every_s, window_s=window_s, parquet=parts.get("tracks.parquet"))
-        with parts["series.csv"].open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(SERIES.header())
-            for columns in work.series():
-                stream.write(SERIES.format(columns))
-                if parquet:
-                    table = pa.table({name: _arrow(columns[name]) for name in SERIES.names})
-                    writer = writer or pq.ParquetWriter(
-                        parts["series.parquet"], table.schema, compression="zstd", compression_level=1
-                    )
-                    writer.write_table(table)
-        result = work.finish()
-        if writer is not None:
-            writer.close()
-        for name, part in parts.items():
-            if part.exists():
-                part.replace(folder / name)
-    finally:
-        if writer is not None:
-            writer.close()
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+    with ExitStack() as files:
+        parts = {name: files.enter_context(replacing(folder / name)) for name in names}
+        try:
+            work = Recompute(one, every_s=every_s, window_s=window_s, parquet=parts.get("tracks.parquet"))
+            with parts["series.csv"].open("w", encoding="utf-8", newline="\n") as stream:
+                stream.write(SERIES.header())
+                for columns in work.series():
+                    stream.write(SERIES.format(columns))
+                    if parquet:
+                        table = pa.table({name: _arrow(columns[name]) for name in SERIES.names})
+                        writer = writer or pq.ParquetWriter(
+                            parts["series.parquet"], table.schema, compression="zstd", compression_level=1
+                        )
+                        writer.write_table(table)
+            result = work.finish()
+        finally:
+            if writer is not None:
+                writer.close()
     return result
 
 
@@ -292,9 +289,8 @@ def _settings_sheet(opened: list[TableRun]) -> Any:
 
 def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, command: list[str]) -> None:
     import dataclasses
-    import json
 
-    from insitrack.io.manifest import fingerprint, installed_versions
+    from insitrack.io.manifest import fingerprint, installed_versions, write_manifest
     from insitrack.tracker.run.methods import describe_choices
 
     def known(one: TableRun) -> dict[str, object]:
@@ -327,6 +323,4 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
             for one, result in zip(opened, results, strict=True)
         },
     }
-    (folder / "run.json").write_text(
-        json.dumps(record, indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8"
-    )
+    write_manifest(folder / "run.json", record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from insitrack.io.arrays import Ints
 from insitrack.io.errors import OutputError
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.run_folder import CAUSAL
-from insitrack.io.tables.sink import TABLE_PART
+from insitrack.io.write import replacing
 from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
 from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
 from insitrack.tracker.series.meter import SeriesMeter
@@ -70,6 +71,9 @@ def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[s
     return {**refined.facts, "tracks": int(refined.tracks["track_id"].nunique())}
 
 
+_ADVICE = "make room; the tables that were there stay as they are"
+
+
 def write_tables(
     folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, keep: Path | None = None
 ) -> None:
@@ -102,14 +106,15 @@ def write_tables(
         tables.EVENTS: [tables.EVENTS.format_records(told.events)],
         tables.KINETICS: [_columns(tables.KINETICS, kinetics_rows(told, rows, looked, nm_per_px=nm_per_px))],
     }
-    for table, parts in texts.items():
-        with (folder / f"{table.file}{TABLE_PART}").open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(table.header())
-            stream.writelines(parts)
-    for table in texts:
-        if keep is not None and (folder / table.file).exists():
-            shutil.move(folder / table.file, keep / table.file)
-        (folder / f"{table.file}{TABLE_PART}").replace(folder / table.file)
+    with ExitStack() as files:
+        for table, parts in texts.items():
+            part = files.enter_context(replacing(folder / table.file, advice=_ADVICE))
+            with part.open("w", encoding="utf-8", newline="\n") as stream:
+                stream.write(table.header())
+                stream.writelines(parts)
+        for table in texts:
+            if keep is not None and (folder / table.file).exists():
+                shutil.move(folder / table.file, keep / table.file)
 
 
 def _columns(table: tables.Table, records: list[dict[str, object]]) -> str:

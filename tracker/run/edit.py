@@ -182,7 +182,7 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     import json
     import shutil
 
-    from insitrack.io.manifest import file_sha256
+    from insitrack.io.manifest import file_sha256, write_manifest
     from insitrack.io.report.run_report import write_report
     from insitrack.io.tables import columns as tables
     from insitrack.io.tables.run_folder import CAUSAL
@@ -216,7 +216,7 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     }
     manifest["edited"] = [*manifest.get("edited", []), audit]
     manifest["tables"] = "edited"
-    (out / "run.json").write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_manifest(out / "run.json", manifest)
     write_report(out, {}, manifest)
     return trail
 
