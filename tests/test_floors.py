@@ -62,7 +62,6 @@ LARGE_FILES: set[str] = {
     "io/synth/lines.py",
     "io/synth/scene.py",
     "io/synth/source.py",
-    "io/tables/columns.py",
     "segment/finetune/finetune.py",
     "segment/labels/reader.py",
     "segment/training/maskrcnn.py",

@@ -14,7 +14,7 @@ from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import TableError
 from insitrack.io.results import NAN, Measures
-from insitrack.io.tables.columns import read_text
+from insitrack.io.tables.engine import read_text
 from insitrack.io.units import SECONDS_PER_TIME, nm_per
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from insitrack.io.tables.columns import Column, Table
+from insitrack.io.tables.engine import Column, Table
 from insitrack.io.units import UNIT_WORDS
 
 _REMEMBERED = 2_000_000  # ids of one frame that are remembered, so that a broken table cannot fill the memory

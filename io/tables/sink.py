@@ -12,7 +12,8 @@ import numpy as np
 from insitrack.io.errors import RunError
 from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS, Table
+from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS
+from insitrack.io.tables.engine import Table
 
 
 class Sink(Protocol):

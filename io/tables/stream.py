@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import TableError
-from insitrack.io.tables.columns import TRACKS, Table
+from insitrack.io.tables.columns import TRACKS
+from insitrack.io.tables.engine import Table
 from insitrack.io.tables.faults import find_fault
 
 if TYPE_CHECKING:

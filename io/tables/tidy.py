@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insitrack.io.tables.columns import KINETICS, SERIES, Column
+from insitrack.io.tables.columns import KINETICS, SERIES
+from insitrack.io.tables.engine import Column
 
 if TYPE_CHECKING:
     import pandas as pd

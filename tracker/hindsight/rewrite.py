@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import Ints
 from insitrack.io.errors import OutputError
 from insitrack.io.tables import columns as tables
+from insitrack.io.tables.engine import Table
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing
 from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
@@ -93,7 +94,7 @@ def write_tables(
     )
     rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
     told = track_histories(rows, looked, nm_per_px=nm_per_px)
-    texts: dict[tables.Table, Iterable[str]] = {
+    texts: dict[Table, Iterable[str]] = {
         tables.TRACKS: [
             (
                 tables.TRACKS.format({name: rows[name].to_numpy() for name in tables.TRACKS.names})
@@ -117,7 +118,7 @@ def write_tables(
                 shutil.move(folder / table.file, keep / table.file)
 
 
-def _columns(table: tables.Table, records: list[dict[str, object]]) -> str:
+def _columns(table: Table, records: list[dict[str, object]]) -> str:
     return table.format({name: [one[name] for one in records] for name in table.names}) if records else ""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
-from insitrack.io.tables.columns import read_text
+from insitrack.io.tables.engine import read_text
 
 if TYPE_CHECKING:
     import pandas as pd

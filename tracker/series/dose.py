@@ -174,7 +174,7 @@ def read_log(
         If a column that is needed is missing, a cell is no number or no time, or the times do not rise: with
         line and column.
     """
-    from insitrack.io.tables.columns import read_text
+    from insitrack.io.tables.engine import read_text
 
     table = read_text(
         path, "a log with t_s or time, and dose_dpa, dose_rate_dpa_per_s, current_a or temperature_c"

@@ -1,0 +1,197 @@
+"""How a table is written and read back, by the specification of its columns."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from insitrack.io.errors import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["int", "bool", "text", "float"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name carries the unit; an empty cell of a float column means not known."""
+
+    name: str
+    kind: Kind
+    unit: str
+    meaning: str
+    pattern: str = ""
+    """How a number is printed, in percent form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its file name and its columns."""
+
+    file: str
+    one_row_per: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def header(self) -> str:
+        """Return the first line of the file, with its line end."""
+        return ",".join(self.names) + "\n"
+
+    def format(self, columns: Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]) -> str:
+        """Print rows given column by column; NaN becomes an empty cell.
+
+        Raises
+        ------
+        TableError
+            If a column is missing.
+        """
+        missing = [name for name in self.names if name not in columns]
+        if missing:
+            raise TableError(f"{self.file}: missing column {missing[0]!r}; expected {', '.join(self.names)}")
+        cells: list[Iterable[Any]] = []
+        patterns: list[str] = []
+        for column in self.columns:
+            pattern, values = _printable(column, columns[column.name])
+            patterns.append(pattern)
+            cells.append(values)
+        line = ",".join(patterns) + "\n"
+        return "".join([line % row for row in zip(*cells, strict=True)])
+
+    def format_records(self, records: Iterable[Any]) -> str:
+        """Print rows given as dataclass instances whose fields are named like the columns."""
+        rows = list(records)
+        return (
+            self.format({name: [getattr(row, name) for row in rows] for name in self.names}) if rows else ""
+        )
+
+    def read(self, path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the file into a DataFrame with the types of the specification, and check it.
+
+        Raises
+        ------
+        TableError
+            If the file is missing, a column is missing, or a cell is not of its column's type.
+        """
+        import pandas as pd
+
+        with self._naming_bad_cells(path), _WholeLines(path) as lines:
+            return pd.read_csv(lines, **self._reading(path, columns))
+
+    def chunks(
+        self, path: Path, columns: Sequence[str] | None = None, rows: int = 100_000
+    ) -> Iterator[pd.DataFrame]:
+        """Read the file like `read`, but piece by piece, so that memory stays flat however long the run was.
+
+        Raises
+        ------
+        TableError
+            If the file is missing, a column is missing, or a cell is not of its column's type.
+        """
+        import pandas as pd
+
+        with self._naming_bad_cells(path), _WholeLines(path) as lines:
+            yield from pd.read_csv(lines, chunksize=rows, **self._reading(path, columns))
+
+    def _reading(self, path: Path, columns: Sequence[str] | None) -> dict[str, Any]:
+        """Check the header; return what pandas needs to know."""
+        if not path.is_file():
+            raise TableError(f"{path}: no such table; expected the output folder of a run")
+        with path.open(encoding="utf-8") as stream:
+            header = stream.readline().strip().split(",")
+        absent = [name for name in self.names if name not in header]
+        if absent:
+            raise TableError(
+                f"{path}: line 1 lacks the column {absent[0]!r}; expected {', '.join(self.names)}"
+            )
+        types = {"int": "int64", "bool": "int8", "text": "str", "float": "float64"}
+        wanted = {
+            column.name: types[column.kind]
+            for column in self.columns
+            if columns is None or column.name in columns
+        }
+        return {"usecols": list(wanted), "dtype": wanted}
+
+    @contextmanager
+    def _naming_bad_cells(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            raise TableError(
+                f"{path}: a cell is not of its column's type ({error}); expected what docs/tables.md lists"
+            ) from error
+
+
+class _WholeLines(io.RawIOBase):
+    """A file up to its last whole line: what a program that was killed left of a row is not read."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise TableError(f"{path}: no such table; expected the output folder of a run")
+        self._file = path.open("rb")
+        self._left = self._end(path.stat().st_size)
+
+    def _end(self, size: int) -> int:
+        """Length up to the last line end; all of a file that has none there to lose."""
+        step = min(size, 1 << 16)
+        self._file.seek(size - step)
+        tail = self._file.read(step)
+        self._file.seek(0)
+        return size if tail.endswith(b"\n") or b"\n" not in tail else size - step + tail.rindex(b"\n") + 1
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(min(len(buffer), self._left))
+        buffer[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def read_text(path: Path, expected: str) -> pd.DataFrame:
+    """Read a table made elsewhere, every cell as text.
+
+    Raises
+    ------
+    TableError
+        If there is no such file, or it is no table; `expected` says what should be there.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise TableError(f"{path}: no such table; expected {expected}")
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(
+            f"{path}: not a table ({str(error).strip()}); expected CSV with one header line"
+        ) from error
+
+
+def _printable(column: Column, values: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[str, Iterable[Any]]:
+    """Pattern and cells of one column; the pattern falls back to text where some cells are empty."""
+    if column.kind != "float":
+        return column.pattern, values.tolist() if isinstance(values, np.ndarray) else values
+    array = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(array)
+    if known.all():
+        return column.pattern, array.tolist()
+    return "%s", [
+        column.pattern % value if good else ""
+        for value, good in zip(array.tolist(), known.tolist(), strict=True)
+    ]
