@@ -114,6 +114,7 @@ HOMES = {
     "tifffile": {"io/files/tiff.py"},
     "torchvision": {
         "segment/networks/architecture.py",
+        "segment/networks/maskrcnn_network.py",
         "segment/networks/weights.py",
         "segment/training/maskrcnn.py",
     },

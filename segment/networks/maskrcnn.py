@@ -14,6 +14,7 @@ import numpy as np
 from insitrack.io.arrays import Floats32
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
+from insitrack.io.extras import require
 from insitrack.io.frames import BoolImage, Frame
 from insitrack.segment.base import SegmentConfig, looked_for
 from insitrack.segment.card import ModelCard
@@ -70,6 +71,7 @@ class TorchvisionSegmenter:
             View(1.0 if isinstance(config.scale, str) else config.scale, config.contrast == "bright"),
             Stretch(config.levels),
         )
+        require("train", "torch", "torchvision", purpose=f"--model maskrcnn:{model.weights}")
         try:
             from insitrack.segment.networks.maskrcnn_network import CheckpointNetwork
         except (

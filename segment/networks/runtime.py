@@ -89,7 +89,7 @@ class OpenVinoNetwork:
             import openvino
         except ImportError as error:
             raise ModelError(
-                "openvino is not installed; install it with pip, or set segment.runtime to onnxruntime"
+                "openvino is not installed; install it: pip install openvino; or set segment.runtime to onnxruntime"
             ) from error
         self._openvino = openvino
         self._core = openvino.Core()
@@ -211,7 +211,8 @@ class OnnxRuntimeNetwork:
             import onnxruntime
         except ImportError as error:
             raise ModelError(
-                "onnxruntime is not installed; install it with pip, or set segment.runtime to openvino"
+                "onnxruntime is not installed; install it: pip install onnxruntime (with an NVIDIA card pip install"
+                ' "insitrack[gpu]"), or set segment.runtime to openvino'
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or _cores()

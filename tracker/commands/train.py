@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import SettingsError
+from insitrack.io.extras import require_training
 
 DESCRIPTION = """\
 Train the shipped model further on your own labels, and export it.
@@ -86,6 +87,7 @@ def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say; return the exit status."""
+    require_training("track train")
     from insitrack.segment.finetune.finetune import FinetuneSettings, finetune, shown_gain
     from insitrack.segment.labels.reader import parse_classes
 
