@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.networks.postprocess import inside_field
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 

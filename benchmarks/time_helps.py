@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame
 from insitrack.io.synth.source import SynthSource
 from insitrack.segment.base import SegmentConfig

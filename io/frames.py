@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from insitrack.io.arrays import BoolImage, GreyImage
 from insitrack.io.errors import SettingsError
+from insitrack.io.levels import Levels
 
-GreyImage = NDArray[np.uint8] | NDArray[np.uint16]
-BoolImage = NDArray[np.bool_]
 MissingStatus = Literal["damaged", "dropped", "gap", "skipped"]
 
 
@@ -147,9 +146,32 @@ class Source(Protocol):
     """
 
     name: str
-    calibration: Calibration
     time_origin: str
     n_frames: int | None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was wrong, one line each; complete once the source has been read to its end."""
+        ...
+
+    @property
+    def refused(self) -> str:
+        """Why the frames are none of a specimen; empty if they are."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """Scale, as far as the source knows it."""
+        ...
+
+    @property
+    def levels(self) -> Levels | None:
+        """How the values of the run become grey levels; None where they are taken as they come."""
+        ...
+
+    def samples(self) -> Iterator[Frame]:
+        """Give some wanted frames spread over the run; none where the source cannot be read twice."""
+        ...
 
     def __iter__(self) -> Iterator[Frame | MissingFrame]: ...
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.frames import GreyImage
+from insitrack.io.arrays import GreyImage
 
 _PERCENTILES = (0.1, 99.9)
 _MARGIN = 0.25  # of the range between the percentiles, on either side: what is rarer than 0.1 % of the pixels stays unclipped

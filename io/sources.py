@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES
 from insitrack.io.frames import Calibration, Source
@@ -75,14 +75,13 @@ def open_source(
     if text.startswith("synth:"):
         from insitrack.io.synth.source import SynthSource
 
-        movie: Any = SynthSource(text)
-        chosen = SelectedSource(movie, selection, frame_interval_s)
+        chosen = SelectedSource(SynthSource(text), selection, frame_interval_s)
         chosen.calibration = calibration if nm_per_px is not None else chosen.calibration
         return chosen
     if is_live(text):
         from insitrack.io.live.camera import LiveSource
 
-        camera: Any = LiveSource(
+        camera = LiveSource(
             text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, left_off=left_off
         )
         return (

@@ -9,6 +9,7 @@ from typing import Any
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame, MissingFrame, Source
+from insitrack.io.levels import Levels
 
 _SHARE_AFTER_REPEAT = (
     0.5  # a repeated time lies, as far as anybody knows, in the middle of the interval that it stands for
@@ -229,6 +230,25 @@ class SelectedSource:
         if isinstance(item, Frame):
             return Frame(item.index, t_s, item.image)
         return MissingFrame(item.index, t_s, item.status, item.reason)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was wrong with the source."""
+        return self.source.warnings
+
+    @property
+    def refused(self) -> str:
+        """Why the frames are none of a specimen; empty if they are."""
+        return self.source.refused
+
+    @property
+    def levels(self) -> Levels | None:
+        """How the values of the source become grey levels."""
+        return self.source.levels
+
+    def samples(self) -> Iterator[Frame]:
+        """Give the samples of the source."""
+        yield from self.source.samples()
 
     def __getattr__(self, name: str) -> Any:
         # Whatever else the source offers, such as the truth of a synthetic movie, stays in reach.

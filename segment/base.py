@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 
 Tag = TypeVar("Tag")
 

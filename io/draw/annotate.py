@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Bytes, Ints
+from insitrack.io.arrays import BoolImage, Bytes, Ints
 from insitrack.io.detections import Masks
 from insitrack.io.draw.canvas import BLACK, NEUTRAL, Canvas, Contrast, stamp_size, video_colours
 from insitrack.io.draw.footer import Footer
 from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.io.draw.palette import class_colours
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame, MissingFrame
+from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 _CELL = 4

@@ -15,9 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Bytes, Ints
+from insitrack.io.arrays import Bytes, GreyImage, Ints
 from insitrack.io.draw.palette import Colour
-from insitrack.io.frames import GreyImage
 
 BLACK, WHITE, NEUTRAL, BACKDROP = 16, 235, 128, 24
 """Luma of black, white and the footer, and the chroma of grey."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.frames import GreyImage
+from insitrack.io.arrays import GreyImage
 
 # Formats whose first plane is the luma of every pixel, least significant bits used: taken as they are, one
 # copy, no conversion.

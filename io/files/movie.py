@@ -14,6 +14,7 @@ from insitrack.io.errors import SourceError
 from insitrack.io.files.luma import grey_levels, is_full_range, is_monochrome_h264, upright
 from insitrack.io.files.presentation import Presentation
 from insitrack.io.frames import Calibration, Frame, MissingFrame
+from insitrack.io.levels import Levels
 from insitrack.io.manifest import fingerprint
 from insitrack.io.timeline import EVERYTHING, Clock, Selection, check_interval
 
@@ -86,6 +87,8 @@ class MovieSource:
             nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line"
         )
         self.warnings: list[str] = []
+        self.refused = ""
+        self.levels: Levels | None = None  # grey levels as they are decoded
         self._interval_s = frame_interval_s
         self._selection = selection
         self._fingerprint: dict[str, Any] = {}

@@ -99,7 +99,7 @@ class StackSource:
             self.time_origin, self._stamped = f"{stack.told_by}, frame by frame", True
         elif stack.interval_s is not None:
             self._interval_s, self.time_origin = stack.interval_s, stack.told_by
-        self._shape, self._levels = self._sampled()
+        self._shape, self.levels = self._sampled()
 
     def _sampled(self) -> tuple[tuple[int, ...], Levels]:
         pictures = [self._read(index) for index in self._spread() if index not in self._stack.gaps]
@@ -167,22 +167,22 @@ class StackSource:
         picture = self._read(index)
         if isinstance(picture, str):
             return MissingFrame(index, t_s, "damaged", picture)
-        if (picture.shape, picture.dtype) != (self._shape, self._levels.dtype):
+        if (picture.shape, picture.dtype) != (self._shape, self.levels.dtype):
             kinds = (
                 f"{_kind(picture.shape, picture.dtype)}, most of the run is"
-                f" {_kind(self._shape, self._levels.dtype)}"
+                f" {_kind(self._shape, self.levels.dtype)}"
             )
             return MissingFrame(index, t_s, "damaged", kinds)
-        return Frame(index, t_s, self._levels.apply(picture))
+        return Frame(index, t_s, self.levels.apply(picture))
 
     def describe(self) -> dict[str, Any]:
         """Path, format, size, levels, scale, time origin and hash."""
         size: dict[str, Any] = {
             "width_px": self._shape[1],
             "height_px": self._shape[0],
-            "levels": str(self._levels),
+            "levels": str(self.levels),
         }
-        size["bit_depth"] = 8 * self._levels.dtype.itemsize
+        size["bit_depth"] = 8 * self.levels.dtype.itemsize
         times = {
             "n_frames": self.n_frames,
             "average_fps": 1 / self._interval_s,

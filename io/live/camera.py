@@ -154,6 +154,7 @@ class LiveSource:
         )
         self.time_origin = "timestamps of the stream, else the clock, from the first frame"
         self.warnings: list[str] = []
+        self.refused = ""
         self.alarms: list[str] = []
         self.n_captured = self.n_damaged = self.n_gaps = self.n_reconnects = 0
         self.paused = False
@@ -209,6 +210,10 @@ class LiveSource:
         None before its first picture, and for other sources.
         """
         return self._depth.levels
+
+    def samples(self) -> Iterator[Frame]:
+        """Give none: what a camera will show is not known beforehand."""
+        return iter(())
 
     @property
     def silent_s(self) -> float:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import GreyImage
 from insitrack.io.errors import SourceError
 from insitrack.io.files.luma import to_grey
-from insitrack.io.frames import GreyImage
 from insitrack.io.levels import Levels
 from insitrack.io.live.ffmpeg_pipe import FfmpegPipe
 

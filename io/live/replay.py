@@ -18,8 +18,9 @@ from typing import Any, Literal, Self, get_args
 import cv2
 import numpy as np
 
+from insitrack.io.arrays import GreyImage
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import Frame, GreyImage
+from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
 
 FaultKind = Literal["stall", "drop", "duplicate", "reorder", "resize", "disconnect", "corrupt"]

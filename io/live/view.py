@@ -71,7 +71,7 @@ def parse_request(body: bytes) -> ViewerRequest:
 
     Examples
     --------
-    >>> parse_wish(b'{"action": "mark", "text": "beam on"}')
+    >>> parse_request(b'{"action": "mark", "text": "beam on"}')
     ViewerRequest(action='mark', text='beam on', value=nan)
     """
     try:

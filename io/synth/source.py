@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import Bools, Floats, Floats32, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration, Frame, MissingFrame
+from insitrack.io.levels import Levels
 from insitrack.io.synth.background import Specimen, paint
 from insitrack.io.synth.camera import Camera
 from insitrack.io.synth.distractors import Curve, curves, draw, draw_log
@@ -108,9 +109,12 @@ class SynthSource:
     """
 
     time_origin = "synthetic"
+    refused = ""
+    levels: Levels | None = None
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.warnings: list[str] = []
         self.settings = SynthSettings.parse(uri)
         values = self.settings.values
         config = ranges()
@@ -175,6 +179,10 @@ class SynthSource:
             "mottle": self._mottle,
             "n_defects_ever": len(self.defects),
         }
+
+    def samples(self) -> Iterator[Frame]:
+        """Give none: its frames have 8 bits as drawn."""
+        return iter(())
 
     def close(self) -> None:
         """Nothing to release."""

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.boxes import box_iou
 from insitrack.io.detections import Detections, Masks
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.labels.outlines import ellipse_points, fill_outline
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 

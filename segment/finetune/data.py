@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import GreyImage
 from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import Frame, GreyImage
+from insitrack.io.frames import Frame
 from insitrack.segment.finetune.boxes import outline_boxes
 from insitrack.segment.labels.outlines import Drawn
 from insitrack.segment.labels.reader import LabelledPicture, Labels, filled

@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.errors import SourceError
-from insitrack.io.frames import BoolImage
 from insitrack.segment.labels.outlines import UNNAMED, Drawn, Points, Sheet, ellipse_points, sheet_of
 from insitrack.segment.labels.pictures import PictureFinder
 from insitrack.segment.labels.predictions import rle_mask

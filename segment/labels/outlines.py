@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from insitrack.io.frames import BoolImage
+from insitrack.io.arrays import BoolImage
 
 Points = NDArray[np.float64]
 Shape = tuple[int, int]

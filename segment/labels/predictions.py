@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
-from insitrack.io.frames import BoolImage
 from insitrack.segment.labels.outlines import exact_masks
 
 _EXPECTED = (

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from insitrack.io.arrays import BoolImage, GreyImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SettingsError, SourceError
-from insitrack.io.frames import BoolImage, Frame, GreyImage
+from insitrack.io.frames import Frame
 from insitrack.segment.labels.drawn import (
     coco_sheets,
     imagej_sheets,

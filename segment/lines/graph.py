@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.frames import BoolImage
+from insitrack.io.arrays import BoolImage
 from insitrack.segment.lines.length import Chain
 
 _NEIGHBOURS = (

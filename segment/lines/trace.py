@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Floats
+from insitrack.io.arrays import BoolImage, Floats
 from insitrack.io.detections import Masks
-from insitrack.io.frames import BoolImage
 from insitrack.segment.lines.graph import Arm, pruned, skeleton_graph, thin
 from insitrack.segment.lines.length import Chain, LengthMethod, chain_length
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from insitrack.io.arrays import Floats32
-from insitrack.io.frames import BoolImage
+from insitrack.io.arrays import BoolImage, Floats32
 
 
 def pasted(soft: Floats32, box: Floats32) -> tuple[int, int, Floats32]:

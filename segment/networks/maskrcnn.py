@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from insitrack.io.arrays import Floats32
+from insitrack.io.arrays import BoolImage, Floats32
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
 from insitrack.io.extras import require
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig, looked_for
 from insitrack.segment.card import ModelCard
 from insitrack.segment.networks.box_masks import box_mask, pasted

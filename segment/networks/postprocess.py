@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Floats32, Ints
+from insitrack.io.arrays import BoolImage, Floats32, Ints
 from insitrack.io.detections import Detections, Masks
-from insitrack.io.frames import BoolImage
 
 _PROTO_STRIDE = 4  # px of the network's picture per cell of the mask prototypes, the same in every YOLO-seg
 _SHARE_ROUNDS = 15

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Bytes
+from insitrack.io.arrays import BoolImage, Bytes
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import ModelError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig, looked_for
 from insitrack.segment.card import ModelCard
 from insitrack.segment.lines.length import Chain

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from insitrack.io.arrays import Bytes, Floats32, Ints
+from insitrack.io.arrays import BoolImage, Bytes, Floats32, Ints
 from insitrack.io.detections import Detections
 from insitrack.io.errors import ModelError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig, looked_for
 from insitrack.segment.card import ModelCard
 from insitrack.segment.networks.postprocess import (

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import BoolImage, GreyImage
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame, GreyImage
+from insitrack.io.frames import Frame
 
 _POOL = (
     4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth

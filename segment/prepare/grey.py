@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.frames import BoolImage, Frame, GreyImage
+from insitrack.io.arrays import BoolImage, GreyImage
+from insitrack.io.frames import Frame
 from insitrack.segment.prepare.field import FieldConfig, FieldFinder
 
 GreyRange = tuple[float, ...]

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from insitrack.io.frames import GreyImage
+from insitrack.io.arrays import GreyImage
 from insitrack.io.units import nm_of
 
 _LABEL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(nm|µm|um|μm|pm|Å|A)\b")

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import BoolImage, GreyImage
 from insitrack.io.detections import Detections
-from insitrack.io.frames import BoolImage, GreyImage
 from insitrack.segment.prepare.grey import Stretch, stretch_to_8_bit
 
 SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import IMAGE_SUFFIXES
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.labels.reader import read_picture
 from insitrack.segment.labels.yolo import TRAINED_CLASSES, read_labels
 from insitrack.segment.prepare.field import field_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
-from insitrack.io.frames import BoolImage
 
 COMPARISON_COLOURS = {"TP": (64, 224, 208), "TN": (0, 0, 0), "FP": (255, 0, 0), "FN": (255, 255, 0)}
 """Red, green and blue of DefectNet's comparison maps: turquoise, black, red and yellow (Roberts et al.

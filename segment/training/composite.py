@@ -8,9 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from insitrack.io.arrays import Floats32
+from insitrack.io.arrays import BoolImage, Floats32, GreyImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.io.frames import BoolImage, GreyImage
 from insitrack.io.synth.render import picture
 from insitrack.io.synth.scene import Setting, populate
 from insitrack.io.synth.settings import ranges

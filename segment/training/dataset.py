@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import GreyImage
 from insitrack.io.detections import Detections, Masks
-from insitrack.io.frames import GreyImage
 from insitrack.io.synth.source import SynthSource
 from insitrack.segment.labels.yolo import TRAINED_CLASSES, label_lines
 from insitrack.segment.prepare.grey import stretch_to_8_bit

@@ -61,9 +61,8 @@ def examine(uri: str) -> int:
             f" {f'{scale:.6g} nm/px, from {source.calibration.origin}' if scale else 'not known: give --nm-per-px'}"
         )
         print(f"time            {source.time_origin}")
-        refused = getattr(source, "refused", "")
-        if refused:
-            print(f"refused         {refused}")
+        if source.refused:
+            print(f"refused         {source.refused}")
         frame = next((item for item in source if isinstance(item, Frame)), None)
         if frame is None:
             print("first frame     none can be read")

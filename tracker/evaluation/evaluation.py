@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.base import Segmenter
 from insitrack.segment.labels.reader import LEFT_OUT, LabelledPicture, Labels
 from insitrack.segment.prepare.field import FieldConfig, field_of

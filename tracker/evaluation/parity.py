@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.arrays import BoolImage, Bools, Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections
-from insitrack.io.frames import BoolImage, Calibration
+from insitrack.io.frames import Calibration
 from insitrack.segment.scores.confusion import Compared
 from insitrack.segment.scores.matching import Method, pairs
 from insitrack.tracker.hardening.materials import LINE_CLASSES

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Floats32
+from insitrack.io.arrays import BoolImage, Floats32
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 
 _COARSE_PX, _FINE_PX = 25, 1.5
 """Band kept, in shrunken pixels: width of the box whose mean is taken off, and sigma of the Gaussian that

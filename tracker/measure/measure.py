@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.arrays import BoolImage, Bools, Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Calibration
+from insitrack.io.frames import Calibration
 from insitrack.io.results import Measures
 from insitrack.segment.lines.length import LengthMethod
 from insitrack.segment.lines.trace import line_length_px

@@ -24,6 +24,7 @@ from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables.run_folder import CAUSAL, MANIFEST, MOVIE, MOVIE_BEFORE, OUTPUTS, REGISTERED, Run
 from insitrack.io.tables.sink import Sink, TableSink
+from insitrack.io.timeline import SelectedSource
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.grey import grey_range
@@ -111,7 +112,7 @@ class Job:
             lambda: dict(self.segmenter.describe().get("view", {})),
             lambda: pictures.first,
             lambda: movie.n_pictures,
-            lambda: getattr(self.source, "levels", None),
+            lambda: self.source.levels,
         )
         self.manifest.write(self.folder / MANIFEST)
         try:
@@ -157,7 +158,7 @@ class Job:
         self, sinks: list[Sink], stop: threading.Event
     ) -> tuple[LiveStatus | None, LiveControls | None]:
         """Put what a live run has more than a file behind the tables: what it sees is on disk."""
-        camera = self.source if isinstance(self.source, LiveSource) else getattr(self.source, "source", None)
+        camera = self.source.source if isinstance(self.source, SelectedSource) else self.source
         if not isinstance(camera, LiveSource):
             return None, None
         getattr(self.segmenter, "for_live", lambda: None)()
@@ -236,7 +237,7 @@ class Job:
             ) from error
 
     def _warnings(self, tally: loop.Tally) -> list[str]:
-        warnings = [*getattr(self.source, "warnings", []), *self.meter.warnings, *self.notes]
+        warnings = [*self.source.warnings, *self.meter.warnings, *self.notes]
         if self.source.time_origin.startswith("assumed") and not any(
             "--frame-interval-s" in line for line in warnings
         ):
@@ -279,10 +280,10 @@ def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:
 
     Where it has more than 8 bits and the source can be read twice.
     """
-    asked, samples = config.segment.levels, getattr(source, "samples", None)
-    if asked not in ("auto", "run") or samples is None:
+    asked = config.segment.levels
+    if asked not in ("auto", "run"):
         return config.segment
-    frames = iter(samples())
+    frames = source.samples()
     first = next(frames, None)
     if first is None or (asked == "auto" and first.image.dtype == "uint8"):
         return config.segment

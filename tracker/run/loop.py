@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
-from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame, Source
+from insitrack.io.frames import Calibration, Frame, MissingFrame, Source
 from insitrack.io.results import Measures, TrackedFrame
 from insitrack.io.tables.sink import Sink
 from insitrack.segment.base import Segmenter

@@ -82,9 +82,8 @@ def track(
     del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
     source = open_source(uri, **chosen, live=config.live, alarm=alarm)
     try:
-        refused = getattr(source, "refused", "")
-        if refused:
-            raise SourceError(refused)
+        if source.refused:
+            raise SourceError(source.refused)
         job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         return job.execute(progress, stop)
     finally:

@@ -13,10 +13,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.arrays import BoolImage, Bools, Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Calibration, MissingFrame
+from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.results import NAN, Measures, SeriesRow
 from insitrack.segment.lines.length import line_density_per_m2
 from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES

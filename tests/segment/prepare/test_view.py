@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.view import SCALES, View, ViewFinder, middle, trials

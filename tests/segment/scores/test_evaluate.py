@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SettingsError, SourceError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.segment.scores.confusion import Confusion, classes_of, compare, confusion, curve
 from insitrack.segment.scores.evaluate import evaluate, labelled_pictures, score
 from insitrack.segment.scores.matching import overlaps, pairs

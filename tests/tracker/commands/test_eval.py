@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.io.report.evaluation_plots import iou_figure, size_histogram
 from insitrack.segment.scores.confusion import classes_of
 from insitrack.tracker.cli import main

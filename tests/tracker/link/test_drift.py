@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import BoolImage
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import BoolImage, Frame
+from insitrack.io.frames import Frame
 from insitrack.tracker.link.drift import Drift, DriftConfig, DriftEstimator
 
 TI = Path(__file__).parents[3] / "../shared/data/ti-anneal/consecutive/1733-1739_full"

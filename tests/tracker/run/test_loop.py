@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import insitrack
+from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import RunError
-from insitrack.io.frames import BoolImage, Calibration, Frame, MissingFrame
+from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.results import TrackedFrame
 from insitrack.io.synth.files import write_synth
 from insitrack.io.tables.columns import TABLES
