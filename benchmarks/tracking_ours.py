@@ -10,6 +10,7 @@ from insitrack.io.tables.detection_table import DetectionTable
 from insitrack.tracker.evaluation.track_scores import BoxTable
 from insitrack.tracker.hindsight.refine import RefineConfig, refine
 from insitrack.tracker.link.linker import LinkConfig, Linker
+from insitrack.tracker.measure.from_table import measured_frames
 
 
 def detections(scene: ts.Scene) -> DetectionTable:
@@ -36,7 +37,7 @@ def causal(scene: ts.Scene) -> BoxTable:
     """Give confirmed tracks as they are known at each frame, nothing looked up later."""
     linker, table = Linker(LinkConfig()), detections(scene)
     frames, ids, boxes = [], [], []
-    for found, measures in table.frames():
+    for found, measures in measured_frames(table):
         linker.update(found, measures, None)
         live = linker.live()
         frames.append(np.full(len(live.track_ids), found.frame_index))
@@ -49,7 +50,7 @@ def refined(scene: ts.Scene) -> BoxTable:
     """Give the same with hindsight: what stands in the tables of a finished run."""
     linker, table = Linker(LinkConfig()), detections(scene)
     parts, shifts = [], []
-    for found, measures in table.frames():
+    for found, measures in measured_frames(table):
         linked = linker.update(found, measures, None)
         shifts.append(linked.shift_px)
         boxes = found.boxes.astype(float)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import TableError
-from insitrack.io.results import NAN, Measures
 from insitrack.io.tables.engine import read_text
 from insitrack.io.units import SECONDS_PER_TIME, nm_per
 
@@ -66,43 +65,28 @@ class DetectionTable:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def frames(self) -> Iterator[tuple[Detections, Measures]]:
+    def frames(self) -> Iterator[Detections]:
         """Every frame in order of time, also those in which nothing was found.
 
         Outlines are the ellipses that fill the boxes.
         """
-        ends = np.searchsorted(self.frame, np.arange(len(self.times) + 1))
-        for index in range(len(self.times)):
-            yield self._frame(index, np.arange(ends[index], ends[index + 1]))
+        for index, rows in enumerate(self.rows_by_frame()):
+            boxes = self.boxes[rows]
+            yield Detections(
+                index,
+                float(self.times[index]),
+                self.shape,
+                boxes.astype(np.float32),
+                self.label[rows],
+                self.score[rows].astype(np.float32),
+                ellipses(boxes),
+                self.class_names,
+            )
 
-    def _frame(self, index: int, rows: Ints) -> tuple[Detections, Measures]:
-        boxes, size = self.boxes[rows], self.size_px[rows]
-        sides = boxes[:, 2:] - boxes[:, :2]
-        found = Detections(
-            index,
-            float(self.times[index]),
-            self.shape,
-            boxes.astype(np.float32),
-            self.label[rows],
-            self.score[rows].astype(np.float32),
-            ellipses(boxes),
-            self.class_names,
-        )
-        nm = self.nm_per_px or NAN
-        long, short = sides.max(axis=1, initial=0.0), sides.min(axis=1, initial=np.inf)
-        # the table's size rules where its box is something else, a padded crop say
-        scale = size / np.maximum(np.sqrt(long * short), 1e-9)
-        height, width = self.shape
-        edge = (boxes[:, :2] <= 0).any(axis=1) | (boxes[:, 2] >= width) | (boxes[:, 3] >= height)
-        area = np.pi / 4 * size**2
-        angle = np.where(sides[:, 1] > sides[:, 0], 90.0, 0.0)
-        excluded = (boxes[:, 0] <= 0) | (boxes[:, 3] >= height)
-        long, short = long * scale, short * scale
-        measures = Measures(
-            *(self.x_px[rows], self.y_px[rows], area, long, short, angle, edge, size * nm, area * nm**2),
-            **{"on_exclusion_edge": excluded, "feret_px": long, "r_min_px": short / 2, "r_max_px": long / 2},
-        )
-        return found, measures
+    def rows_by_frame(self) -> Iterator[slice]:
+        """Rows of every frame, in order of time."""
+        ends = np.searchsorted(self.frame, np.arange(len(self.times) + 1)).tolist()
+        yield from map(slice, ends[:-1], ends[1:])
 
 
 def ellipses(boxes: NDArray[np.floating]) -> Masks:

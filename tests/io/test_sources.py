@@ -31,6 +31,12 @@ class Counted:
     made: int = 0
     closed: bool = False
     truth: str = "kept"
+    warnings: list = field(default_factory=lambda: ["one frame is torn"])
+    refused: str = ""
+    levels: None = None
+
+    def samples(self):
+        yield Frame(9, 4.5, PICTURE)
 
     def __iter__(self):
         for k in range(10):
@@ -112,6 +118,8 @@ def test_a_wrapped_source_keeps_its_damage_its_extras_and_its_facts():
     assert isinstance(source, Source)
     assert list(source)[4] == MissingFrame(4, 8.0, "damaged", "torn")
     assert source.truth == "kept"
+    assert (source.warnings, source.refused, source.levels) == (["one frame is torn"], "", None)
+    assert [frame.index for frame in source.samples()] == [9]
     assert source.describe() == {"kind": "made up", "time_origin": "command line"}
     source.close()
     assert inner.closed

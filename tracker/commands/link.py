@@ -218,12 +218,13 @@ def _by_insitrack(
     from insitrack.io.tables.sink import TableSink
     from insitrack.tracker.hindsight.rewrite import refine_run
     from insitrack.tracker.link.linker import Linker
+    from insitrack.tracker.measure.from_table import measured_frames
     from insitrack.tracker.run.loop import PreparedFrame, follow_measured
 
     linker, nowhere = Linker(config.link), (math.nan, math.nan)
     blank = np.zeros(table.shape, np.uint8)
     with TableSink(folder) as sink:
-        for found, measures in table.frames():
+        for found, measures in measured_frames(table):
             looked = PreparedFrame(Frame(found.frame_index, found.t_s, blank), None, nowhere)
             sink.write(follow_measured(found, measures, looked, linker, meter))
         sink.finish(linker.finish())
@@ -320,7 +321,9 @@ def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    measures = [one for _, one in table.frames()]
+    from insitrack.tracker.measure.from_table import measured_frames
+
+    measures = [one for _, one in measured_frames(table)]
     columns = {
         name: np.concatenate([getattr(one, name) for one in measures]) for name in measures[0].__slots__
     }
