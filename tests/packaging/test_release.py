@@ -101,3 +101,21 @@ def test_an_installed_wheel_without_extras_does_the_whole_job(lean_python: Path,
         done = track(lean_python, tmp_path, *words)
         assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("train", "labelled"), ("synth:loops?frames=2", "--model", "maskrcnn:weights.pt")],
+    ids=lambda w: w[0],
+)
+def test_a_command_that_needs_an_extra_says_so_before_any_work(
+    lean_python: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "weights.pt").write_bytes(b"not asked for")
+    (tmp_path / "weights.toml").write_text('classes = ["loop_111"]\n')
+    before = set(tmp_path.iterdir())
+    done = track(lean_python, tmp_path, *words)
+    assert done.returncode == 2
+    assert "insitrack[train]" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert set(tmp_path.iterdir()) == before
