@@ -65,7 +65,7 @@ def _from_pool(run: TableRun, out: Recomputed) -> Iterator[TrackSummary]:
     t_s = dict(zip(run.frames["frame"].tolist(), run.frames["t_s"].tolist(), strict=True))
     begin, end = run.frames["frame"].iloc[0], run.frames["frame"].iloc[-1]
     pool = out.pool.assign(
-        t_s=out.t_s[out.pool["stretch"].to_numpy(np.int64)],
+        t_s=out.t_s[out.pool["time_bin"].to_numpy(np.int64)],
         mean=out.pool["size"] / out.pool["whole"].where(out.pool["whole"] > 0),
     )
     for done, (name, part) in enumerate(pool.groupby("track")):
@@ -143,7 +143,7 @@ def _saturation_rows(run: TableRun, out: Recomputed, label: str) -> Iterator[dic
     middle = np.bincount(group, x) / n
     codes, tracks = pd.factorize(pool["track"])
     counts, draws = _drawn_counts(
-        group[pool["stretch"].to_numpy(np.int64)],
+        group[pool["time_bin"].to_numpy(np.int64)],
         codes,
         pool["counted"].to_numpy(np.float64),
         len(tracks),
@@ -250,8 +250,8 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     meter, area = run.meter(), out.area_nm2
     for when, chosen, looked in (
         ("whole run", np.ones(len(pool), bool), frames.sum()),
-        ("first stretch", (pool["stretch"] == 0).to_numpy(), frames[0]),
-        ("last stretch", (pool["stretch"] == last).to_numpy(), frames[-1]),
+        ("first stretch", (pool["time_bin"] == 0).to_numpy(), frames[0]),
+        ("last stretch", (pool["time_bin"] == last).to_numpy(), frames[-1]),
     ):
         part = pool[chosen].groupby(["label", "track"], as_index=False)[["whole", "size", "weight"]].sum()
         for label, mine in part.groupby("label"):
@@ -297,7 +297,7 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
 
     meter = run.meter()
     pool = Pool(meter, TimeBins(np.zeros(out.n_frames, np.int64), 1))
-    pool.take(out.pool.assign(stretch=0))
+    pool.take(out.pool.assign(time_bin=0))
     k = len(run.class_names)
     looked = looked_at(run.counting_frames())
     nothing = np.zeros((len(looked), k), np.int64)

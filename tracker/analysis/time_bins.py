@@ -143,7 +143,7 @@ class Pool:
         )
         rows = pd.DataFrame(
             {
-                "stretch": self.time_bins.of_frame[place],
+                "time_bin": self.time_bins.of_frame[place],
                 "track": columns["track_id"],
                 "label": labels,
                 "share": seen.share,
@@ -169,8 +169,8 @@ class Pool:
         import pandas as pd
 
         if not self._parts:
-            return pd.DataFrame({name: np.zeros(0) for name in ("stretch", "track", "label", *_SUMS)}).astype(
-                {"stretch": int, "track": int, "label": int}
+            return pd.DataFrame({name: np.zeros(0) for name in ("time_bin", "track", "label", *_SUMS)}).astype(
+                {"time_bin": int, "track": int, "label": int}
             )
         self._parts = [_summed(pd.concat(self._parts, ignore_index=True))]
         return self._parts[0]
@@ -182,9 +182,9 @@ class Pool:
         rows, half = self.rows(), self.time_bins.width // 2
         if not half:
             return rows
-        moved = [rows.assign(time_bin=rows["stretch"] + by) for by in range(-half, half + 1)]
+        moved = [rows.assign(time_bin=rows["time_bin"] + by) for by in range(-half, half + 1)]
         joined = pd.concat(moved, ignore_index=True)
-        return _summed(joined[(joined["stretch"] >= 0) & (joined["stretch"] < self.time_bins.n)])
+        return _summed(joined[(joined["time_bin"] >= 0) & (joined["time_bin"] < self.time_bins.n)])
 
     def series(
         self, t_s: Floats, field_nm2: Floats, frame_px: Floats, births: Ints, deaths: Ints
@@ -206,7 +206,7 @@ class Pool:
         """
         rows, n = self.windows(), self.time_bins.n
         n_frames = self._over_window(np.ones(len(t_s)))
-        time_bin = rows["stretch"].to_numpy(np.int64)
+        time_bin = rows["time_bin"].to_numpy(np.int64)
         frames = n_frames[time_bin]
         whole = rows["whole"].to_numpy(np.float64)
         some = np.where(whole > 0, whole, 1.0)
@@ -250,4 +250,4 @@ class Pool:
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.groupby(["stretch", "track", "label"], sort=True, as_index=False)[list(_SUMS)].sum()
+    return rows.groupby(["time_bin", "track", "label"], sort=True, as_index=False)[list(_SUMS)].sum()

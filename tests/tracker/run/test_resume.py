@@ -139,7 +139,7 @@ def test_a_run_of_bright_defects_that_was_cut_off_at_once_or_later_sees_them_as_
         assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
 
 
-@pytest.mark.parametrize("place", ["look_back", "moving", "write_report"])
+@pytest.mark.parametrize("place", ["refine_run", "moving", "write_report"])
 def test_a_run_that_was_cut_off_while_it_was_refined_is_finished(movie, whole, tmp_path, monkeypatch, place):
     with monkeypatch.context() as patched:
         patched.setattr(loop, "STATE_EVERY_S", 0.1)
