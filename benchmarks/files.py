@@ -27,7 +27,7 @@ import numpy as np
 import tifffile
 
 from insitrack.io.files.stacks import StackSource
-from insitrack.tests.io.files.test_microscope_files import signal, write_ser
+from insitrack.tests.support.microscope_files import signal, write_ser
 
 HERE = Path(__file__)
 SHORT, LONG, READ = 300, 1200, 12

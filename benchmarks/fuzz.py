@@ -28,7 +28,7 @@ import numpy as np
 import tifffile
 
 from insitrack.io.draw.movie_writer import MovieWriter
-from insitrack.tests.io.files.test_microscope_files import EMI, signal, write_ser
+from insitrack.tests.support.microscope_files import EMI, signal, write_ser
 
 ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
 BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0

@@ -66,7 +66,6 @@ LARGE_FILES: set[str] = {
     "segment/labels/reader.py",
     "segment/training/maskrcnn.py",
     "segment/training/semantic.py",
-    "tests/io/files/test_movie.py",
     "tests/segment/labels/test_reader.py",
     "tests/tracker/link/test_linker.py",
     "tests/tracker/series/test_meter.py",
@@ -90,11 +89,7 @@ LARGE_CLASSES: set[str] = {
     "tracker/series/meter.py: SeriesMeter",
 }
 
-BORROWED: set[tuple[str, str]] = {
-    ("benchmarks/files.py", "insitrack.tests.io.files.test_microscope_files"),
-    ("benchmarks/fuzz.py", "insitrack.tests.io.files.test_microscope_files"),
-    ("tests/io/draw/test_movie_writer.py", "insitrack.tests.io.files.test_movie"),
-}
+BORROWED: set[tuple[str, str]] = set()
 
 MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES = 16, 420, 200, 200
 

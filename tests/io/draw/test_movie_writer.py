@@ -9,7 +9,7 @@ import pytest
 from insitrack.io.draw.movie_writer import MovieWriter, count_pictures, join_movies
 from insitrack.io.errors import OutputError
 from insitrack.io.files.movie import MovieSource
-from insitrack.tests.io.files.test_movie import pictures
+from insitrack.tests.support.movies import pictures
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
 
