@@ -23,9 +23,9 @@ _KEY = re.compile(r"(?P<off># )?(?P<key>[a-z_0-9]+) = (?P<value>.*)")
 
 def pages() -> dict[str, str]:
     """Return the text of each generated page by its name in ``docs``."""
-    from insitrack.io.tables.columns import as_markdown
+    from insitrack.io.tables.columns import describe_columns
 
-    return {"tables.md": as_markdown(), "settings.md": settings_page(), "commands.md": commands_page()}
+    return {"tables.md": describe_columns(), "settings.md": settings_page(), "commands.md": commands_page()}
 
 
 def settings_page() -> str:
