@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +41,9 @@ def settings_page() -> str:
         heading = re.match(r"\[(\w+)\]\s*(?:# (.*))?", line)
         if heading:
             section = heading.group(1)
-            lines += ["", f"## {section}", ""] + ([_sentence(heading.group(2)), ""] if heading.group(2) else [])
+            lines += ["", f"## {section}", ""] + (
+                [_sentence(heading.group(2)), ""] if heading.group(2) else []
+            )
             lines += ["| setting | default | meaning |", "|---|---|---|"]
         elif found := _KEY.fullmatch(line):
             if not section and lines[-1] != "|---|---|---|":
@@ -79,8 +80,6 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     with (
         patch.object(argparse.ArgumentParser, "print_help", lambda self, file=None: asked.append(self)),
         contextlib.suppress(SystemExit),
-        open(os.devnull, "w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
     ):
         main(words)
     return asked[-1]
@@ -88,7 +87,9 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     for action in parser._actions:
-        if action.help != argparse.SUPPRESS and not isinstance(action, (argparse._HelpAction, argparse._SubParsersAction)):
+        if action.help != argparse.SUPPRESS and not isinstance(
+            action, (argparse._HelpAction, argparse._SubParsersAction)
+        ):
             yield action
 
 

@@ -40,7 +40,9 @@ def movie_frames(path: Path) -> Iterator[Any]:
 
 def draw(path: Path, picture: Any, caption: str) -> Any:
     """Figure with a picture on the left; return it and the axes on the right."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=(1, 1.15), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 4.6), width_ratios=(1, 1.15), layout="constrained"
+    )
     left.imshow(picture, interpolation="lanczos")
     left.set_axis_off()
     left.set_title(caption, fontsize=10)
@@ -60,7 +62,9 @@ def outlined(image: Any) -> Any:
     crop = picture[y : y + SIDE_PX, x : x + SIDE_PX]
     bar_px = round(50 / NM_PER_PX)
     cv2.rectangle(crop, (24, SIDE_PX - 40), (24 + bar_px, SIDE_PX - 30), (255, 255, 255), -1)
-    cv2.putText(crop, "50 nm", (24, SIDE_PX - 52), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 3, cv2.LINE_AA)
+    cv2.putText(
+        crop, "50 nm", (24, SIDE_PX - 52), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 3, cv2.LINE_AA
+    )
     return crop
 
 
@@ -91,14 +95,16 @@ def titanium() -> None:
     axes.plot(celsius, found, "-", color=BLUE, lw=1.2)
     held = np.arange(len(names)) % 5 == 0
     axes.plot(celsius[~held], found[~held], "o", color=BLUE, ms=4, label="insitrack, frames used in training")
-    axes.plot(celsius[held], found[held], "o", color=BLUE, mfc="white", ms=7, label="insitrack, frames held out")
+    axes.plot(
+        celsius[held], found[held], "o", color=BLUE, mfc="white", ms=7, label="insitrack, frames held out"
+    )
     axes.set(xlabel="temperature (°C)", ylabel="loops in the frame", ylim=(0, 620))
     axes.legend(frameon=False, loc="lower left", fontsize=9)
     figure.savefig(DOCS / "overview.png", dpi=100)
 
 
 def insitrack_config() -> Any:
-    """Settings of the run on the titanium frames: 76 s between them, no movie."""
+    """Set 76 s between the titanium frames, and no movie."""
     from insitrack.tracker.run.config import load_config
 
     return load_config(None, ["output.video=false"], {"source.frame_interval_s": 76.0})
@@ -119,9 +125,13 @@ def demo() -> None:
     scene = SynthSource(words[1])
     truth = [len(scene.truth(index)) for index in range(len(series))]
     figure, axes = draw(DOCS / "demo.png", picture, "a frame of demo/annotated.mp4")
-    axes.fill_between(series["t_s"], series["n_lo"], series["n_hi"], color="0.85", label="95 %, counting error only")
+    axes.fill_between(
+        series["t_s"], series["n_lo"], series["n_hi"], color="0.85", label="95 %, counting error only"
+    )
     axes.plot(series["t_s"], series["n"], color=BLUE, label="measured")
-    axes.plot(series["t_s"], np.array(truth), color="black", ls="--", label="drawn so that a person can see them")
+    axes.plot(
+        series["t_s"], np.array(truth), color="black", ls="--", label="drawn so that a person can see them"
+    )
     axes.set(xlabel="time (s)", ylabel="defects in the frame", ylim=(0, None))
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     figure.savefig(DOCS / "demo.png", dpi=100)

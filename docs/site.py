@@ -15,7 +15,11 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = {"io": "Frames in, results out", "segment": "From a frame to its defects", "tracker": "From defects to series"}
+FLOORS = {
+    "io": "Frames in, results out",
+    "segment": "From a frame to its defects",
+    "tracker": "From defects to series",
+}
 GUIDES = [
     {"First hour": "first-hour.md"},
     {"Tutorial: heated titanium": "tutorial.md"},
@@ -73,7 +77,10 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that lie elsewhere in the repository, and those of the library."""
-    pages = {"index.md": "---\nhide: [navigation]\n---\n" + _read("README.md"), "changes.md": _read("CHANGELOG.md")}
+    pages = {
+        "index.md": "---\nhide: [navigation]\n---\n" + _read("README.md"),
+        "changes.md": _read("CHANGELOG.md"),
+    }
     if (ROOT / "CONTRIBUTING.md").is_file():
         pages["contributing.md"] = _read("CONTRIBUTING.md")
     pages |= {f"benchmarks/{path.name}": path.read_text(encoding="utf-8") for path in _measurements()}
@@ -100,7 +107,7 @@ def on_post_page(output: str, config: Any, page: Any) -> str:
 
 
 def on_post_template(output: str, template_name: str, config: Any) -> str:
-    """The same for the page of a wrong address."""
+    """Do the same for the page of a wrong address."""
     return _SHIM.sub('<script src="/site.js"></script>', output)
 
 
@@ -122,14 +129,17 @@ def _title(path: Path) -> str:
 
 
 def _wings(floor: str) -> list[str]:
-    """Packages of a floor, itself first."""
+    """Return the packages of a floor, itself first."""
     package = f"insitrack.{floor}"
     inside = pkgutil.iter_modules([str(ROOT / floor)])
     return [package, *(f"{package}.{module.name}" for module in inside if module.ispkg)]
 
 
 def _nav(floor: str) -> list[dict[str, str]]:
-    return [{name.removeprefix("insitrack."): f"api/{name.removeprefix('insitrack.')}.md"} for name in _wings(floor)]
+    return [
+        {name.removeprefix("insitrack."): f"api/{name.removeprefix('insitrack.')}.md"}
+        for name in _wings(floor)
+    ]
 
 
 def _library() -> dict[str, str]:
@@ -140,7 +150,9 @@ def _library() -> dict[str, str]:
         for name in _wings(floor):
             short = name.removeprefix("insitrack.")
             pages[short] = _page(name)
-            summary = (importlib.import_module(name).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+            summary = (
+                (importlib.import_module(name).__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+            )
             lines.append(f"| [`{name}`]({short}.md) | {summary} |")
     pages["index"] += "\n".join(lines) + "\n"
     return pages
@@ -162,7 +174,12 @@ def _public_names(module: Any) -> dict[str, str]:
     for name in getattr(module, "__all__", ()):
         thing = getattr(module, name)
         home = getattr(thing, "__module__", None)
-        if name.startswith("__") or home is None or not home.startswith("insitrack") or not hasattr(thing, "__qualname__"):
+        if (
+            name.startswith("__")
+            or home is None
+            or not home.startswith("insitrack")
+            or not hasattr(thing, "__qualname__")
+        ):
             continue
         names[f"{home}.{thing.__qualname__}"] = name
     return names
