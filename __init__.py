@@ -10,33 +10,32 @@ Examples
 True
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
 if TYPE_CHECKING:
-    from insitrack.io.sources import open_source
-    from insitrack.io.tables.run_folder import Run
-    from insitrack.segment.models import load_segmenter
-    from insitrack.tracker.link.linker import Linker
-    from insitrack.tracker.run.track import track
+    from insitrack.io.sources import open_source as open_source
+    from insitrack.io.tables.run_folder import Run as Run
+    from insitrack.segment.models import load_segmenter as load_segmenter
+    from insitrack.tracker.link.linker import Linker as Linker
+    from insitrack.tracker.run.track import track as track
 
 __version__ = "0.1.0"
+
+__getattr__, _, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "io.sources": ["open_source"],
+        "io.tables.run_folder": ["Run"],
+        "segment.models": ["load_segmenter"],
+        "tracker.link.linker": ["Linker"],
+        "tracker.run.track": ["track"],
+    },
+)
 __all__ = ["Linker", "Run", "__version__", "load_segmenter", "open_source", "track"]
 
-_HOMES = {
-    "Linker": "insitrack.tracker.link.linker",
-    "Run": "insitrack.io.tables.run_folder",
-    "load_segmenter": "insitrack.segment.base",
-    "open_source": "insitrack.io.sources",
-    "track": "insitrack.tracker.run.track",
-}
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name from its home when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'insitrack' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+def __dir__() -> list[str]:
+    """List the door."""
+    return sorted(__all__)

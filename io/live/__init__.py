@@ -1,4 +1,25 @@
-"""Frames as they are taken: cameras, network streams, watched folders.
+"""Frames as they are taken: cameras, streams, watched folders, their waiting room, the page that shows them.
 
-Their waiting room and the page that shows them; no files.
+No files that are complete (`files`), and no analysis: a run asks for frames and hands results to a sink.
 """
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from insitrack.io.live.camera import LeftOff as LeftOff
+    from insitrack.io.live.camera import LiveConfig as LiveConfig
+    from insitrack.io.live.camera import LiveSource as LiveSource
+    from insitrack.io.live.status import LiveStatus as LiveStatus
+    from insitrack.io.live.view import LiveView as LiveView
+    from insitrack.io.live.view import ViewerRequest as ViewerRequest
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "camera": ["LeftOff", "LiveConfig", "LiveSource"],
+        "status": ["LiveStatus"],
+        "view": ["LiveView", "ViewerRequest"],
+    },
+)

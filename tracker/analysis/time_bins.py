@@ -169,9 +169,9 @@ class Pool:
         import pandas as pd
 
         if not self._parts:
-            return pd.DataFrame({name: np.zeros(0) for name in ("time_bin", "track", "label", *_SUMS)}).astype(
-                {"time_bin": int, "track": int, "label": int}
-            )
+            return pd.DataFrame(
+                {name: np.zeros(0) for name in ("time_bin", "track", "label", *_SUMS)}
+            ).astype({"time_bin": int, "track": int, "label": int})
         self._parts = [_summed(pd.concat(self._parts, ignore_index=True))]
         return self._parts[0]
 
