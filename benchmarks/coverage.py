@@ -24,6 +24,7 @@ from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.models import Barrier, Material
 from insitrack.tracker.hardening.superposition import linear, quadrature
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.observations import observe
 from insitrack.tracker.series.settings import SeriesConfig
 
 SIDE_PX, NM_PER_PX, THICKNESS_NM = 1000.0, 0.5, 100.0
@@ -128,24 +129,24 @@ def movie(seed: int, n_frames: int) -> dict[str, np.ndarray]:
     )
     meter = SeriesMeter(SeriesConfig(), calibration, given, class_names=tuple(CLASSES))
     frame_px = np.full((n_frames, 2), SIDE_PX)
-    sights = meter.sights(
-        *(
-            frame,
-            labels,
-            table[:, 4] * scale / NM_PER_PX,
-            np.full(len(frame), np.nan),
-            on_edge,
-            excluded,
-            np.ones(len(frame), bool),
-        ),
-        *(np.clip(boxes, 0, SIDE_PX), centres),
+    observations = observe(
+        meter.config,
+        frame=frame,
+        labels=labels,
+        size_nm=table[:, 4] * scale / NM_PER_PX,
+        line_length_nm=np.full(len(frame), np.nan),
+        on_edge=on_edge,
+        on_exclusion_edge=excluded,
+        observed=np.ones(len(frame), bool),
+        boxes=np.clip(boxes, 0, SIDE_PX),
+        centres=centres,
         frame_px=frame_px,
     )
     nothing = np.zeros((n_frames, len(CLASSES)), np.int64)
     return meter.table(
         np.arange(n_frames, dtype=float),
         np.full(n_frames, (SIDE_PX * scale) ** 2),
-        sights,
+        observations,
         nothing,
         nothing,
         frame_px=frame_px,

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
-from scipy.stats import CensoredData, chi2, ecdf
+from scipy.stats import CensoredData, ecdf
 
 from insitrack.io.arrays import Floats
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.draw.palette import class_colours, hex_colour
+from insitrack.io.intervals import poisson_interval
 from insitrack.io.tables.columns import FRAMES, SERIES, SUMMARY
 from insitrack.io.units import round_step, time_unit
 
@@ -290,7 +291,7 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
     colours = class_colours(names)
     for row, name in enumerate(names, 1):
         n, _ = np.histogram(known.loc[known["defect_class"] == name, "size_nm"], bins=edges)
-        low, high = chi2.ppf(0.025, 2 * n) / 2, chi2.ppf(0.975, 2 * n + 2) / 2
+        low, high = poisson_interval(n)
         figure.add_bar(
             row=row,
             col=1,
@@ -301,7 +302,7 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
             error_y={
                 "type": "data",
                 "array": short(np.where(n > 0, high - n, np.nan)),
-                "arrayminus": short(np.where(n > 0, n - np.nan_to_num(low), np.nan)),
+                "arrayminus": short(np.where(n > 0, n - low, np.nan)),
                 "thickness": 0.9,
                 "width": 2,
                 "color": "#444",

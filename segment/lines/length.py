@@ -1,4 +1,4 @@
-"""Length of digital curves and density of dislocation lines."""
+"""Length of digital curves."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
-from insitrack.io.arrays import Floats
 
 Chain = NDArray[np.int32]
 LengthMethod = Literal["vossepoel_smeulders", "kulpa", "freeman"]
@@ -63,92 +61,3 @@ def length_from_counts(n_e: int, n_o: int, n_c: int, method: LengthMethod = "vos
         return 0.980 * n_e + 1.406 * n_o - 0.091 * n_c
     freeman = n_e + 2**0.5 * n_o
     return 0.948 * freeman if method == "kulpa" else freeman
-
-
-def line_density_per_m2(
-    length_nm: float | Floats,
-    field_nm2: float | Floats,
-    thickness_nm: float | Floats,
-    *,
-    four_over_pi: bool = True,
-) -> Floats:
-    r"""Length of dislocation line per volume, m^-2.
-
-    .. math:: \rho = \frac{4}{\pi} \frac{L}{A t}
-
-    for lines of all directions, whose projection is shorter than they are by pi/4 on average; without 4/pi
-    for lines in the plane of the foil. The literature uses both, 27 % apart.
-
-    Parameters
-    ----------
-    length_nm : float or ndarray of float64
-        Projected length L of all lines in view, nm.
-    field_nm2 : float or ndarray of float64
-        Area of specimen in view A, nm^2.
-    thickness_nm : float or ndarray of float64
-        Foil thickness t, nm.
-    four_over_pi : bool
-        Whether to correct for the projection.
-
-    Returns
-    -------
-    ndarray of float64
-        NaN where anything is unknown.
-
-    References
-    ----------
-    Bailey, Hirsch, Philos. Mag. 5 (1960) 485, doi 10.1080/14786436008238300; Ham, Philos. Mag. 6 (1961) 1183,
-    doi 10.1080/14786436108239679.
-
-    Examples
-    --------
-    >>> f"{line_density_per_m2(5000.0, 500.0**2, 100.0):.4g}", f"{line_density_per_m2(5000.0, 500.0**2, 100.0, four_over_pi=False):.4g}"
-    ('2.546e+14', '2e+14')
-    """
-    factor = 4 / np.pi if four_over_pi else 1.0
-    return np.asarray(
-        factor
-        * 1e18
-        * np.asarray(length_nm, np.float64)
-        / (np.asarray(field_nm2) * np.asarray(thickness_nm)),
-        np.float64,
-    )
-
-
-def intercept_density_per_m2(n_crossings: int, test_length_nm: float, thickness_nm: float) -> float:
-    """Line density from the crossings of random test lines with dislocations, 2 n / (L t), m^-2.
-
-    Examples
-    --------
-    >>> f"{intercept_density_per_m2(10, 2000.0, 100.0):.4g}"
-    '1e+14'
-    """
-    return 2e18 * n_crossings / (test_length_nm * thickness_nm)
-
-
-def keh_weissmann_density_per_m2(
-    n_one: int, length_one_nm: float, n_other: int, length_other_nm: float, thickness_nm: float
-) -> float:
-    """Line density from crossings with two perpendicular sets of parallel test lines.
-
-    (n1 / L1 + n2 / L2) / t, m^-2.
-
-    Examples
-    --------
-    >>> f"{keh_weissmann_density_per_m2(5, 1000.0, 5, 1000.0, 100.0):.4g}"
-    '1e+14'
-    """
-    return 1e18 * (n_one / length_one_nm + n_other / length_other_nm) / thickness_nm
-
-
-def surface_end_density_per_m2(n_ends: int, field_nm2: float) -> float:
-    """Line density from the ends of lines at the two surfaces of the foil, n / A, m^-2.
-
-    `n_ends` counts those of both.
-
-    Examples
-    --------
-    >>> f"{surface_end_density_per_m2(25, 250_000.0):.4g}"
-    '1e+14'
-    """
-    return 1e18 * n_ends / field_nm2

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Floats
+from insitrack.io.intervals import poisson_interval
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
 from insitrack.io.units import round_step
@@ -17,7 +18,6 @@ from insitrack.tracker.hardening.materials import VOLUME_CLASSES
 from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.track_histories import kinetics_row, rate_rows
-from insitrack.tracker.series.density import poisson_interval
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
 _GROWTH_TRACKS = 5000
@@ -232,7 +232,7 @@ def best_saturations(x: Floats, counts: Floats) -> tuple[Floats, Floats]:
 
 
 def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
-    """Size distribution of each class, in the first and last stretch and over the whole run.
+    """Size distribution of each class, in the first and last time bin and over the whole run.
 
     With the volume that each bin holds.
 
@@ -265,7 +265,7 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
                 effective = n**2 / float((weight[here] ** 2).sum()) if n else 0.0
                 low, high = (float(end) for end in poisson_interval(effective))
                 each = n / effective if effective else 1.0
-                depth = meter.depth_nm(size[here])
+                depth = meter.densities.depth_nm(size[here])
                 volume = (
                     float((np.pi / 6 * size[here] ** 3 / depth * weight[here]).sum()) / area
                     if name in VOLUME_CLASSES

@@ -298,13 +298,13 @@ class Recomputed:
 
     Parameters
     ----------
-    stretches : DataFrame
-        Series of the stretches: `defect_class`, `t_s`, `dose_dpa`, `n_frames` and the columns of
+    time_bins : DataFrame
+        Series of the time bins: `defect_class`, `t_s`, `dose_dpa`, `n_frames` and the columns of
         ``series.csv``.
     pool : DataFrame
-        What every track did in every stretch, see `insitrack.tracker.analysis.time_bins.Pool.rows`.
+        What every track did in every time bin, see `insitrack.tracker.analysis.time_bins.Pool.rows`.
     t_s : ndarray of float64
-        Middle of each stretch, s.
+        Middle of each time bin, s.
     warnings : list of str
         What is unknown or biased.
     n_rows, n_frames : int
@@ -326,7 +326,7 @@ class Recomputed:
 class Recompute:
     """ResumePoint through the tracks of a run once.
 
-    The series of every frame comes piece by piece, that of the stretches at the end.
+    The series of every frame comes piece by piece, that of the time bins at the end.
     """
 
     def __init__(
@@ -348,8 +348,8 @@ class Recompute:
                 f"{run.tracks.parent}: times of the frames do not rise at frame {frames['frame'].iloc[bad]};"
                 " expected t_s in order"
             )
-        self._stretches = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
-        self.pool = Pool(run.meter(), self._stretches)
+        self._time_bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
+        self.pool = Pool(run.meter(), self._time_bins)
         self._same_sizes = run.config.measure == run.was.measure
         self.n_rows = 0
         if run.config.measure.line_length != run.was.measure.line_length:
@@ -445,7 +445,7 @@ class Recompute:
         return np.asarray(np.maximum(size - edge, 0.0), np.float64)
 
     def finish(self) -> Recomputed:
-        """Series of the stretches, after `series` has come to its end."""
+        """Series of the time bins, after `series` has come to its end."""
         run, looked = self.run, self._looked
         t_s = self._t_s[looked]
         frames = run.counting_frames()

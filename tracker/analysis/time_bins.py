@@ -1,6 +1,6 @@
-"""TimeBins of time in place of frames.
+"""Time bins in place of frames: a series resampled or smoothed.
 
-A series resampled, or smoothed, with intervals that know which defects are the same ones.
+Its intervals know which defects are the same ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.errors import SettingsError
 from insitrack.tracker.series.meter import SeriesMeter
-from insitrack.tracker.series.observations import Observations
+from insitrack.tracker.series.observations import Observations, observe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from insitrack.io.tables.stream import Columns
 
 MOST_STRETCHES = 200
-"""TimeBins into which a longer series is cut, unless asked otherwise."""
+"""Time bins into which a longer series is cut, unless asked otherwise."""
 
 _SUMS = ("share", "counted", "observed", "whole", "size", "weight", "line")
 
 
 @dataclass(frozen=True, slots=True)
 class TimeBins:
-    """Which frames belong to which stretch.
+    """Which frames belong to which time bin.
 
     Parameters
     ----------
     of_frame : ndarray of int64, shape (F,)
         Stretch of each frame that was looked at, rising from 0.
     n : int
-        Number of stretches.
+        Number of time bins.
     width : int
-        TimeBins that a window covers, odd: 1 resamples, more smooths.
+        Time bins that a window covers, odd: 1 resamples, more smooths.
     """
 
     of_frame: Ints
@@ -49,22 +49,22 @@ class TimeBins:
     def of_times(
         cls, t_s: Floats, *, every_s: float | None = None, window_s: float | None = None
     ) -> TimeBins:
-        """Cut a series into stretches.
+        """Cut a series into time bins.
 
         Parameters
         ----------
         t_s : ndarray of float64, shape (F,)
             Times of the frames, rising, s.
         every_s : float, optional
-            Length of a stretch, s; left out, every frame is one, or so many frames that there are at most
+            Length of a time bin, s; left out, every frame is one, or so many frames that there are at most
             `MOST_STRETCHES`.
         window_s : float, optional
-            Length of the window that is averaged at each stretch, s; left out, the stretch itself.
+            Length of the window that is averaged at each time bin, s; left out, the time bin itself.
 
         Raises
         ------
         SettingsError
-            If a length is not positive, or the window is shorter than a stretch.
+            If a length is not positive, or the window is shorter than a time bin.
 
         Examples
         --------
@@ -89,22 +89,22 @@ class TimeBins:
             return cls(of_frame, int(of_frame[-1]) + 1)
         if window_s < step * (1 - 1e-9):
             raise SettingsError(
-                f"--window-s {window_s:g}: shorter than a stretch of {step:g} s; expected a longer window, or"
+                f"--window-s {window_s:g}: shorter than a time bin of {step:g} s; expected a longer window, or"
                 " a smaller --every-s"
             )
         return cls(of_frame, int(of_frame[-1]) + 1, 2 * int(window_s / step / 2) + 1)
 
 
 class Pool:
-    """Gathers what every track did in every stretch, some frames at a time.
+    """Gathers what every track did in every time bin, some frames at a time.
 
-    Memory goes with tracks and stretches, not with rows.
+    Memory goes with tracks and time bins, not with rows.
 
     Parameters
     ----------
     meter : SeriesMeter
         Whose border rule and classes hold.
-    stretches : TimeBins
+    time_bins : TimeBins
         Which frames belong together.
     """
 
@@ -132,14 +132,18 @@ class Pool:
         """
         import pandas as pd
 
-        flags = (columns[name] == 1 for name in ("on_edge", "on_exclusion_edge", "observed"))
-        places = (
-            np.column_stack([columns[name] for name in names])
-            for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))
-        )
-        # every row in a frame of its own, whose size is given row by row
-        seen = self.meter.sights(
-            np.arange(len(place)), labels, size_nm, line_nm, *flags, *places, frame_px=frame_px
+        seen = observe(
+            self.meter.config,
+            frame=np.arange(len(place)),  # every row in a frame of its own, whose size is given row by row
+            labels=labels,
+            size_nm=size_nm,
+            line_length_nm=line_nm,
+            on_edge=columns["on_edge"] == 1,
+            on_exclusion_edge=columns["on_exclusion_edge"] == 1,
+            observed=columns["observed"] == 1,
+            boxes=np.column_stack([columns[name] for name in ("x1_px", "y1_px", "x2_px", "y2_px")]),
+            centres=np.column_stack([columns["x_px"], columns["y_px"]]),
+            frame_px=frame_px,
         )
         rows = pd.DataFrame(
             {
@@ -158,11 +162,11 @@ class Pool:
         self._parts.append(_summed(rows))
 
     def take(self, rows: pd.DataFrame) -> None:
-        """Take what another pool gave, under other stretches."""
+        """Take what another pool gave, under other time bins."""
         self._parts.append(_summed(rows))
 
     def rows(self) -> pd.DataFrame:
-        """One row per stretch, track and class.
+        """One row per time bin, track and class.
 
         With the sums over its frames of `share counted observed whole size weight line`.
         """
@@ -176,7 +180,7 @@ class Pool:
         return self._parts[0]
 
     def windows(self) -> pd.DataFrame:
-        """Return the same for windows as wide as the stretches say, one about each stretch."""
+        """Return the same for windows as wide as the time bins say, one about each time bin."""
         import pandas as pd
 
         rows, half = self.rows(), self.time_bins.width // 2
@@ -211,7 +215,7 @@ class Pool:
         whole = rows["whole"].to_numpy(np.float64)
         some = np.where(whole > 0, whole, 1.0)
         share = rows["share"].to_numpy(np.float64)
-        sights = Observations(
+        seen = Observations(
             frame=time_bin,
             place=rows["label"].to_numpy(np.int64) - 1,
             size_nm=np.where(whole > 0, rows["size"].to_numpy(np.float64) / some, np.nan),
@@ -229,7 +233,7 @@ class Pool:
             )
             for counts in (births, deaths)
         ]
-        values = self.meter.table(mean[0], mean[1], sights, *changes, frame_px=np.column_stack(mean[2:]))
+        values = self.meter.table(mean[0], mean[1], seen, *changes, frame_px=np.column_stack(mean[2:]))
         k = len(self.meter.class_names) + 1
         return {
             "t_s": np.repeat(mean[0][:, None], k, axis=1),

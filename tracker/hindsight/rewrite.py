@@ -24,6 +24,7 @@ from insitrack.io.write import replacing
 from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
 from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.observations import observe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,22 +169,20 @@ def series_columns(
     codes = {name: i for i, name in enumerate(meter.class_names, 1)}
     flags = {name: rows[name].to_numpy() == 1 for name in ("on_edge", "on_exclusion_edge", "observed")}
     t_s, frame_px = frames["t_s"].to_numpy(np.float64), frames[["width_px", "height_px"]].to_numpy(np.float64)
-    sights = meter.sights(
-        *(
-            np.searchsorted(frames["frame"].to_numpy(), rows["frame"].to_numpy()),
-            rows["defect_class"].map(codes).to_numpy(np.int64),
-        ),
-        *(rows[name].to_numpy(np.float64) for name in ("size_nm", "line_length_nm")),
-        *flags.values(),
-        *(
-            rows[list(names)].to_numpy(np.float64)
-            for names in (("x1_px", "y1_px", "x2_px", "y2_px"), ("x_px", "y_px"))
-        ),
+    seen = observe(
+        meter.config,
+        frame=np.searchsorted(frames["frame"].to_numpy(), rows["frame"].to_numpy()),
+        labels=rows["defect_class"].map(codes).to_numpy(np.int64),
+        size_nm=rows["size_nm"].to_numpy(np.float64),
+        line_length_nm=rows["line_length_nm"].to_numpy(np.float64),
+        **flags,
+        boxes=rows[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64),
+        centres=rows[["x_px", "y_px"]].to_numpy(np.float64),
         frame_px=frame_px,
     )
     area = frames["field_px"].to_numpy(np.float64)
     field_nm2 = np.where(area > 0, area, math.nan) * (meter.calibration.nm_per_px or math.nan) ** 2
-    values = meter.table(t_s, field_nm2, sights, births, deaths, frame_px=frame_px)
+    values = meter.table(t_s, field_nm2, seen, births, deaths, frame_px=frame_px)
     lost = ((frames["status"] != "processed") | (frames["field_px"] == 0)).to_numpy()
     names = (*meter.class_names, "all")
     dose = meter.exposure.dose_dpa(t_s)

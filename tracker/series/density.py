@@ -1,246 +1,249 @@
-"""From counts to densities: which defects count, in what volume, how many of them can be seen.
-
-And how sure that is.
-"""
+"""Densities per area and per volume, of lines and of cavities, each with its 95 % interval."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import gammaincinv, stdtrit
 
-from insitrack.io.arrays import Bools, Floats
-
-Z_95 = 1.959964
-"""Half width of the 95 % interval in standard deviations."""
-
-BorderRule = Literal["gundersen", "inside", "centroid", "all"]
-FoilCorrection = Literal["none", "abercrombie", "denuded"]
-Imaging = Literal[
-    "as_seen", "two_beam_110", "two_beam_200", "two_beam_211", "on_zone_001", "on_zone_001_edge_on"
-]
-
-VISIBILITY: dict[str, tuple[float, float]] = {
-    "as_seen": (1.0, 1.0),
-    "two_beam_110": (2.0, 1.5),
-    "two_beam_200": (1.0, 3.0),
-    "two_beam_211": (4 / 3, 1.0),
-    "on_zone_001": (1.0, 1.0),
-    "on_zone_001_edge_on": (1.0, 1.5),
-}
-"""All variants over those that g.b = 0 leaves visible, of Burgers vectors a0/2<111> and a0<100>, if all
-variants are equally many.
-
-``on_zone_001``: plan-view a0<100> loops, seen by their double edge, are counted; ``on_zone_001_edge_on``:
-only those edge-on are.
-"""
-
-BURGERS_111 = ("loop_111", "dislocation")
-BURGERS_100 = ("loop_100",)
-"""Classes that a Burgers vector is known of; black dots are of either, and `loop` cannot tell."""
+from insitrack.io.arrays import Floats
+from insitrack.io.errors import SettingsError
+from insitrack.io.intervals import Z_95, mean_half_width
+from insitrack.io.results import NAN
+from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES
+from insitrack.tracker.series.counting import detector_factor, visibility_factor
+from insitrack.tracker.series.foil import foil_depth_nm, line_density_per_m2, volume_fraction_to_swelling
+from insitrack.tracker.series.hardening import MIN_FOR_SPREAD
+from insitrack.tracker.series.observations import Counts, Moments, Observations, moments, summed
+from insitrack.tracker.series.settings import SeriesConfig
 
 
-def visibility_factor(imaging: Imaging, name: str) -> float:
-    """How many defects of a class there are for each that can be seen.
-
-    Examples
-    --------
-    >>> [visibility_factor("two_beam_200", name) for name in ("loop_111", "loop_100", "black_dot")]
-    [1.0, 3.0, 1.0]
-    """
-    of_111, of_100 = VISIBILITY[imaging]
-    return of_111 if name in BURGERS_111 else of_100 if name in BURGERS_100 else 1.0
-
-
-def counted(rule: BorderRule, on_edge: Bools, on_exclusion_edge: Bools, in_guard: Bools) -> Bools:
-    """Tell which defects of a picture count towards its density.
+class Ranged(NamedTuple):
+    """A quantity with the ends of its 95 % interval.
 
     Parameters
     ----------
-    rule : {"gundersen", "inside", "centroid", "all"}
-        `gundersen`: all that do not touch the left or lower border; over the whole field that is unbiased,
-        whatever their size and shape (a defect counts where the lower left corner of its box lies). `inside`:
-        none that touches any border; too few. `all`: too many. `centroid`: those whose centre lies in the
-        field less a guard as wide as the largest radius, over that smaller field; unbiased.
-    on_edge, on_exclusion_edge, in_guard : ndarray of bool, shape (N,)
-        Touches any border; touches the left or lower one; has its centre in the guard.
-
-    References
-    ----------
-    Gundersen, J. Microsc. 111 (1977) 219, doi 10.1111/j.1365-2818.1977.tb00062.x.
-
-    Examples
-    --------
-    >>> edge, excluded = np.array([True, True, False]), np.array([True, False, False])
-    >>> [int(counted(rule, edge, excluded, ~edge).sum()) for rule in ("gundersen", "inside", "all")]
-    [2, 1, 3]
+    value, lo, hi : ndarray of float64, shape (T, K + 1)
+        In each frame of each class, and of all together in the last place; NaN where unknown.
     """
-    if rule == "gundersen":
-        return ~on_exclusion_edge
-    if rule == "inside":
-        return ~on_edge
-    return ~in_guard if rule == "centroid" else np.ones(len(on_edge), bool)
+
+    value: Floats
+    lo: Floats
+    hi: Floats
+
+    def columns(self, name: str) -> dict[str, Floats]:
+        """Under the names of ``series.csv``: `name`, `name_lo`, `name_hi`."""
+        return {name: self.value, f"{name}_lo": self.lo, f"{name}_hi": self.hi}
 
 
-def whole_weight(sides_px: Floats, frame_px: Floats) -> Floats:
-    r"""Weight of each defect that lies wholly in view.
-
-    :math:`W H / ((W - f_x)(H - f_y))` for a box of :math:`f_x` by :math:`f_y`.
-
-    A large defect is cut by the border more often than a small one; without the weight mean sizes come out
-    too small.
+class Densities:
+    """Turns counts, lengths and volumes of frames into densities.
 
     Parameters
     ----------
-    sides_px : ndarray of float64, shape (N, 2)
-        Width and height of the boxes, px.
-    frame_px : ndarray of float64, shape (2,) or (N, 2)
-        Width and height of the frame, px; where it is not known (NaN) the weight is 1.
+    config : SeriesConfig
+        Corrections for the foil, for g.b = 0 and for the detector, and what is assumed.
+    class_names : tuple of str
+        Classes, in the order of the columns.
+    scale_rel : float
+        Relative standard deviation of the scale; NaN where the scale is unknown.
 
-    References
+    Attributes
     ----------
-    Miles, Lantuejoul: J. Serra, Image Analysis and Mathematical Morphology, Academic Press 1982.
-
-    Examples
-    --------
-    >>> float(whole_weight(np.array([[50.0, 20.0]]), np.array([100.0, 100.0]))[0])
-    2.5
+    dispersed, bulky : ndarray of bool, shape (K,)
+        Classes that are no lines; classes whose volume means something.
+    detector_rel : ndarray of float64, shape (K,)
+        Relative standard deviation of the detector's correction.
+    thickness_nm, thickness_sd_nm : float
+        Foil thickness and its standard deviation, nm; NaN where unknown.
     """
-    weight = (frame_px / np.maximum(frame_px - sides_px, 1.0)).prod(axis=1)
-    return np.asarray(np.where(np.isnan(weight), 1.0, weight), np.float64)
+
+    def __init__(self, config: SeriesConfig, class_names: tuple[str, ...], *, scale_rel: float) -> None:
+        self.config, self.class_names, self._scale_rel = config, class_names, scale_rel
+        self.dispersed = np.array([name not in LINE_CLASSES for name in class_names], bool)
+        self.bulky = np.array([name in VOLUME_CLASSES for name in class_names], bool)
+        detector = [_detector(config, name) for name in class_names]
+        visible = [
+            config.visibility_by_class.get(name, visibility_factor(config.imaging, name))
+            for name in class_names
+        ]
+        self._factor = np.array(
+            [share * factor for share, (factor, _) in zip(visible, detector, strict=True)]
+        )
+        self.detector_rel = np.array([sd for _, sd in detector])
+        self.thickness_nm = self.thickness_sd_nm = NAN
+
+    def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
+        """Take another foil thickness, nm; without an error of its own it has the relative one assumed.
+
+        Raises
+        ------
+        SettingsError
+            If the correction for the surfaces leaves nothing of the foil.
+        """
+        self.thickness_nm = NAN if thickness_nm is None else thickness_nm
+        self.thickness_sd_nm = thickness_sd_nm or self.config.thickness_sd_relative * self.thickness_nm
+        if not math.isnan(self.thickness_nm) and not self.depth_nm(0.0) > 0:
+            taken = (
+                "series.smallest_cap_nm" if self.config.foil == "abercrombie" else "series.denuded_zone_nm"
+            )
+            raise SettingsError(
+                f"{taken}: twice that is not less than the foil thickness of {self.thickness_nm:g} nm;"
+                " nothing of the foil is left"
+            )
+
+    def depth_nm(self, size_nm: float | Floats) -> Floats:
+        """Depth of the volume in which defects of a size are seen, nm."""
+        return foil_depth_nm(
+            self.config.foil,
+            self.thickness_nm,
+            size_nm,
+            smallest_cap_nm=self.config.smallest_cap_nm,
+            denuded_zone_nm=self.config.denuded_zone_nm or 0.0,
+        )
+
+    def inverse_depth(self, seen: Observations, t: int) -> Floats:
+        """Mean inverse depth of each frame and class, 1/nm, shape (T, K), defect by defect."""
+        k = len(self.class_names)
+        if self.config.foil != "abercrombie":
+            return np.full((t, k), 1 / self.depth_nm(0.0))
+        inverse = moments(1 / self.depth_nm(seen.size_nm), seen, seen.whole, t, k).mean
+        return np.where(np.isnan(inverse), 1 / self.depth_nm(0.0), inverse)
+
+    def counting_area_m2(self, field_nm2: Floats, frame_px: Floats) -> Floats:
+        """Area over which the border rule counts, m^2, shape (T,), of fields and frames of width and height."""
+        guard = self.config.border_guard_px
+        if self.config.border != "centroid" or guard is None:
+            return field_nm2 * np.ones(len(frame_px)) * 1e-18
+        share = np.maximum(1 - 2 * guard / frame_px, 0.0).prod(axis=1)
+        return np.asarray(field_nm2 * np.where(share > 0, share, NAN) * 1e-18, np.float64)
+
+    def per_area(self, counts: Counts, area_m2: Floats) -> Ranged:
+        """Defects per area, m^-2; `area_m2` of shape (T,)."""
+        shape = (len(area_m2), len(self.class_names))
+        return self._density(counts, area_m2, np.ones(shape), np.zeros(shape))
+
+    def per_volume(self, counts: Counts, area_m2: Floats, inverse_depth: Floats) -> Ranged:
+        """Defects per volume, m^-3; `inverse_depth` in 1/nm, shape (T, K)."""
+        return self._density(counts, area_m2, inverse_depth * 1e9, self.thickness_sd_nm * inverse_depth)
+
+    def _density(self, counts: Counts, area_m2: Floats, per_depth: Floats, thickness_rel: Floats) -> Ranged:
+        """Density with its interval (eq. 13): counts and detector class by class, thickness and scale shared."""
+        k = per_depth.shape[1]
+        n, squares = counts.n[:, :k], counts.squares[:, :k]
+        factor = self._factor * per_depth
+        weight = factor * n
+        total, mixed = weight.sum(axis=1), (factor**2 * squares).sum(axis=1)
+        if (factor == factor[:, :1]).all():  # exactly, whatever rounding says
+            total, mixed = factor[:, 0] * counts.n[:, k], factor[:, 0] ** 2 * counts.squares[:, k]
+        both = Counts(np.column_stack([weight, total]), np.column_stack([factor**2 * squares, mixed]))
+        low, high = both.interval()
+        none = both.n == 0
+        high[none] *= np.column_stack([factor, factor.max(axis=1, initial=0.0)])[none]
+        own = Z_95 * self.detector_rel * weight
+        own = np.column_stack([own, np.sqrt((own**2).sum(axis=1))])
+        thickness = thickness_rel * weight
+        common = Z_95 * np.hypot(
+            np.column_stack([thickness, thickness.sum(axis=1)]), 2 * self._scale_rel * both.n
+        )
+        area = area_m2[:, None]
+        below, above = (np.sqrt((end - both.n) ** 2 + own**2 + common**2) for end in (low, high))
+        return Ranged(both.n / area, np.maximum(both.n - below, 0) / area, (both.n + above) / area)
+
+    def of_obstacles(self, per_m3: Ranged, lines: Ranged, inverse_depth: Floats) -> tuple[Floats, Floats]:
+        """Density that hardens, and its relative standard deviation by the thickness, shape (T, K).
+
+        Of particles their number, m^-3, of lines their length, m^-2, per volume.
+        """
+        k = len(self.class_names)
+        density = np.where(self.dispersed, per_m3.value[:, :k], lines.value[:, :k])
+        of_lines = self.thickness_sd_nm / self.thickness_nm
+        return density, np.where(self.dispersed, self.thickness_sd_nm * inverse_depth, of_lines)
+
+    def lines(
+        self, there: Counts, seen: Observations, field_nm2: Floats, *, scaled: bool
+    ) -> tuple[Floats, Ranged]:
+        """Length of line in view, nm, and length per volume, m^-2: number of lines, thickness, scale.
+
+        NaN for classes that are no lines, and everywhere unless the scale is known (`scaled`).
+        """
+        t, k = len(field_nm2), len(self.class_names)
+        if self.dispersed.all():
+            nothing = np.full((t, k + 1), NAN)
+            return nothing, Ranged(nothing, nothing, nothing)
+        number, squares = (
+            np.where(self.dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares)
+        )
+        count = np.column_stack([number, number.sum(axis=1)])
+        fewest, most = Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval()
+        mine = ~self.dispersed[seen.place]
+        length = summed(seen, np.where(mine, seen.line_length_nm, 0.0) * seen.share, t, k)
+        known = np.append(~self.dispersed, True) & scaled
+        length = np.where(known, np.column_stack([length, length.sum(axis=1)]), NAN)
+        true = length[:, :k] * self._factor
+        true = np.column_stack([true, np.where(self.dispersed, 0.0, true).sum(axis=1)])
+        density = line_density_per_m2(
+            true, field_nm2[:, None], self.thickness_nm, four_over_pi=self.config.line_four_over_pi
+        )
+        common = Z_95 * math.hypot(self.thickness_sd_nm / self.thickness_nm, self._scale_rel)
+        some = np.where(count > 0, count, 1.0)
+        low = density * np.maximum(1 - np.hypot((count - fewest) / some, common), 0)
+        high = density * (1 + np.hypot((most - count) / some, common))
+        high[count == 0] = NAN  # how long an unseen line would be is not known
+        return length, Ranged(density, low, high)
+
+    def volume_fraction(
+        self, counts: Counts, seen: Observations, area_m2: Floats, inverse_depth: Floats
+    ) -> Ranged:
+        """Volume fraction of each class from the volume of every single defect (eq. 18); none of all together."""
+        t, k = inverse_depth.shape
+        volume = self._volumes(seen, t)
+        n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval())
+        mean = np.where((n == 0) & self.bulky, 0.0, volume.mean)
+        value = np.where(self.bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
+        some = np.where(n > 0, n, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = np.where(
+                volume.n >= MIN_FOR_SPREAD,
+                volume.sd / mean * mean_half_width(volume.n),
+                Z_95 * 3 * self.config.size_sd_relative,
+            )
+        thickness = self.thickness_sd_nm * inverse_depth
+        rest = np.sqrt(spread**2 + Z_95**2 * (self.detector_rel**2 + thickness**2 + self._scale_rel**2))
+        # volumes are so skewed that their mean scatters as the logarithm of a normal variable, not as the
+        # variable
+        below = value * -np.expm1(-np.hypot(np.log(some / np.where(low > 0, low, some * 1e-9)), rest))
+        above = value * np.expm1(np.hypot(np.log(high / some), rest))
+        none = n == 0  # how large an unseen one would be is not known
+        ends = (np.where(none, value, np.maximum(value - below, 0)), np.where(none, NAN, value + above))
+        return Ranged(*(np.column_stack([one, np.full(t, NAN)]) for one in (value, *ends)))
+
+    def _volumes(self, seen: Observations, t: int) -> Moments:
+        """Volume over depth of what lies wholly in view, nm^2, shape (T, K)."""
+        k = len(self.class_names)
+        if not self.bulky.any():
+            nothing = np.full((t, k), NAN)
+            return Moments(nothing, nothing, nothing)
+        volume = np.pi / 6 * seen.size_nm**3 / self.depth_nm(seen.size_nm)
+        return moments(volume, seen, seen.whole & self.bulky[seen.place], t, k)
+
+    def swelling(self, fraction: Ranged) -> Ranged:
+        """Swelling by voids, %, in their place and in that of all together; NaN elsewhere."""
+        voids = [i for i, name in enumerate(self.class_names) if name == "void"]
+        percent = Ranged(*(np.full(one.shape, NAN) for one in fraction))
+        for i in voids:
+            for one, share in zip(percent, fraction, strict=True):
+                one[:, i] = one[:, -1] = volume_fraction_to_swelling(
+                    share[:, i], self.config.swelling_denominator
+                )
+        return percent
 
 
-def foil_depth_nm(
-    correction: FoilCorrection,
-    thickness_nm: float,
-    size_nm: ArrayLike,
-    *,
-    smallest_cap_nm: float = 0.0,
-    denuded_zone_nm: float = 0.0,
-) -> Floats:
-    r"""Depth of the volume whose defects are seen, nm.
-
-    Parameters
-    ----------
-    correction : {"none", "abercrombie", "denuded"}
-        `none`: t. `abercrombie`, for a foil cut after the irradiation, whose surfaces show what they cut:
-        :math:`t + d - 2 h`. `denuded`, for a foil irradiated as such, whose surfaces swallow defects:
-        :math:`t - 2 z_d`.
-    thickness_nm : float
-        Foil thickness t, nm.
-    size_nm : array_like of float
-        Diameter d of the defects, nm.
-    smallest_cap_nm : float
-        Height h of the smallest cap of a cut defect that is still seen, nm.
-    denuded_zone_nm : float
-        Depth z_d without defects below each surface, nm.
-
-    References
-    ----------
-    Abercrombie, Anat. Rec. 94 (1946) 239, doi 10.1002/ar.1090940210.
-
-    Examples
-    --------
-    >>> float(foil_depth_nm("abercrombie", 100.0, 20.0)), float(foil_depth_nm("denuded", 100.0, 20.0, denuded_zone_nm=10.0))
-    (120.0, 80.0)
-    """
-    size = np.asarray(size_nm, np.float64)
-    if correction == "abercrombie":
-        return np.asarray(thickness_nm + size - 2 * smallest_cap_nm, np.float64)
-    return np.full(size.shape, thickness_nm - (2 * denuded_zone_nm if correction == "denuded" else 0.0))
-
-
-def poisson_interval(n: ArrayLike) -> tuple[Floats, Floats]:
-    """Exact 95 % interval of the expected count, given that `n` were counted (Garwood 1936).
-
-    `n` need not be whole: a mean over frames that rests on so many independent defects has the interval of
-    that many.
-
-    Examples
-    --------
-    >>> [end.round(3).tolist() for end in poisson_interval([0, 10])]
-    [[0.0, 4.795], [3.689, 18.39]]
-    """
-    count = np.asarray(n, np.float64)
-    low = gammaincinv(np.where(count > 0, count, 1.0), 0.025)
-    return np.where(count > 0, low, 0.0 * count), np.asarray(gammaincinv(count + 1, 0.975), np.float64)
-
-
-def mean_half_width(n: ArrayLike) -> Floats:
-    """Half width of the 95 % interval of the mean of `n` values, in their standard deviations.
-
-    NaN below two (Student's t).
-
-    Examples
-    --------
-    >>> float(mean_half_width(10).round(4))
-    0.7154
-    """
-    count = np.asarray(n, np.float64)
-    known = np.where(count >= 2, count, np.nan)
-    return np.asarray(stdtrit(known - 1, 0.975) / np.sqrt(known), np.float64)
-
-
-def overlap_loss(density_per_m2: ArrayLike, size_nm: ArrayLike) -> Floats:
-    r"""Fraction of defects whose centre lies within one diameter of another one.
-
-    :math:`1 - \exp(-\pi N_A d^2)`.
-
-    Examples
-    --------
-    >>> float(overlap_loss(3.41e14, 8.2).round(3))
-    0.069
-    """
-    return np.asarray(
-        -np.expm1(-np.pi * np.asarray(density_per_m2) * (np.asarray(size_nm) * 1e-9) ** 2), np.float64
-    )
-
-
-def detector_factor(precision: float, recall: float, n_labels: int) -> tuple[float, float]:
-    r"""How many defects there are for each that a detector finds, :math:`P / R`.
-
-    And the relative standard deviation of that.
-
-    Parameters
-    ----------
-    precision, recall : float
-        Scores of the detector on pictures like these, above 0 and up to 1.
-    n_labels : int
-        Labelled defects that the scores rest on: both are binomial shares of about that many; 0 leaves the
-        error out.
-
-    Examples
-    --------
-    >>> factor, sd = detector_factor(0.9, 0.75, 400)
-    >>> round(factor, 3), round(sd, 4)
-    (1.2, 0.0333)
-    """
-    if not n_labels:
-        return precision / recall, 0.0
-    return precision / recall, float(
-        np.sqrt((1 - precision) / (precision * n_labels) + (1 - recall) / (recall * n_labels))
-    )
-
-
-def volume_fraction_to_swelling(
-    volume_fraction: ArrayLike, denominator: Literal["solid", "foil"] = "solid"
-) -> Floats:
-    r"""Swelling, %, from the volume fraction f of cavities.
-
-    :math:`100 f / (1 - f)` of the solid, or :math:`100 f` of the foil.
-
-    References
-    ----------
-    Jacobs et al., Sci. Rep. 13 (2023) 5178, doi 10.1038/s41598-023-32454-2, and its public script: the volume
-    of the solid.
-
-    Examples
-    --------
-    >>> fraction = 20 * np.pi / 6 * 10.0**3 / (500 * 500 * 100)
-    >>> float(volume_fraction_to_swelling(fraction).round(5)), round(100 * fraction, 5)
-    (0.04191, 0.04189)
-    """
-    share = np.asarray(volume_fraction, np.float64)
-    return np.asarray(100 * share / (1 - share) if denominator == "solid" else 100 * share, np.float64)
+def _detector(config: SeriesConfig, name: str) -> tuple[float, float]:
+    """Factor of the detector's correction of a class, and its relative standard deviation."""
+    precision = config.detector_precision.get(name, config.detector_precision.get("all"))
+    recall = config.detector_recall.get(name, config.detector_recall.get("all"))
+    if precision is None or recall is None:
+        return 1.0, 0.0
+    return detector_factor(precision, recall, config.detector_labels)

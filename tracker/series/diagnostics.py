@@ -1,7 +1,4 @@
-"""What a reader of the series must know.
-
-What is unknown, biased or left out, each line with the option that mends it.
-"""
+"""What a reader of the series must know: what is unknown, biased or left out, with the option that mends it."""
 
 from __future__ import annotations
 
@@ -13,12 +10,14 @@ from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES, material_names
 from insitrack.tracker.hardening.models import Material
+from insitrack.tracker.series.counting import overlap_loss
+from insitrack.tracker.series.observations import Counts, Moments, Observations
 from insitrack.tracker.series.settings import SeriesConfig
 
 
 @dataclass
 class SeriesDiagnostics:
-    """What the meter diagnostics on its way, by class.
+    """What the meter notes by class on its way through the frames.
 
     Parameters
     ----------
@@ -51,6 +50,37 @@ class SeriesDiagnostics:
         k = len(self.class_names)
         self.seen, self.overlap, self.largest_nm = np.zeros(k, bool), np.zeros(k), np.zeros(k)
         self.unsized, self.too_dense = np.zeros(k, np.int64), np.zeros(k, np.int64)
+        self._dispersed = np.array([name not in LINE_CLASSES for name in self.class_names], bool)
+        self._bulky = np.flatnonzero([name in VOLUME_CLASSES for name in self.class_names])
+
+    def note_frames(
+        self, observations: Observations, there: Counts, per_m2: Floats, sizes: Moments, *, scaled: bool
+    ) -> None:
+        """Note what some frames hold.
+
+        Parameters
+        ----------
+        observations : Observations
+            Defects of these frames.
+        there, per_m2, sizes : Counts, ndarray of float64, Moments, of shape (T, K + 1)
+            Their number, their density, m^-2, and mean size, nm.
+        scaled : bool
+            Whether the scale is known.
+        """
+        n, size_nm = there.n[:, :-1], sizes.mean[:, :-1]
+        self.seen |= (n > 0).any(axis=0)
+        for i in self._bulky.tolist():
+            mine = observations.size_nm[observations.whole & (observations.place == i)]
+            self.largest_nm[i] = max(self.largest_nm[i], mine.max(initial=0.0))
+        if scaled:
+            self.unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
+            lost = np.where(self._dispersed, overlap_loss(per_m2[:, :-1], size_nm), 0.0)
+            self.overlap = np.fmax(self.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
+
+    def note_hardening(self, density: Floats, size_nm: Floats, hardening_mpa: Floats) -> None:
+        """Note where a model had no room between obstacles whose density and size are known; shape (T, K)."""
+        computable = np.isfinite(density) & np.isfinite(size_nm) & self.hardens
+        self.too_dense += (computable & np.isnan(hardening_mpa[:, : len(self.hardens)])).sum(axis=0)
 
 
 def series_warnings(

@@ -1,6 +1,6 @@
-"""Hardening of every frame from densities and sizes.
+"""Hardening of every frame from densities and sizes: one contribution per class, and three totals.
 
-One contribution per class, three totals, with the errors that classes share.
+The totals know which errors the classes share.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from insitrack.io.arrays import Bools, Floats
 from insitrack.io.errors import SettingsError
+from insitrack.io.intervals import Z_95
 from insitrack.io.results import NAN
 from insitrack.tracker.hardening.materials import LINE_CLASSES
 from insitrack.tracker.hardening.models import Barrier, Material, taylor
@@ -23,7 +24,7 @@ from insitrack.tracker.hardening.superposition import (
     quadrature,
     weighted,
 )
-from insitrack.tracker.series.density import Z_95
+from insitrack.tracker.series.observations import Counts, Moments
 from insitrack.tracker.series.settings import SeriesConfig
 
 MIN_FOR_SPREAD = 5
@@ -60,6 +61,24 @@ class Population:
     n_sized: Floats
     size_nm: Floats
     size_sd_nm: Floats
+
+    @classmethod
+    def of(
+        cls, there: Counts, counts: Counts, sizes: Moments, density: Floats, thickness_rel: Floats
+    ) -> Population:
+        """Put together what was counted and measured; the last place, of all together, is left out."""
+        low, high = counts.interval()
+        return cls(
+            n=there.n[:, :-1],
+            n_counted=counts.n[:, :-1],
+            n_lo=low[:, :-1],
+            n_hi=high[:, :-1],
+            density=density,
+            thickness_rel=thickness_rel,
+            n_sized=sizes.n[:, :-1],
+            size_nm=sizes.mean[:, :-1],
+            size_sd_nm=sizes.sd[:, :-1],
+        )
 
 
 @dataclass(frozen=True, slots=True)

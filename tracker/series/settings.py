@@ -1,7 +1,4 @@
-"""Settings of the series: everything on which the literature disagrees.
-
-And what is assumed where nothing is known.
-"""
+"""Settings of the series: everything on which the literature disagrees, and what is assumed where unknown."""
 
 from __future__ import annotations
 
@@ -13,16 +10,17 @@ from typing import Literal, get_args
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError
 from insitrack.tracker.hardening.models import LineIncrement
-from insitrack.tracker.series.density import BorderRule, FoilCorrection, Imaging
+from insitrack.tracker.series.counting import BorderRule, Imaging
+from insitrack.tracker.series.foil import FoilCorrection
 
 Superposition = Literal["none", "weighted", "power", "odette_lucas"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeriesConfig:
-    """How counts become densities.
+    """How counts become densities, swelling and hardening.
 
-    Swelling and hardening. The formulas and their sources are in ``docs/physics.md``.
+    The formulas and their sources are in ``docs/physics.md``.
 
     Parameters
     ----------
@@ -36,11 +34,11 @@ class SeriesConfig:
     overlap_warning : float
         Fraction of defects lost behind others above which a warning is given.
     border : {"gundersen", "inside", "centroid", "all"}
-        Which defects count, see `insitrack.tracker.series.density.counted`.
+        Which defects count, see `insitrack.tracker.series.counting.counted`.
     border_guard_px : float or None
         Width of the guard that `centroid` needs, px: the largest radius.
     foil : {"none", "abercrombie", "denuded"}
-        Correction for the surfaces of the foil, see `insitrack.tracker.series.density.foil_depth_nm`.
+        Correction for the surfaces of the foil, see `insitrack.tracker.series.foil.foil_depth_nm`.
     smallest_cap_nm : float
         Smallest cap of a cut defect that is seen, nm, for `abercrombie`.
     denuded_zone_nm : float or None

@@ -1,4 +1,4 @@
-"""Tracing of line dislocations: single lines, crossings, gaps, spurs, lengths and densities."""
+"""Tracing of line dislocations: single lines, crossings, gaps, spurs and lengths."""
 
 import cv2
 import numpy as np
@@ -7,12 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.segment.lines.graph import pruned, skeleton_graph, thin
-from insitrack.segment.lines.length import (
-    chain_length,
-    intercept_density_per_m2,
-    length_from_counts,
-    line_density_per_m2,
-)
+from insitrack.segment.lines.length import chain_length, length_from_counts
 from insitrack.segment.lines.trace import LineSettings, line_length_px, line_masks, line_width_px, trace_lines
 
 
@@ -49,28 +44,6 @@ def test_worked_numbers_of_the_three_estimators() -> None:
     # physics reference U15: 10 straight and 5 diagonal steps, 4 corners
     values = [length_from_counts(10, 5, 4, method) for method in ("freeman", "kulpa", "vossepoel_smeulders")]
     assert values == pytest.approx([17.07, 16.18, 16.47], abs=0.005)
-
-
-def test_worked_numbers_of_the_line_density() -> None:
-    # physics reference U8: 5000 nm in 500 x 500 nm, 100 nm thick; 10 crossings on 2000 nm of test line
-    assert line_density_per_m2(5000.0, 250_000.0, 100.0, four_over_pi=False) == pytest.approx(2.000e14)
-    assert line_density_per_m2(5000.0, 250_000.0, 100.0) == pytest.approx(2.546e14, rel=1e-3)
-    assert intercept_density_per_m2(10, 2000.0, 100.0) == pytest.approx(1.000e14)
-    assert np.isnan(line_density_per_m2(5000.0, 250_000.0, np.nan))
-
-
-def test_projection_and_intercepts_agree_on_random_lines() -> None:
-    # straight lines across a square of side 1: length per area, times 2/pi, is the number of crossings per
-    # test length
-    rng = np.random.default_rng(3)
-    n, length = 40_000, 0.2
-    start, heading = rng.uniform(-0.2, 1.2, (n, 2)), rng.uniform(0, 2 * np.pi, n)
-    end = start + length * np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    crossings = (
-        (start[:, 1] - 0.5) * (end[:, 1] - 0.5) < 0
-    ).sum() / 1.4  # with the line y = 0.5, per unit of its length
-    per_area = n * length / 1.4**2
-    assert crossings == pytest.approx(2 / np.pi * per_area, rel=0.06)
 
 
 @settings(max_examples=25, deadline=None)

@@ -120,7 +120,7 @@ def test_tidy_tables_hold_the_same_numbers_in_three_formats_with_units(run, tmp_
     assert (out / "figure.png").stat().st_size > 10_000
 
 
-def test_a_stretch_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, tmp_path):
+def test_a_time_bin_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, tmp_path):
     whole = pd.read_csv(series(tmp_path, run, name="frames") / "series.csv")
     long = pd.read_csv(series(tmp_path, run, "--every-s", "1000", name="long") / "tidy.csv")
     for name in ("n", "n_counted", "density_per_m2"):
@@ -343,7 +343,7 @@ def with_units(text):
         (["--set", "measure.line_length=freeman"], "need the outlines"),
         (["--labels", "a,b"], "expected 1 different names"),
         (["--every-s", "-1"], "expected a positive number of s"),
-        (["--every-s", "2", "--window-s", "1"], "shorter than a stretch"),
+        (["--every-s", "2", "--window-s", "1"], "shorter than a time bin"),
         (["--size", "big"], "expected WxH"),
         (["--material", "unobtainium"], "no such material"),
     ],
@@ -362,7 +362,7 @@ def test_what_is_no_run_is_refused(tmp_path, capsys):
 
 
 def test_a_run_in_two_passes_is_a_run_in_one(run):
-    """The pool of the stretches does not depend on where the table is cut."""
+    """The pool of the time bins does not depend on where the table is cut."""
     from insitrack.io.tables import stream
 
     whole = Recompute(open_run(run, "a"))

@@ -2,22 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration
 from insitrack.tracker.measure.measure import MeasureConfig, measure
-from insitrack.tracker.series.density import (
-    counted,
-    detector_factor,
-    foil_depth_nm,
-    mean_half_width,
-    poisson_interval,
-    visibility_factor,
-    whole_weight,
-)
+from insitrack.tracker.series.counting import counted, detector_factor, visibility_factor, whole_weight
+from insitrack.tracker.series.foil import foil_depth_nm, line_density_per_m2
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
 
@@ -145,25 +136,11 @@ def test_visibility_follows_from_the_variants_that_g_b_leaves(imaging, of_111, o
     assert visibility_factor(imaging, "black_dot") == 1
 
 
-@given(st.floats(0.05, 500), st.floats(1.001, 2.0))
-@settings(max_examples=40)
-def test_poisson_intervals_hold_the_count_and_tighten_with_it(n, factor):
-    low, high = poisson_interval(n)
-    assert low < n < high
-    more = poisson_interval(n * factor)
-    assert (more[1] - more[0]) / (n * factor) < (high - low) / n
-
-
 def test_detector_error_is_that_of_two_binomial_shares():
     random = np.random.default_rng(3)
     precision, recall = random.binomial(400, 0.9, 20_000) / 400, random.binomial(400, 0.75, 20_000) / 400
     assert (precision / recall).std() / 1.2 == pytest.approx(detector_factor(0.9, 0.75, 400)[1], rel=0.05)
     assert detector_factor(0.9, 0.9, 0) == (1.0, 0.0)
-
-
-def test_fewer_than_two_values_have_no_interval_of_the_mean():
-    assert np.isnan(mean_half_width([0, 1, 1.9])).all()
-    assert float(mean_half_width(2)) == pytest.approx(8.985, abs=1e-3)
 
 
 def test_a_void_larger_than_the_foil_is_flagged():
@@ -204,3 +181,24 @@ def test_settings_out_of_their_range_are_refused_in_one_line(settings, message):
     with pytest.raises(SettingsError, match=message) as error:
         SeriesConfig(**settings)
     assert "\n" not in str(error.value)
+
+
+def test_worked_numbers_of_the_line_density():
+    # 5000 nm in 500 x 500 nm, 100 nm thick
+    assert line_density_per_m2(5000.0, 250_000.0, 100.0, four_over_pi=False) == pytest.approx(2.000e14)
+    assert line_density_per_m2(5000.0, 250_000.0, 100.0) == pytest.approx(2.546e14, rel=1e-3)
+    assert np.isnan(line_density_per_m2(5000.0, 250_000.0, np.nan))
+
+
+def test_projection_and_crossings_agree_on_random_lines():
+    # straight lines across a square of side 1: length per area, times 2/pi, is the number of crossings per
+    # test length
+    rng = np.random.default_rng(3)
+    n, length = 40_000, 0.2
+    start, heading = rng.uniform(-0.2, 1.2, (n, 2)), rng.uniform(0, 2 * np.pi, n)
+    end = start + length * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    crossings = (
+        (start[:, 1] - 0.5) * (end[:, 1] - 0.5) < 0
+    ).sum() / 1.4  # with the line y = 0.5, per unit of its length
+    per_area = n * length / 1.4**2
+    assert crossings == pytest.approx(2 / np.pi * per_area, rel=0.06)
