@@ -1,12 +1,14 @@
-"""Intervals of 95 % for counts and means, in one place for every table, report and figure."""
+"""Intervals of 95 % for counts, means and survival, in one place for every table, report and figure."""
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, stdtrit
 
-from insitrack.io.arrays import Floats
+from insitrack.io.arrays import Bools, Floats
 
 Z_95 = 1.959964
 """Half width of the 95 % interval in standard deviations."""
@@ -53,3 +55,40 @@ def mean_half_width(n: ArrayLike) -> Floats:
     count = np.asarray(n, np.float64)
     known = np.where(count >= 2, count, np.nan)
     return np.asarray(stdtrit(known - 1, 0.975) / np.sqrt(known), np.float64)
+
+
+def survival_curve(ages: Floats, ended: Bools) -> tuple[Floats, Floats, Floats, Floats]:
+    """Share that lives longer than an age, after Kaplan and Meier, with its 95 % band.
+
+    Parameters
+    ----------
+    ages : ndarray of float64, shape (N,)
+        Age of each at its end, or when it was last seen, in any unit of time.
+    ended : ndarray of bool, shape (N,)
+        True where the end was seen; the others are censored.
+
+    Returns
+    -------
+    age, share, lo, hi : ndarray of float64, shape (M,)
+        The steps of the curve from age 0 on to the largest age; the band is that on the log-log scale
+        (scipy), and has no width where it is not defined.
+
+    Examples
+    --------
+    >>> age, share, _, _ = survival_curve(np.array([1.0, 2.0, 3.0]), np.array([True, False, True]))
+    >>> age.tolist(), share.round(3).tolist()
+    ([0.0, 1.0, 2.0, 3.0, 3.0], [1.0, 0.667, 0.667, 0.0, 0.0])
+    """
+    from scipy.stats import CensoredData, ecdf  # slow to load
+
+    found = ecdf(CensoredData(uncensored=ages[ended], right=ages[~ended])).sf
+    t, share = found.quantiles, found.probabilities
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        band = found.confidence_interval(0.95, method="log-log")
+    low, high = (
+        np.where(np.isfinite(end.probabilities), end.probabilities, share) for end in (band.low, band.high)
+    )
+    last = float(ages.max())
+    out = [np.concatenate([[1.0], values, values[-1:]]) for values in (share, low, high)]
+    return np.concatenate([[0.0], t, [last]]), out[0], out[1], out[2]

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from insitrack.io.arrays import Floats
 from insitrack.io.draw.palette import class_colours, hex_colour
-from insitrack.io.report.run_plots import lay_out, short, spoken
+from insitrack.io.report.plot_style import lay_out, short, spoken
 
 Row = Mapping[str, Any]
 SIZE_STEPS_NM = {"black_dot": (2.0, 20.0)}

@@ -12,19 +12,10 @@ import numpy as np
 
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.manifest import RunManifest
+from insitrack.io.report.curves import Curves, load_curves, load_tracks, longest_time
 from insitrack.io.report.page import head, note, picture_block, plot, safe
-from insitrack.io.report.run_plots import (
-    Curves,
-    density_figure,
-    hardening_figure,
-    lifetime_figure,
-    load_curves,
-    load_tracks,
-    longest_time,
-    quantity_figure,
-    size_figure,
-    size_histogram,
-)
+from insitrack.io.report.run_plots import density_figure, hardening_figure, quantity_figure, size_figure
+from insitrack.io.report.track_plots import lifetime_figure, size_histogram
 from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.units import time_unit
 from insitrack.io.write import write_text

@@ -18,15 +18,10 @@ from hypothesis import strategies as st
 from insitrack.io.draw.palette import CLASS_COLOURS, hex_colour
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.manifest import RunManifest
-from insitrack.io.report.run_plots import (
-    density_figure,
-    hardening_figure,
-    lifetime_figure,
-    load_curves,
-    size_figure,
-    size_histogram,
-)
+from insitrack.io.report.curves import load_curves
+from insitrack.io.report.run_plots import density_figure, hardening_figure, size_figure
 from insitrack.io.report.run_report import write_report
+from insitrack.io.report.track_plots import lifetime_figure, size_histogram
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TRACKS
 
