@@ -54,7 +54,9 @@ class RunManifest:
     methods : str
         Paragraph of methods with its citations.
     status : str
-        `running`, `done`, `interrupted` or `failed`.
+        `running`, `done`, `stopped` (before the source had ended) or `failed`.
+    reason : str
+        Why it was stopped or has failed, in one line.
     warnings : list of str
         What the user should know before using the numbers.
     results : dict
@@ -70,6 +72,7 @@ class RunManifest:
     choices: list[dict[str, Any]] = field(default_factory=list)
     methods: str = ""
     status: str = "running"
+    reason: str = ""
     started: str = ""
     finished: str = ""
     warnings: list[str] = field(default_factory=list)

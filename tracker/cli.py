@@ -327,7 +327,7 @@ def _resume(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
-    from insitrack.tracker.run.state import resume
+    from insitrack.tracker.run.resume import resume
 
     with stop_on_interrupt() as stop, ProgressBar() as bar:
         return _tell(resume(Path(options.run), progress=bar.update, stop=stop, alarm=_alarm))
@@ -339,7 +339,7 @@ def _tell(run: Run) -> int:
     results = manifest["results"]
     for warning in manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    done = "stopped" if manifest["status"] == "interrupted" else "done"
+    done = manifest["status"]
     counts = (
         f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks,"
         f" {results['frames_per_s']:.1f} frames/s"

@@ -55,6 +55,19 @@ class FieldConfig:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class FieldSnapshot:
+    """Everything that is remembered of overlays and borders after a frame; another finder goes on from it.
+
+    Parameters
+    ----------
+    frames_left_out : ndarray of int32, shape (H // 4, W // 4), or None
+        Frames for which each block of pixels stays left out.
+    """
+
+    frames_left_out: NDArray[np.int32] | None
+
+
 class FieldFinder:
     """Tells, frame after frame, where the picture shows the specimen.
 
@@ -74,6 +87,14 @@ class FieldFinder:
     def __init__(self, config: FieldConfig | None = None) -> None:
         self._config = config or FieldConfig()
         self._left: NDArray[np.int32] | None = None  # frames for which each block stays left out
+
+    def snapshot(self) -> FieldSnapshot:
+        """Return everything that is remembered after the last frame."""
+        return FieldSnapshot(None if self._left is None else self._left.copy())
+
+    def restore(self, snapshot: FieldSnapshot) -> None:
+        """Go on from where another finder was."""
+        self._left = snapshot.frames_left_out
 
     def update(self, image: GreyImage) -> BoolImage | None:
         """Take the next frame.

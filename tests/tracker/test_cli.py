@@ -238,7 +238,7 @@ def test_ctrl_c_and_the_end_of_the_session_leave_complete_and_readable_files(
     running.send_signal(number)
     assert running.wait(timeout=120) == 0
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
-    assert manifest["status"] == "interrupted"
+    assert manifest["status"] == "stopped"
     assert (out / "report.html").is_file()
     done = len(TABLES["frames.csv"].read(frames))
     assert done == manifest["results"]["frames"]

@@ -8,7 +8,7 @@ locks to the noise pattern of the camera, which does not move; shrinking average
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -113,7 +113,30 @@ class _View:
     weight: Floats32
     contrast: float
     shift: tuple[float, float]
-    spectrum: Floats32 | None = None
+    spectrum: Floats32 | None = field(default=None, init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSnapshot:
+    """Everything that is remembered of the drift after a frame; another estimator goes on from it.
+
+    Parameters
+    ----------
+    key, previous : view or None
+        Keyframe and last frame, prepared for registration.
+    shift : tuple of float
+        Total shift, shrunken pixels.
+    fresh_quality : float or None
+        Quality just after the last keyframe.
+    n_lost : int
+        Frames in a row that did not fit the keyframe.
+    """
+
+    key: _View | None
+    previous: _View | None
+    shift: tuple[float, float]
+    fresh_quality: float | None
+    n_lost: int
 
 
 class DriftEstimator:
@@ -160,6 +183,16 @@ class DriftEstimator:
         view = self._prepare(frame, field, factor)
         quality = self._register(view)
         return Drift((self._shift[0] * factor, self._shift[1] * factor), quality)
+
+    def snapshot(self) -> DriftSnapshot:
+        """Return everything that is remembered after the last frame."""
+        key, previous = (None if view is None else replace(view) for view in (self._key, self._previous))
+        return DriftSnapshot(key, previous, self._shift, self._fresh_quality, self._n_lost)
+
+    def restore(self, snapshot: DriftSnapshot) -> None:
+        """Go on from where another estimator was."""
+        self._key, self._previous, self._shift = snapshot.key, snapshot.previous, snapshot.shift
+        self._fresh_quality, self._n_lost = snapshot.fresh_quality, snapshot.n_lost
 
     def _prepare(self, frame: Frame, field: BoolImage | None, factor: int) -> _View:
         """Shrink the picture, keep the band of sizes that defects have, and give it unit contrast."""

@@ -26,6 +26,7 @@ from insitrack.tracker.link.encounters import engulfing
 from insitrack.tracker.link.point_drift import drift_of_points
 from insitrack.tracker.link.state import (
     LastObservations,
+    LinkerSnapshot,
     Observations,
     Tracks,
     begin,
@@ -298,6 +299,31 @@ class Linker:
         )
         middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
         return LiveTracks(tracks["id"].copy(), np.concatenate([middle - half, middle + half], axis=1))
+
+    def snapshot(self) -> LinkerSnapshot:
+        """Return everything that is remembered after the last frame."""
+        return LinkerSnapshot(
+            tracks=self._tracks,
+            last=self._sights,
+            next_id=self._next_id,
+            t_s=self._t_s,
+            intervals_s=tuple(self._intervals),
+            errors_px=tuple(self._errors),
+            nm_per_px=self._nm_per_px,
+            noise_px=self._noise_px,
+            class_names=self._class_names,
+            shape=self._shape,
+            shift_px=self._shift,
+        )
+
+    def restore(self, snapshot: LinkerSnapshot) -> None:
+        """Go on from where another linker was."""
+        self._tracks, self._sights, self._next_id = snapshot.tracks.copy(), snapshot.last, snapshot.next_id
+        self._t_s, self._shape, self._shift = snapshot.t_s, snapshot.shape, snapshot.shift_px
+        self._intervals.extend(snapshot.intervals_s)
+        self._errors.extend(snapshot.errors_px)
+        self._nm_per_px, self._noise_px = snapshot.nm_per_px, snapshot.noise_px
+        self._class_names = snapshot.class_names
 
     def finish(self) -> tuple[TrackSummary, ...]:
         """End the run: sum up the tracks that are still alive, whose end was not seen.

@@ -114,6 +114,58 @@ def _cut(masks: Masks, shape: tuple[int, int]) -> Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkerSnapshot:
+    """Everything that a linker remembers after a frame; another linker goes on from it.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Live tracks.
+    last : LastObservations or None
+        Last observation of each; None before the first frame.
+    next_id : int
+        Id of the next track.
+    t_s : float
+        Time of the last frame, s.
+    intervals_s, errors_px : tuple of float
+        Last frame intervals, s, and typical distances from where defects were expected, px.
+    nm_per_px, noise_px : float
+        Scale, nm, and noise of a position, px; NaN where not known yet.
+    class_names : tuple of str
+        Classes.
+    shape : tuple of int
+        Height and width of the frames, px.
+    shift_px : tuple of float
+        How far the specimen has moved since the first frame, px.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not belong together.
+    """
+
+    tracks: Tracks
+    last: LastObservations | None
+    next_id: int
+    t_s: float
+    intervals_s: tuple[float, ...]
+    errors_px: tuple[float, ...]
+    nm_per_px: float
+    noise_px: float
+    class_names: tuple[str, ...]
+    shape: tuple[int, int]
+    shift_px: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        n_rows, n_classes = 0 if self.last is None else len(self.last.measures), len(self.class_names)
+        if self.tracks.dtype != track_type(n_classes) or self.tracks.ndim != 1:
+            raise ValueError(f"expected tracks with the fields of {n_classes} classes")
+        for name, low, high in (("sight", 0, n_rows), ("label", 1, n_classes + 1)):
+            if not ((self.tracks[name] >= low) & (self.tracks[name] < high)).all():
+                raise ValueError(f"tracks: expected {name} from {low} to {high - 1}")
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """One frame in the form that linking needs, in an order that does not depend on the order of the rows.
 

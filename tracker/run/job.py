@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import itertools
+import json
 import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from insitrack.io.draw.annotate import AnnotatedMovieSink, PictureSink
 from insitrack.io.draw.movie_writer import count_pictures, join_movies
 from insitrack.io.draw.registered import RegisteredMovieSink
-from insitrack.io.errors import OutputError
+from insitrack.io.errors import InsitrackError, OutputError, SettingsError
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.camera import LiveSource
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
-from insitrack.io.tables.run_folder import CAUSAL, MANIFEST, MOVIE, MOVIE_BEFORE, OUTPUTS, REGISTERED, Run
+from insitrack.io.tables.run_folder import (
+    CAUSAL,
+    MANIFEST,
+    MOVIE,
+    MOVIE_BEFORE,
+    OUTPUTS,
+    REGISTERED,
+    STATE,
+    Run,
+)
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.io.timeline import SelectedSource
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.models import load_segmenter
+from insitrack.segment.prepare.field import FieldFinder
 from insitrack.segment.prepare.grey import grey_range
 from insitrack.tracker.hindsight.rewrite import refine_run
 from insitrack.tracker.link.drift import DriftEstimator
@@ -36,11 +48,11 @@ from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
-from insitrack.tracker.run.state import State, StateWriter, load_part, truncate_tables
+from insitrack.tracker.run.state import State, StateWriter, check_tables, truncate_tables
+from insitrack.tracker.run.warnings import run_warnings
 from insitrack.tracker.series.meter import SeriesMeter
 
-if TYPE_CHECKING:
-    pass
+_STOPPED = "stopped before the source had ended, as was asked for"
 
 
 class Job:
@@ -78,42 +90,31 @@ class Job:
         stop: threading.Event | None,
         state: State | None = None,
     ) -> Run:
-        """Run the loop, from the beginning or from a state, and write everything.
+        """Run the loop, from the beginning or from a state, and write everything; the folder is locked.
 
-        A failure leaves what was done readable and says so.
+        However it ends, `run.json` says how: done, stopped or failed, and why. What was done stays readable.
+
+        Raises
+        ------
+        OutputError
+            If the state is not one of this run; nothing is changed then.
         """
+        stop = stop or threading.Event()
         linker, drift, goes_on = Linker(self.config.link), DriftEstimator(self.config.drift), None
-        if state is None:
-            self._make_folder()
-        else:
-            (fields, drift), (linker, self.meter) = load_part(state.looked), load_part(state.followed)
-            tally = loop.Tally(**state.tally)  # type: ignore[arg-type]
-            goes_on = loop.ResumePoint(state.next_index, fields, tally)
-            if self.config.output.registered and state.next_index:
-                self.notes.append(
-                    f"{REGISTERED} begins at frame {state.next_index}, where the run went on after it was"
-                    " cut off"
-                )
-            truncate_tables(self.folder, state)
+        if state is not None:
+            goes_on = self._restore(state, linker, drift)
+        self._prepare_folder(state)
         pictures = PictureSink(
-            nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first
+            nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first.tracked
         )
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
-        stop = stop or threading.Event()
         status, controls = self._live(sinks, stop)
         movie = self._movie(live=status is not None)
         if self.config.output.video:
             sinks.append(movie)
-        keeper = StateWriter(
-            self.folder,
-            self._lasting_uri(),
-            lambda: dict(self.segmenter.describe().get("view", {})),
-            lambda: pictures.first,
-            lambda: movie.n_pictures,
-            lambda: self.source.levels,
-        )
+        keeper = self._keeper(pictures, movie)
         self.manifest.write(self.folder / MANIFEST)
         try:
             tally = loop.run(
@@ -132,27 +133,88 @@ class Job:
                 keep_state=keeper.write,
                 goes_on=goes_on,
             )
+            self._finish(tally, pictures, stopped=status is None and stop.is_set(), live=(status, controls))
         except BaseException as error:
-            with contextlib.suppress(OutputError):  # the first error tells more
-                self._close("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", {})
+            with contextlib.suppress(Exception):  # the first error tells more
+                self._close(*_ended_by(error), {})
             raise
-        self._join_movie()
-        refined = self._look_back()
-        self.manifest.warnings = self._warnings(tally)
-        live = (
-            {}
-            if status is None or controls is None
-            else {"live": {**status.results(), "changes": controls.changes}}
-        )
-        stopped = status is None and stop is not None and stop.is_set()  # a live run ends when it is stopped
-        self._close("interrupted" if stopped else "done", {**_results(tally), "refined": refined, **live})
-        write_report(self.folder, pictures.pictures(), self.manifest)
         keeper.remove()
         return Run(self.folder)
 
-    def _lasting_uri(self) -> str:
-        """Address of the source that holds from everywhere."""
-        return str(Path(self.uri).resolve()) if Path(self.uri).exists() else self.uri
+    def _finish(
+        self,
+        tally: loop.Tally,
+        pictures: PictureSink,
+        *,
+        stopped: bool,
+        live: tuple[LiveStatus | None, LiveControls | None],
+    ) -> None:
+        """Do everything that comes after the last frame."""
+        self._join_movie()
+        refined = self._look_back()
+        self.manifest.warnings = run_warnings(
+            self.source, self.segmenter, self.config, tally, [*self.meter.warnings, *self.notes]
+        )
+        results = {**_results(tally), "refined": refined}
+        status, controls = live
+        if status is not None and controls is not None:
+            results["live"] = {**status.results(), "changes": controls.changes}
+        self._settle("stopped" if stopped else "done", _STOPPED if stopped else "", results)
+        write_report(self.folder, pictures.pictures(), self.manifest)
+        self.manifest.write(self.folder / MANIFEST)
+
+    def _restore(self, state: State, linker: Linker, drift: DriftEstimator) -> loop.ResumePoint:
+        """Bring linker, meter, field and drift to where they were."""
+        fields = FieldFinder(self.config.field)
+        try:
+            linker.restore(state.linker)
+            self.meter.restore(state.meter)
+            drift.restore(state.drift)
+            fields.restore(state.fields)
+        except (ValueError, SettingsError) as error:
+            raise OutputError(
+                f"{self.folder / STATE}: is not of a run with these settings ({error}); begin the run anew"
+            ) from error
+        at = state.facts.next_index
+        if self.config.output.registered and at:
+            self.notes.append(
+                f"{REGISTERED} begins at frame {at}, where the run went on after it was cut off"
+            )
+        return loop.ResumePoint(at, fields, state.tally)
+
+    def _prepare_folder(self, state: State | None) -> None:
+        """Clear what an earlier run left, or cut tables and movie to where this one was cut off."""
+        if state is None:
+            self._make_folder()
+            return
+        check_tables(self.folder, state.facts.offsets)
+        part = self.folder / f"{MOVIE}.part"
+        later = part if part.exists() else self.folder / MOVIE
+        join_movies(self.folder / MOVIE_BEFORE, later, most=state.facts.pictures)
+        truncate_tables(self.folder, state.facts.offsets)
+
+    def _keeper(self, pictures: PictureSink, movie: AnnotatedMovieSink) -> StateWriter:
+        """Make what keeps the state on disk."""
+        lasting = str(Path(self.uri).resolve()) if Path(self.uri).exists() else self.uri
+        return StateWriter(
+            self.folder,
+            lasting,
+            self.identity,
+            lambda: dict(self.segmenter.describe().get("view", {})),
+            lambda: pictures.first,
+            lambda: movie.n_pictures,
+            lambda: self.source.levels,
+        )
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Hashes of what a run that goes on must find as it was."""
+        material = json.dumps(self.manifest.material, sort_keys=True, default=str)
+        return {
+            "source": str(self.manifest.source.get("sha256") or ""),
+            "model": str(self.manifest.model.get("sha256") or ""),
+            "material": hashlib.sha256(material.encode("utf-8")).hexdigest(),
+        }
 
     def _live(
         self, sinks: list[Sink], stop: threading.Event
@@ -236,43 +298,24 @@ class Job:
                 f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder"
             ) from error
 
-    def _warnings(self, tally: loop.Tally) -> list[str]:
-        warnings = [*self.source.warnings, *self.meter.warnings, *self.notes]
-        if self.source.time_origin.startswith("assumed") and not any(
-            "--frame-interval-s" in line for line in warnings
-        ):
-            warnings.append(
-                f"time is {self.source.time_origin}; give the true interval with --frame-interval-s"
-            )
-        if tally.over_cap:
-            warnings.append(
-                f"{tally.over_cap} detections were thrown away by segment.max_detections ="
-                f" {self.config.segment.max_detections}; raise it"
-            )
-        if tally.blank:
-            warnings.append(
-                f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty;"
-                " see field.find_overlays"
-            )
-        misfits = self.segmenter.describe().get("view", {}).get("frames_misfit", 0)
-        if misfits:
-            warnings.append(
-                f"{misfits} frames are much brighter, darker or paler than the grey levels that were fixed"
-                " for the run, and defects may be missed in them; let each frame have its own: --set"
-                " segment.levels=frame"
-            )
-        if not tally.processed:
-            why = (
-                "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
-            )
-            warnings.append(f"no frame was processed: {why}")
-        return warnings
-
-    def _close(self, status: str, results: dict[str, Any]) -> None:
-        self.manifest.status, self.manifest.finished, self.manifest.results = status, _now(), results
+    def _settle(self, status: str, reason: str, results: dict[str, Any]) -> None:
+        """Enter in the manifest how the run ended."""
+        self.manifest.status, self.manifest.reason = status, reason
+        self.manifest.finished, self.manifest.results = _now(), results
         self.manifest.model = self.segmenter.describe()
         self.manifest.source = self.source.describe()
+
+    def _close(self, status: str, reason: str, results: dict[str, Any]) -> None:
+        self._settle(status, reason, results)
         self.manifest.write(self.folder / MANIFEST)
+
+
+def _ended_by(error: BaseException) -> tuple[str, str]:
+    """Say what an error makes of a run, and why, in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", "stopped at once, by a second Ctrl-C"
+    first = (str(error).splitlines() or [""])[0]
+    return "failed", first if isinstance(error, InsitrackError) else f"{type(error).__name__}: {first}"
 
 
 def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 import queue
 import threading
 import time
@@ -20,15 +19,17 @@ from insitrack.io.frames import Calibration, Frame, MissingFrame, Source
 from insitrack.io.results import Measures, TrackedFrame
 from insitrack.io.tables.sink import Sink
 from insitrack.segment.base import Segmenter
-from insitrack.segment.prepare.field import FieldConfig, FieldFinder
-from insitrack.tracker.link.drift import DriftEstimator
+from insitrack.segment.prepare.field import FieldConfig, FieldFinder, FieldSnapshot
+from insitrack.tracker.link.drift import DriftEstimator, DriftSnapshot
 from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.snapshot import MeterSnapshot
 
 Shift = tuple[float, float]
 Progress = Callable[["Tally"], None]
-KeepState = Callable[[int, float, bytes, bytes, "Tally"], None]
+KeepState = Callable[["Moment"], None]
 STATE_EVERY_S = 1.0
 _TICK_S = 0.2
 _READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
@@ -79,8 +80,33 @@ class PreparedFrame:
     field: BoolImage | None
     shift_px: Shift
     drift_quality: float = math.nan
-    state: bytes | None = None
+    state: tuple[FieldSnapshot, DriftSnapshot] | None = None
     """Field and drift after this frame, now and then: what a run that was cut off goes on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a run that is cut off can go on from, as it is when the rows of a frame have been written.
+
+    Parameters
+    ----------
+    next_index : int
+        Number of the next frame.
+    last_s : float
+        Time of the last frame, s.
+    fields, drift, linker, meter : FieldSnapshot, DriftSnapshot, LinkerSnapshot, MeterSnapshot
+        What each remembers.
+    tally : Tally
+        Counts so far.
+    """
+
+    next_index: int
+    last_s: float
+    fields: FieldSnapshot
+    drift: DriftSnapshot
+    linker: LinkerSnapshot
+    meter: MeterSnapshot
+    tally: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +221,7 @@ class Reader:
         if self._state_every_s is None or now - self._state_s < self._state_every_s:
             return looked
         self._state_s = now
-        return replace(looked, state=_frozen(self._fields, self._drift))
+        return replace(looked, state=(self._fields.snapshot(), self._drift.snapshot()))
 
     def _look(self, item: Frame | MissingFrame) -> PreparedFrame:
         if isinstance(item, MissingFrame):
@@ -239,9 +265,7 @@ def run(
     live : bool
         The source does not wait: every frame goes through as soon as it comes, instead of several at once.
     keep_state : callable, optional
-        Gets, at the beginning and about once a second, what a run that is cut off can go on from: the number
-        of the next frame, the time of the last whose rows are written, the states of field and drift, of
-        linker and meter, and the counts.
+        Gets, at the beginning and about once a second, what a run that is cut off can go on from.
     goes_on : ResumePoint, optional
         Where a run that was cut off goes on; linker, meter and drift are then as they were.
 
@@ -261,7 +285,8 @@ def run(
         for sink in sinks:
             stack.enter_context(sink)
         if keep_state is not None and goes_on is None:
-            keep_state(0, 0.0, _frozen(FieldFinder(fields), drift), _frozen(linker, meter), tally)
+            looked_at = (FieldFinder(fields).snapshot(), drift.snapshot())
+            keep_state(Moment(0, 0.0, *looked_at, linker.snapshot(), meter.snapshot(), tally))
         reader = stack.enter_context(
             Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
         )
@@ -273,9 +298,8 @@ def run(
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             if keep_state is not None and looked.state is not None:
-                keep_state(
-                    tracked.frame.index + 1, tracked.frame.t_s, looked.state, _frozen(linker, meter), tally
-                )
+                frame, followed = tracked.frame, (linker.snapshot(), meter.snapshot())
+                keep_state(Moment(frame.index + 1, frame.t_s, *looked.state, *followed, tally))
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
@@ -284,10 +308,6 @@ def run(
         for sink in sinks:
             sink.finish(remaining)
     return tally
-
-
-def _frozen(*parts: object) -> bytes:
-    return pickle.dumps(parts, protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _items(

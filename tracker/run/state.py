@@ -1,41 +1,39 @@
-"""A run that was cut off goes on.
+"""What a run that is cut off goes on from: its state on disk, renewed about once a second.
 
-State on disk about once a second, tables cut back to it, the rest as if nothing had happened.
+The file is a line with the hash of the next one, a line of JSON that lists the parts with their lengths and
+SHA-256, and the parts: npz archives without objects. Every bit is covered by a hash, and nothing in it can
+name a program.
 """
 
 from __future__ import annotations
 
-import importlib
-import io as stdlib_io
+import hashlib
 import json
 import os
-import pickle
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from insitrack.io.draw.movie_writer import join_movies
-from insitrack.io.errors import OutputError, SettingsError, TableError
+from insitrack.io.errors import OutputError, TableError
+from insitrack.io.levels import Levels
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.columns import KINETICS, TABLES
-from insitrack.io.tables.run_folder import CAUSAL, MANIFEST, MOVIE, MOVIE_BEFORE, STATE, Run
+from insitrack.io.tables.run_folder import CAUSAL, STATE
+from insitrack.segment.prepare.field import FieldSnapshot
+from insitrack.tracker.link.drift import DriftSnapshot
+from insitrack.tracker.link.state import LinkerSnapshot
+from insitrack.tracker.run.loop import Moment, Tally
+from insitrack.tracker.run.pack import PackError, pack, unpack
+from insitrack.tracker.series.snapshot import MeterSnapshot
 
-if TYPE_CHECKING:
-    from insitrack.io.levels import Levels
-    from insitrack.segment.base import SegmentConfig
-    from insitrack.tracker.run.config import RunConfig
-    from insitrack.tracker.run.loop import Tally
-
-_ALLOWED = ("insitrack.", "numpy.", "numpy", "collections", "pathlib")
-_BUILTINS = {"set", "frozenset", "slice", "range", "complex", "bytearray"}
+_MAGIC = b"insitrack state 2 "
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Everything that a run needs to go on after a frame.
+class RunFacts:
+    """Where a run is, and what it is a run of.
 
     Parameters
     ----------
@@ -47,10 +45,17 @@ class State:
         Clock when it was written, s since 1970: a live source goes on by it.
     offsets : dict of str to int
         Length of every table, bytes.
-    uri, view, looked, followed, tally, first, pictures
-        Source; how the network sees the frames; states of field and drift, of linker and meter; counts; first
-        frame; pictures in the movie.
-    levels
+    uri : str
+        Source.
+    view : str
+        How the network sees the frames, JSON.
+    identity : dict of str to str
+        Hashes of source, model and material, and the reason where there is none.
+    tally : dict of str to int
+        Counts.
+    pictures : int
+        Pictures in the annotated movie.
+    levels : Levels or None
         Of a live source, how values become grey levels.
     """
 
@@ -59,45 +64,69 @@ class State:
     wall_s: float
     offsets: dict[str, int]
     uri: str
-    view: dict[str, Any]
-    looked: bytes
-    followed: bytes
-    tally: dict[str, float]
-    first: TrackedFrame | None
+    view: str
+    identity: dict[str, str]
+    tally: dict[str, int]
     pictures: int
     levels: Levels | None
 
 
-class _Careful(pickle.Unpickler):
-    """Loads what a run writes, and nothing else: a folder from somebody else must not run programs."""
+@dataclass(frozen=True, slots=True)
+class FirstFrame:
+    """The first processed frame, for the report; None where there was none yet."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith(_ALLOWED) or (module == "builtins" and name in _BUILTINS):
-            return getattr(importlib.import_module(module), name)
-        raise pickle.UnpicklingError(f"{module}.{name} does not belong there")
+    tracked: TrackedFrame | None
 
 
-def load_part(data: bytes) -> Any:
-    """Load a part of a state.
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that a run needs to go on after a frame; each part is a part of the file."""
+
+    facts: RunFacts
+    fields: FieldSnapshot
+    drift: DriftSnapshot
+    linker: LinkerSnapshot
+    meter: MeterSnapshot
+    first: FirstFrame
+
+    @property
+    def tally(self) -> Tally:
+        """The counts so far, with a clock that starts now."""
+        return Tally(**self.facts.tally)
+
+
+_PARTS: dict[str, type[Any]] = {
+    "facts": RunFacts,
+    "fields": FieldSnapshot,
+    "drift": DriftSnapshot,
+    "linker": LinkerSnapshot,
+    "meter": MeterSnapshot,
+    "first": FirstFrame,
+}
+
+
+def write_state(state: State, path: Path) -> None:
+    """Write a state to a temporary name, then rename it.
 
     Raises
     ------
-    OutputError
-        If it holds anything that a run does not write.
+    OSError
+        If it cannot be written; an earlier state stays as it was.
     """
-    try:
-        return _Careful(stdlib_io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError) as error:
-        raise OutputError(f"{STATE}: cannot be read ({error}); begin the run anew") from error
+    parts = {name: pack(getattr(state, name)) for name in _PARTS}
+    index = json.dumps({name: [len(data), _sha256(data)] for name, data in parts.items()}).encode()
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(b"".join([_MAGIC, _sha256(index).encode(), b"\n", index, b"\n", *parts.values()]))
+    part.replace(path)
 
 
 def read_state(folder: Path) -> State:
-    """Read the state of a run.
+    """Read the state of a run, after every hash in it was found right.
 
     Raises
     ------
     OutputError
-        If there is none, or it is damaged.
+        If there is none, or a bit of it is not as it was written.
     """
     path = folder / STATE
     if not path.is_file():
@@ -105,14 +134,44 @@ def read_state(folder: Path) -> State:
             f"{folder}: holds no {STATE}; expected the folder of a run that was cut off; one that ended has"
             " none"
         )
-    state = load_part(path.read_bytes())
-    if not isinstance(state, State):
-        raise OutputError(f"{path}: not the state of a run; begin it anew")
-    return state
+    try:
+        parts = _parts(path.read_bytes())
+        return State(**{name: unpack(kind, parts[name]) for name, kind in _PARTS.items()})
+    except (PackError, OSError) as error:
+        raise OutputError(f"{path}: cannot be read ({error}); begin the run anew") from error
+
+
+def _parts(data: bytes) -> dict[str, bytes]:
+    """Cut a state into its parts."""
+    head, _, rest = data.partition(b"\n")
+    index, _, rest = rest.partition(b"\n")
+    if not head.startswith(_MAGIC):
+        raise PackError("not the state of a run of this version")
+    if head[len(_MAGIC) :] != _sha256(index).encode():
+        raise PackError("its list of parts is damaged")
+    try:
+        listed = {
+            str(name): (int(length), str(digest)) for name, (length, digest) in json.loads(index).items()
+        }
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise PackError("its list of parts is damaged") from error
+    if set(listed) != set(_PARTS) or sum(length for length, _ in listed.values()) != len(rest):
+        raise PackError("it is not as long as it says")
+    parts, at = {}, 0
+    for name, (length, digest) in listed.items():
+        parts[name] = rest[at : at + length]
+        at += length
+        if _sha256(parts[name]) != digest:
+            raise PackError(f"its part {name!r} is damaged")
+    return parts
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 class StateWriter:
-    """Writes the state about once a second, each time to a temporary name first.
+    """Writes the state about once a second.
 
     Parameters
     ----------
@@ -120,6 +179,8 @@ class StateWriter:
         Output folder.
     uri : str
         Source.
+    identity : dict of str to str
+        As in `RunFacts`.
     view : callable
         Gives how the network sees the frames.
     first : callable
@@ -134,48 +195,45 @@ class StateWriter:
         self,
         folder: Path,
         uri: str,
+        identity: dict[str, str],
         view: Callable[[], dict[str, Any]],
         first: Callable[[], TrackedFrame | None],
         pictures: Callable[[], int],
         levels: Callable[[], Levels | None],
     ) -> None:
-        self._folder, self._uri, self._view, self._first, self._pictures, self._levels = (
-            folder,
-            uri,
-            view,
-            first,
-            pictures,
-            levels,
-        )
+        self._folder, self._uri, self._identity, self._view = folder, uri, identity, view
+        self._first, self._pictures, self._levels = first, pictures, levels
 
-    def write(self, next_index: int, last_s: float, looked: bytes, followed: bytes, tally: Tally) -> None:
-        """Write the state after frames whose rows are on disk, or before the first."""
-        counts = {
-            name: getattr(tally, name)
-            for name in ("frames", "processed", "damaged", "dropped", "skipped", "gap", "blank", "detections")
-        }
-        counts |= {name: getattr(tally, name) for name in ("over_cap", "tracks")}
-        state = State(
-            next_index=next_index,
-            last_s=last_s,
+    def write(self, moment: Moment) -> None:
+        """Write the state after frames whose rows are on disk, or before the first.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        names = [field.name for field in fields(Tally) if field.name != "started"]
+        facts = RunFacts(
+            next_index=moment.next_index,
+            last_s=moment.last_s,
             wall_s=time.time(),
             offsets={name: (self._folder / name).stat().st_size for name in TABLES},
             uri=self._uri,
-            view=self._view(),
-            looked=looked,
-            followed=followed,
-            tally=counts,
-            first=self._first(),
+            view=json.dumps(self._view()),
+            identity=self._identity,
+            tally={name: getattr(moment.tally, name) for name in names},
             pictures=self._pictures(),
             levels=self._levels(),
         )
-        part = self._folder / f"{STATE}.part"
+        state = State(
+            facts, moment.fields, moment.drift, moment.linker, moment.meter, FirstFrame(self._first())
+        )
         try:
-            part.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
-            part.replace(self._folder / STATE)
+            write_state(state, self._folder / STATE)
         except OSError as error:
             raise OutputError(
-                f"{part}: cannot be written ({error.strerror}); make room, then: track resume {self._folder}"
+                f"{self._folder / STATE}: cannot be written ({error.strerror}); make room, then: track resume"
+                f" {self._folder}"
             ) from error
 
     def remove(self) -> None:
@@ -184,7 +242,26 @@ class StateWriter:
             (self._folder / name).unlink(missing_ok=True)
 
 
-def truncate_tables(folder: Path, state: State) -> None:
+def check_tables(folder: Path, offsets: dict[str, int]) -> None:
+    """Make sure that the tables of a run reach to where its state was written.
+
+    Raises
+    ------
+    TableError
+        If a table is shorter than that: it was changed since.
+    """
+    if set(offsets) != set(TABLES):
+        raise TableError(f"{folder / STATE}: lists other tables than a run has; begin the run anew")
+    for name, length in offsets.items():
+        path = next((path for path in (folder / CAUSAL / name, folder / name) if path.is_file()), None)
+        if path is None or not 0 <= length <= path.stat().st_size:
+            raise TableError(
+                f"{folder / name}: shorter than when the run was cut off; it was changed since, begin the run"
+                " anew"
+            )
+
+
+def truncate_tables(folder: Path, offsets: dict[str, int]) -> None:
     """Cut the tables to where the state was written.
 
     Of a run that was cut off while it was refined, the causal ones.
@@ -192,103 +269,12 @@ def truncate_tables(folder: Path, state: State) -> None:
     Raises
     ------
     TableError
-        If a table is shorter than that: it was changed since.
+        If a table is shorter than that; nothing is changed then.
     """
+    check_tables(folder, offsets)
     for name in TABLES:
         if (folder / CAUSAL / name).is_file():
             (folder / CAUSAL / name).replace(folder / name)
             (folder / KINETICS.file).unlink(missing_ok=True)
-    for name, length in state.offsets.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size < length:
-            raise TableError(
-                f"{path}: shorter than when the run was cut off; it was changed since, begin the run anew"
-            )
-    for name, length in state.offsets.items():
+    for name, length in offsets.items():
         os.truncate(folder / name, length)
-
-
-def resume(
-    folder: Path,
-    *,
-    progress: Callable[[Tally, int | None], None] | None = None,
-    stop: threading.Event | None = None,
-    alarm: Callable[[str], None] | None = None,
-) -> Run:
-    """Go on with a run that was cut off: by a crash, a full disk, a power cut.
-
-    Of a file the tables come out as if it had never been cut off, byte for byte. A live source is connected
-    again; ids go on, and what was missed is a gap. Of the annotated movie at most the last 30 pictures before
-    the cut are lost.
-
-    Parameters
-    ----------
-    folder : Path
-        Output folder.
-    progress, stop, alarm
-        As in `insitrack.track`.
-
-    Raises
-    ------
-    InsitrackError
-        If the folder, its state, its source or the model cannot be used; nothing is changed then.
-    """
-    from insitrack.tracker.run.meters import config_of
-
-    state = read_state(folder)
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); begin the run anew") from error
-    config = config_of(manifest)
-    try:
-        config = replace(config, segment=as_found(config.segment, state.view))
-    except SettingsError as error:
-        raise OutputError(f"{folder / STATE}: {error}; begin the run anew") from error
-    part = folder / f"{MOVIE}.part"
-    join_movies(folder / MOVIE_BEFORE, part if part.exists() else folder / MOVIE, most=state.pictures)
-    return _go_on(folder, state, config, manifest, progress, stop, alarm)
-
-
-def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
-    """Make the settings show the frames as they were shown so far; what was not found out stays as it is."""
-    known = view.get("frames_looked_at", 1) > 0
-    found = {
-        name: view[name] for name in ("contrast", "levels") if name in view and (known or name == "levels")
-    }
-    if known and isinstance(view.get("scale"), float):  # in words where a checkpoint has a rule of its own
-        found["scale"] = view["scale"]
-    if isinstance(found.get("levels"), list):
-        found["levels"] = tuple(found["levels"])
-    return replace(config, **found)
-
-
-def _go_on(
-    folder: Path,
-    state: State,
-    config: RunConfig,
-    manifest: dict[str, Any],
-    progress: Callable[[Tally, int | None], None] | None,
-    stop: threading.Event | None,
-    alarm: Callable[[str], None] | None,
-) -> Run:
-    """Open the source where it was left, and run the rest."""
-    from insitrack.io.live.camera import LeftOff
-    from insitrack.io.sources import open_source
-    from insitrack.tracker.run.job import Job
-
-    chosen = asdict(config.source)
-    del chosen["nm_per_px_sd"]
-    left_off = LeftOff(state.next_index, state.last_s + max(0.0, time.time() - state.wall_s), state.levels)
-    source = open_source(state.uri, **chosen, live=config.live, alarm=alarm, left_off=left_off)
-    try:
-        if manifest["source"].get("sha256") != source.describe().get("sha256"):
-            raise OutputError(
-                f"{state.uri}: is another file than the one that the run began with; put that one back, or"
-                " begin the run anew"
-            )
-        job = Job(state.uri, source, config, folder, [*manifest["command"], "(resumed)"], alarm)
-        job.manifest.started = manifest.get("started", job.manifest.started)
-        return job.execute(progress, stop, state)
-    finally:
-        source.close()

@@ -17,6 +17,7 @@ from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_f
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import RunConfig, build_settings
 from insitrack.tracker.run.job import Job
+from insitrack.tracker.run.lock import RunLock, refuse_if_held
 
 
 def track(
@@ -75,6 +76,7 @@ def track(
     config = _with_options(config or RunConfig(), options)
     uri = str(uri)
     folder = Path(out) if out is not None else default_folder(uri)
+    refuse_if_held(folder)
     check_folder(folder, overwrite)
     if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:
         raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
@@ -85,7 +87,10 @@ def track(
         if source.refused:
             raise SourceError(source.refused)
         job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
-        return job.execute(progress, stop)
+        refuse_if_held(folder)  # another run may have begun while the model was loaded
+        check_folder(folder, overwrite)
+        with RunLock(folder):
+            return job.execute(progress, stop)
     finally:
         source.close()
 

@@ -1,6 +1,7 @@
 """A run that was killed goes on as if nothing had happened."""
 
 import filecmp
+import io
 import os
 import pickle
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,8 +27,10 @@ from insitrack.io.tables import columns
 from insitrack.io.tables.run_folder import MOVIE, MOVIE_BEFORE, STATE
 from insitrack.tracker.hindsight import rewrite
 from insitrack.tracker.run import job, loop
+from insitrack.tracker.run import state as state_module
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.state import load_part, read_state, resume
+from insitrack.tracker.run.resume import resume
+from insitrack.tracker.run.state import read_state, write_state
 
 SETTINGS = [
     "output.video=false",
@@ -66,7 +71,7 @@ def test_a_run_cut_off_anywhere_gives_the_tables_of_the_whole_run_byte_for_byte(
 
     with pytest.raises(Killed):
         insitrack.track(movie, tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut)
-    assert read_state(tmp_path / "cut").next_index in (last - 1, last)
+    assert read_state(tmp_path / "cut").facts.next_index in (last - 1, last)
     with (tmp_path / "cut" / "tracks.csv").open("a") as stream:
         stream.write("61,1.0,half a ro")  # what a kill in the middle of a row leaves
     again = resume(tmp_path / "cut")
@@ -85,7 +90,7 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
         "import sys, insitrack; from insitrack.tracker.run.config import load_config; "
         "insitrack.track(sys.argv[1], sys.argv[2], config=load_config(None, sys.argv[3:]))"
     )
-    with Replay(str(movie), fps=15) as camera:
+    with Replay(str(movie), fps=15, loops=50) as camera:
         worker = subprocess.Popen(
             [sys.executable, "-c", code, camera.address, str(out), *SETTINGS, "output.view="],
             stderr=subprocess.DEVNULL,
@@ -133,7 +138,7 @@ def test_a_run_of_bright_defects_that_was_cut_off_at_once_or_later_sees_them_as_
         insitrack.track(
             tmp_path / "bright.tif", tmp_path / "cut", config=load_config(assignments=SETTINGS), progress=cut
         )
-    assert (read_state(tmp_path / "cut").next_index == 0) == (last == 1)
+    assert (read_state(tmp_path / "cut").facts.next_index == 0) == (last == 1)
     again = resume(tmp_path / "cut")
     for name in NAMES:
         assert filecmp.cmp(whole.folder / name, again.folder / name, shallow=False), name
@@ -253,14 +258,124 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(movie, whole, tmp_path, m
         resume(out)
 
 
-def test_a_state_from_somebody_else_runs_no_programs(tmp_path):
+@pytest.fixture(scope="module")
+def cut_off(movie, tmp_path_factory):
+    """Folder of a run that was cut off."""
+    out = tmp_path_factory.mktemp("cut") / "run"
+
+    def cut(tally, n_frames):
+        if tally.frames == 12:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "STATE_EVERY_S", 0.0)
+        with pytest.raises(Killed):
+            insitrack.track(movie, out, config=load_config(assignments=SETTINGS), progress=cut)
+    return out
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_one_flipped_bit_anywhere_in_a_state_is_found_and_nothing_is_changed(cut_off, tmp_path):
+    whole = (cut_off / STATE).read_bytes()
+    draw = np.random.default_rng(7)
+    head = len(whole.split(b"\n", 2)[0]) + len(whole.split(b"\n", 2)[1])
+    places = [*draw.integers(0, head, 60), *draw.integers(head, len(whole), 140)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(draw.integers(8))
+        (tmp_path / STATE).write_bytes(damaged)
+        with pytest.raises(OutputError, match="begin the run anew") as caught:
+            read_state(tmp_path)
+        assert "\n" not in str(caught.value)
+    for length in (0, 1, head, len(whole) - 1):
+        (tmp_path / STATE).write_bytes(whole[:length])
+        with pytest.raises(OutputError, match="begin the run anew"):
+            read_state(tmp_path)
+
+
+def changed_source(folder, patched):
+    patched.setattr(MovieSource, "describe", lambda self: {"sha256": "0" * 64})
+
+
+def changed_model(folder, patched):
+    patched.setattr(job.RunManifest, "write", lambda self, path: pytest.fail("written"))
+    state = read_state(folder)
+    identity = {**state.facts.identity, "model": "0" * 64}
+    write_state(replace(state, facts=replace(state.facts, identity=identity)), folder / STATE)
+
+
+def no_manifest(folder, patched):
+    (folder / "run.json").write_text("[" * 100_000)
+
+
+def other_classes(folder, patched):
+    state = read_state(folder)
+    meter = replace(state.meter, seen=np.zeros(99, bool))
+    write_state(replace(state, meter=meter), folder / STATE)
+
+
+@pytest.mark.parametrize("change", [changed_source, changed_model, no_manifest, other_classes])
+def test_nothing_is_moved_before_it_is_sure_that_a_run_can_go_on(cut_off, tmp_path, monkeypatch, change):
+    folder = tmp_path / "run"
+    shutil.copytree(cut_off, folder)
+    change(folder, monkeypatch)
+    before = contents(folder)
+    with pytest.raises(OutputError, match="anew") as caught:
+        resume(folder)
+    assert "\n" not in str(caught.value)
+    assert contents(folder) == before
+
+
+def hostile_pickle(harm):
     class Evil:
         def __reduce__(self):
-            return os.system, (f"touch {tmp_path / 'harm'}",)
+            return os.system, (f"touch {harm}",)
 
-    with pytest.raises(OutputError, match="does not belong there"):
-        load_part(pickle.dumps(Evil()))
-    assert not (tmp_path / "harm").exists()
+    return pickle.dumps(Evil())
+
+
+def hostile_objects(harm):
+    stream = io.BytesIO()
+    np.save(stream, np.array([os.path.join], object), allow_pickle=True)
+    return archive(stream.getvalue(), zipfile.ZIP_STORED)
+
+
+def bomb(harm):
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(1 << 24, np.uint8))
+    return archive(stream.getvalue(), zipfile.ZIP_DEFLATED)
+
+
+def long_as_told(harm):
+    stream = io.BytesIO()
+    head = {"descr": "<f8", "fortran_order": False, "shape": (5 << 30,)}
+    np.lib.format.write_array_header_1_0(stream, head)
+    return archive(stream.getvalue(), zipfile.ZIP_STORED)
+
+
+def archive(array, compression):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as file:
+        file.writestr("tree.npy", array)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("make", [hostile_pickle, hostile_objects, bomb, long_as_told])
+def test_a_state_from_somebody_else_runs_nothing_and_takes_no_memory(cut_off, tmp_path, make, monkeypatch):
+    harm = tmp_path / "harm"
+    parts = make(harm)
+    state = read_state(cut_off)
+    monkeypatch.setattr(state_module, "pack", lambda value: parts)  # every hash in the file is right
+    write_state(state, tmp_path / STATE)
+    with pytest.raises(OutputError, match="begin the run anew"):
+        read_state(tmp_path)
+    (tmp_path / STATE).write_bytes(parts)
+    with pytest.raises(OutputError, match="not the state of a run of this version"):
+        read_state(tmp_path)
+    assert not harm.exists()
 
 
 def test_a_table_whose_last_row_is_cut_off_is_read_without_it(tmp_path):

@@ -1,0 +1,129 @@
+"""A run owns its folder: a second one that comes to the same folder is refused and disturbs nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from insitrack.io.errors import OutputError
+from insitrack.io.tables.run_folder import STATE
+
+LOCK = "run.lock"
+"""Held by the system for as long as the process lives."""
+OWNER = "run.owner"
+"""Who holds it, for those that come later: host, process, start."""
+SILENT_S = 60.0
+"""A run of another computer that has written nothing for so long counts as dead, where a shared drive does
+not tell computers of each other's locks."""
+
+
+class RunLock:
+    """Holds an output folder for as long as a run lasts.
+
+    The lock is one of the operating system (`flock`, or `msvcrt` on Windows, through filelock), which ends
+    with the process however it dies, so that the lock of a dead run is taken over. On shared drives that
+    do not pass such locks on to other computers, the owner's name and the time of its last state decide.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder; it is made where it is not there.
+
+    Raises
+    ------
+    OutputError
+        On entering, if a run that is alive holds the folder, or it cannot be written; nothing is changed
+        then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock: Any = None
+
+    def __enter__(self) -> Self:
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._folder / LOCK, timeout=0)
+        owner = {"host": socket.gethostname(), "process": os.getpid(), "since": _now()}
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            if _alive_elsewhere(self._folder):
+                lock.release()
+                raise _held(self._folder)
+            (self._folder / OWNER).write_text(json.dumps(owner) + "\n", encoding="utf-8")
+        except Timeout:
+            raise _held(self._folder) from None
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise OutputError(
+                f"--out {self._folder}: cannot be written ({reason}); choose another folder"
+            ) from error
+        self._lock = lock
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        names = (OWNER, LOCK) if os.name != "nt" else (OWNER,)  # Windows removes no file that is open
+        for name in names:
+            with contextlib.suppress(OSError):  # the folder may be gone
+                (self._folder / name).unlink()
+        self._lock.release()
+        if os.name == "nt":
+            with contextlib.suppress(OSError):
+                (self._folder / LOCK).unlink()
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Refuse a folder that a run which is alive holds, before any work is done for another.
+
+    Raises
+    ------
+    OutputError
+        Naming the run that holds it.
+    """
+    if (folder / LOCK).is_file():
+        with RunLock(folder):
+            pass
+
+
+def _held(folder: Path) -> OutputError:
+    owner = _owner(folder)
+    who = (
+        f"process {owner.get('process')} on {owner.get('host')}, since {owner.get('since')}"
+        if owner
+        else "another process"
+    )
+    return OutputError(
+        f"{folder}: a run that is alive writes into it ({who}); wait for its end, stop it, or choose another"
+        " folder with --out"
+    )
+
+
+def _owner(folder: Path) -> dict[str, Any]:
+    try:
+        owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _alive_elsewhere(folder: Path) -> bool:
+    """Whether another computer wrote here a short while ago, though its lock does not show on this one."""
+    owner = _owner(folder)
+    if not owner or owner.get("host") == socket.gethostname():
+        return False
+    written = [path.stat().st_mtime for path in (folder / STATE, folder / OWNER) if path.exists()]
+    return time.time() - max(written, default=0.0) < SILENT_S
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,39 @@
+"""What the user of a run should know before using its numbers, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from insitrack.io.frames import Source
+from insitrack.segment.base import Segmenter
+from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.loop import Tally
+
+
+def run_warnings(
+    source: Source, segmenter: Segmenter, config: RunConfig, tally: Tally, others: Sequence[str]
+) -> list[str]:
+    """Collect the warnings of a run: those of the source, `others`, then those that the counts tell."""
+    lines = [*source.warnings, *others]
+    if source.time_origin.startswith("assumed") and not any("--frame-interval-s" in line for line in lines):
+        lines.append(f"time is {source.time_origin}; give the true interval with --frame-interval-s")
+    if tally.over_cap:
+        lines.append(
+            f"{tally.over_cap} detections were thrown away by segment.max_detections ="
+            f" {config.segment.max_detections}; raise it"
+        )
+    if tally.blank:
+        lines.append(
+            f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see"
+            " field.find_overlays"
+        )
+    misfits = segmenter.describe().get("view", {}).get("frames_misfit", 0)
+    if misfits:
+        lines.append(
+            f"{misfits} frames are much brighter, darker or paler than the grey levels that were fixed for the"
+            " run, and defects may be missed in them; let each frame have its own: --set segment.levels=frame"
+        )
+    if not tally.processed:
+        why = "all that were asked for are damaged" if tally.damaged else "check --start, --end and --every"
+        lines.append(f"no frame was processed: {why}")
+    return lines
