@@ -21,6 +21,7 @@ from insitrack.io.levels import Levels
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.tables.run_folder import CAUSAL, STATE
+from insitrack.io.write import replacing
 from insitrack.segment.prepare.field import FieldSnapshot
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.state import LinkerSnapshot
@@ -106,18 +107,17 @@ _PARTS: dict[str, type[Any]] = {
 
 
 def write_state(state: State, path: Path) -> None:
-    """Write a state to a temporary name, then rename it.
+    """Write a state; an earlier one stays until the new one is whole.
 
     Raises
     ------
-    OSError
-        If it cannot be written; an earlier state stays as it was.
+    OutputError
+        If it cannot be written.
     """
     parts = {name: pack(getattr(state, name)) for name in _PARTS}
     index = json.dumps({name: [len(data), _sha256(data)] for name, data in parts.items()}).encode()
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(b"".join([_MAGIC, _sha256(index).encode(), b"\n", index, b"\n", *parts.values()]))
-    part.replace(path)
+    with replacing(path, advice=f"make room, then: track resume {path.parent}") as part:
+        part.write_bytes(b"".join([_MAGIC, _sha256(index).encode(), b"\n", index, b"\n", *parts.values()]))
 
 
 def read_state(folder: Path) -> State:
@@ -228,13 +228,7 @@ class StateWriter:
         state = State(
             facts, moment.fields, moment.drift, moment.linker, moment.meter, FirstFrame(self._first())
         )
-        try:
-            write_state(state, self._folder / STATE)
-        except OSError as error:
-            raise OutputError(
-                f"{self._folder / STATE}: cannot be written ({error.strerror}); make room, then: track resume"
-                f" {self._folder}"
-            ) from error
+        write_state(state, self._folder / STATE)
 
     def remove(self) -> None:
         """Remove the state of a run that has ended."""
