@@ -99,7 +99,12 @@ HOMES = {
     "starlette": {"io/live/view.py"},
     "uvicorn": {"io/live/view.py"},
     "roifile": {"segment/labels/drawn.py"},
-    "ultralytics": {"segment/training/export.py", "segment/training/losses.py", "segment/training/yolo.py"},
+    "ultralytics": {
+        "segment/training/export.py",
+        "segment/training/harmless.py",
+        "segment/training/losses.py",
+        "segment/training/yolo.py",
+    },
     "openvino": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
     "onnxruntime": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
     "plotly": {

@@ -9,7 +9,6 @@ import hashlib
 import importlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,15 +24,10 @@ from ultralytics.nn.tasks import SegmentationModel
 from insitrack.io.errors import ModelError
 from insitrack.io.manifest import file_sha256
 from insitrack.io.write import replacing
+from insitrack.segment.training.harmless import check_harmless, check_network
 
 STRIDE = 32
 _FORM = "insitrack checkpoint 1"
-# classes of which a pickled YOLO-seg network consists; a file that names any other is not opened
-_KNOWN = re.compile(
-    r"torch\.nn\.modules\.\w+\.\w+|ultralytics\.nn\.modules\.\w+\.\w+|ultralytics\.nn\.tasks\.SegmentationModel"
-    r"|ultralytics\.utils\.IterableSimpleNamespace|insitrack\.segment\.train(ing\.yolo)?\.Bf16SegmentationModel"
-)
-
 # where a class of ours stood when older checkpoints were written
 _MOVED = {
     "insitrack.segment.train.Bf16SegmentationModel": "insitrack.segment.training.yolo.Bf16SegmentationModel"
@@ -69,33 +63,6 @@ class Checkpoint:
         return model.eval()
 
 
-def check_harmless(path: Path) -> None:
-    """Refuse a checkpoint that would run anything but the parts of a network when it is opened.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing, is no checkpoint, or names a function or class that no YOLO-seg network needs.
-    """
-    if not path.is_file():
-        raise ModelError(
-            f"{path}: no such checkpoint; expected a .pt file, for example weights/last.pt of a training"
-        )
-    try:
-        named = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except Exception as error:
-        raise ModelError(
-            f"{path}: not a checkpoint of torch ({type(error).__name__}: {str(error).splitlines()[0]});"
-            " expected a .pt file"
-        ) from error
-    foreign = sorted(name for name in named if not _KNOWN.fullmatch(name))
-    if foreign:
-        raise ModelError(
-            f"{path}: opening it would run {foreign[0]}, which no YOLO-seg network needs; it was not opened"
-            f" (SHA-256 {file_sha256(path)[:12]}...)"
-        )
-
-
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint: one of `save_checkpoint`, or one that ultralytics wrote.
 
@@ -121,16 +88,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ) from error
     sha256 = file_sha256(path)
     if isinstance(stored, dict) and stored.get("form") == _FORM:
-        state = {
-            key: value.float() if value.is_floating_point() else value
-            for key, value in stored["state"].items()
-        }
-        return Checkpoint(stored["architecture"], tuple(stored["classes"]), state, sha256)
+        architecture, classes, state = (stored.get(key) for key in ("architecture", "classes", "state"))
+        check_network(path, architecture, classes, state)
+        weights = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+        return Checkpoint(architecture, tuple(classes), weights, sha256)
     model = stored.get("ema") or stored.get("model") if isinstance(stored, dict) else None
     if not isinstance(model, SegmentationModel):
         raise ModelError(
             f"{path}: holds no YOLO-seg network; expected a checkpoint of track train or of ultralytics"
         )
+    try:
+        architecture, classes = _scaled(model.yaml), _class_names(model)
+        state = dict(model.state_dict())
+    except Exception as error:  # a pickled network may lack any of its parts
+        raise ModelError(
+            f"{path}: the network in it is incomplete ({type(error).__name__}); take another checkpoint"
+        ) from error
+    check_network(path, architecture, classes, state)
     return checkpoint_of(model, sha256)
 
 
@@ -140,15 +114,21 @@ def checkpoint_of(model: SegmentationModel, sha256: str = "") -> Checkpoint:
         key: (value.detach().float() if value.is_floating_point() else value.detach()).cpu().clone()
         for key, value in model.state_dict().items()
     }
-    architecture = dict(model.yaml)
-    if not architecture.get("scale") and architecture.get("scales"):
-        architecture["scale"] = next(
-            iter(architecture["scales"])
-        )  # what ultralytics takes where the name of the file tells none
+    return Checkpoint(_scaled(model.yaml), _class_names(model), state, sha256)
+
+
+def _scaled(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the scale that ultralytics takes where the name of the file tells none."""
+    out = dict(architecture)
+    if not out.get("scale") and out.get("scales"):
+        out["scale"] = next(iter(out["scales"]))
+    return out
+
+
+def _class_names(model: SegmentationModel) -> tuple[str, ...]:
+    """Names of the outputs, which may be fewer than those of the data set."""
     names = model.names if isinstance(model.names, dict) else dict(enumerate(model.names))
-    return Checkpoint(
-        architecture, tuple(str(names[i]) for i in range(min(len(names), model.model[-1].nc))), state, sha256
-    )
+    return tuple(str(names[i]) for i in range(min(len(names), model.model[-1].nc)))
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> Path:

@@ -28,7 +28,7 @@ from ultralytics.nn.tasks import SegmentationModel
 from insitrack.io.errors import ModelError, OutputError
 from insitrack.segment.labels.outlines import exact_masks
 from insitrack.segment.training.dataset import SYNTHETIC, UNTYPED
-from insitrack.segment.training.export import Checkpoint, check_harmless, checkpoint_of, load_checkpoint
+from insitrack.segment.training.export import Checkpoint, checkpoint_of, load_checkpoint
 from insitrack.segment.training.losses import SampledMaskLoss
 
 SLIM_NETWORK = Path(__file__).with_name("networks") / "yolo11-seg-slim.yaml"
@@ -280,7 +280,7 @@ def train(
     settings.update({"sync": False})
     augment.polygons2masks = exact_masks
     if resume:
-        check_harmless(last)  # ultralytics opens it without looking
+        load_checkpoint(last)  # checked here: ultralytics opens it without looking
     elif start is None and chosen.network.endswith(".pt"):
         start = load_checkpoint(Path(chosen.network))
     model = YOLO(str(last if resume else SLIM_NETWORK if start else chosen.network))
