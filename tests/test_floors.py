@@ -62,7 +62,6 @@ LARGE_FILES: set[str] = {
     "io/synth/scene.py",
     "io/synth/source.py",
     "segment/finetune/finetune.py",
-    "segment/labels/reader.py",
     "segment/training/maskrcnn.py",
     "segment/training/semantic.py",
     "tests/segment/labels/test_reader.py",
@@ -98,7 +97,7 @@ HOMES = {
     "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/commands/series.py"},
     "starlette": {"io/live/view.py"},
     "uvicorn": {"io/live/view.py"},
-    "roifile": {"segment/labels/drawn.py"},
+    "roifile": {"segment/labels/imagej.py"},
     "ultralytics": {
         "segment/training/export.py",
         "segment/training/harmless.py",

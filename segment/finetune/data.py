@@ -16,8 +16,9 @@ from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
 from insitrack.segment.finetune.boxes import outline_boxes
+from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.outlines import Drawn
-from insitrack.segment.labels.reader import LabelledPicture, Labels, filled
+from insitrack.segment.labels.reader import LabelledPicture, Labels
 from insitrack.segment.labels.yolo import polygons
 from insitrack.segment.prepare.field import field_of
 from insitrack.segment.prepare.view import SCALES, View

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from insitrack.io.arrays import GreyImage
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
+from insitrack.io.frames import Frame
 
 PICTURE_SUFFIXES = frozenset(IMAGE_SUFFIXES + VENDOR_SUFFIXES)
 _NOT_PICTURES = ("mask", "label", "annot", "segment", "overlay", "predict", ".")
@@ -130,3 +133,56 @@ def _pictures_below(folder: Path, depth: int) -> list[Path]:
         ):
             out.append(path)
     return out
+
+
+def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
+    """Read one picture of an image, stack or microscope file.
+
+    And the width of its pixels where the file tells it, nm.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read or has no such frame.
+    """
+    from insitrack.io.files.stacks import StackSource
+
+    source = StackSource(path)
+    try:
+        for item in source:
+            if item.index == frame:
+                if not isinstance(item, Frame):
+                    raise SourceError(f"{path}: frame {frame} cannot be read; copy the file again")
+                return item.image, source.calibration.nm_per_px
+    finally:
+        source.close()
+    raise SourceError(
+        f"{path}: labelled in frame {frame}, which it does not have; give the stack that was labelled"
+    )
+
+
+def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
+    """Movie or series of a picture.
+
+    Its folder and its name without the number at the end, copies counted as one; a stack is a group by
+    itself.
+
+    Parameters
+    ----------
+    picture : Path
+        The file.
+    root : Path
+        Folder that was given; what lies above it does not count.
+    stacked : bool
+        Whether the file holds several labelled pictures.
+
+    Examples
+    --------
+    >>> group_of(Path("data/fe_300C_0012.png"), Path("data")), group_of(Path("data/run2/0012.png"), Path("data"))
+    ('fe_300C', 'run2/')
+    """
+    folder = (
+        picture.parent.relative_to(root).as_posix() if picture.is_relative_to(root) else picture.parent.name
+    )
+    stem = picture.stem if stacked else re.sub(r"(?i)([-_ ]*(\d+|\(\d+\)|copy))+$", "", picture.stem)
+    return stem if folder in (".", "images", "imgs") else f"{folder}/{stem}"

@@ -8,31 +8,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from insitrack.io.arrays import BoolImage, GreyImage
-from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
-from insitrack.io.errors import SettingsError, SourceError
+from insitrack.io.arrays import GreyImage
+from insitrack.io.detections import Detections
+from insitrack.io.errors import SourceError
 from insitrack.io.frames import Frame
-from insitrack.segment.labels.drawn import (
-    coco_sheets,
-    imagej_sheets,
-    json_kind,
-    labelme_sheet,
-    read_json,
-    via_sheets,
-)
-from insitrack.segment.labels.outlines import UNNAMED, Drawn, Shape, Sheet
-from insitrack.segment.labels.pictures import PictureFinder
+from insitrack.segment.labels.classes import LEFT_OUT, known_classes
+from insitrack.segment.labels.coco import coco_sheets
+from insitrack.segment.labels.files import json_kind, read_json
+from insitrack.segment.labels.fill import filled
+from insitrack.segment.labels.imagej import imagej_sheets
+from insitrack.segment.labels.labelme import labelme_sheet
+from insitrack.segment.labels.outlines import Drawn, Sheet
+from insitrack.segment.labels.pictures import PictureFinder, group_of, read_picture
 from insitrack.segment.labels.rows import mask_files, mask_sheets, row_sheets, yolo_names
+from insitrack.segment.labels.via import via_sheets
 
-LEFT_OUT = "ignore"
-"""Class that stands for labels that are not to be used."""
 _NAME_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 
 
@@ -180,7 +177,7 @@ def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) ->
         for sheet in ordered
     )
     groups = tuple(group_of(sheet.picture, root, stacked=frames[sheet.picture] > 1) for sheet in ordered)
-    return Labels(source, kind, tuple(ordered), names, groups, _known_classes(source, ordered, classes or {}))
+    return Labels(source, kind, tuple(ordered), names, groups, known_classes(source, ordered, classes or {}))
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
@@ -269,158 +266,3 @@ def _files(folder: Path, suffix: str) -> list[Path]:
         for path in folder.rglob("*")
         if path.suffix.lower() == suffix and path.is_file() and not path.name.startswith(".")
     )
-
-
-def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
-    """Read one picture of an image, stack or microscope file.
-
-    And the width of its pixels where the file tells it, nm.
-
-    Raises
-    ------
-    SourceError
-        If it cannot be read or has no such frame.
-    """
-    from insitrack.io.files.stacks import StackSource
-
-    source = StackSource(path)
-    try:
-        for item in source:
-            if item.index == frame:
-                if not isinstance(item, Frame):
-                    raise SourceError(f"{path}: frame {frame} cannot be read; copy the file again")
-                return item.image, source.calibration.nm_per_px
-    finally:
-        source.close()
-    raise SourceError(
-        f"{path}: labelled in frame {frame}, which it does not have; give the stack that was labelled"
-    )
-
-
-def filled(
-    drawn: Sequence[Drawn], shape: Shape
-) -> tuple[Detections, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Fill outlines; those that lie outside the picture are dropped.
-
-    Parameters
-    ----------
-    drawn : sequence of Drawn
-        Named as in `DEFECT_CLASSES`.
-    shape : tuple of int
-        Height and width of the picture, px.
-
-    Returns
-    -------
-    detections : Detections
-        Scores are 1.
-    outlined : ndarray of bool, shape (N,)
-        False where the label is a box.
-    """
-    labels, crops, corners, outlined = [], [], [], []
-    for one in drawn:
-        cut = one.mask(shape)
-        if cut is not None and (crop := _inside(cut, shape)) is not None:
-            crops.append(crop[0])
-            corners.append(crop[1])
-            labels.append(DEFECT_CLASSES.index(one.name) + 1)
-            outlined.append(one.box is None)
-    masks = Masks.from_crops(crops, corners)
-    truth = Detections(
-        0,
-        0.0,
-        shape,
-        masks.boxes(),
-        np.array(labels, np.int64),
-        np.ones(len(labels), np.float32),
-        masks,
-        DEFECT_CLASSES,
-    )
-    return truth, np.array(outlined, bool)
-
-
-def _inside(cut: tuple[BoolImage, tuple[int, int]], shape: Shape) -> tuple[BoolImage, tuple[int, int]] | None:
-    """Part of a mask that lies in the picture."""
-    crop, (y, x) = cut
-    crop = crop[max(0, -y) : max(0, shape[0] - y), max(0, -x) : max(0, shape[1] - x)]
-    return (crop, (max(0, y), max(0, x))) if crop.any() else None
-
-
-def parse_classes(text: str) -> dict[str, str]:
-    """Read ``their_name=black_dot,other=ignore``; ``*`` stands for all other names.
-
-    Raises
-    ------
-    SettingsError
-        If a class is not one of `DEFECT_CLASSES` or ``ignore``.
-
-    Examples
-    --------
-    >>> parse_classes("faceted loop=loop_100, *=ignore")
-    {'faceted loop': 'loop_100', '*': 'ignore'}
-    """
-    out = {}
-    for pair in filter(str.strip, text.split(",")):
-        theirs, _, ours = (part.strip() for part in pair.rpartition("="))
-        if not theirs or ours not in (*DEFECT_CLASSES, LEFT_OUT):
-            raise SettingsError(
-                f"--classes {pair.strip()}: expected their_name=CLASS, CLASS one of"
-                f" {', '.join(DEFECT_CLASSES)} or {LEFT_OUT}"
-            )
-        out[theirs] = ours
-    return out
-
-
-def _known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str]) -> dict[str, str]:
-    """Meaning of every name that occurs."""
-    found = sorted({name for sheet in sheets for name in sheet.names})
-    absent = sorted(set(told) - set(found) - {"*"})
-    if absent:
-        raise SettingsError(
-            f"--classes {absent[0]}=...: no label has that class; those found: {', '.join(found)}"
-        )
-    out, unknown = {}, []
-    for name in found:
-        plain = re.sub(r"[\s-]+", "_", name.strip().lower())
-        ours = told.get(name) or (plain if plain in DEFECT_CLASSES else told.get("*"))
-        if ours is None:
-            unknown.append(name)
-        else:
-            out[name] = ours
-    if unknown:
-        what = (
-            "the labels name no classes"
-            if unknown == [UNNAMED] == found
-            else f"unknown class {unknown[0]!r}; those found: {', '.join(found)}"
-        )
-        raise SettingsError(
-            f"{source}: {what}; expected {', '.join(DEFECT_CLASSES)}; add --classes '{unknown[0]}=loop' or"
-            " what it is"
-        )
-    return out
-
-
-def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
-    """Movie or series of a picture.
-
-    Its folder and its name without the number at the end, copies counted as one; a stack is a group by
-    itself.
-
-    Parameters
-    ----------
-    picture : Path
-        The file.
-    root : Path
-        Folder that was given; what lies above it does not count.
-    stacked : bool
-        Whether the file holds several labelled pictures.
-
-    Examples
-    --------
-    >>> group_of(Path("data/fe_300C_0012.png"), Path("data")), group_of(Path("data/run2/0012.png"), Path("data"))
-    ('fe_300C', 'run2/')
-    """
-    folder = (
-        picture.parent.relative_to(root).as_posix() if picture.is_relative_to(root) else picture.parent.name
-    )
-    stem = picture.stem if stacked else re.sub(r"(?i)([-_ ]*(\d+|\(\d+\)|copy))+$", "", picture.stem)
-    return stem if folder in (".", "images", "imgs") else f"{folder}/{stem}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
-from insitrack.segment.labels.reader import filled
+from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.rows import drawn_rows
 
 TRAINED_CLASSES: tuple[str, ...] = ("black_dot", "loop_111", "loop_100", "loop", "void", "precipitate")

@@ -13,7 +13,7 @@ from insitrack.io.detections import Detections
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import IMAGE_SUFFIXES
 from insitrack.io.frames import Frame
-from insitrack.segment.labels.reader import read_picture
+from insitrack.segment.labels.pictures import read_picture
 from insitrack.segment.labels.yolo import TRAINED_CLASSES, read_labels
 from insitrack.segment.prepare.field import field_of
 from insitrack.segment.scores.confusion import Confusion, compare, confusion

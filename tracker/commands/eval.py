@@ -172,7 +172,8 @@ class _Job:
 
     def __init__(self, options: argparse.Namespace, given: list[str]) -> None:
         from insitrack.io.tables.run_folder import check_folder
-        from insitrack.segment.labels.reader import parse_classes, read_labelled
+        from insitrack.segment.labels.classes import parse_classes
+        from insitrack.segment.labels.reader import read_labelled
         from insitrack.segment.scores.splits import leave_out_groups, read_table, splits_from
         from insitrack.tracker.evaluation.evaluation import EvalSettings, parse_merge, told_apart
         from insitrack.tracker.hardening.materials import load_material

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """Train as the options say; return the exit status."""
     require_training("track train")
     from insitrack.segment.finetune.finetune import FinetuneSettings, finetune, shown_gain
-    from insitrack.segment.labels.reader import parse_classes
+    from insitrack.segment.labels.classes import parse_classes
 
     classes = parse_classes(options.classes)
     data = Path(options.data)

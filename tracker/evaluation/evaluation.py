@@ -17,7 +17,8 @@ from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
 from insitrack.segment.base import Segmenter
-from insitrack.segment.labels.reader import LEFT_OUT, LabelledPicture, Labels
+from insitrack.segment.labels.classes import LEFT_OUT
+from insitrack.segment.labels.reader import LabelledPicture, Labels
 from insitrack.segment.prepare.field import FieldConfig, field_of
 from insitrack.segment.scores.confusion import compare
 from insitrack.segment.scores.matching import Method, Overlap

@@ -9,7 +9,8 @@ from hypothesis.extra.numpy import arrays
 
 from insitrack.io.detections import Masks
 from insitrack.io.errors import SourceError
-from insitrack.segment.labels.predictions import coco_facts, read_predictions, rle_mask
+from insitrack.segment.labels.predictions import coco_facts, read_predictions
+from insitrack.segment.labels.run_lengths import rle_mask
 
 CASE = json.loads(
     (Path(__file__).resolve().parents[2] / "truth" / "coco_ap.json").read_text(encoding="utf-8")

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
+from insitrack.segment.labels.classes import parse_classes
+from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.outlines import Drawn, ellipse_points, fill_outline
-from insitrack.segment.labels.reader import filled, group_of, parse_classes, read_labelled
+from insitrack.segment.labels.pictures import group_of
+from insitrack.segment.labels.reader import read_labelled
 from insitrack.segment.labels.yolo import label_lines, polygons
 
 SHAPE = (60, 90)
