@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,17 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     if page.file.src_uri.startswith("benchmarks/"):
         markdown = markdown.replace("](../docs/", "](../")
     return _CODE_LINK.sub(r"\1", markdown)
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Draw the formulas of docstrings as MathML, which browsers show without a script."""
+    from latex2mathml.converter import convert
+
+    def drawn(found: re.Match[str], display: str) -> str:
+        return str(convert(unescape(" ".join(found.group(1).split())), display=display))
+
+    html = re.sub(r"<p>\.\. math:: (.*?)</p>", lambda found: f"<p>{drawn(found, 'block')}</p>", html, flags=re.S)
+    return re.sub(r":math:<code>(.*?)</code>", lambda found: drawn(found, "inline"), html, flags=re.S)
 
 
 def on_post_page(output: str, config: Any, page: Any) -> str:
