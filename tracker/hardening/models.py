@@ -279,7 +279,7 @@ def friedel_kroupa_hirsch(
 
     .. math:: \Delta\sigma = \tfrac{1}{8} M \mu b d N^{2/3}
 
-    ResumePoint with d, not with its root: unlike the dispersed barrier it weighs a size distribution by its
+    Proportional to d, not to its root: unlike the dispersed barrier it weighs a size distribution by its
     mean.
 
     Parameters
