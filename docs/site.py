@@ -108,7 +108,9 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
     def drawn(found: re.Match[str], display: str) -> str:
         return str(convert(unescape(" ".join(found.group(1).split())), display=display))
 
-    html = re.sub(r"<p>\.\. math:: (.*?)</p>", lambda found: f"<p>{drawn(found, 'block')}</p>", html, flags=re.S)
+    html = re.sub(
+        r"<p>\.\. math:: (.*?)</p>", lambda found: f"<p>{drawn(found, 'block')}</p>", html, flags=re.S
+    )
     return re.sub(r":math:<code>(.*?)</code>", lambda found: drawn(found, "inline"), html, flags=re.S)
 
 
