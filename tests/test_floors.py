@@ -57,7 +57,6 @@ CIRCLES: set[frozenset[str]] = {
 LARGE_FILES: set[str] = {
     "io/draw/annotate.py",
     "io/live/camera.py",
-    "io/report/evaluation_report.py",
     "io/synth/lines.py",
     "io/synth/scene.py",
     "io/synth/source.py",

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from markupsafe import Markup
 
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.curves import Curves, load_curves, load_tracks, longest_time
-from insitrack.io.report.page import head, note, picture_block, plot, safe
+from insitrack.io.report.page import Note, Picture, Plot, render
 from insitrack.io.report.run_plots import density_figure, hardening_figure, quantity_figure, size_figure
 from insitrack.io.report.track_plots import lifetime_figure, size_histogram
 from insitrack.io.tables.columns import KINETICS, TABLES
@@ -50,58 +52,36 @@ def write_report(
         If the page cannot be written.
     """
     facts = dataclasses.asdict(manifest) if isinstance(manifest, RunManifest) else dict(manifest)
-    page = "\n".join(_page(folder, pictures, facts))
+    curves, tracks = load_curves(folder), load_tracks(folder)
+    name, status = _source_name(facts, folder), str(facts.get("status", "done"))
+    page = render(
+        "run.html",
+        title=f"{name} - insitrack",
+        heading=name,
+        key_facts=_key_facts(curves, len(tracks), facts),
+        failed="" if status in ("done", "running") else status,
+        warnings=facts.get("warnings") or [],
+        pictures=[
+            Picture(pictures[key], f"{words}, defects outlined", words)
+            for key, words in _CAPTIONS.items()
+            if key in pictures
+        ],
+        time_plots=_time_plots(curves, facts),
+        histograms=_track_plots(tracks, facts) if len(tracks) else [],
+        kind_note=_KIND_NOTES.get(str(facts.get("tables")), ""),
+        kinetics=_kinetics(folder),
+        methods=facts.get("methods") or "",
+        choices=facts.get("choices") or [],
+        ends=_first_and_last(curves),
+        files=_files(folder),
+        tables=(*TABLES.values(), KINETICS),
+        command=" ".join(map(str, facts.get("command") or [])),
+        parts=_provenance(facts),
+    )
     return write_text(folder / REPORT, page)
 
 
-def _page(folder: Path, pictures: Mapping[str, bytes], facts: Mapping[str, Any]) -> list[str]:
-    curves, tracks = load_curves(folder), load_tracks(folder)
-    name = _source_name(facts, folder)
-    plots = _time_plots(curves, facts)
-    histograms = []
-    if len(tracks):
-        lives = lifetime_figure(tracks)
-        told = note("Lifetimes", "No class has five births in view, so there is nothing to plot.")
-        histograms = [
-            _size_histogram(tracks, facts),
-            plot("lifetimes", "Lifetimes", lives) if lives is not None else told,
-        ]
-    return [
-        head(f"{name} - insitrack"),
-        f"<h1>{safe(name)}</h1>",
-        (
-            f'<p class="facts">{"".join(f"<span>{safe(fact)}</span>" for fact in _key_facts(curves, len(tracks), facts))}</p>'
-        ),
-        _warnings(facts),
-        '<div class="two">'
-        + "".join(
-            picture_block(pictures[key], f"{words}, defects outlined", words)
-            for key, words in _CAPTIONS.items()
-            if key in pictures
-        )
-        + "</div>",
-        "<h2>Against time</h2>",
-        _COLOUR_NOTE,
-        '<div class="two">' + "".join(plots) + "</div>",
-        "<h2>Tracks</h2>" if histograms else "",
-        '<div class="two">' + "".join(histograms) + "</div>",
-        *_kinetics(folder, facts),
-        *_choices(facts),
-        "<h2>First and last frame</h2>",
-        _first_and_last(curves),
-        "<h2>Files</h2>",
-        _files(folder),
-        "<h2>Settings and origins</h2>",
-        _provenance(facts),
-        "</body></html>\n",
-    ]
-
-
 _CAPTIONS = {"first": "First processed frame", "last": "Last processed frame"}
-_COLOUR_NOTE = (
-    '<p class="facts">Bands are 95 % intervals. Click a name to hide or show it, drag to zoom, double-click'
-    " to go back.</p>"
-)
 
 
 def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
@@ -131,57 +111,33 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
     return words + ([str(facts["finished"])[:16].replace("T", " ")] if facts.get("finished") else [])
 
 
-def _warnings(facts: Mapping[str, Any]) -> str:
-    status, parts = facts.get("status", "done"), []
-    if status not in ("done", "running"):
-        parts.append(f'<div class="warnings failed">This run was not finished: {safe(status)}.</div>')
-    warnings = facts.get("warnings") or []
-    if warnings:
-        parts.append(
-            f'<div class="warnings"><ul>{"".join(f"<li>{safe(text)}</li>" for text in warnings)}</ul></div>'
-        )
-    return "".join(parts)
-
-
-def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[str]:
+def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[Plot | Note]:
+    """Draw the plots against time, or say why one is missing."""
     if not curves.columns:
-        return [note("Defects", "No frame was processed, so there is nothing to plot.")]
-    plots = []
+        return [Note("Defects", "No frame was processed, so there is nothing to plot.")]
+    plots: list[Plot | Note] = []
     if curves.known("density_per_m2"):
-        plots.append(
-            plot(
-                "density",
-                "Defects per area",
-                density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)"),
-            )
-        )
+        figure = density_figure(curves, "density_per_m2", "Areal density (m<sup>-2</sup>)")
+        plots.append(Plot("density", "Defects per area", figure))
     else:
-        plots.append(plot("count", "Number of defects", density_figure(curves, "n", "Defects in view")))
+        plots.append(Plot("count", "Number of defects", density_figure(curves, "n", "Defects in view")))
     if curves.known("density_per_m3"):
-        plots.append(
-            plot(
-                "volume",
-                "Defects per volume",
-                density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)"),
-            )
-        )
+        figure = density_figure(curves, "density_per_m3", "Volume density (m<sup>-3</sup>)")
+        plots.append(Plot("volume", "Defects per volume", figure))
     if curves.known("size_nm"):
-        plots.append(plot("size", "Mean size", size_figure(curves)))
+        plots.append(Plot("size", "Mean size", size_figure(curves)))
     else:
-        plots.append(note("Mean size", f"Empty: {_lacking(facts, ('nm_per_px',))}."))
+        plots.append(Note("Mean size", _empty(facts, ("nm_per_px",))))
     if curves.known("hardening_linear_mpa"):
-        plots.append(
-            plot("hardening", "Hardening by the defects seen: a lower bound", hardening_figure(curves))
-        )
+        figure = hardening_figure(curves)
+        plots.append(Plot("hardening", "Hardening by the defects seen: a lower bound", figure))
     else:
-        plots.append(
-            note("Hardening", f"Empty: {_lacking(facts, ('nm_per_px', 'thickness_nm', 'material'))}.")
-        )
+        plots.append(Note("Hardening", _empty(facts, ("nm_per_px", "thickness_nm", "material"))))
     for column, key, heading, title in _WHERE_KNOWN:
         if curves.known(column) and any(
             np.nanmax(curves.get(name, column), initial=0.0) > 0 for name in curves.classes
         ):
-            plots.append(plot(key, heading, quantity_figure(curves, column, title)))
+            plots.append(Plot(key, heading, quantity_figure(curves, column, title)))
     return plots
 
 
@@ -192,30 +148,41 @@ _WHERE_KNOWN = (
 )
 
 
-def _lacking(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
-    """Say which figures are not known and how to give them."""
+def _empty(facts: Mapping[str, Any], needed: tuple[str, ...]) -> Markup:
+    """Say that a plot is empty, which figures are not known and how to give them."""
     given = {**(facts.get("calibration") or {}), "material": facts.get("material")}
     words = {
         "nm_per_px": "the scale (<code>--nm-per-px</code>)",
         "thickness_nm": "the foil thickness (<code>--thickness-nm</code>)",
         "material": "the barrier strengths (<code>--material</code>)",
     }
-    absent = [words[name] for name in needed if not given.get(name)]
+    absent = [Markup(words[name]) for name in needed if not given.get(name)]
     if not absent:
-        return "nothing in the series could be measured"
-    return f"it needs {' and '.join(absent)}"
+        return Markup("Empty: nothing in the series could be measured.")
+    return Markup("Empty: it needs {}.").format(Markup(" and ").join(absent))
 
 
-def _size_histogram(tracks: Any, facts: Mapping[str, Any]) -> str:
-    if np.isfinite(tracks["size_nm"].to_numpy()).any():
-        return plot("sizes", "Sizes of the tracks", size_histogram(tracks))
-    return note("Sizes of the tracks", f"Empty: {_lacking(facts, ('nm_per_px',))}.")
+def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any]) -> list[Plot | Note]:
+    """Draw sizes and lifetimes of the tracks, or say why one is missing."""
+    lifetimes = lifetime_figure(tracks)
+    return [
+        (
+            Plot("sizes", "Sizes of the tracks", size_histogram(tracks))
+            if np.isfinite(tracks["size_nm"].to_numpy()).any()
+            else Note("Sizes of the tracks", _empty(facts, ("nm_per_px",)))
+        ),
+        (
+            Plot("lifetimes", "Lifetimes", lifetimes)
+            if lifetimes is not None
+            else Note("Lifetimes", "No class has five births in view, so there is nothing to plot.")
+        ),
+    ]
 
 
 _QUANTITIES = (
     ("n", "n_lo", "n_hi", "Defects", ""),
-    ("density_per_m2", "density_per_m2_lo", "density_per_m2_hi", "Per area", "m<sup>-2</sup>"),
-    ("density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "Per volume", "m<sup>-3</sup>"),
+    ("density_per_m2", "density_per_m2_lo", "density_per_m2_hi", "Per area", Markup("m<sup>-2</sup>")),
+    ("density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "Per volume", Markup("m<sup>-3</sup>")),
     ("size_nm", "size_lo_nm", "size_hi_nm", "Mean size", "nm"),
     (
         "hardening_linear_mpa",
@@ -234,33 +201,27 @@ _QUANTITIES = (
 )
 
 
-def _first_and_last(curves: Curves) -> str:
-    """Table of first and last values with their intervals."""
+def _first_and_last(curves: Curves) -> dict[str, Any] | None:
+    """First and last values with their intervals, for every class; None where no frame was processed."""
     processed = np.flatnonzero(np.isfinite(curves.t_s))
     if not processed.size or not curves.columns:
-        return '<p class="note">No frame was processed.</p>'
+        return None
     colours = class_colours(curves.classes)
-    heads, belows, rows = "", "", dict.fromkeys(curves.classes, "")
+    heads: list[dict[str, Any]] = []
+    cells: dict[str, list[dict[str, str]]] = {name: [] for name in curves.classes}
     for value, low, high, words, unit in _QUANTITIES:
         if not curves.known(value):
             continue
         power = _power(max(float(np.nanmax(curves.get(name, value), initial=0.0)) for name in curves.classes))
-        scaled = (f"10<sup>{power}</sup> " if power else "") + unit
-        heads += f'<th class="number" colspan="2">{words}{", " if scaled else ""}{scaled}</th>'
-        belows += '<th class="number first">first</th><th class="number">last</th>'
+        heads.append({"words": words, "power": power, "unit": unit})
         for name in curves.classes:
-            for place, kind in zip(processed[[0, -1]], ("number first", "number"), strict=True):
+            for place in processed[[0, -1]]:
                 figures = [float(curves.get(name, key)[place]) / 10.0**power for key in (value, low, high)]
-                rows[name] += f'<td class="{kind}">{_with_interval(*figures)}</td>'
-    body = "".join(
-        '<tr><td class="name"><span class="swatch"'
-        f' style="background:{hex_colour(colours[name])}"></span>{safe(name)}</td>{cells}</tr>'
-        for name, cells in rows.items()
-    )
-    return (
-        '<div class="wide"><table'
-        f' class="values"><tr><th>Class</th>{heads}</tr><tr><th></th>{belows}</tr>{body}</table></div>'
-    )
+                cells[name].append(_with_interval(*figures))
+    rows = [
+        {"name": name, "colour": hex_colour(colours[name]), "cells": cells[name]} for name in curves.classes
+    ]
+    return {"heads": heads, "rows": rows}
 
 
 def _power(largest: float) -> int:
@@ -268,11 +229,12 @@ def _power(largest: float) -> int:
     return 0 if not math.isfinite(largest) or largest < 1e4 else math.floor(math.log10(largest))
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
+def _with_interval(value: float, low: float, high: float) -> dict[str, str]:
+    """Print value and interval; empty where not known."""
     if not math.isfinite(value):
-        return '<span class="interval">not known</span>'
+        return {"value": "", "interval": ""}
     known = math.isfinite(low) and math.isfinite(high)
-    return f"{value:.3g}" + (f'<br><span class="interval">{low:.3g} to {high:.3g}</span>' if known else "")
+    return {"value": f"{value:.3g}", "interval": f"{low:.3g} to {high:.3g}" if known else ""}
 
 
 _KIND_NOTES = {
@@ -285,75 +247,25 @@ _KIND_NOTES = {
 }
 
 
-def _kinetics(folder: Path, facts: Mapping[str, Any]) -> list[str]:
-    """Table of lifetimes, growth and rates, where the run has one, and what kind of tables these are."""
-    kind = _KIND_NOTES.get(str(facts.get("tables")), "")
-    told = [f'<p class="note">{kind}</p>'] if kind else []
+def _kinetics(folder: Path) -> list[dict[str, Any]]:
+    """Lifetimes, growth and rates, where the run has them."""
     if not (folder / KINETICS.file).is_file():
-        return told
-    rows = []
+        return []
+    rows: list[dict[str, Any]] = []
     for one in KINETICS.read(folder / KINETICS.file).to_dict("records"):
         value, lo, hi = (f"{one[key]:.3g}" if np.isfinite(one[key]) else "" for key in ("value", "lo", "hi"))
-        band = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
-        rows.append(
-            f"<tr><td><code>{safe(one['quantity'])}</code></td><td"
-            f' class="name">{safe(one["defect_class"])}</td><td class="number">{value}</td><td'
-            f' class="number">{band}</td><td class="number">{one["n"]}</td><td'
-            f' style="padding-left:1em">{safe(one["method"])}</td></tr>'
-        )
-    if not rows:
-        return told
-    head = "<tr><th>Quantity</th><th>Class</th><th>Value</th><th>Interval</th><th>n</th><th>How</th></tr>"
-    return [
-        *told,
-        "<h2>Kinetics</h2>",
-        f'<div class="wide"><table class="values">{head}{"".join(rows)}</table></div>',
-    ]
+        interval = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
+        rows.append({**one, "value": value, "interval": interval})
+    return rows
 
 
-def _choices(facts: Mapping[str, Any]) -> list[str]:
-    """Methods ready to paste, and every choice on which the literature disagrees, on one screen."""
-    parts = []
-    if facts.get("methods"):
-        parts += ["<h2>Methods, ready to paste</h2>", f'<p class="methods">{safe(facts["methods"])}</p>']
-    if facts.get("choices"):
-        rows = "".join(
-            "<tr><td"
-            f' class="number">{one["number"]}</td><td>{safe(one["topic"])}</td><td>{safe(one["value"])}</td>'
-            f"<td><code>{safe(one['setting'])}</code></td><td>{safe(one['effect'])}</td></tr>"
-            for one in facts["choices"]
-        )
-        head = "<tr><th></th><th>What</th><th>Here</th><th>Setting</th><th>Size of the effect</th></tr>"
-        parts += [
-            "<h2>Choices behind the numbers</h2>",
-            f'<div class="wide"><table class="choices">{head}{rows}</table></div>',
-        ]
-    return parts
-
-
-def _files(folder: Path) -> str:
-    """Links to what the run wrote, and what its columns mean."""
-    rows = [
-        f'<tr><td><a href="{name}">{name}</a></td><td>{words}</td></tr>'
-        for name, words in _OTHER_FILES
-        if (folder / name).is_file()
-    ]
-    for table in (*TABLES.values(), KINETICS):
-        if (folder / table.file).is_file():
-            rows.append(
-                f'<tr><td><a href="{table.file}">{table.file}</a></td><td>one row per'
-                f" {safe(table.one_row_per).replace('`', '')}</td></tr>"
-            )
-    columns = "".join(
-        f"<tr><td>{table.file}</td><td><code>{column.name}</code></td><td>{safe(column.unit)}</td><td>{safe(column.meaning)}</td></tr>"
+def _files(folder: Path) -> list[tuple[str, str]]:
+    """List what the run wrote, each file with what it holds."""
+    tables = [
+        (table.file, f"one row per {table.one_row_per}".replace("`", ""))
         for table in (*TABLES.values(), KINETICS)
-        for column in table.columns
-    )
-    head = "<tr><th>Table</th><th>Column</th><th>Unit</th><th>Meaning</th></tr>"
-    return (
-        f"<table>{''.join(rows)}</table><details><summary>Columns and units</summary><div"
-        f' class="wide"><table>{head}{columns}</table></div></details>'
-    )
+    ]
+    return [(name, words) for name, words in (*_OTHER_FILES, *tables) if (folder / name).is_file()]
 
 
 _OTHER_FILES = (
@@ -362,22 +274,13 @@ _OTHER_FILES = (
 )
 
 
-def _provenance(facts: Mapping[str, Any]) -> str:
-    """One collapsed table per part of the manifest."""
-    parts = []
-    for key in ("source", "model", "calibration", "material", "settings", "results", "versions"):
-        rows = _flat(facts.get(key) or {})
-        if rows:
-            cells = "".join(
-                f'<tr><td><code>{safe(name)}</code></td><td class="value">{safe(value)}</td></tr>'
-                for name, value in rows
-            )
-            opened = " open" if key in ("source", "calibration") else ""
-            parts.append(
-                f"<details{opened}><summary>{key.capitalize()}</summary><table>{cells}</table></details>"
-            )
-    command = " ".join(map(str, facts.get("command") or []))
-    return (f"<p><code>{safe(command)}</code></p>" if command else "") + "".join(parts)
+def _provenance(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One table per part of the manifest; source and calibration are open."""
+    return [
+        {"title": key.capitalize(), "rows": rows, "open": key in ("source", "calibration")}
+        for key in ("source", "model", "calibration", "material", "settings", "results", "versions")
+        if (rows := _flat(facts.get(key) or {}))
+    ]
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
