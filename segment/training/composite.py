@@ -17,7 +17,7 @@ from insitrack.io.synth.settings import ranges
 _LEAST_CONTRAST = 0.12
 _OVER_CLUTTER = 2.0  # least contrast over the standard deviation of the background around a defect
 _OVER_NOISE = 14.0  # least signal-to-noise ratio of the whole defect under a matched filter
-_CAVITY_EASE = 0.6  # times both for a cavity: a ring around a bright middle is found sooner than a dark spot
+_CAVITY_EASE = 0.75  # times the contrast for a cavity: a ring around a bright middle is found sooner
 _LEAST_WIDTHS = 3.0  # least diameter, standard deviations of the point spread
 _MOST_SHARED = 0.15  # share of a drawn defect that may lie on one that is there already
 
@@ -92,7 +92,7 @@ def drawn_onto(
         ease = _CAVITY_EASE if look.form == "fresnel" else 1.0
         seen = (
             contrast >= ease * max(_LEAST_CONTRAST, _OVER_CLUTTER * float(np.median(clutter[window])))
-            and matched >= ease * _OVER_NOISE
+            and matched >= _OVER_NOISE
         )
         if (
             not seen
