@@ -34,13 +34,8 @@ def common_window(frames: pd.DataFrame) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def cut_to(
-    window: tuple[float, float, float, float], columns: Columns, frames: pd.DataFrame
-) -> tuple[Columns, pd.DataFrame]:
-    """Rows that lie in the window, with its sides for borders, and frames of its size.
-
-    Overlays keep their share of the area.
-    """
+def cut_to(window: tuple[float, float, float, float], columns: Columns, frames: pd.DataFrame) -> Columns:
+    """Rows that lie in the window, with its sides for borders."""
     left, top, right, bottom = window
     place = np.searchsorted(frames["frame"].to_numpy(), columns["frame"])
     shift = frames[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place]
@@ -58,6 +53,12 @@ def cut_to(
         name: values if name == "class_names" else moved.get(name, values)[kept]
         for name, values in columns.items()
     }
+    return cut
+
+
+def cut_frames(window: tuple[float, float, float, float], frames: pd.DataFrame) -> pd.DataFrame:
+    """Frames of the size of the window; what does not show the specimen keeps its share of the area."""
+    left, top, right, bottom = window
     area = (right - left) * (bottom - top)
     share = frames["field_px"] / (frames["width_px"] * frames["height_px"])
-    return cut, frames.assign(field_px=share * area, width_px=right - left, height_px=bottom - top)
+    return frames.assign(field_px=share * area, width_px=right - left, height_px=bottom - top)

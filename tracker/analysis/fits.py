@@ -13,10 +13,12 @@ from insitrack.io.intervals import poisson_interval
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
 from insitrack.io.units import round_step
-from insitrack.tracker.analysis.recompute import Recomputed, TableRun
+from insitrack.tracker.analysis.recompute import Recomputed
+from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.hardening.materials import VOLUME_CLASSES
 from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.kinetics import estimators
+from insitrack.tracker.kinetics.saturation import best_saturations, saturation
 from insitrack.tracker.kinetics.track_histories import kinetics_row, rate_rows
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
@@ -40,9 +42,9 @@ def fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
 
 
 def _summaries(run: TableRun, out: Recomputed) -> list[TrackSummary]:
-    """TrackSpans of the tracks: as ``summary.csv`` tells them, or from the table of tracks alone."""
+    """Summaries of the tracks: as ``summary.csv`` tells them, or from the table of tracks alone."""
     path = run.tracks.parent / tables.SUMMARY.file
-    if run.lives is None and path.is_file():
+    if run.spans is None and path.is_file():
         table = tables.SUMMARY.read(path)
         t = run.frames["t_s"]
         table = table[(table["t_last_s"] >= t.min()) & (table["t_first_s"] <= t.max())]
@@ -61,7 +63,7 @@ def _summaries(run: TableRun, out: Recomputed) -> list[TrackSummary]:
 
 
 def _from_pool(run: TableRun, out: Recomputed) -> Iterator[TrackSummary]:
-    assert run.lives is not None
+    assert run.spans is not None
     t_s = dict(zip(run.frames["frame"].tolist(), run.frames["t_s"].tolist(), strict=True))
     begin, end = run.frames["frame"].iloc[0], run.frames["frame"].iloc[-1]
     pool = out.pool.assign(
@@ -69,8 +71,8 @@ def _from_pool(run: TableRun, out: Recomputed) -> Iterator[TrackSummary]:
         mean=out.pool["size"] / out.pool["whole"].where(out.pool["whole"] > 0),
     )
     for done, (name, part) in enumerate(pool.groupby("track")):
-        first, label, entered = run.lives.first[int(name)]
-        last, left = run.lives.last[int(name)]
+        first, label, entered = run.spans.first[int(name)]
+        last, left = run.spans.last[int(name)]
         if first not in t_s or last not in t_s:
             continue
         growth = (
@@ -164,7 +166,7 @@ def _saturation_rows(run: TableRun, out: Recomputed, label: str) -> Iterator[dic
     unit = (
         np.nanmedian(table[name].to_numpy(np.float64)[seen > 0] / seen[seen > 0]) if (seen > 0).any() else NAN
     )
-    best = estimators.saturation(middle, counts)
+    best = saturation(middle, counts)
     sat, start = best_saturations(middle, draws)
     how = (
         f"N_sat (1 - exp(-x / x0)) against {'dose' if against == 'dpa' else 'time'}; interval from"
@@ -205,30 +207,6 @@ def _drawn_counts(
     random = np.random.default_rng(0)
     draws = np.stack([there @ random.poisson(1.0, n_tracks).astype(np.float64) for _ in range(_REPLICATES)])
     return np.asarray(there.sum(axis=1), np.float64).ravel(), draws
-
-
-def best_saturations(x: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Best N_sat and x_0 for each row of counts, on a grid 2 % fine.
-
-    The likelihood is that of `insitrack.tracker.kinetics.estimators.saturation`.
-
-    Examples
-    --------
-    >>> x = np.linspace(0.0, 5.0, 20)
-    >>> sat, start = best_saturations(x, 100 * -np.expm1(-x / 2)[None])
-    >>> bool(abs(sat[0] - 100) < 2), bool(abs(start[0] - 2) < 0.1)
-    (True, True)
-    """
-    grid = np.geomspace(x[x > 0].min() / 30, x.max() * 300, 600)
-    shape = -np.expm1(-x[None] / grid[:, None])
-    total = counts.sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log_shape = np.log(np.maximum(shape, 1e-300))
-        sat = total[:, None] / shape.sum(axis=1)[None]
-        cost = total[:, None] - counts @ log_shape.T - total[:, None] * np.log(sat)
-    best = np.nanargmin(np.where(np.isfinite(cost), cost, np.inf), axis=1)
-    rows = np.arange(len(counts))
-    return np.asarray(sat[rows, best]), np.asarray(grid[best])
 
 
 def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:

@@ -195,14 +195,14 @@ def link(
 def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[str, object]]:
     from insitrack.io.frames import Calibration
     from insitrack.tracker.run.meters import meter_for
+    from insitrack.tracker.series.calibration import resolve_calibration
 
-    specimen = config.specimen
-    calibration = Calibration(
+    calibration = resolve_calibration(
+        Calibration(),
         nm_per_px=table.nm_per_px,
         nm_per_px_sd=config.source.nm_per_px_sd,
-        thickness_nm=specimen.thickness_nm,
-        thickness_sd_nm=specimen.thickness_sd_nm or 0.0,
-        origin="settings" if table.nm_per_px else "unknown",
+        thickness_nm=config.specimen.thickness_nm,
+        thickness_sd_nm=config.specimen.thickness_sd_nm,
     )
     meter = meter_for(config, calibration, table.class_names)
     return meter, {} if meter.material is None else meter.material.provenance()

@@ -11,7 +11,8 @@ from insitrack.io.errors import OutputError, SettingsError
 from insitrack.tracker.commands.options import add_specimen_options, specimen_settings
 
 if TYPE_CHECKING:
-    from insitrack.tracker.analysis.recompute import Recomputed, TableRun
+    from insitrack.tracker.analysis.recompute import Recomputed
+    from insitrack.tracker.analysis.table_run import TableRun
 
 DESCRIPTION = """\
 Work runs out anew from their tables alone, under other settings; resample, smooth, fit and compare; write tables and a figure for a paper.
@@ -100,7 +101,7 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
     from insitrack.io.tables.run_folder import check_folder
-    from insitrack.tracker.analysis.recompute import open_run
+    from insitrack.tracker.analysis.table_run import open_run
     from insitrack.tracker.commands.link import shape_of
 
     paths = [Path(text) for text in options.runs]

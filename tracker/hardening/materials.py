@@ -29,7 +29,8 @@ from typing import Any, cast
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.hardening.models import Barrier, BarrierModel, BurgersSource, Material, Spacing
+from insitrack.tracker.hardening.laws import Spacing
+from insitrack.tracker.hardening.models import Barrier, BarrierModel, BurgersSource, Material
 
 MODELS: dict[str, BarrierModel] = {"alpha": "dbh", "fkh": "fkh", "bks": "bks"}
 """Table of a material file to the model whose constants it holds."""

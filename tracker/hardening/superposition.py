@@ -122,18 +122,3 @@ def odette_lucas_share(strong_alpha: float, weak_alpha: float) -> float:
     (0.682, 0.328, 0.0)
     """
     return min(1.0, max(0.0, strong_alpha - 5 * weak_alpha + 3.3 * strong_alpha * weak_alpha))
-
-
-def makin_minter(dose: ArrayLike, saturation_mpa: float, rate: float) -> Floats:
-    r"""Hardening that saturates with dose, :math:`A [1 - \exp(-B \phi)]^{1/2}`.
-
-    References
-    ----------
-    Makin, Minter, Acta Metall. 8 (1960) 691; follows from a saturating density at constant size.
-
-    Examples
-    --------
-    >>> float(makin_minter(3.0, 100.0, 1.0).round(2))
-    97.48
-    """
-    return np.asarray(saturation_mpa * np.sqrt(-np.expm1(-rate * np.asarray(dose, np.float64))), np.float64)

@@ -1,6 +1,6 @@
-"""A row for every frame of every life.
+"""A row for every frame between the first and the last observation of a track: misses filled in.
 
-Noise taken out, misses filled in; two tracks that are one defect seen in turns are told.
+Two tracks that are one defect, detected in turns, are found here too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def filled(
     *,
     smoothing: bool,
 ) -> pd.DataFrame:
-    """Take the noise out and make a row for every frame between the first and the last sight."""
+    """Take the noise out and make a row for every frame between the first and the last observation."""
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
     sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]})
     sizes = pd.concat([sizes, seen[[name for name in LOG_COLUMNS if name in seen]]], axis=1)

@@ -1,7 +1,4 @@
-"""A finished run looked at again.
-
-Causal tables in, refined tables out; the causal ones move to a folder beside them.
-"""
+"""The refined tables of a finished run; the causal ones move to a folder beside them."""
 
 from __future__ import annotations
 
@@ -21,7 +18,8 @@ from insitrack.io.tables import columns as tables
 from insitrack.io.tables.engine import Table
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing
-from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
+from insitrack.tracker.hindsight.refine import looked_at, refine
+from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.observations import observe
@@ -29,7 +27,6 @@ from insitrack.tracker.series.observations import observe
 if TYPE_CHECKING:
     import pandas as pd
 
-REWRITTEN = ("tracks.csv", "series.csv", "summary.csv", "events.csv")
 _AT_ONCE = 2000
 Counts = Mapping[str, int]
 

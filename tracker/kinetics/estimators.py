@@ -1,7 +1,4 @@
-"""Kinetics from tracks: lifetimes, growth, nucleation, diffusion, saturation with dose. Arrays in.
-
-Numbers with intervals out.
-"""
+"""Kinetics from tracks: lifetimes, growth, nucleation, diffusion; arrays in, numbers with intervals out."""
 
 from __future__ import annotations
 
@@ -9,13 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from numpy.typing import ArrayLike
+from scipy import stats
 
-from insitrack.io.arrays import Floats
-
-_Z95 = 1.959963984540054
-_IDENTIFIABLE = 1.0  # a saturation below this many characteristic doses is a straight line
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.intervals import Z_95, poisson_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +52,8 @@ class Survival:
     t_s: Floats
     survival: Floats
     sd: Floats
-    n_at_risk: NDArray[np.int64]
-    n_deaths: NDArray[np.int64]
+    n_at_risk: Ints
+    n_deaths: Ints
 
     def median(self) -> Estimate:
         """First lifetime that half of the defects do not outlive.
@@ -79,7 +74,7 @@ class Survival:
         """95 % band of the curve, on the log-log scale, so that it stays between 0 and 1."""
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(self.survival)
-            width = _Z95 * self.sd / (self.survival * np.abs(logs))
+            width = Z_95 * self.sd / (self.survival * np.abs(logs))
             low, high = self.survival ** np.exp(width), self.survival ** np.exp(-width)
         inside = (self.survival > 0) & (self.survival < 1)
         return np.where(inside, low, self.survival), np.where(inside, high, self.survival)
@@ -144,7 +139,7 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
 def mean_lifetime(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | None = None) -> Estimate:
     r"""Mean lifetime if deaths come at a constant rate: all time under watch over the number of deaths, s.
 
-    The interval is exact for that many deaths (Garwood): :math:`2 T / \chi^2`.
+    The interval is exact for that many deaths: the time over the ends of their Poisson interval.
 
     Examples
     --------
@@ -154,9 +149,9 @@ def mean_lifetime(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike |
     ages = np.asarray(lifetime_s, np.float64)
     watched = float((ages - (0.0 if entered_s is None else np.asarray(entered_s, np.float64))).sum())
     n = int(np.count_nonzero(np.asarray(died, bool)))
-    lo = 2 * watched / float(stats.chi2.ppf(0.975, 2 * n + 2))
-    hi = 2 * watched / float(stats.chi2.ppf(0.025, 2 * n)) if n else math.inf
-    return Estimate(watched / n if n else math.nan, lo, hi, n)
+    fewest, most = (float(end) for end in poisson_interval(n))
+    hi = watched / fewest if n else math.inf
+    return Estimate(watched / n if n else math.nan, watched / most, hi, n)
 
 
 def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
@@ -207,8 +202,7 @@ def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
     exposure = field_nm2 * 1e-18 * duration_s
     if not exposure > 0:
         return Estimate(math.nan, math.nan, math.nan, n_events)
-    lo = float(stats.chi2.ppf(0.025, 2 * n_events)) / 2 if n_events else 0.0
-    hi = float(stats.chi2.ppf(0.975, 2 * n_events + 2)) / 2
+    lo, hi = (float(end) for end in poisson_interval(n_events))
     return Estimate(n_events / exposure, lo / exposure, hi / exposure, n_events)
 
 
@@ -295,89 +289,3 @@ def diffusion(
     d = max(0.0, squared - 2 * k * noise) / (2 * k * interval_s)
     angle = math.degrees(math.atan2(axis[1], axis[0])) % 180 if one else math.nan
     return Diffusion(d, math.sqrt(noise), k, angle, p_isotropic, n)
-
-
-@dataclass(frozen=True, slots=True)
-class Saturation:
-    """Density against dose, N_sat (1 - exp(-dose / dose_0)).
-
-    Parameters
-    ----------
-    n_sat, dose_0 : Estimate
-        In the units of the data, with profile-likelihood intervals; `hi` is infinite where the data do not
-        bound it.
-    identifiable : bool
-        False where the largest dose is below `dose_0`: the data are a straight line, and only the ratio N_sat
-        / dose_0 is known.
-    """
-
-    n_sat: Estimate
-    dose_0: Estimate
-    identifiable: bool
-
-    def at(self, dose: ArrayLike) -> Floats:
-        """Fitted count or density at a dose."""
-        return np.asarray(self.n_sat.value * -np.expm1(-np.asarray(dose, np.float64) / self.dose_0.value))
-
-
-def saturation(dose: ArrayLike, count: ArrayLike) -> Saturation:
-    """Fit a saturating count of defects against dose, by the likelihood of Poisson counts.
-
-    Frames of one movie show mostly the same defects: give counts far enough apart in time, or the intervals
-    are too narrow.
-
-    Parameters
-    ----------
-    dose : array_like of float, shape (N,)
-        Dose, dpa, or time, s.
-    count : array_like of float, shape (N,)
-        Defects in a field of one size; NaN is left out.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than four points, or a dose or count is negative.
-    """
-    x, y = np.asarray(dose, np.float64), np.asarray(count, np.float64)
-    known = np.isfinite(x) & np.isfinite(y)
-    x, y = x[known], y[known]
-    if len(x) < 4 or (x < 0).any() or (y < 0).any() or not x.max() > 0 or not y.sum() > 0:
-        raise ValueError(
-            f"{len(x)} usable points: expected at least four, none negative, not all of them zero"
-        )
-
-    def best(log_dose_0: float) -> tuple[float, float]:
-        """N_sat that fits best at this dose_0, and the negative log-likelihood there."""
-        shape = -np.expm1(-x / math.exp(log_dose_0))
-        n_sat = y.sum() / shape.sum()
-        mean = np.maximum(n_sat * shape, 1e-12)
-        return float(n_sat), float((mean - y * np.log(mean)).sum())
-
-    lowest, highest = math.log(x[x > 0].min() / 30), math.log(x.max() * 300)
-    grid = np.linspace(lowest, highest, 400)
-    cost = np.array([best(at)[1] for at in grid.tolist()])
-    i = int(cost.argmin())
-    bracket = (grid[max(0, i - 1)], grid[min(len(grid) - 1, i + 1)])
-    found = float(
-        optimize.minimize_scalar(
-            lambda at: best(at)[1], bounds=bracket, method="bounded", options={"xatol": 1e-10}
-        ).x
-    )
-    n_sat, least = best(found)
-    inside = grid[cost <= least + 0.5 * _Z95**2]
-    lo, hi = (inside[0], inside[-1]) if len(inside) else (found, found)
-    open_end = hi >= grid[-1]
-    sats = [best(at)[0] for at in (lo, hi)]
-    relative = _Z95 / math.sqrt(float(y.sum()))  # what the number of defects alone leaves uncertain
-    n_interval = Estimate(
-        n_sat,
-        min(sats[0], n_sat * (1 - relative)),
-        math.inf if open_end else max(sats[1], n_sat * (1 + relative)),
-        len(x),
-    )
-    dose_0 = math.exp(found)
-    return Saturation(
-        n_interval,
-        Estimate(dose_0, math.exp(lo), math.inf if open_end else math.exp(hi), len(x)),
-        bool(x.max() >= _IDENTIFIABLE * dose_0),
-    )

@@ -177,9 +177,8 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
 
     Notes
     -----
-    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on top
-    of the moments of the pixel centres): its full axes are four times the roots of the eigenvalues, so that a
-    disc of d px measures d.
+    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on top):
+    its full axes are four times the roots of the eigenvalues, so that a disc of d px measures d.
 
     Examples
     --------
@@ -192,11 +191,7 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     (16.0, 7.0, 12.0, False)
     """
     n = len(detections)
-    if calibration.field is not None and calibration.field.shape != detections.shape:
-        raise SettingsError(
-            f"valid field of shape {calibration.field.shape}: expected the shape of the frame,"
-            f" {detections.shape}"
-        )
+    _check_field(calibration.field, detections.shape)
     if n == 0:
         return Measures.nothing()
     masks = detections.masks
@@ -227,6 +222,11 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
         r_max_px=r_max,
         heywood=round_,
     )
+
+
+def _check_field(field: BoolImage | None, shape: tuple[int, int]) -> None:
+    if field is not None and field.shape != shape:
+        raise SettingsError(f"valid field of shape {field.shape}: expected the shape of the frame, {shape}")
 
 
 def _rim_nm(detections: Detections, config: MeasureConfig) -> Floats:

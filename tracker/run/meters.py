@@ -10,6 +10,7 @@ from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.materials import load_material, with_constants
 from insitrack.tracker.run.config import RunConfig, SpecimenConfig, build_settings, known_settings
+from insitrack.tracker.series.calibration import recorded_calibration
 from insitrack.tracker.series.dose import Exposure, read_log
 from insitrack.tracker.series.meter import SeriesMeter
 
@@ -58,12 +59,5 @@ def _exposure(specimen: SpecimenConfig) -> Exposure:
 
 def meter_of(manifest: dict[str, Any], config: RunConfig | None = None) -> SeriesMeter:
     """Make the meter of a run anew, with its own settings or with others."""
-    config, facts = config or config_of(manifest), manifest["calibration"]
-    calibration = Calibration(
-        nm_per_px=facts.get("nm_per_px"),
-        nm_per_px_sd=facts.get("nm_per_px_sd") or 0.0,
-        thickness_nm=facts.get("thickness_nm"),
-        thickness_sd_nm=facts.get("thickness_sd_nm") or 0.0,
-        origin=str(facts.get("origin", "unknown")),
-    )
-    return meter_for(config, calibration, tuple(manifest["model"].get("classes") or DEFECT_CLASSES))
+    names = tuple(manifest["model"].get("classes") or DEFECT_CLASSES)
+    return meter_for(config or config_of(manifest), recorded_calibration(manifest["calibration"]), names)

@@ -63,15 +63,7 @@ class Densities:
         self.config, self.class_names, self._scale_rel = config, class_names, scale_rel
         self.dispersed = np.array([name not in LINE_CLASSES for name in class_names], bool)
         self.bulky = np.array([name in VOLUME_CLASSES for name in class_names], bool)
-        detector = [_detector(config, name) for name in class_names]
-        visible = [
-            config.visibility_by_class.get(name, visibility_factor(config.imaging, name))
-            for name in class_names
-        ]
-        self._factor = np.array(
-            [share * factor for share, (factor, _) in zip(visible, detector, strict=True)]
-        )
-        self.detector_rel = np.array([sd for _, sd in detector])
+        self._factor, self.detector_rel = _corrections(config, class_names)
         self.thickness_nm = self.thickness_sd_nm = NAN
 
     def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
@@ -240,10 +232,16 @@ class Densities:
         return percent
 
 
-def _detector(config: SeriesConfig, name: str) -> tuple[float, float]:
-    """Factor of the detector's correction of a class, and its relative standard deviation."""
-    precision = config.detector_precision.get(name, config.detector_precision.get("all"))
-    recall = config.detector_recall.get(name, config.detector_recall.get("all"))
-    if precision is None or recall is None:
-        return 1.0, 0.0
-    return detector_factor(precision, recall, config.detector_labels)
+def _corrections(config: SeriesConfig, class_names: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Defects that each one found stands for, and the relative standard deviation of that, by class."""
+    factors, errors = [], []
+    for name in class_names:
+        precision = config.detector_precision.get(name, config.detector_precision.get("all"))
+        recall = config.detector_recall.get(name, config.detector_recall.get("all"))
+        factor, sd = 1.0, 0.0
+        if precision is not None and recall is not None:
+            factor, sd = detector_factor(precision, recall, config.detector_labels)
+        shown = config.visibility_by_class.get(name, visibility_factor(config.imaging, name))
+        factors.append(shown * factor)
+        errors.append(sd)
+    return np.array(factors), np.array(errors)

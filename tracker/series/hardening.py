@@ -15,8 +15,9 @@ from insitrack.io.arrays import Bools, Floats
 from insitrack.io.errors import SettingsError
 from insitrack.io.intervals import Z_95
 from insitrack.io.results import NAN
+from insitrack.tracker.hardening.laws import taylor
 from insitrack.tracker.hardening.materials import LINE_CLASSES
-from insitrack.tracker.hardening.models import Barrier, Material, taylor
+from insitrack.tracker.hardening.models import Barrier, Material
 from insitrack.tracker.hardening.superposition import (
     linear,
     odette_lucas_share,
@@ -83,10 +84,7 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """Stress of one class in each frame, MPa.
-
-    And how it answers to a relative change of density, size and the model's constant.
-    """
+    """Stress of one class in each frame, MPa, and its change with density, size and the model's constant."""
 
     stress: Floats
     by_density: Floats
@@ -137,9 +135,9 @@ class HardeningMeter:
         self._modulus_rel = material.shear_modulus_sd_gpa / material.shear_modulus_gpa if material else 0.0
 
     def columns(self, seen: Population) -> tuple[Interval, Interval, Interval]:
-        """Linear, quadrature and third total.
+        """Linear, quadrature and third total, shape (T, K + 1).
 
-        In the places of the classes their contributions, the same in all three, shape (T, K + 1).
+        The contributions of the classes, the same in all three, stand in their places.
         """
         t, k = len(seen.n), len(self.class_names)
         if self.material is None:
@@ -286,41 +284,36 @@ class HardeningMeter:
                     *rules,
                     (total, np.where(total[:, None] > 0, (stress / total[:, None]) ** (value - 1), 0.0)),
                 ]
-        share = np.full(len(stress), value) if rule == "weighted" else self._share_of_linear(stress, seen)
+        share = np.full(len(stress), value)
+        if rule == "odette_lucas" and self.material is not None:
+            lines = np.array([self.class_names[i] in LINE_CLASSES for i in self.known.tolist()], bool)
+            obstacles = seen.density[:, self.known] * seen.size_nm[:, self.known] * 1e-9
+            share = _share_of_linear(stress, obstacles, lines, self.material)
         return [*rules, (weighted(stress.T, share), (1 - share[:, None]) * slope + share[:, None])]
 
-    def _share_of_linear(self, stress: Floats, seen: Population) -> Floats:
-        """Weight after Odette and Lucas.
 
-        From the effective strengths of the strongest and the weakest class that is there.
-        """
-        material = self.material
-        assert material is not None
-        unit = material.taylor_factor * material.shear_modulus_gpa * 1e3 * material.burgers_nm * 1e-9
-        lines = np.array([self.class_names[i] in LINE_CLASSES for i in self.known.tolist()], bool)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            alpha = stress / (
-                unit * np.sqrt(seen.density[:, self.known] * seen.size_nm[:, self.known] * 1e-9)
-            )
-        alpha = np.where((stress > 0) & ~lines, alpha, NAN)
-        present = np.isfinite(alpha).sum(axis=1) >= 2
-        strongest, weakest = (
-            np.nanmax(alpha, axis=1, initial=0.0),
-            np.nanmin(np.where(np.isfinite(alpha), alpha, np.inf), axis=1, initial=np.inf),
-        )
-        return np.array(
-            [
-                odette_lucas_share(s, w) if good else 0.0
-                for s, w, good in zip(strongest.tolist(), weakest.tolist(), present.tolist(), strict=True)
-            ]
-        )
+def _share_of_linear(stress: Floats, obstacles: Floats, lines: Bools, material: Material) -> Floats:
+    """Weight after Odette and Lucas: from the effective strengths of the strongest and the weakest class there.
+
+    `stress`, MPa, and `obstacles`, density times size in m^-2, have the shape (T, L), `lines` (L,).
+    """
+    unit = material.taylor_factor * material.shear_modulus_gpa * 1e3 * material.burgers_nm * 1e-9
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alpha = stress / (unit * np.sqrt(obstacles))
+    alpha = np.where((stress > 0) & ~lines, alpha, NAN)
+    present = np.isfinite(alpha).sum(axis=1) >= 2
+    strongest = np.nanmax(alpha, axis=1, initial=0.0)
+    weakest = np.nanmin(np.where(np.isfinite(alpha), alpha, np.inf), axis=1, initial=np.inf)
+    return np.array(
+        [
+            odette_lucas_share(s, w) if good else 0.0
+            for s, w, good in zip(strongest.tolist(), weakest.tolist(), present.tolist(), strict=True)
+        ]
+    )
 
 
 def _mixed_barrier(config: SeriesConfig, barriers: dict[str, Barrier], material: str) -> Barrier:
-    """Strength of black dots that harden like other classes.
-
-    Strengths in squares by their shares, as in a quadrature sum.
-    """
+    """Strength of black dots that harden like other classes: squares by their shares, as in quadrature."""
     for name in config.black_dots_as:
         if name not in barriers or barriers[name].model != "dbh":
             raise SettingsError(

@@ -174,7 +174,7 @@ class SeriesMeter:
             for counts in (births, deaths)
         )
         values = self.table(np.array([t_s]), field_nm2, seen, *changes, frame_px=frame_px)
-        return self._as_rows(frame_index, t_s, values)
+        return _as_rows(frame_index, t_s, float(self.exposure.dose_dpa(t_s)), self.class_names, values)
 
     def table(
         self,
@@ -242,7 +242,9 @@ class SeriesMeter:
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""
         unknown = np.full((1, len(self.class_names) + 1), NAN)
-        return self._as_rows(frame.index, frame.t_s, dict.fromkeys(SERIES_COLUMNS, unknown))
+        dose = float(self.exposure.dose_dpa(frame.t_s))
+        columns = dict.fromkeys(SERIES_COLUMNS, unknown)
+        return _as_rows(frame.index, frame.t_s, dose, self.class_names, columns)
 
     @property
     def warnings(self) -> list[str]:
@@ -251,14 +253,16 @@ class SeriesMeter:
             self.config, self.calibration, self.material, self.diagnostics, dose_known=self.exposure.known
         )
 
-    def _as_rows(self, frame: int, t_s: float, columns: Mapping[str, Floats]) -> tuple[SeriesRow, ...]:
-        """Turn the columns of one frame into rows."""
-        dose = float(self.exposure.dose_dpa(t_s))
-        values = zip(*(columns[name][0].tolist() for name in SERIES_COLUMNS), strict=True)
-        return tuple(
-            SeriesRow(frame, t_s, dose, name, **dict(zip(SERIES_COLUMNS, row, strict=True)))
-            for name, row in zip((*self.class_names, "all"), values, strict=True)
-        )
+
+def _as_rows(
+    frame: int, t_s: float, dose_dpa: float, class_names: tuple[str, ...], columns: Mapping[str, Floats]
+) -> tuple[SeriesRow, ...]:
+    """Turn the columns of one frame into rows, every number under its name."""
+    values = zip(*(columns[name][0].tolist() for name in SERIES_COLUMNS), strict=True)
+    return tuple(
+        SeriesRow(frame, t_s, dose_dpa, name, **dict(zip(SERIES_COLUMNS, row, strict=True)))
+        for name, row in zip((*class_names, "all"), values, strict=True)
+    )
 
 
 def _field_px(shape: tuple[int, int], field: BoolImage | None) -> float:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.hardening.models import LineIncrement
+from insitrack.tracker.hardening.laws import LineIncrement
 from insitrack.tracker.series.counting import BorderRule, Imaging
 from insitrack.tracker.series.foil import FoilCorrection
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from insitrack.io.tables import columns as tables
-from insitrack.tracker.analysis.recompute import Recompute, open_run
+from insitrack.tracker.analysis.recompute import Recompute
+from insitrack.tracker.analysis.table_run import open_run
 from insitrack.tracker.analysis.time_bins import TimeBins
 from insitrack.tracker.cli import main
 

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.tracker.hardening.models import (
-    Barrier,
-    Material,
+from insitrack.tracker.hardening.laws import (
     bacon_kocks_scattergood,
     dispersed_barrier,
     friedel_kroupa_hirsch,
     taylor,
 )
-from insitrack.tracker.hardening.superposition import linear, makin_minter, power_sum, quadrature, weighted
+from insitrack.tracker.hardening.models import Barrier, Material
+from insitrack.tracker.hardening.superposition import linear, power_sum, quadrature, weighted
 
 IRON = Material(shear_modulus_gpa=82.0, burgers_nm=0.248)
 SHEN_PER_M3 = (
@@ -227,15 +226,6 @@ def test_voids_without_free_spacing_are_unknown_not_infinite():
 def test_other_free_spacing_makes_voids_weaker():
     section = Material(shear_modulus_gpa=82.0, burgers_nm=0.248, bks_spacing="section")
     assert bacon_kocks_scattergood(1e22, 10.0, section) < bacon_kocks_scattergood(1e22, 10.0, IRON)
-
-
-def test_saturating_hardening_is_that_of_a_saturating_density_at_constant_size():
-    dose = np.array([0.0, 0.5, 3.0])
-    density = 1e22 * -np.expm1(-dose / 1.5)
-    full = float(dispersed_barrier(1e22, 10.0, IRON, alpha=0.3))
-    assert makin_minter(dose, full, 1 / 1.5) == pytest.approx(
-        dispersed_barrier(density, 10.0, IRON, alpha=0.3)
-    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.hindsight.refine import RefineConfig, looked_at, refine
+from insitrack.tracker.hindsight.refine import looked_at, refine
+from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.track_histories import track_histories
 
 N = 60

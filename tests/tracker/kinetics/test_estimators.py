@@ -13,8 +13,8 @@ from insitrack.tracker.kinetics.estimators import (
     growth_rate,
     kaplan_meier,
     mean_lifetime,
-    saturation,
 )
+from insitrack.tracker.kinetics.saturation import saturation
 
 
 def test_kaplan_meier_of_the_worked_example() -> None:

@@ -14,8 +14,9 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.intervals import mean_half_width, poisson_interval
 from insitrack.io.results import Measures, SeriesRow
+from insitrack.tracker.hardening.laws import dispersed_barrier, taylor
 from insitrack.tracker.hardening.materials import load_material
-from insitrack.tracker.hardening.models import Barrier, Material, dispersed_barrier, taylor
+from insitrack.tracker.hardening.models import Barrier, Material
 from insitrack.tracker.series import meter as meters
 from insitrack.tracker.series.counting import overlap_loss
 from insitrack.tracker.series.dose import Exposure
