@@ -12,7 +12,8 @@ from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.io.errors import OutputError
 from insitrack.io.frames import Frame
-from insitrack.io.synth.source import SynthSource, Truth
+from insitrack.io.synth.source import SynthSource
+from insitrack.io.synth.truth import Truth
 from insitrack.io.tables.columns import TRACKS
 
 
