@@ -24,6 +24,7 @@ Score a model, or detections made elsewhere, on labelled pictures: F1 against Io
   track eval LABELS --predictions found.json                 COCO results, or a folder of Mask R-CNN predictions NAME.npz
   track eval LABELS --overlap box --matching greedy --sizes jacobs    the rules of the script behind Jacobs et al. 2022
   track eval LABELS --recall-only --overlap box              not everything is labelled: recall only
+  track eval RUN --truth tracks.csv                          tracks of a run against true ones: HOTA, MOTA, IDF1
   track eval LABELS --split group:alloy --table table.csv    scores of one model, group by group
 """
 
@@ -65,6 +66,11 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
         default="",
         metavar="THEIRS=OURS,...",
         help="what the classes of the labels mean; `ignore` leaves one out, `*` is all others",
+    )
+    add(
+        "--truth",
+        metavar="CSV",
+        help="LABELS is the folder of a run: score its tracks against these true ones (HOTA, MOTA, IDF1)",
     )
     add("--model", metavar="NAME", help="model to score (default: loops); may hold {split}")
     add("--predictions", metavar="FILE", help="score these detections in place of a model; may hold {split}")
@@ -148,6 +154,8 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace, given: Sequence[str]) -> int:
     """Do it; return the exit status."""
+    if options.truth:
+        return _score_tracks(options)
     job = _Job(options, list(given))
     if options.splits_only:
         job.make_folder()
@@ -164,6 +172,24 @@ def run(options: argparse.Namespace, given: Sequence[str]) -> int:
     )
     told = ", ".join(f"{words} {pooled[key]:.3f}" for words, key in scores.items() if pooled[key] is not None)
     print(f"done: {pooled['n_true']} labelled defects, {told}; open {job.folder / 'eval.html'}")
+    return 0
+
+
+def _score_tracks(options: argparse.Namespace) -> int:
+    """Score the tracks of a run against true ones; everything is read before the folder is made."""
+    from insitrack.io.tables.run_folder import check_folder
+    from insitrack.tracker.evaluation.run_tracks import score_run, write_track_scores
+
+    run_folder = Path(options.labels)
+    folder = Path(options.out or run_folder.resolve().name + "_eval")
+    check_folder(folder, options.overwrite)
+    rows, warnings = score_run(run_folder, Path(options.truth))
+    path = write_track_scores(folder, rows)
+    for line in warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    total = rows[-1]
+    scores = ", ".join(f"{name.upper()} {total[name]:.3f}" for name in ("hota", "mota", "idf1"))
+    print(f"done: {total['n_true']} true tracks in {total['frames']} frames, {scores}; open {path}")
     return 0
 
 
