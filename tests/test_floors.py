@@ -57,8 +57,6 @@ CIRCLES: set[frozenset[str]] = {
 LARGE_FILES: set[str] = {
     "io/draw/annotate.py",
     "io/live/camera.py",
-    "io/synth/lines.py",
-    "io/synth/scene.py",
     "segment/finetune/finetune.py",
     "segment/training/maskrcnn.py",
     "segment/training/semantic.py",

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats
 from insitrack.io.synth.distractors import Curve, draw
 from insitrack.io.synth.looks import Manner, look
 from insitrack.io.synth.render import Look
@@ -286,7 +286,7 @@ def _births(
 
 def _places(
     rng: np.random.Generator, gathering: dict[str, Any], setting: Setting, n: int, near_px: float
-) -> NDArray[np.float64]:
+) -> Floats:
     """Draw where the defects lie, px (x, y).
 
     Anywhere, on lines, or in rafts and clusters beside one that is there already.
@@ -308,13 +308,10 @@ def _places(
                 other = (
                     max(0, i - 1 - int(rng.geometric(0.3))) if rng.random() < 0.8 else int(rng.integers(i))
                 )
-                away, angle = (
-                    near_px * rng.uniform(0.8, 2.0),
-                    row if row is not None else rng.uniform(0, 2 * np.pi),
-                )
-                places[i] = places[other] + away * np.array([math.cos(angle), math.sin(angle)]) * rng.choice(
-                    [-1, 1]
-                )
+                away = near_px * rng.uniform(0.8, 2.0)
+                angle = row if row is not None else rng.uniform(0, 2 * np.pi)
+                beside = away * np.array([math.cos(angle), math.sin(angle)])
+                places[i] = places[other] + beside * rng.choice([-1, 1])
     return np.asarray(places, np.float64)
 
 
@@ -324,7 +321,7 @@ def _defect(
     setting: Setting,
     track_id: int,
     born_s: float,
-    place: NDArray[np.float64],
+    place: Floats,
     looks: Look,
     form: dict[str, Any],
     strength: float,
@@ -415,9 +412,7 @@ def _coalesced(defects: list[Defect], glide: dict[str, Any], setting: Setting) -
     return [defect for defect in out.values() if defect.born_s != NEVER]
 
 
-def _close_pairs(
-    places: NDArray[np.float64], sizes: NDArray[np.float64], reach: float
-) -> list[tuple[int, int]]:
+def _close_pairs(places: Floats, sizes: Floats, reach: float) -> list[tuple[int, int]]:
     """Pairs whose distance is less than `reach` times the sum of their radii."""
     gap2 = ((places[:, None] - places[None]) ** 2).sum(axis=2)
     near = np.triu(gap2 < (reach * (sizes[:, None] + sizes[None]) / 2) ** 2, k=1)

@@ -12,7 +12,8 @@ from insitrack.io.arrays import Floats32
 from insitrack.io.synth.background import Specimen, paint
 from insitrack.io.synth.camera import Camera
 from insitrack.io.synth.distractors import Curve, curves, draw, draw_log
-from insitrack.io.synth.lines import LineScene, Ranges, draw_lines
+from insitrack.io.synth.line_shapes import Ranges, draw_lines
+from insitrack.io.synth.lines import LineScene
 from insitrack.io.synth.overlay import Overlay, make_overlay
 from insitrack.io.synth.scene import Defect, Setting, Stage, make_stage, populate
 from insitrack.io.synth.settings import SynthSettings, ranges

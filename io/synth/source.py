@@ -23,8 +23,7 @@ from insitrack.io.synth.overlay import Overlay
 from insitrack.io.synth.render import picture
 from insitrack.io.synth.scenery import Scenery
 from insitrack.io.synth.settings import SynthSettings
-from insitrack.io.synth.truth import Truth, truth_of
-from insitrack.io.synth.visibility import Visibility
+from insitrack.io.synth.truth import Truth, Visibility, truth_of
 
 
 class SynthSource:

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.errors import SourceError
-from insitrack.io.synth.lines import Dislocation, pieces_in_view, wandering
+from insitrack.io.synth.line_shapes import wandering
+from insitrack.io.synth.lines import Dislocation, pieces_in_view
 from insitrack.io.synth.source import SynthSource
 
 CLEAN = "noise=0.001&mottle=0.001&overlay=0&polarity=dark&n=0&drift=0&jumps=0"
