@@ -8,6 +8,7 @@ from pathlib import Path
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SettingsError
+from insitrack.segment.labels.files import shown
 from insitrack.segment.labels.outlines import UNNAMED, Sheet
 
 LEFT_OUT = "ignore"
@@ -45,7 +46,7 @@ def known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str]
     absent = sorted(set(told) - set(found) - {"*"})
     if absent:
         raise SettingsError(
-            f"--classes {absent[0]}=...: no label has that class; those found: {', '.join(found)}"
+            f"--classes {absent[0]}=...: no label has that class; those found: {shown(', '.join(found), 200)}"
         )
     out, unknown = {}, []
     for name in found:
@@ -59,10 +60,10 @@ def known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str]
         what = (
             "the labels name no classes"
             if unknown == [UNNAMED] == found
-            else f"unknown class {unknown[0]!r}; those found: {', '.join(found)}"
+            else f"unknown class {shown(unknown[0])!r}; those found: {shown(', '.join(found), 200)}"
         )
         raise SettingsError(
-            f"{source}: {what}; expected {', '.join(DEFECT_CLASSES)}; add --classes '{unknown[0]}=loop' or"
+            f"{source}: {what}; expected {', '.join(DEFECT_CLASSES)}; add --classes '{shown(unknown[0])}=loop' or"
             " what it is"
         )
     return out

@@ -8,7 +8,10 @@ import numpy as np
 
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
+from insitrack.segment.labels.files import check_count
 from insitrack.segment.labels.outlines import Drawn, Shape
+
+_MOST_PX = 400_000_000  # of all masks of one picture together: a byte each
 
 
 def filled(
@@ -29,11 +32,23 @@ def filled(
         Scores are 1.
     outlined : ndarray of bool, shape (N,)
         False where the label is a box.
+
+    Raises
+    ------
+    ValueError
+        If there are more labels than one picture can have, or they cover it many times over.
     """
+    check_count(len(drawn))
     labels, crops, corners, outlined = [], [], [], []
+    n_px = 0
     for one in drawn:
         cut = one.mask(shape)
         if cut is not None and (crop := _inside(cut, shape)) is not None:
+            n_px += crop[0].size
+            if n_px > _MOST_PX:
+                raise ValueError(
+                    f"labels that cover more than {_MOST_PX / 1e6:.0f} million pixels of one picture"
+                )
             crops.append(crop[0])
             corners.append(crop[1])
             labels.append(DEFECT_CLASSES.index(one.name) + 1)

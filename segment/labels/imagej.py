@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from insitrack.io.errors import SourceError
+from insitrack.segment.labels.files import check_count, reading
 from insitrack.segment.labels.outlines import UNNAMED, Drawn, Points, Sheet, sheet_of
 from insitrack.segment.labels.pictures import PictureFinder
+
+_MOST_BYTES = 100 * 2**20  # of all regions of a set together
 
 
 def imagej_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
@@ -32,16 +35,20 @@ def imagej_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]
 
     frames: dict[tuple[Path, int], tuple[Path, list[Drawn]]] = {}
     for path in paths:
-        try:
-            found = roiread(path)
-        except Exception as error:
-            raise SourceError(
-                f"{path}: not an ImageJ region or set of regions ({error}); save it again in the ROI Manager"
-            ) from error
+        with reading(path, "expected ImageJ regions; save them again in the ROI Manager"):
+            _check_archive(path)
+            try:
+                found = roiread(path)
+            except Exception as error:  # a damaged region may raise anything in the library
+                raise ValueError(f"not an ImageJ region or set of regions ({error})") from error
         bare = re.sub(r"(?i)[-_ ]?(roi_?set|rois?)[-_ ]?", "", path.stem)
         picture = find.of_stem((path.stem, bare), path)
-        for roi in found if isinstance(found, list) else [found]:
-            one = _imagej_defect(roi)
+        regions = found if isinstance(found, list) else [found]
+        for number, roi in enumerate(regions):
+            with reading(path, "expected a region as ImageJ writes it; save it again") as place:
+                place.at = f"region {number}"
+                check_count(len(regions))
+                one = _imagej_defect(roi)
             frame = max(1, int(roi.position or 0), int(roi.t_position or 0), int(roi.z_position or 0)) - 1
             frames.setdefault((picture, frame), (path, []))[1].extend([one] if one else [])
     for (picture, frame), (path, drawn) in frames.items():
@@ -63,3 +70,17 @@ def _imagej_defect(roi: Any) -> Drawn | None:
             ]
             return Drawn(name, tuple(part for part in parts if len(part) >= 3))
     return None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a set of regions that unpacks to far more than regions are."""
+    if path.suffix.lower() != ".zip":
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = [entry.file_size for entry in archive.infolist()]
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"not an ImageJ region or set of regions ({error})") from error
+    check_count(len(sizes))
+    if sum(sizes) > _MOST_BYTES:
+        raise ValueError(f"unpacks to {sum(sizes) / 2**20:.0f} MB, more than {_MOST_BYTES // 2**20} MB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from insitrack.io.arrays import BoolImage
+from insitrack.segment.labels.run_lengths import rle_mask
 
 Points = NDArray[np.float64]
 Shape = tuple[int, int]
 Cut = tuple[BoolImage, tuple[int, int]]
 UNNAMED = "defect"
 """Class of labels in a form that names no classes."""
+_MOST_PX = 1_000_000  # a coordinate beyond this is no place in a picture
 _FINE = 8  # sub-pixels per pixel, along each axis
 
 
@@ -130,17 +132,34 @@ class Drawn:
         Mask and its first pixel.
     box : tuple of float, optional
         x1 y1 x2 y2, px, where nobody drew more.
+    runs : mapping, optional
+        COCO run lengths, expanded only where they are of the size of the picture.
+
+    Raises
+    ------
+    ValueError
+        If a coordinate is not a number, or lies a million pixels away.
     """
 
     name: str
     parts: tuple[Points, ...] = ()
     pixels: Cut | None = None
     box: tuple[float, float, float, float] | None = None
+    runs: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        corners = () if self.box is None else (_corners(self.box),)
+        for points in (*self.parts, *corners):
+            if points.size and not np.abs(points).max() <= _MOST_PX:  # false for what is no number, too
+                raise ValueError(f"a coordinate that is no number of pixels from -{_MOST_PX} to {_MOST_PX}")
 
     def mask(self, shape: Shape) -> Cut | None:
         """Pixels of the defect, of a box those inside it; None where it lies outside the picture."""
         if self.pixels is not None:
             return self.pixels
+        if self.runs is not None:
+            cut = _trimmed(rle_mask(self.runs, shape), (0, 0))
+            return None if cut is None else (cut[0].copy(), cut[1])
         outlines = self.parts if self.box is None else (_corners(self.box),)
         cuts = [cut for points in outlines if (cut := fill_outline(points, shape)) is not None]
         if len(cuts) < 2:

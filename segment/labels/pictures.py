@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,9 +12,11 @@ from insitrack.io.arrays import GreyImage
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
 from insitrack.io.frames import Frame
+from insitrack.segment.labels.files import shown
 
 PICTURE_SUFFIXES = frozenset(IMAGE_SUFFIXES + VENDOR_SUFFIXES)
 _NOT_PICTURES = ("mask", "label", "annot", "segment", "overlay", "predict", ".")
+_LIKE_PICTURES = ("im", "pic", "frame", "micrograph", "photo", "raw", "scan")
 _MASK_ENDINGS = ("_mask", "_masks", "-mask", "_label", "_labels", "_instances", "_cp_masks", "_seg")
 
 
@@ -58,9 +61,19 @@ class PictureFinder:
             If there is none, or more than one.
         """
         wanted = Path(name.replace("\\", "/"))
+        outside = False
         for base in (labels.parent, self.folder):
-            if (base / wanted).is_file():
+            path = Path(os.path.normpath(base.absolute() / wanted))
+            if not _is_file(path):
+                continue
+            if any(path.is_relative_to(root) for root in (_absolute(self.folder), *self._beside())):
                 return base / wanted
+            outside = True
+        if outside and not any(self._index(0)[0].get(wanted.name.lower(), [])):
+            raise SourceError(
+                f"{labels}: names the picture {shown(name)}, which is outside {self.folder}; it was not opened;"
+                " put it beside the labels"
+            )
         return self.of_stem((wanted.name, wanted.stem), labels)
 
     def of_stem(self, names: Sequence[str], labels: Path) -> Path:
@@ -86,7 +99,7 @@ class PictureFinder:
                         found = near if len(near) == 1 else found
                     if len(found) > 1:
                         raise SourceError(
-                            f"{labels}: {name} may be {found[0]} or {found[1]}; give a folder that holds one"
+                            f"{labels}: {shown(name)} may be {found[0]} or {found[1]}; give a folder that holds one"
                             " of them, or tell them apart by name"
                         )
                     if found:
@@ -95,21 +108,47 @@ class PictureFinder:
         if len(everything) == 1 and labels.suffix.lower() in (".roi", ".zip"):
             return everything[0]
         raise SourceError(
-            f"{labels}: no picture {names[0]}; expected it in {self.folder} or a folder beside, such as"
+            f"{labels}: no picture {shown(names[0])}; expected it in {self.folder} or a folder beside, such as"
             " images"
         )
 
     def _index(self, depth: int) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-        """Pictures by whole name and by stem, in the folder or, deeper, in the one that it lies in."""
+        """Pictures by whole name and by stem, in the folder or, deeper, in folders of pictures beside it."""
         while len(self._known) < 2 * (depth + 1):
-            root = self.folder if not self._known else self.folder.resolve().parent
             whole: defaultdict[str, list[Path]] = defaultdict(list)
             stems: defaultdict[str, list[Path]] = defaultdict(list)
-            for path in _pictures_below(root, 2 if self._known else 8):
+            for path in self._pictures_beside() if self._known else _pictures_below(self.folder, 8):
                 whole[path.name.lower()].append(path)
                 stems[path.stem.lower()].append(path)
             self._known += [whole, stems]
         return self._known[2 * depth], self._known[2 * depth + 1]
+
+    def _beside(self) -> list[Path]:
+        """Folders beside this one that are named like folders of pictures."""
+        own = _absolute(self.folder)
+        return [
+            path
+            for path in sorted(own.parent.iterdir())
+            if path != own and path.name.lower().startswith(_LIKE_PICTURES) and path.is_dir()
+        ]
+
+    def _pictures_beside(self) -> list[Path]:
+        """Pictures in folders beside this one; in the folder that both lie in only if this one holds masks."""
+        around = _absolute(self.folder).parent
+        own = _pictures_below(around, 0) if names_masks(self.folder) else []
+        return [*own, *(path for folder in self._beside() for path in _pictures_below(folder, 1))]
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(os.path.normpath(folder.absolute()))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a name out of a file is that of a file; it may be no name at all."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _alike(picture: Path, labels: Path) -> bool:

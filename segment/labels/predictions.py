@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import SourceError
+from insitrack.segment.labels.files import read_json, shown
 from insitrack.segment.labels.outlines import exact_masks
 from insitrack.segment.labels.run_lengths import rle_mask
 
@@ -56,7 +57,7 @@ def read_predictions(
             return {name: _read_npz(path / f"{name}.npz", name, shape) for name, shape in shapes.items()}
         if path.suffix.lower() == ".npz" and len(shapes) == 1:
             return {name: _read_npz(path, name, shape) for name, shape in shapes.items()}
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         entries = data["annotations"] if isinstance(data, dict) else data
         told: Mapping[str, Any] = {**(labels or {}), **(data if isinstance(data, dict) else {})}
         return _from_results(entries, shapes, told)
@@ -64,9 +65,9 @@ def read_predictions(
         raise SourceError(
             f"--predictions {error.filename or path}: cannot be read ({error.strerror or error}); {_EXPECTED}"
         ) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, BadZipFile) as error:
         raise SourceError(
-            f"--predictions {path}: not readable ({type(error).__name__}: {error}); {_EXPECTED}"
+            f"--predictions {path}: not readable ({type(error).__name__}: {shown(str(error), 120)}); {_EXPECTED}"
         ) from error
 
 
@@ -81,11 +82,11 @@ def coco_facts(paths: Iterable[Path]) -> dict[str, Any]:
     out: dict[str, Any] = {"images": [], "categories": []}
     for path in sorted(paths):
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
             for key, values in out.items():
                 values += data.get(key, [])
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise SourceError(f"{path}: not readable as COCO labels ({error})") from error
+            raise SourceError(f"{path}: not readable as COCO labels ({shown(str(error), 120)})") from error
     return out
 
 
@@ -138,10 +139,7 @@ def _mask(entry: Mapping[str, Any], shape: tuple[int, int]) -> BoolImage:
     """Return the full mask of one result, from run lengths, polygons or its box."""
     outline = entry.get("segmentation")
     if isinstance(outline, Mapping):
-        mask = rle_mask(outline)
-        if mask.shape != shape:
-            raise ValueError(f"a mask of {mask.shape} in a picture of {shape}")
-        return mask
+        return rle_mask(outline, shape)
     if not outline:
         x, y, width, height = entry["bbox"]
         outline = [[x, y, x + width, y, x + width, y + height, x, y + height]]

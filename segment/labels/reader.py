@@ -21,11 +21,11 @@ from insitrack.io.errors import SourceError
 from insitrack.io.frames import Frame
 from insitrack.segment.labels.classes import LEFT_OUT, known_classes
 from insitrack.segment.labels.coco import coco_sheets
-from insitrack.segment.labels.files import json_kind, read_json
+from insitrack.segment.labels.files import json_kind, read_json, reading
 from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.imagej import imagej_sheets
 from insitrack.segment.labels.labelme import labelme_sheet
-from insitrack.segment.labels.outlines import Drawn, Sheet
+from insitrack.segment.labels.outlines import Sheet
 from insitrack.segment.labels.pictures import PictureFinder, group_of, read_picture
 from insitrack.segment.labels.rows import mask_files, mask_sheets, row_sheets, yolo_names
 from insitrack.segment.labels.via import via_sheets
@@ -118,8 +118,9 @@ class Labels:
                 " labelled"
             )
         shape = (int(image.shape[0]), int(image.shape[1]))
-        drawn = [Drawn(self.classes[one.name], one.parts, one.pixels, one.box) for one in sheet.draw(shape)]
-        truth, outlined = filled([one for one in drawn if one.name != LEFT_OUT], shape)
+        with reading(sheet.labels, "expected labels of this picture; export them again"):
+            drawn = [replace(one, name=self.classes[one.name]) for one in sheet.draw(shape)]
+            truth, outlined = filled([one for one in drawn if one.name != LEFT_OUT], shape)
         return LabelledPicture(name, group, image, truth, outlined, nm_per_px)
 
 
@@ -223,11 +224,7 @@ def _find_folder(folder: Path) -> tuple[str, list[Sheet]]:
         by_kind.setdefault(json_kind(data), []).append((path, data))
     if "COCO" in by_kind:
         return "COCO", [sheet for path, data in by_kind["COCO"] for sheet in coco_sheets(path, data, find)]
-    tables = [
-        path
-        for path in _files(folder, ".csv")
-        if "region_shape_attributes" in path.read_text(encoding="utf-8-sig", errors="replace")[:2000]
-    ]
+    tables = [path for path in _files(folder, ".csv") if b"region_shape_attributes" in _beginning(path)]
     if "VIA" in by_kind or tables:
         paths = [path for path, _ in by_kind.get("VIA", [])] or tables
         return "VIA", [sheet for path in paths for sheet in via_sheets(path, find)]
@@ -258,6 +255,11 @@ def _find_rows(folder: Path, find: PictureFinder, names: Mapping[int, str]) -> t
         else inside
     )
     return "rows", list(row_sheets(paths, names, find))
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4000)
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from insitrack.io.errors import SourceError
+from insitrack.segment.labels.files import check_count, read_text, reading, shown
 from insitrack.segment.labels.outlines import UNNAMED, Drawn, Shape, Sheet
 from insitrack.segment.labels.pictures import PICTURE_SUFFIXES, PictureFinder, mask_stem, names_masks
 
@@ -21,6 +23,9 @@ _ROWS = (
     "expected rows of class x y x y ... (YOLO polygon), class x y width height (YOLO box), or y0 x0 y1 x1"
     " (box, px)"
 )
+
+_MOST_NUMBER = 65_535  # in a mask; larger ones are renumbered
+_MOST_YAML = 100_000  # characters of a file of class names
 
 
 def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFinder) -> Iterator[Sheet]:
@@ -54,16 +59,18 @@ def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFin
 
 def row_labels(path: Path, names: Mapping[int, str]) -> list[Drawn]:
     """Rows of one file; what YOLO wrote is in shares of the picture, boxes without a class are in px."""
-    out = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        words = line.replace(",", " ").split()
-        if not words:
-            continue
-        try:
-            values = np.array(words, np.float64)
-            out.append(_row(values, names))
-        except ValueError as error:
-            raise SourceError(f"{path}, line {number}: {line[:40]!r} is no label; {_ROWS}") from error
+    out: list[Drawn] = []
+    with reading(path, _ROWS) as place:
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
+            words = line.replace(",", " ").split()
+            if not words:
+                continue
+            place.at = f"line {number}"
+            check_count(len(out) + 1)
+            try:
+                out.append(_row(np.array(words, np.float64), names))
+            except ValueError as error:
+                raise ValueError(f"{shown(line, 40)!r} is no label") from error
     return out
 
 
@@ -115,21 +122,38 @@ def yolo_names(path: Path) -> dict[int, str]:
     SourceError
         If the file names no classes.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path)
     if path.suffix.lower() == ".txt" or path.suffix.lower() == ".names":
         return dict(enumerate(line.strip() for line in text.splitlines() if line.strip()))
+    return dict(_yaml_names(path, text))
+
+
+def _yaml_names(path: Path, text: str) -> Iterator[tuple[int, str]]:
+    """Names of the classes in YAML; aliases are refused, a few lines of them stand for gigabytes."""
     import yaml
 
-    try:
-        data: Any = yaml.safe_load(text)
-        names = data["names"]
-        pairs = names.items() if isinstance(names, dict) else enumerate(names)
-        return {int(number): str(name) for number, name in pairs}
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise SourceError(
-            f"{path}: names no classes ({type(error).__name__}); expected names: [first, second] as in YOLO's"
-            " data.yaml"
-        ) from error
+    class WithoutAliases(yaml.SafeLoader):  # type: ignore[misc]  # yaml is not typed
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise ValueError("YAML aliases are not read")
+            return super().compose_node(parent, index)
+
+    with reading(path, "expected names: [first, second] as in YOLO's data.yaml") as place:
+        if len(text) > _MOST_YAML:
+            raise ValueError(f"more than {_MOST_YAML} characters of class names")
+        try:
+            names = yaml.load(text, WithoutAliases)["names"]  # a safe loader
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place.at = "" if mark is None else f"line {mark.line + 1}"
+            raise ValueError("names no classes: not YAML") from error
+        except (KeyError, TypeError) as error:
+            raise ValueError("names no classes") from error
+        for number, name in names.items() if isinstance(names, dict) else enumerate(names):
+            place.at = f"class {shown(str(number), 20)}"
+            if not isinstance(name, str | int | float):
+                raise ValueError("names no classes: a name that is no text")
+            yield int(number), str(name)
 
 
 def mask_files(folder: Path) -> list[Path]:
@@ -179,21 +203,24 @@ def mask_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
 
 
 def _areas(files: Sequence[Path], shape: Shape) -> list[Drawn]:
+    return [one for path in files for one in _areas_of(path, shape, alone=len(files) == 1)]
+
+
+def _areas_of(path: Path, shape: Shape, *, alone: bool) -> list[Drawn]:
+    """Defects of one mask, which is that of the picture or that of one defect of it."""
     out = []
-    for path in files:
-        values = _read_mask(path)
-        if values.shape != shape:
-            raise SourceError(
-                f"{path}: the mask is {values.shape[1]} x {values.shape[0]} px, its picture {shape[1]} x"
-                f" {shape[0]}; expected one size"
-            )
+    with reading(path, "expected a grey png, tif or npy of the size of its picture"):
+        values = _read_mask(path, shape)
         labels = values
-        if len(files) > 1 or _two_valued(values):
+        if not alone or _two_valued(values):
             labels = (values > (0 if len(np.unique(values)) <= 2 else int(values.max()) // 2)).astype(
                 np.int64
             )
-        if len(files) == 1 and _two_valued(values):
+        if alone and _two_valued(values):
             labels = np.asarray(cv2.connectedComponents(labels.astype(np.uint8), connectivity=8)[1], np.int64)
+        if labels.max(initial=0) > _MOST_NUMBER:
+            numbers = np.unique(labels[labels > 0])
+            labels = np.where(labels > 0, np.searchsorted(numbers, labels) + 1, 0)
         for number, window in enumerate(find_objects(labels), start=1):
             if window is not None:
                 out.append(
@@ -202,9 +229,10 @@ def _areas(files: Sequence[Path], shape: Shape) -> list[Drawn]:
     return out
 
 
-def _read_mask(path: Path) -> NDArray[np.int64]:
+def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
+    """Read a mask of the size of its picture; another is not unpacked."""
     if path.suffix.lower() == ".npy":
-        values = np.load(path, allow_pickle=False)
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
     elif path.suffix.lower() in (".tif", ".tiff"):
         from insitrack.io.files.stacks import open_stack
 
@@ -214,10 +242,29 @@ def _read_mask(path: Path) -> NDArray[np.int64]:
         finally:
             stack.close()
     else:
+        from PIL import Image
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with Image.open(path) as picture:  # opened, not unpacked
+                    size = (picture.height, picture.width)
+            except Image.DecompressionBombError as error:
+                raise ValueError("the mask is larger than its picture") from error
+        _same_size(size, shape)
         values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim not in (2, 3):
-        raise SourceError(f"{path}: the mask cannot be read; expected a grey png, tif or npy")
-    return np.asarray(values if values.ndim == 2 else values[..., :3].max(axis=2), np.int64)
+        raise ValueError("the mask cannot be read")
+    _same_size((values.shape[0], values.shape[1]), shape)
+    flat = values if values.ndim == 2 else values[..., :3].max(axis=2)
+    if flat.dtype.kind not in "buif" or (flat.dtype.kind == "f" and not np.isfinite(flat).all()):
+        raise ValueError(f"a mask of {flat.dtype}, or with values that are no numbers")
+    return np.asarray(flat, np.int64)
+
+
+def _same_size(found: Shape, shape: Shape) -> None:
+    if found != shape:
+        raise ValueError(f"the mask is {found[1]} x {found[0]} px, its picture {shape[1]} x {shape[0]}")
 
 
 def _two_valued(values: NDArray[np.int64]) -> bool:

@@ -1,4 +1,4 @@
-"""COCO run lengths, plain and compressed."""
+"""COCO run lengths, plain and compressed, checked before they are expanded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from insitrack.io.arrays import BoolImage
+from insitrack.io.arrays import BoolImage, Ints
+
+_MOST_SIDE_PX = 2**20
+_MOST_SHIFT = 40  # bits of a run: more than any picture has pixels
 
 
-def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
-    """Decode COCO run lengths, plain or compressed.
+def check_runs(rle: Mapping[str, Any]) -> tuple[tuple[int, int], Ints]:
+    """Read run lengths without expanding them.
 
     Parameters
     ----------
@@ -21,12 +24,44 @@ def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
 
     Returns
     -------
-    ndarray of bool, shape (H, W)
+    size : (int, int)
+        Height and width of the picture, px.
+    runs : ndarray of int64
+        Lengths in turn of background and defect, px.
 
     Raises
     ------
     ValueError
         If the runs do not add up to the size.
+    """
+    height, width = (int(side) for side in rle["size"])
+    if not (0 < height <= _MOST_SIDE_PX and 0 < width <= _MOST_SIDE_PX):
+        raise ValueError(f"run lengths of a picture of {height} x {width} pixels")
+    counts = rle["counts"]
+    runs = np.array(_decompressed(counts) if isinstance(counts, str | bytes) else counts, np.int64)
+    if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
+        raise ValueError(f"run lengths do not add up to the {height} x {width} pixels of the picture")
+    return (height, width), runs
+
+
+def rle_mask(rle: Mapping[str, Any], shape: tuple[int, int] | None = None) -> BoolImage:
+    """Decode COCO run lengths, plain or compressed.
+
+    Parameters
+    ----------
+    rle : mapping
+        See `check_runs`.
+    shape : tuple of int, optional
+        Height and width of the picture; run lengths of another size are not expanded.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+
+    Raises
+    ------
+    ValueError
+        If the runs do not add up to the size, or the size is not that of the picture.
 
     Examples
     --------
@@ -35,23 +70,23 @@ def rle_mask(rle: Mapping[str, Any]) -> BoolImage:
     >>> rle_mask({"size": [2, 3], "counts": "123"}).astype(int).tolist()
     [[0, 1, 0], [1, 0, 0]]
     """
-    height, width = (int(side) for side in rle["size"])
-    counts = rle["counts"]
-    runs = np.array(_decompressed(counts) if isinstance(counts, str | bytes) else counts, np.int64)
-    if (runs < 0).any() or runs.sum() != height * width:
-        raise ValueError(f"run lengths add up to {runs.sum()}, the picture has {height} x {width} pixels")
+    (height, width), runs = check_runs(rle)
+    if shape is not None and (height, width) != tuple(shape):
+        raise ValueError(f"run lengths of {height} x {width} pixels in a picture of {shape[0]} x {shape[1]}")
     return np.asarray(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T, bool)
 
 
 def _decompressed(text: str | bytes) -> list[int]:
-    """Decode pycocotools' string.
+    """Decode pycocotools' string: 5 bits a letter, the lowest first.
 
-    5 bits a letter, the lowest first; from the third run on as difference to the last but one.
+    From the third run on the value is the difference from the last but one.
     """
     runs: list[int] = []
     value, shift = 0, 0
     for letter in text.encode("ascii") if isinstance(text, str) else text:
         bits = letter - 48
+        if not 0 <= bits < 64 or shift > _MOST_SHIFT:
+            raise ValueError("run lengths that pycocotools would not write")
         value |= (bits & 0x1F) << shift
         shift += 5
         if not bits & 0x20:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from insitrack.io.errors import SourceError
-from insitrack.segment.labels.files import read_json
+from insitrack.segment.labels.files import check_count, read_json, read_text, reading, shown
 from insitrack.segment.labels.outlines import UNNAMED, Drawn, Sheet, ellipse_points, sheet_of
 from insitrack.segment.labels.pictures import PictureFinder
 
@@ -30,26 +31,25 @@ def via_sheets(path: Path, find: PictureFinder) -> Iterator[Sheet]:
     SourceError
         If the file is not VIA's, or it cannot be told which attribute names the class.
     """
-    regions = _via_csv(path) if path.suffix.lower() == ".csv" else _via_json(path)
-    keys = {key for found in regions.values() for _, attributes in found for key in attributes}
-    known = [key for wanted in _CLASS_KEYS for key in keys if key.lower().replace(" ", "_") == wanted]
+    with reading(path, "expected a project or export of VIA 2; export it again"):
+        regions = _via_csv(path) if path.suffix.lower() == ".csv" else _via_json(path)
+        keys = {str(key) for found in regions.values() for _, attributes in found for key in dict(attributes)}
+        known = [key for wanted in _CLASS_KEYS for key in keys if key.lower().replace(" ", "_") == wanted]
     if len(keys) > 1 and not known:
         raise SourceError(
-            f"{path}: regions have the attributes {', '.join(sorted(keys))}; expected one of them to be"
+            f"{path}: regions have the attributes {shown(', '.join(sorted(keys)), 200)}; expected one of them to be"
             " called class"
         )
     key = known[0] if known else next(iter(keys), "")
     for name, found in regions.items():
         drawn = []
-        for shape, attributes in found:
-            try:
+        with reading(path, "expected a region as VIA 2 writes it; export it again") as place:
+            place.at = shown(name)
+            check_count(len(found))
+            for number, (shape, attributes) in enumerate(found):
+                place.at = f"{shown(name, 40)}, region {number}"
                 one = _via_defect(shape, _via_class(attributes.get(key)))
-            except (KeyError, TypeError, ValueError) as error:
-                raise SourceError(
-                    f"{path}: {name}: a {shape.get('name')} that VIA 2 would not write ({error!r}); export it"
-                    " again"
-                ) from error
-            drawn += [one] if one else []
+                drawn += [one] if one else []
         if drawn:
             yield sheet_of(path, find(name, path), drawn)
 
@@ -67,18 +67,18 @@ def _via_json(path: Path) -> dict[str, list[Region]]:
 
 def _via_csv(path: Path) -> dict[str, list[Region]]:
     out: dict[str, list[Region]] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                name = row.get("filename") or row["#filename"]
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    with reading(path, "expected rows as VIA 2 writes them; export the annotations again as CSV") as place:
+        place.at = "line 1"
+        try:
+            for row in rows:
+                place.at = f"line {rows.line_num}"
+                name = str(row.get("filename") or row["#filename"])
                 shape = json.loads(row["region_shape_attributes"] or "{}")
                 attributes = json.loads(row["region_attributes"] or "{}")
-            except (KeyError, ValueError) as error:
-                raise SourceError(
-                    f"{path}, line {number}: not a row of VIA 2 ({error!r}); export the annotations again"
-                    " as CSV"
-                ) from error
-            out.setdefault(name, []).extend([(shape, attributes)] if shape else [])
+                out.setdefault(name, []).extend([(shape, attributes)] if shape else [])
+        except csv.Error as error:
+            raise ValueError(f"no CSV ({error})") from error
     return out
 
 
