@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import BoolImage, GreyImage
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
+from insitrack.segment.prepare.blank import BlankFinder
 
 _POOL = (
     4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
@@ -38,11 +39,15 @@ class FieldConfig:
     memory_frames : int
         An overlay stays left out for this many frames after it was last found: compression and blending blur
         it now and then.
+    blank_share : float
+        A frame whose contrast is less than this share of what it was before shows no specimen, 0..1: its
+        numbers are empty. 0: frames without structure are looked at like any other.
     """
 
     find_overlays: bool = True
     margin_px: int = 6
     memory_frames: int = 15
+    blank_share: float = 0.1
 
     def __post_init__(self) -> None:
         if self.margin_px < 0:
@@ -53,6 +58,8 @@ class FieldConfig:
             raise SettingsError(
                 f"field.memory_frames = {self.memory_frames}: expected zero or a positive number of frames"
             )
+        if not 0 <= self.blank_share < 1:
+            raise SettingsError(f"field.blank_share = {self.blank_share}: expected a share from 0 to below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ class FieldFinder:
     An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly
     black or white; a flat border is one extreme grey level connected to the edge of the picture. Neither is
     true of a specimen, or of noise, which is everywhere. A picture that is black or white for the most part
-    is left out and soon forgotten: the beam was off.
+    is left out and soon forgotten: the beam was off. So is one without structure at any level, see
+    `BlankFinder`.
 
     Parameters
     ----------
@@ -87,6 +95,7 @@ class FieldFinder:
     def __init__(self, config: FieldConfig | None = None) -> None:
         self._config = config or FieldConfig()
         self._left: NDArray[np.int32] | None = None  # frames for which each block stays left out
+        self._blank = BlankFinder(self._config.blank_share)
 
     def snapshot(self) -> FieldSnapshot:
         """Return everything that is remembered after the last frame."""
@@ -109,6 +118,10 @@ class FieldFinder:
         ndarray of bool, shape (H, W), or None
             True where the specimen is seen; None where all of it is.
         """
+        field = self._without_overlays(image)
+        return np.zeros(image.shape, bool) if self._blank.update(image, field) else field
+
+    def _without_overlays(self, image: GreyImage) -> BoolImage | None:
         config = self._config
         if not config.find_overlays or min(image.shape) < 8 * _POOL:
             return None

@@ -24,7 +24,7 @@ def run_warnings(
         )
     if tally.blank:
         lines.append(
-            f"{tally.blank} frames show no specimen (black or white all over): their numbers stay empty; see"
+            f"{tally.blank} frames show no specimen (the beam off, or no structure): their numbers stay empty; see"
             " field.find_overlays"
         )
     misfits = segmenter.describe().get("view", {}).get("frames_misfit", 0)

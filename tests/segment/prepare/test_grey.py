@@ -121,7 +121,8 @@ def test_a_picture_without_overlays_is_all_field(seed: int) -> None:
 
 
 def test_noise_is_not_taken_for_text() -> None:
-    assert FieldFinder().update(np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)) is None
+    noise = np.random.default_rng(0).integers(0, 256, (200, 300), dtype=np.uint8)
+    assert FieldFinder(FieldConfig(blank_share=0.0)).update(noise) is None
 
 
 def test_the_search_can_be_switched_off() -> None:

@@ -99,8 +99,11 @@ def run_on(items: list[Frame | MissingFrame], segmenter: GridSegmenter, folder: 
 
 
 def grey(index: int, shape: tuple[int, int] = (64, 96)) -> Frame:
+    """Noise on blocks of different grey: noise alone would show no specimen."""
     rng = np.random.default_rng(5)
-    return Frame(index, index * 0.5, rng.integers(80, 160, shape, dtype=np.uint8))
+    blocks = np.kron(rng.integers(0, 60, (shape[0] // 16 + 1, shape[1] // 16 + 1)), np.ones((16, 16)))
+    image = rng.integers(60, 140, shape) + blocks[: shape[0], : shape[1]]
+    return Frame(index, index * 0.5, image.astype(np.uint8))
 
 
 def test_two_thousand_defects_in_a_frame_are_all_kept_and_keep_their_ids(tmp_path: Path) -> None:
