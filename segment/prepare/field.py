@@ -70,9 +70,12 @@ class FieldSnapshot:
     ----------
     frames_left_out : ndarray of int32, shape (H // 4, W // 4), or None
         Frames for which each block of pixels stays left out.
+    contrasts : tuple of float
+        Contrast of the last frames that were not blank.
     """
 
     frames_left_out: NDArray[np.int32] | None
+    contrasts: tuple[float, ...]
 
 
 class FieldFinder:
@@ -99,11 +102,13 @@ class FieldFinder:
 
     def snapshot(self) -> FieldSnapshot:
         """Return everything that is remembered after the last frame."""
-        return FieldSnapshot(None if self._left is None else self._left.copy())
+        left_out = None if self._left is None else self._left.copy()
+        return FieldSnapshot(left_out, tuple(self._blank.contrasts))
 
     def restore(self, snapshot: FieldSnapshot) -> None:
         """Go on from where another finder was."""
         self._left = snapshot.frames_left_out
+        self._blank.contrasts.extend(snapshot.contrasts)
 
     def update(self, image: GreyImage) -> BoolImage | None:
         """Take the next frame.
