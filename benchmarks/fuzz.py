@@ -2,7 +2,8 @@
 
 One clear line or frames, never a crash, a hang or a full memory.
 
-    python -P benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
+    python benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
+    python benchmarks/fuzz.py labels [--files 2000]          so many of each form of labels
 
 Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes
 changed, pieces cut out, doubled or cut off. Each is opened and read to its end in a child process that is
@@ -127,15 +128,17 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-def run(paths: list[Path], folder: Path) -> list[tuple[str, str, float, int]]:
+def run(
+    paths: list[Path], folder: Path, worker_code: str = _WORKER, at_once: int = BATCH
+) -> list[tuple[str, str, float, int]]:
     """Read files in child processes; one that dies or hangs costs its file, and the rest goes on."""
     results: list[tuple[str, str, float, int]] = []
     while paths:
-        batch, paths = paths[:BATCH], paths[BATCH:]
+        batch, paths = paths[:at_once], paths[at_once:]
         said_in = folder / "said.txt"
         with said_in.open("w") as said_to:
             worker = subprocess.Popen(
-                [sys.executable, "-c", _WORKER],
+                [sys.executable, "-c", worker_code],
                 stdin=subprocess.PIPE,
                 stdout=said_to,
                 stderr=subprocess.DEVNULL,
@@ -172,10 +175,13 @@ def run(paths: list[Path], folder: Path) -> list[tuple[str, str, float, int]]:
 def main() -> None:
     """Damage, read, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("files", "labels"), default="files")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vendor", type=Path)
     options = parser.parse_args()
+    if options.what == "labels":
+        return fuzz_labels(options.files, options.seed)
     random = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -199,9 +205,9 @@ def main() -> None:
         for name, said, took, _ in results
         if not said.startswith(("read", "refused"))
     ]
-    facts = {
+    facts: dict[str, object] = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "command": "python -P benchmarks/fuzz.py --vendor FOLDER",
+        "command": "python benchmarks/fuzz.py --vendor FOLDER",
         "files": len(results),
         "kinds_of_sound_files": len(sound),
         "read_with_frames_marked_damaged_where_they_are": kinds["read"],
@@ -212,18 +218,46 @@ def main() -> None:
         "slowest_s": max(took for _, _, took, _ in results),
         "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
     }
-    here = Path(__file__)
+    write_page(Path(__file__), "Damaged files through the readers", facts, bad)
+
+
+def fuzz_labels(each: int, seed: int) -> None:
+    """Damage labels of every form, read them, write the page."""
+    import fuzz_labels as labels
+
+    random = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as made:
+        paths, forms = labels.damaged_labels(Path(made), each, random, damaged)
+        results = run(paths, Path(made), labels.WORKER, at_once=400)
+    said_of = {name: said for name, said, _, _ in results}
+    bad = [
+        (form, said_of.get(str(path), "nothing said"), 0.0)
+        for path, form in zip(paths, forms, strict=True)
+        if not said_of.get(str(path), "").startswith(("read", "refused"))
+    ]
+    kinds = Counter(said.split(" ")[0] for said in said_of.values())
+    facts = {
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "command": "python benchmarks/fuzz.py labels",
+        "forms_of_labels": len(set(forms)),
+        "damaged_folders_of_each": each,
+        "read": kinds["read"],
+        "refused_in_one_line": kinds["refused"],
+        "crashes": kinds["crash"],
+        "tracebacks": kinds["traceback"],
+        "hangs_over_20_s": kinds["hang"] + sum(took > LIMIT_S for _, _, took, _ in results),
+        "slowest_s": max(took for _, _, took, _ in results),
+        "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
+    }
+    write_page(Path(__file__).with_name("fuzz_labels.py"), "Damaged labels through the readers", facts, bad)
+
+
+def write_page(here: Path, title: str, facts: dict[str, object], bad: list[tuple[str, str, float]]) -> None:
+    """Write the facts beside a script, as JSON and as a page."""
     here.with_suffix(".json").write_text(
         json.dumps({**facts, "bad": bad[:40]}, indent=1) + "\n", encoding="utf-8"
     )
-    lines = [
-        "# Damaged files through the readers",
-        "",
-        "`python -P benchmarks/fuzz.py`",
-        "",
-        "| | |",
-        "|---|---|",
-    ]
+    lines = [f"# {title}", "", f"`{facts['command']}`", "", "| | |", "|---|---|"]
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()] + [""]
     here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines), *bad[:40], sep="\n")

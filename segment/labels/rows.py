@@ -232,7 +232,10 @@ def _areas_of(path: Path, shape: Shape, *, alone: bool) -> list[Drawn]:
 def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
     """Read a mask of the size of its picture; another is not unpacked."""
     if path.suffix.lower() == ".npy":
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        try:
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # the header is parsed as Python, which has errors of its own
+            raise ValueError(f"not an array that NumPy reads ({error})") from error
     elif path.suffix.lower() in (".tif", ".tiff"):
         from insitrack.io.files.stacks import open_stack
 
