@@ -26,6 +26,7 @@ import insitrack
 from insitrack.io.frames import Frame
 from insitrack.io.live.camera import LiveConfig, LiveSource
 from insitrack.io.live.replay import Replay, random_faults
+from insitrack.io.sources import replay
 from insitrack.io.synth.files import write_synth
 from insitrack.io.tables import columns
 from insitrack.tracker.run.config import load_config
@@ -56,7 +57,7 @@ def latency(folder: Path, minutes: float = 10.0) -> dict[str, object]:
     The first 100 frames left out.
     """
     loops = round(minutes * 60 * 25 / 250)
-    with Replay(movie(folder), fps=25, loops=loops) as camera:
+    with replay(movie(folder), fps=25, loops=loops) as camera:
         run = live_run(folder, camera, ["refine.enabled=false"])
     facts = run.manifest["results"]["live"]
     return {"minutes": minutes, **facts, "peak_memory_mb": run.manifest["results"]["peak_memory_mb"]}
@@ -64,10 +65,10 @@ def latency(folder: Path, minutes: float = 10.0) -> dict[str, object]:
 
 def overload(folder: Path) -> dict[str, object]:
     """Four times more frames than the machine takes: newest keeps the delay bounded."""
-    with Replay(movie(folder, 1024, 60), fps=0) as camera:
+    with replay(movie(folder, 1024, 60), fps=0) as camera:
         whole = live_run(folder, camera, ["live.policy=all", "refine.enabled=false", "output.video=false"])
     rate = whole.manifest["results"]["frames_per_s"]
-    with Replay(movie(folder, 1024, 60), fps=4 * rate, loops=int(60 * 4 * rate / 60)) as camera:
+    with replay(movie(folder, 1024, 60), fps=4 * rate, loops=int(60 * 4 * rate / 60)) as camera:
         run = live_run(folder, camera, ["refine.enabled=false", "output.video=false"])
     facts = run.manifest["results"]["live"]
     exact = facts["captured"] == facts["processed"] + facts["dropped"] + facts["damaged"]
@@ -83,7 +84,7 @@ def overload(folder: Path) -> dict[str, object]:
 def faults(folder: Path) -> dict[str, object]:
     """Two hundred random faults in one run."""
     wrong = random_faults(200, 2400, seed=7)
-    with Replay(movie(folder, 256, 240), fps=60, faults=wrong, loops=10) as camera:
+    with replay(movie(folder, 256, 240), fps=60, faults=wrong, loops=10) as camera:
         source = LiveSource(camera.mjpeg_address, LiveConfig(give_up_s=2.0, stall_s=1.0))
         items = list(source)
         source.close()
@@ -199,7 +200,7 @@ def viewers(folder: Path) -> dict[str, object]:
         rates: dict[int, list[float]] = {0: [], 10: []}
         for turn in range(6):
             n = 10 * (turn % 2)
-            with Replay(movie(folder), fps=fps, loops=loops) as camera:
+            with replay(movie(folder), fps=fps, loops=loops) as camera:
                 told: list[str] = []
                 policy = "newest" if fps else "all"
                 told_settings = [

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from insitrack.io.results import TrackedFrame as TrackedFrame
     from insitrack.io.results import TrackSummary as TrackSummary
     from insitrack.io.sources import open_source as open_source
+    from insitrack.io.sources import replay as replay
     from insitrack.io.tables.run_folder import Run as Run
     from insitrack.io.tables.sink import Sink as Sink
     from insitrack.io.tables.sink import TableSink as TableSink
@@ -53,7 +54,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "levels": ["Levels"],
         "manifest": ["RunManifest"],
         "results": ["Event", "Measures", "SeriesRow", "TrackedFrame", "TrackSummary"],
-        "sources": ["open_source"],
+        "sources": ["open_source", "replay"],
         "tables.run_folder": ["Run"],
         "tables.sink": ["Sink", "TableSink"],
         "timeline": ["SelectedSource", "Selection"],

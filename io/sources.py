@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from insitrack.io.timeline import SelectedSource, Selection, check_interval
 
 if TYPE_CHECKING:
     from insitrack.io.live.camera import LeftOff, LiveConfig
+    from insitrack.io.live.replay import Fault, Replay
 
 _WILDCARDS = frozenset("*?[")
 
@@ -102,3 +104,26 @@ def open_source(
     from insitrack.io.files.movie import MovieSource
 
     return MovieSource(path, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)
+
+
+def replay(
+    uri: str | Path, *, port: int = 0, fps: float | None = None, faults: Sequence[Fault] = (), loops: int = 1
+) -> Replay:
+    """Play whatever can be opened as a camera on this computer.
+
+    Parameters
+    ----------
+    uri : str or Path
+        Movie, folder of images or synthetic scene.
+    port, fps, faults, loops
+        As in `insitrack.io.live.replay.Replay`.
+
+    Examples
+    --------
+    >>> with replay("synth:loops?frames=2&size=64") as camera:
+    ...     camera.address.startswith("http://127.0.0.1:")
+    True
+    """
+    from insitrack.io.live.replay import Replay
+
+    return Replay(partial(open_source, uri), port=port, fps=fps, faults=faults, loops=loops)

@@ -373,10 +373,11 @@ def _replay_parser() -> argparse.ArgumentParser:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    from insitrack.io.live.replay import Replay, parse_fault
+    from insitrack.io.live.replay import parse_fault
+    from insitrack.io.sources import replay
 
     faults = [parse_fault(text) for text in options.fault]
-    with Replay(
+    with replay(
         options.source, port=options.port, fps=options.fps, faults=faults, loops=options.loops
     ) as camera:
         print(f"{camera.address} (lossless) or {camera.mjpeg_address}; Ctrl-C ends", flush=True)

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from insitrack.io.draw.annotate import AnnotatedMovieSink as AnnotatedMovieSink
     from insitrack.io.draw.annotate import AnnotationStyle as AnnotationStyle
     from insitrack.io.draw.annotate import Annotator as Annotator
-    from insitrack.io.draw.annotate import PictureSink as PictureSink
     from insitrack.io.draw.annotate import draw as draw
     from insitrack.io.draw.movie_writer import MovieWriter as MovieWriter
     from insitrack.io.draw.movie_writer import count_pictures as count_pictures
@@ -19,13 +17,16 @@ if TYPE_CHECKING:
     from insitrack.io.draw.palette import class_colours as class_colours
     from insitrack.io.draw.palette import hex_colour as hex_colour
     from insitrack.io.draw.registered import RegisteredMovieSink as RegisteredMovieSink
+    from insitrack.io.draw.sinks import AnnotatedMovieSink as AnnotatedMovieSink
+    from insitrack.io.draw.sinks import PictureSink as PictureSink
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "annotate": ["AnnotatedMovieSink", "AnnotationStyle", "Annotator", "PictureSink", "draw"],
+        "annotate": ["AnnotationStyle", "Annotator", "draw"],
         "movie_writer": ["MovieWriter", "count_pictures", "join_movies"],
         "palette": ["class_colours", "hex_colour"],
         "registered": ["RegisteredMovieSink"],
+        "sinks": ["AnnotatedMovieSink", "PictureSink"],
     },
 )

@@ -9,7 +9,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,8 +20,7 @@ import numpy as np
 
 from insitrack.io.arrays import GreyImage
 from insitrack.io.errors import SettingsError
-from insitrack.io.frames import Frame
-from insitrack.io.sources import open_source
+from insitrack.io.frames import Frame, Source
 
 FaultKind = Literal["stall", "drop", "duplicate", "reorder", "resize", "disconnect", "corrupt"]
 _LOSSLESS, _MJPEG = "/stream.nut", "/stream.mjpg"
@@ -95,8 +94,8 @@ class Replay:
 
     Parameters
     ----------
-    uri : str
-        Movie, folder of images or synthetic scene.
+    frames : callable
+        Opens the movie, folder of images or synthetic scene; called once for every time that it is played.
     port : int
         Port on 127.0.0.1; 0 takes a free one.
     fps : float or None
@@ -108,14 +107,15 @@ class Replay:
 
     Examples
     --------
-    >>> with Replay("synth:loops?frames=2&size=64") as camera:
+    >>> from insitrack.io.synth.source import SynthSource
+    >>> with Replay(lambda: SynthSource("synth:loops?frames=2&size=64")) as camera:
     ...     camera.address.startswith("http://127.0.0.1:")
     True
     """
 
     def __init__(
         self,
-        uri: str,
+        frames: Callable[[], Source],
         *,
         port: int = 0,
         fps: float | None = None,
@@ -127,7 +127,7 @@ class Replay:
                 f"--fps {fps}: expected a positive number of frames per second, or 0 for as fast as they are"
                 " taken"
             )
-        self._uri, self._fps, self._loops = uri, fps, loops
+        self._frames, self._fps, self._loops = frames, fps, loops
         self._faults: dict[int, list[Fault]] = {}
         for fault in faults:
             self._faults.setdefault(fault.frame, []).append(fault)
@@ -179,7 +179,7 @@ class Replay:
         kept: list[tuple[GreyImage, float]] = []
         base, last = 0.0, 0.0
         for _ in range(self._loops):
-            source = open_source(self._uri)
+            source = self._frames()
             for item in source:
                 if self._stop.is_set():
                     return

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from insitrack.io.draw.annotate import AnnotatedMovieSink, PictureSink
 from insitrack.io.draw.movie_writer import count_pictures, join_movies
 from insitrack.io.draw.registered import RegisteredMovieSink
+from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.errors import InsitrackError, OutputError, SettingsError
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.camera import LiveSource

@@ -17,16 +17,15 @@ from scipy import ndimage
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.draw.annotate import (
-    AnnotatedMovieSink,
     AnnotationStyle,
     Annotator,
-    PictureSink,
     draw,
     outlines,
 )
 from insitrack.io.draw.canvas import Contrast
 from insitrack.io.draw.footer import round_length, time_text
 from insitrack.io.draw.palette import CLASS_COLOURS, class_colours
+from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.files.movie import MovieSource
 from insitrack.io.frames import Frame, MissingFrame

@@ -14,11 +14,11 @@ import insitrack
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.live.camera import LeftOff, LiveConfig, LiveSource
-from insitrack.io.live.replay import Fault, Replay, parse_fault, random_faults
+from insitrack.io.live.replay import Fault, parse_fault, random_faults
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
 from insitrack.io.live.waiting import WaitingFrames
-from insitrack.io.sources import open_source
+from insitrack.io.sources import open_source, replay
 from insitrack.io.tables import columns
 from insitrack.tracker.run.config import load_config
 
@@ -44,7 +44,7 @@ def picture(index):
 
 def test_a_lossless_stream_gives_the_pictures_and_times_of_the_movie():
     truth = list(open_source(SCENE))
-    with Replay(SCENE, fps=100) as camera:
+    with replay(SCENE, fps=100) as camera:
         source, items = received(camera)
     assert [item.index for item in items] == list(range(40))
     assert all(np.array_equal(one.image, two.image) for one, two in zip(items, truth, strict=True))
@@ -59,7 +59,7 @@ def test_a_movie_played_as_a_stream_gives_the_tables_of_the_file_byte_for_byte(t
     movie = tmp_path / "made" / "movie.mkv"
     config = load_config(assignments=["live.policy=all", "live.give_up_s=0.5", "output.video=false"])
     insitrack.track(movie, tmp_path / "file", config=config)
-    with Replay(str(movie)) as camera:
+    with replay(str(movie)) as camera:
         live = insitrack.track(camera.address, tmp_path / "live", config=config)
     for folder in ("", "causal"):
         for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
@@ -84,7 +84,7 @@ def test_under_overload_newest_drops_and_counts_every_frame(tmp_path):
             "segment.contrast=dark",
         ]
     )
-    with Replay(scene, fps=200) as camera:
+    with replay(scene, fps=200) as camera:
         run = insitrack.track(camera.address, tmp_path / "run", config=config)
     frames, live = run.frames, run.manifest["results"]["live"]
     counts = frames["status"].value_counts()
@@ -100,7 +100,7 @@ def test_under_overload_newest_drops_and_counts_every_frame(tmp_path):
 
 def test_an_interruption_is_one_gap_and_the_stream_goes_on_with_rising_times_and_told_alarms():
     alarms = []
-    with Replay(SCENE, fps=50, faults=[Fault("disconnect", 20, 0.5)]) as camera:
+    with replay(SCENE, fps=50, faults=[Fault("disconnect", 20, 0.5)]) as camera:
         source, items = received(camera, LiveConfig(policy="all", give_up_s=1.5), alarms=alarms)
     gaps = [item for item in items if isinstance(item, MissingFrame)]
     assert [item.status for item in gaps] == ["gap"]
@@ -116,7 +116,7 @@ def test_an_interruption_is_one_gap_and_the_stream_goes_on_with_rising_times_and
 
 def test_a_stalled_source_is_told_and_reconnected():
     alarms = []
-    with Replay(SCENE, fps=50, faults=[Fault("stall", 15, 1.2)]) as camera:
+    with replay(SCENE, fps=50, faults=[Fault("stall", 15, 1.2)]) as camera:
         source, items = received(camera, LiveConfig(policy="all", give_up_s=3.0, stall_s=0.4), alarms=alarms)
     assert any(isinstance(item, MissingFrame) and item.status == "gap" for item in items)
     assert any("no pictures since" in line for line in alarms)
@@ -134,7 +134,7 @@ def test_damaged_doubled_swapped_and_resized_pictures_are_accounted_for(lossless
         Fault("drop", 20),
         Fault("resize", 25),
     ]
-    with Replay(SCENE, fps=100, faults=faults) as camera:
+    with replay(SCENE, fps=100, faults=faults) as camera:
         source, items = received(camera, lossless=lossless)
     n_pictures, n_damaged = (
         sum(isinstance(item, Frame) for item in items),
@@ -150,7 +150,7 @@ def test_damaged_doubled_swapped_and_resized_pictures_are_accounted_for(lossless
 
 def test_many_random_faults_leave_nothing_unaccounted():
     faults = random_faults(40, 200, seed=1)
-    with Replay("synth:loops?frames=40&size=64&seed=3", fps=100, faults=faults, loops=5) as camera:
+    with replay("synth:loops?frames=40&size=64&seed=3", fps=100, faults=faults, loops=5) as camera:
         source, items = received(
             camera, LiveConfig(policy="newest", queue_frames=3, give_up_s=0.6, stall_s=1.0), lossless=False
         )
@@ -167,7 +167,7 @@ def test_many_random_faults_leave_nothing_unaccounted():
 
 
 def test_a_page_looks_less_often_while_the_machine_does_not_keep_up(tmp_path):
-    with Replay(SCENE, fps=0, loops=3) as camera:
+    with replay(SCENE, fps=0, loops=3) as camera:
         source = LiveSource(camera.address, LiveConfig(policy="newest", queue_frames=1, give_up_s=0.3))
         status = LiveStatus(source, tmp_path)
         view = LiveView(status, "camera", lambda wish: None)
@@ -182,7 +182,7 @@ def test_a_page_looks_less_often_while_the_machine_does_not_keep_up(tmp_path):
 
 
 def test_pausing_skips_frames_without_ending_the_run():
-    with Replay(SCENE, fps=50) as camera:
+    with replay(SCENE, fps=50) as camera:
         source = LiveSource(camera.address, ALL)
         items = []
         for item in source:
@@ -312,7 +312,7 @@ def test_a_wrong_address_is_refused_at_once_in_one_line(uri, message):
         lambda: LiveConfig(give_up_s=math.nan),
         lambda: parse_fault("explode@3"),
         lambda: parse_fault("stall"),
-        lambda: Replay(SCENE, fps=-1.0),
+        lambda: replay(SCENE, fps=-1.0),
     ],
 )
 def test_impossible_settings_are_refused(wrong):
@@ -321,8 +321,8 @@ def test_impossible_settings_are_refused(wrong):
 
 
 def test_a_port_that_is_taken_is_refused():
-    with Replay(SCENE) as camera, pytest.raises(InsitrackError, match="cannot be used"):
-        Replay(SCENE, port=camera.port)
+    with replay(SCENE) as camera, pytest.raises(InsitrackError, match="cannot be used"):
+        replay(SCENE, port=camera.port)
 
 
 def test_the_rows_of_a_live_run_are_on_disk_while_it_runs(tmp_path):
@@ -330,7 +330,7 @@ def test_the_rows_of_a_live_run_are_on_disk_while_it_runs(tmp_path):
         assignments=["live.give_up_s=0.5", "output.video=false", "segment.scale=1.0", "segment.contrast=dark"]
     )
     stop = threading.Event()
-    with Replay("synth:loops?frames=400&size=128&seed=3", fps=20) as camera:
+    with replay("synth:loops?frames=400&size=128&seed=3", fps=20) as camera:
         done = {}
         work = threading.Thread(
             target=lambda: done.update(

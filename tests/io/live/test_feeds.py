@@ -20,8 +20,7 @@ from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.io.errors import SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.live.camera import LiveConfig, LiveSource
-from insitrack.io.live.replay import Replay
-from insitrack.io.sources import open_source
+from insitrack.io.sources import open_source, replay
 from insitrack.tests.support.rtsp_camera import RtspCamera
 
 SCENE = "synth:loops?frames=40&size=128&seed=3"
@@ -174,7 +173,7 @@ def test_a_part_of_the_screen_is_read(pictures, monkeypatch):
 
 
 def test_a_fast_camera_keeps_its_times():
-    with Replay("synth:loops?frames=200&size=64&seed=3", fps=313) as camera:
+    with replay("synth:loops?frames=200&size=64&seed=3", fps=313) as camera:
         source, items = taken(camera.address)
     assert [item.index for item in items] == list(range(200))
     assert np.diff([item.t_s for item in items]) == pytest.approx(1 / 313, abs=2e-5)
@@ -183,7 +182,7 @@ def test_a_fast_camera_keeps_its_times():
 
 def test_a_slow_camera_whose_interval_is_told_is_not_taken_for_a_stalled_one():
     config, alarms = LiveConfig(policy="all", give_up_s=3.0, stall_s=0.4), []
-    with Replay("synth:loops?frames=4&size=64&seed=3", fps=1.0) as camera:
+    with replay("synth:loops?frames=4&size=64&seed=3", fps=1.0) as camera:
         source, items = taken(camera.address, config, most=3, usual_s=1.0, alarm=alarms.append)
     assert [isinstance(item, Frame) for item in items] == [True] * 3
     assert [item.t_s for item in items] == pytest.approx([0.0, 1.0, 2.0], abs=1e-3)
@@ -193,7 +192,7 @@ def test_a_slow_camera_whose_interval_is_told_is_not_taken_for_a_stalled_one():
 
 def test_a_slow_camera_whose_interval_is_not_told_is_connected_again_and_then_understood():
     config = LiveConfig(policy="all", give_up_s=6.0, stall_s=0.5)
-    with Replay("synth:loops?frames=6&size=64&seed=3", fps=1.4) as camera:
+    with replay("synth:loops?frames=6&size=64&seed=3", fps=1.4) as camera:
         source, items = taken(camera.address, config, most=5)
     assert source.n_reconnects <= 2
     assert sum(isinstance(item, MissingFrame) for item in items) <= 2
@@ -203,7 +202,7 @@ def test_a_slow_camera_whose_interval_is_not_told_is_connected_again_and_then_un
 def test_what_waits_on_disk_goes_where_it_is_told(tmp_path):
     with pytest.raises(SettingsError, match="no such folder"):
         LiveConfig(spool=str(tmp_path / "nowhere"))
-    with Replay(SCENE, fps=0) as camera:
+    with replay(SCENE, fps=0) as camera:
         source = LiveSource(
             camera.address, LiveConfig(policy="all", give_up_s=0.3, queue_frames=2, spool=str(tmp_path))
         )

@@ -16,8 +16,8 @@ import pytest
 
 import insitrack
 from insitrack.io.errors import SettingsError
-from insitrack.io.live.replay import Replay
 from insitrack.io.live.view import MOST_CLIENTS, parse_request
+from insitrack.io.sources import replay
 from insitrack.tracker.run.config import load_config
 
 # event streams are left in the middle, which urllib complains of
@@ -35,7 +35,7 @@ class LiveRun:
 
     def __init__(self, folder, fps=12.0, settings=(), frames=900):
         self.folder, self.lines, self.stop = folder, [], threading.Event()
-        self.camera = Replay(f"synth:two_beam?frames={frames}&size=192&seed=3&start=0.5", fps=fps)
+        self.camera = replay(f"synth:two_beam?frames={frames}&size=192&seed=3&start=0.5", fps=fps)
         self.config = load_config(assignments=[*TOLD, *GIVEN, *settings])
 
     def __enter__(self):

@@ -21,7 +21,7 @@ import insitrack
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.files.movie import MovieSource
 from insitrack.io.frames import Frame
-from insitrack.io.live.replay import Replay
+from insitrack.io.sources import replay
 from insitrack.io.synth.files import write_synth
 from insitrack.io.tables import columns
 from insitrack.io.tables.run_folder import MOVIE, MOVIE_BEFORE, STATE
@@ -90,7 +90,7 @@ def test_a_killed_process_leaves_readable_tables_and_goes_on(movie, tmp_path):
         "import sys, insitrack; from insitrack.tracker.run.config import load_config; "
         "insitrack.track(sys.argv[1], sys.argv[2], config=load_config(None, sys.argv[3:]))"
     )
-    with Replay(str(movie), fps=15, loops=50) as camera:
+    with replay(str(movie), fps=15, loops=50) as camera:
         worker = subprocess.Popen(
             [sys.executable, "-c", code, camera.address, str(out), *SETTINGS, "output.view="],
             stderr=subprocess.DEVNULL,
