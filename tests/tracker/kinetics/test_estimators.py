@@ -157,6 +157,7 @@ def test_isotropic_motion_is_seldom_taken_for_glide() -> None:
 
 def test_too_few_steps_say_nothing_and_no_interval_is_refused() -> None:
     assert math.isnan(diffusion(np.ones((3, 2)), 1.0).d_nm2_per_s)
+    assert diffusion(np.zeros((30, 2)), 1.0).d_nm2_per_s == 0  # nothing moved
     with pytest.raises(ValueError, match="interval_s = 0"):
         diffusion(np.ones((30, 2)), 0.0)
 
