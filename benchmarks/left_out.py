@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,13 @@ from left_out_sets import Test, drawn, test_sets
 from training_pictures import SHARES, listed, write_list, write_sets
 
 from insitrack.io.frames import Frame
+from insitrack.io.manifest import file_sha256
 from insitrack.segment.base import SegmentConfig
+from insitrack.segment.card import ModelCard
+from insitrack.segment.networks.yolo import YoloSegmenter
 from insitrack.segment.scores.evaluate import compare, field_of
 from insitrack.segment.scores.matching import pairs
-from insitrack.segment.training.dataset import TRAINED_CLASSES
-from insitrack.segment.training.export import load_checkpoint
+from insitrack.segment.training.export import export, load_checkpoint
 from insitrack.segment.training.yolo import TrainSettings, train
 
 SHIPPED = Path(__file__).resolve().parents[1] / "segment" / "weights" / "loops.pt"
@@ -114,12 +116,14 @@ def summary(given: list[Answer]) -> dict[str, float]:
     }
 
 
-def score(checkpoint: Path, sets: dict[str, list[Test]], threads: int) -> dict[str, dict[str, Any]]:
-    """Score a checkpoint on every set."""
-    from insitrack.segment.finetune.starting_point import in_memory
-
-    loaded = replace(load_checkpoint(checkpoint), classes=TRAINED_CLASSES)
-    segment = in_memory(loaded, 0.0, SegmentConfig(confidence=FLOOR, threads=threads))
+def score(
+    checkpoint: Path, sets: dict[str, list[Test]], work: Path, threads: int
+) -> dict[str, dict[str, Any]]:
+    """Export a checkpoint and score it on every set."""
+    loaded = load_checkpoint(checkpoint)
+    exported = export(loaded, work / "scored.onnx")
+    card = ModelCard("scored", exported, file_sha256(exported), loaded.classes, {"mask_logit": 0.0})
+    segment = YoloSegmenter(card, SegmentConfig(confidence=FLOOR, threads=threads))
     out: dict[str, dict[str, Any]] = {}
     for name, tests in sets.items():
         given = answers(segment, tests)
@@ -203,7 +207,7 @@ def main() -> None:
     sets = drawn({"voids": 1}) if given.smoke else test_sets()
 
     def keep(name: str, checkpoint: Path) -> None:
-        results["networks"][name] = score(checkpoint, sets, given.threads)
+        results["networks"][name] = score(checkpoint, sets, given.out, given.threads)
         target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         target.with_suffix(".md").write_text(page(results), encoding="utf-8")
 

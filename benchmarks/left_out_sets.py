@@ -20,7 +20,7 @@ from training_pictures import FOLDS, REAL, crops_316l, fold_of_series, frames_ti
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.synth.source import SynthSource
-from insitrack.segment.training.dataset import read_labels
+from insitrack.segment.labels.yolo import read_labels
 
 HELD_FOLD = 0
 SCENES = {"two_beam": 5, "loops": 5, "mixed": 3, "voids": 3, "precipitates": 3, "dense": 2}
