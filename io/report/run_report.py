@@ -130,7 +130,7 @@ def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[Plot | Note]:
         plots.append(Note("Mean size", _empty(facts, ("nm_per_px",))))
     if curves.known("hardening_linear_mpa"):
         figure = hardening_figure(curves)
-        plots.append(Plot("hardening", "Hardening by the defects seen: a lower bound", figure))
+        plots.append(Plot("hardening", "Hardening by the defects seen", figure))
     else:
         plots.append(Note("Hardening", _empty(facts, ("nm_per_px", "thickness_nm", "material"))))
     for column, key, heading, title in _WHERE_KNOWN:

@@ -2,7 +2,8 @@ r"""Laws of hardening: what obstacles and lines of dislocations add to the yield
 
 Only the physics: arrays in, arrays out. Nothing here has a default strength, because published strengths for
 the same defect differ by a factor of two and more. What is computed from the defects that a microscope shows
-is a lower bound: smaller ones and coherent precipitates are not seen.
+holds for visible defects only: smaller ones and coherent precipitates are missing, false finds and outlines
+that take in the strain field add, and the strengths are uncertain, so that the sign of the error is unknown.
 """
 
 from __future__ import annotations

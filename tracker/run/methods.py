@@ -67,7 +67,7 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
             "superposition of classes",
             "series.superposition",
             f"linear and quadrature{third}",
-            "280 or 166 MPa",
+            "a factor of 1.7",
         ),
         (
             "barrier strengths",
@@ -254,8 +254,9 @@ def methods(
         " against the border's preference.",
         _BORDERS[config.series.border],
         (
-            "Intervals of 95 % hold the exact Poisson interval of the counts (Garwood, Biometrika 28 (1936)"
-            " 437), the errors of scale and foil thickness, and for sizes Student's t."
+            "Intervals of 95 % are of counting only, not of what the detector misses or finds by mistake; they"
+            " hold the exact Poisson interval of the counts (Garwood, Biometrika 28 (1936) 437), the"
+            " errors of scale and foil thickness, and for sizes Student's t."
         ),
     ]
     if calibration.thickness_nm:
@@ -295,6 +296,7 @@ def _hardening_words(config: RunConfig, material: Material) -> str:
         f"The increase in yield strength follows {models}{lines} (constants after the classes), with M ="
         f" {material.taylor_factor:g}, mu = {material.shear_modulus_gpa:g} GPa and b ="
         f" {material.burgers_nm:.4g} nm ({material.name}); contributions were added linearly and in"
-        " quadrature (Jacobs et al., Cell Rep. Phys. Sci. 3 (2022) 100876). As it counts only defects that"
-        f" the microscope shows, it is a lower bound.{caution}"
+        " quadrature (Jacobs et al., Cell Rep. Phys. Sci. 3 (2022) 100876). Only visible defects enter: smaller"
+        " ones are missing, false ones add, and the sign of the error is not known. The strength of a foil that was"
+        f" irradiated thin is not that of bulk material.{caution}"
     )

@@ -100,7 +100,7 @@ def series_warnings(
                 " use a thinner or less damaged area, or correct for it (the limit is"
                 " series.overlap_warning)"
             )
-    return lines + _hardening(material, diagnostics)
+    return [*lines, *_contrast(config, diagnostics), *_hardening(material, diagnostics)]
 
 
 def _calibration(
@@ -155,11 +155,11 @@ def _hardening(material: Material | None, diagnostics: SeriesDiagnostics) -> lis
     left_out = [names[i] for i in np.flatnonzero(diagnostics.seen & ~are_lines & ~known)]
     if left_out:
         lines.append(
-            f"{name}: no barrier strength for {', '.join(left_out)}, so total hardening is a lower bound; "
+            f"{name}: no barrier strength for {', '.join(left_out)}, so total hardening leaves them out; "
             f"add alpha.{left_out[0]} to a TOML file of your own and give it with --material"
         )
     lines += [
-        f"{names[i]}: hardening by lines is not included, so total hardening is a lower bound; it needs "
+        f"{names[i]}: hardening by lines is not included, so total hardening leaves them out; it needs "
         f"series.unirradiated_line_density_per_m2 (0 if there were none) and alpha.{names[i]} of the material"
         for i in np.flatnonzero(diagnostics.seen & are_lines & ~known)
     ]
@@ -174,3 +174,15 @@ def _hardening(material: Material | None, diagnostics: SeriesDiagnostics) -> lis
         for i in np.flatnonzero(diagnostics.too_dense > 0)
     ]
     return lines
+
+
+def _contrast(config: SeriesConfig, diagnostics: SeriesDiagnostics) -> list[str]:
+    """Say that loops out of contrast are not counted, where nothing is known of the diffraction condition."""
+    seen = [name for name, there in zip(diagnostics.class_names, diagnostics.seen, strict=True) if there]
+    loops = [name for name in seen if name in ("loop_111", "loop_100")]
+    if not loops or config.imaging != "as_seen" or config.visibility_by_class:
+        return []
+    return [
+        f"{', '.join(loops)}: counted as seen; in two-beam g = 200 two thirds of the a0<100> loops are out of"
+        " contrast, in g = 110 half of the a0/2<111> loops; give series.imaging"
+    ]

@@ -7,7 +7,7 @@ collected in ``docs/physics.md``.
 what lies wholly in view. ``all`` counts every defect; its size leaves out line dislocations, which have a
 length: its sum over what is in view, and the line density, stand in their row and in ``all``. Classes without
 a strength, and lines where their density before the experiment is not known, are left out of the hardening,
-so that the total is a lower bound; `SeriesMeter.warnings` names them. Where nothing of what is there has a
+so that the total lacks their part; `SeriesMeter.warnings` names them. Where nothing of what is there has a
 strength, the total is empty.
 """
 

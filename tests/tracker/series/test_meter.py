@@ -318,7 +318,7 @@ def test_a_class_without_strength_is_left_out_of_the_total_and_named():
     assert math.isnan(rows["precipitate"].hardening_linear_mpa)
     assert rows["all"].hardening_linear_mpa == pytest.approx(rows["black_dot"].hardening_linear_mpa)
     assert any(
-        "no barrier strength for precipitate" in line and "lower bound" in line for line in meter.warnings
+        "no barrier strength for precipitate" in line and "leaves them out" in line for line in meter.warnings
     )
     assert any("generic, +-50 %" in line for line in meter.warnings)
 
@@ -530,3 +530,13 @@ def test_numbers_stand_under_their_names_whatever_the_order_of_the_columns(monke
     for name, row in usual.items():
         assert dataclasses.astuple(turned[name]) == pytest.approx(dataclasses.astuple(row), nan_ok=True)
     assert (usual["void"].births, usual["black_dot"].deaths, usual["void"].n_counted) == (1, 2, 2)
+
+
+@pytest.mark.parametrize(("imaging", "warned"), [("as_seen", True), ("two_beam_200", False)])
+def test_loops_under_an_unknown_diffraction_condition_are_said_to_be_counted_as_seen(imaging, warned):
+    meter = SeriesMeter(SeriesConfig(imaging=imaging), FOIL, None)
+    rows_of(meter, {"loop_100": [20.0] * 4})
+    assert any("two thirds of the a0<100>" in line for line in meter.warnings) is warned
+    dots = SeriesMeter(SeriesConfig(), FOIL, None)
+    rows_of(dots, {"black_dot": [8.0] * 4})
+    assert not any("out of contrast" in line for line in dots.warnings)
