@@ -67,7 +67,6 @@ LARGE_CLASSES: set[str] = {
     "io/draw/movie_writer.py: MovieWriter",
     "io/files/movie.py: MovieSource",
     "io/live/camera.py: LiveSource",
-    "io/live/view.py: LiveView",
     "tracker/commands/eval.py: _Job",
     "tracker/link/linker.py: Linker",
     "tracker/run/job.py: Job",
@@ -81,8 +80,8 @@ HOMES = {
     "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
     "matplotlib": {"io/report/paper_figure.py"},
     "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/commands/series.py"},
-    "starlette": {"io/live/view.py"},
-    "uvicorn": {"io/live/view.py"},
+    "starlette": {"io/live/view_server.py"},
+    "uvicorn": {"io/live/view_server.py"},
     "roifile": {"segment/labels/imagej.py"},
     "ultralytics": {
         "segment/training/export.py",

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from insitrack.io.live.camera import LiveSource as LiveSource
     from insitrack.io.live.status import LiveStatus as LiveStatus
     from insitrack.io.live.view import LiveView as LiveView
-    from insitrack.io.live.view import ViewerRequest as ViewerRequest
+    from insitrack.io.live.view_request import ViewerRequest as ViewerRequest
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "camera": ["LeftOff", "LiveConfig", "LiveSource"],
         "status": ["LiveStatus"],
-        "view": ["LiveView", "ViewerRequest"],
+        "view": ["LiveView"],
+        "view_request": ["ViewerRequest"],
     },
 )

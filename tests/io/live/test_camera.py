@@ -170,15 +170,15 @@ def test_a_page_looks_less_often_while_the_machine_does_not_keep_up(tmp_path):
     with replay(SCENE, fps=0, loops=3) as camera:
         source = LiveSource(camera.address, LiveConfig(policy="newest", queue_frames=1, give_up_s=0.3))
         status = LiveStatus(source, tmp_path)
-        view = LiveView(status, "camera", lambda wish: None)
-        assert view._tick_s == 0.25 or status.behind  # frames may have come already
+        view = LiveView(status, "camera", lambda request: None)
+        assert view.tick_s == 0.25 or status.behind  # frames may have come already
         wait_for(lambda: source.waiting.n_dropped > 3)
         assert status.behind
-        assert view._tick_s == 1.0
+        assert view.tick_s == 1.0
         wait_for(lambda: not status.behind)
-        assert view._tick_s == 0.25
+        assert view.tick_s == 0.25
         source.close()
-        view._socket.close()
+        view._server._socket.close()
 
 
 def test_pausing_skips_frames_without_ending_the_run():
