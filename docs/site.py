@@ -173,12 +173,16 @@ def _library() -> dict[str, str]:
 
 
 def _page(name: str) -> str:
-    """Page of a wing: its docstring, then each public name; where it hands out none, its modules' names."""
+    """Page of a wing: its docstring and its public names; where it hands out none, those of its modules."""
     module = importlib.import_module(name)
     lines = [f"# {name}", "", (module.__doc__ or "").split("\n\nExamples\n")[0].strip(), ""]
-    for home, public in sorted(_public_names(module).items(), key=lambda item: item[1]):
+    public = sorted(_public_names(module).items(), key=lambda item: item[1])
+    homes = [home for home, _ in public]
+    if not hasattr(module, "__all__"):
+        inside = pkgutil.iter_modules(module.__path__)
+        homes = [f"{name}.{one.name}" for one in inside if not one.ispkg and not one.name.startswith("_")]
+    for home in homes:
         lines += [f"::: {home}", ""]
-        del public
     return "\n".join(lines)
 
 
