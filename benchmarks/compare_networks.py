@@ -3,16 +3,14 @@
 Both trained for the same time on the same pictures, both scored on pictures that neither saw.
 
 ``python benchmarks/compare_networks.py DATA.yaml TEST_FOLDER... --out FOLDER --hours 1`` trains what is not
-trained yet (a training that was stopped is gone on with), scores each network and the threshold baseline, and
-writes ``FOLDER/compare_networks.json`` and ``.md``; ``--keep`` copies both beside this script. Give --threads
-the number of idle cores, and run nothing else meanwhile: what is compared is what a laboratory gets for its
-time.
+trained yet (a training that was stopped is gone on with), and scores each network and the threshold baseline
+(``--results`` says where the table is written). Give --threads the number of idle cores, and run nothing else
+meanwhile: what is compared is what a laboratory gets for its time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shutil
 import time
@@ -21,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 from threshold_baseline import threshold_baseline
 
@@ -32,6 +31,7 @@ from insitrack.segment.models import load_segmenter
 from insitrack.segment.scores.evaluate import Example, evaluate, labelled_pictures
 from insitrack.segment.training import maskrcnn as maskrcnn_train
 from insitrack.segment.training import yolo as train
+from insitrack.segment.training.dataset import DatasetSettings, write_synth_dataset
 from insitrack.segment.training.export import export, load_checkpoint, write_card
 
 COLUMNS = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "size_error", "size_bias")
@@ -99,6 +99,16 @@ def timed(
     return scores, 1e3 * (time.perf_counter() - begun) / len(examples)
 
 
+def drawn_small(folder: Path) -> tuple[Path, list[Path]]:
+    """Draw a few pictures to train on and to test with."""
+    few = DatasetSettings(scenes=3, frames_per_scene=1, size_px=64, held_out=0.5, shares={"loops": 1.0})
+    data = write_synth_dataset(folder / "drawn", few)
+    tests = folder / "tests"
+    for kind in ("images", "labels"):
+        shutil.copytree(folder / "drawn" / kind / "train", tests / kind)
+    return data, [tests]
+
+
 def page(facts: dict[str, Any]) -> str:
     lines = [
         "# YOLO-seg against Mask R-CNN",
@@ -130,20 +140,24 @@ def page(facts: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="data.yaml that both train on")
+    parser = record.options(__doc__)
+    parser.add_argument("data", type=Path, nargs="?", help="data.yaml that both train on")
     parser.add_argument(
-        "tests", type=Path, nargs="+", help="folders of labelled test pictures, images/ beside labels/"
+        "tests", type=Path, nargs="*", help="folders of labelled test pictures, images/ beside labels/"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for both trainings and the table")
+    parser.add_argument("--out", type=Path, help="folder for both trainings")
     parser.add_argument("--hours", type=float, default=1.0, help="of training for each network")
     parser.add_argument("--builder", default=maskrcnn_train.RcnnTraining().builder)
     parser.add_argument("--image-px", type=int, default=320)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most", type=int, default=0, help="test pictures of each folder; 0: all")
-    parser.add_argument("--keep", action="store_true", help="copy the table beside this script")
     given = parser.parse_args()
+    if given.smoke:
+        given.data, given.tests = drawn_small(given.results)
+        given.out, given.hours, given.image_px, given.most = given.results, 1e-4, 64, 1
+    elif given.data is None or given.out is None or not given.tests:
+        parser.error("give DATA.yaml, TEST_FOLDER... and --out")
     networks = {
         "YOLO-seg": yolo(given.data, given.out / "yolo", given),
         "Mask R-CNN": mask_rcnn(given.data, given.out / "maskrcnn", given),
@@ -170,13 +184,7 @@ def main() -> None:
             found[name] = {"scores": scores, "ms": round(milliseconds, 1), "pictures": len(examples)}
     for one in networks.values():
         one["model"] = Path(one["model"]).name
-    table = given.out / "compare_networks.json"
-    table.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    table.with_suffix(".md").write_text(page(facts), encoding="utf-8")
-    if given.keep:
-        for path in (table, table.with_suffix(".md")):
-            shutil.copy(path, Path(__file__).parent)
-    print(page(facts))
+    record.keep(__file__, facts, page(facts), given.results)
 
 
 if __name__ == "__main__":

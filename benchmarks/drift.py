@@ -8,13 +8,12 @@ titanium (Hirst et al. 2024). Writes drift.json, .md.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 from pathlib import Path
 
 import numpy as np
+import record
 
 from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
@@ -22,6 +21,8 @@ from insitrack.io.synth.source import SynthSource
 from insitrack.segment.prepare.field import FieldConfig, FieldFinder
 from insitrack.tracker.link.drift import DriftConfig, DriftEstimator
 
+SMALL = {"KINDS": ("loops",), "SEEDS": range(500, 501), "SIDE": 128, "FRAMES": 4}
+SIDE, FRAMES = 512, 60
 KINDS = ("loops", "two_beam", "dense", "voids")
 SEEDS = range(500, 505)
 PEOPLE = {"1733-1739_full": (8.5, 10.3)}
@@ -50,7 +51,7 @@ def synthetic() -> dict[str, dict[str, float]]:
             errors, times, known = [], [], []
             for seed in SEEDS:
                 movie = SynthSource(
-                    f"synth:{kind}?seed={seed}&frames=60&size=512&fps=7&drift=2&jumps={jumps}&faults=0"
+                    f"synth:{kind}?seed={seed}&frames={FRAMES}&size={SIDE}&fps=7&drift=2&jumps={jumps}&faults=0"
                 )
                 found, quality, ms = follow(movie)
                 true = np.array([movie.stage.shift_px(i / movie.fps) for i in range(len(found))])
@@ -73,9 +74,11 @@ def synthetic() -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="drift against the truth")
+    parser = record.options(__doc__)
     parser.add_argument("--ti", type=Path)
     given = parser.parse_args()
+    if given.smoke:
+        globals().update(SMALL)
     facts: dict[str, object] = {"synthetic": synthetic()}
     if given.ti:
         real = {}
@@ -90,8 +93,6 @@ def main() -> None:
                 }
                 print(folder.name, real[folder.name])
         facts["real"] = real
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     lines = [
         "# Drift of the stage",
         "",
@@ -111,7 +112,7 @@ def main() -> None:
             f"\nReal frames {name}: last frame against the first x {x:+.1f}, y {y:+.1f} px,"
             f" {math.hypot(x, y):.1f} px in all{told}."
         )
-    here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    record.keep(__file__, facts, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

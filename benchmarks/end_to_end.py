@@ -13,12 +13,12 @@ densities by precision over recall, which were measured on other seeds of the sa
 from __future__ import annotations
 
 import json
-import platform
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import record
 
 import insitrack
 from insitrack.io.frames import Calibration
@@ -32,9 +32,17 @@ from insitrack.tracker.run.config import load_config
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
 
-SCENE = "synth:{kind}?seed={seed}&frames=40&size=512&fps=4&start=0.6&jumps=0&faults=0"
+SCENE = "synth:{kind}?seed={seed}&frames={frames}&size={side}&fps=4&start=0.6&jumps=0&faults=0"
 KINDS = ("loops", "two_beam", "voids")
 SEEDS, OTHER_SEEDS = range(61_000, 61_006), range(62_000, 62_004)
+SIDE, FRAMES = 512, 40
+SMALL = {
+    "KINDS": ("loops",),
+    "SEEDS": range(61_000, 61_001),
+    "OTHER_SEEDS": range(62_000, 62_001),
+    "SIDE": 128,
+    "FRAMES": 6,
+}
 THICKNESS_NM = 100.0
 QUANTITIES = ("density_per_m2", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa")
 
@@ -142,7 +150,7 @@ def errors(kind: str) -> dict[str, dict[str, float]]:
     """Errors of one scene: mean over movies of the error, and of its absolute value."""
     totals = np.zeros(3)
     for seed in OTHER_SEEDS:
-        uri = SCENE.format(kind=kind, seed=seed)
+        uri = SCENE.format(kind=kind, seed=seed, side=SIDE, frames=FRAMES)
         with tempfile.TemporaryDirectory() as folder:
             totals += scores(
                 insitrack.track(uri, folder, config=settings(), overwrite=True), SynthSource(uri)
@@ -151,7 +159,7 @@ def errors(kind: str) -> dict[str, dict[str, float]]:
     cases = {"as found": settings(), "corrected": settings(precision, recall, int(totals[1] / 40))}
     pooled: dict[str, list[dict[str, float]]] = {name: [] for name in (*cases, "exact detections")}
     for seed in SEEDS:
-        uri = SCENE.format(kind=kind, seed=seed)
+        uri = SCENE.format(kind=kind, seed=seed, side=SIDE, frames=FRAMES)
         true = truth_rows(SynthSource(uri)).groupby("defect_class")[list(QUANTITIES)].mean()
         for name in pooled:
             with tempfile.TemporaryDirectory() as folder:
@@ -178,15 +186,14 @@ def errors(kind: str) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Measure and write the page."""
+    given = record.options(__doc__).parse_args()
+    if given.smoke:
+        globals().update(SMALL)
     results = {}
     for kind in KINDS:
         results[kind] = errors(kind)
         print(kind, json.dumps(results[kind], indent=1), flush=True)
-    here = Path(__file__)
-    machine = f"{platform.machine()}, Python {platform.python_version()}"
-    here.with_suffix(".json").write_text(
-        json.dumps({"machine": machine, "movies": len(SEEDS), **results}, indent=1) + "\n", encoding="utf-8"
-    )
+    machine = record.machine()
     lines = [
         "# Density, size and hardening end to end",
         "",
@@ -214,8 +221,8 @@ def main() -> None:
                 f" {part['detector']['recall']:.2f} |"
             )
     lines += ["", f"Machine: {machine}.", ""]
-    here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    facts = {"machine": machine, "movies": len(SEEDS), **results}
+    record.keep(__file__, facts, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

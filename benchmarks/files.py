@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,9 @@ from insitrack.io.files.stacks import StackSource
 from insitrack.tests.support.microscope_files import signal, write_ser
 
 HERE = Path(__file__)
+sys.path.append(str(HERE.parent))  # last: no benchmark hides a library of its name
+SMALL = {"SHORT": 2, "LONG": 4, "READ": 2, "SIDE": 64, "FORMATS": ("tif", "tvips", "hspy")}
+SIDE = 512
 SHORT, LONG, READ = 300, 1200, 12
 FORMATS = ("tif", "mrc", "tvips", "ser", "hspy", "zspy", "emd")
 PLUGINS = {"tvips": "tvips", "ser": "tia", "hspy": "hspy", "zspy": "zspy", "emd": "emd", "mrc": "mrc"}
@@ -37,13 +39,13 @@ PLUGINS = {"tvips": "tvips", "ser": "tia", "hspy": "hspy", "zspy": "zspy", "emd"
 
 def make(path: Path, kind: str, n: int) -> None:
     """Write a file of noise."""
-    pictures = np.random.default_rng(0).integers(0, 4000, (n, 512, 512)).astype(np.uint16)
+    pictures = np.random.default_rng(0).integers(0, 4000, (n, SIDE, SIDE)).astype(np.uint16)
     if kind == "tif":
         tifffile.imwrite(path, pictures, photometric="minisblack")
     elif kind == "mrc":
         head = np.zeros(256, "<i4")
-        head[:10] = (512, 512, n, 6, 0, 0, 0, 512, 512, n)
-        head.view("<f4")[10:13] = (512 * 3.7, 512 * 3.7, n)  # angstrom
+        head[:10] = (SIDE, SIDE, n, 6, 0, 0, 0, SIDE, SIDE, n)
+        head.view("<f4")[10:13] = (SIDE * 3.7, SIDE * 3.7, n)  # angstrom
         head[16:19] = (1, 2, 3)
         head.view("S4")[52:54] = (b"MAP ", b"\x44\x44")
         path.write_bytes(head.tobytes() + pictures.tobytes())
@@ -72,7 +74,7 @@ def measure(path: str, kind: str, reader: str) -> dict[str, float]:
     opened, most = time.perf_counter() - start, taken_mb()
     assert n is not None
     start = time.perf_counter()
-    for index in range(READ):
+    for index in range(min(READ, n)):
         read(index)
         most = max(most, taken_mb())
     return {
@@ -83,6 +85,11 @@ def measure(path: str, kind: str, reader: str) -> dict[str, float]:
 
 
 def main() -> None:
+    import record
+
+    given = record.options(__doc__).parse_args()
+    if given.smoke:
+        globals().update(SMALL)
     rows: list[dict[str, Any]] = []
     for kind in FORMATS:
         for n in (SHORT, LONG):
@@ -103,7 +110,6 @@ def main() -> None:
                     )
                     print(rows[-1], flush=True)
             shutil.rmtree(folder)
-    HERE.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
     lines = [
         "# Files of microscopes",
         "",
@@ -126,8 +132,8 @@ def main() -> None:
             )
             + " |"
         )
-    lines += ["", f"Machine: {platform.machine()}, 2 cores, Python {platform.python_version()}."]
-    HERE.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    lines += ["", f"Machine: {record.machine()}."]
+    record.keep(__file__, rows, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ so that the test crops decide nothing. The crops are read from ``../shared/data`
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import record
 
 from insitrack.io.detections import Detections
 from insitrack.segment.finetune.finetune import FinetuneSettings, finetune
@@ -28,8 +27,9 @@ from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.field import field_of
 from insitrack.segment.scores.evaluate import score
 from insitrack.segment.scores.splits import folds
+from insitrack.segment.training.dataset import DatasetSettings, write_synth_dataset
 
-CROPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "creme-316L" / "clean.json"
+CROPS = record.DATA / "creme-316L" / "clean.json"
 CLASSES = {"hcloop": "loop"}
 Pair = tuple[Detections, Detections]
 
@@ -114,9 +114,12 @@ For comparison, of the model published with the crops: count and area within 5 %
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="five-fold fine-tuning on the 316L crops")
+    parser = record.options(__doc__)
     parser.add_argument(
-        "base", help="checkpoint that has not seen the crops, a shipped model's name, or scratch"
+        "base",
+        nargs="?",
+        default="loops",
+        help="checkpoint that has not seen the crops, a shipped model's name, or scratch",
     )
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--only", type=int, default=99, help="run the first few folds only")
@@ -126,10 +129,12 @@ def main() -> None:
     parser.add_argument("--synth-pictures", type=int, default=FinetuneSettings().synthetic_pictures)
     parser.add_argument("--learning-rate", type=float, default=FinetuneSettings().learning_rate)
     parser.add_argument("--out", type=Path, help="keep the trainings here")
-    parser.add_argument(
-        "--to", type=Path, default=Path(__file__), help="write the results beside this, with .json and .md"
-    )
     given = parser.parse_args()
+    if given.smoke:
+        few = DatasetSettings(scenes=10, frames_per_scene=1, size_px=96, held_out=0.0, shares={"loops": 1.0})
+        write_synth_dataset(given.results / "drawn", few)
+        globals().update(CROPS=given.results / "drawn", CLASSES={})
+        given.folds, given.only, given.epochs, given.synth_pictures = 2, 1, 1, 1
     chosen = FinetuneSettings(
         base=given.base,
         minutes=given.minutes,
@@ -137,12 +142,11 @@ def main() -> None:
         threads=given.threads,
         learning_rate=given.learning_rate,
         synthetic_pictures=given.synth_pictures,
+        **({"image_px": 64, "scale": 1.0} if given.smoke else {}),
     )
     with tempfile.TemporaryDirectory() as temporary:
         facts = run(given.base, chosen, given.folds, given.only, given.out or Path(temporary))
-    given.to.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    given.to.with_suffix(".md").write_text(page(facts), encoding="utf-8")
-    print(page(facts))
+    record.keep(__file__, facts, page(facts), given.results)
 
 
 if __name__ == "__main__":

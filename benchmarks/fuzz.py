@@ -12,9 +12,7 @@ watched.
 
 from __future__ import annotations
 
-import argparse
 import importlib
-import json
 import platform
 import resource
 import subprocess
@@ -26,6 +24,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import record
 import tifffile
 
 from insitrack.io.draw.movie_writer import MovieWriter
@@ -174,14 +173,16 @@ def run(
 
 def main() -> None:
     """Damage, read, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.options(__doc__)
     parser.add_argument("what", nargs="?", choices=("files", "labels"), default="files")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vendor", type=Path)
     options = parser.parse_args()
+    if options.smoke:
+        options.files = 30
     if options.what == "labels":
-        return fuzz_labels(options.files, options.seed)
+        return fuzz_labels(options.files, options.seed, options.results)
     random = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -218,10 +219,10 @@ def main() -> None:
         "slowest_s": max(took for _, _, took, _ in results),
         "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
     }
-    write_page(Path(__file__), "Damaged files through the readers", facts, bad)
+    write_page(__file__, "Damaged files through the readers", facts, bad, options.results)
 
 
-def fuzz_labels(each: int, seed: int) -> None:
+def fuzz_labels(each: int, seed: int, folder: Path) -> None:
     """Damage labels of every form, read them, write the page."""
     import fuzz_labels as labels
 
@@ -249,18 +250,17 @@ def fuzz_labels(each: int, seed: int) -> None:
         "slowest_s": max(took for _, _, took, _ in results),
         "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
     }
-    write_page(Path(__file__).with_name("fuzz_labels.py"), "Damaged labels through the readers", facts, bad)
+    write_page("fuzz_labels.py", "Damaged labels through the readers", facts, bad, folder)
 
 
-def write_page(here: Path, title: str, facts: dict[str, object], bad: list[tuple[str, str, float]]) -> None:
-    """Write the facts beside a script, as JSON and as a page."""
-    here.with_suffix(".json").write_text(
-        json.dumps({**facts, "bad": bad[:40]}, indent=1) + "\n", encoding="utf-8"
-    )
+def write_page(
+    script: str, title: str, facts: dict[str, object], bad: list[tuple[str, str, float]], folder: Path
+) -> None:
+    """Write the facts as JSON and as a page."""
     lines = [f"# {title}", "", f"`{facts['command']}`", "", "| | |", "|---|---|"]
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()] + [""]
-    here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines), *bad[:40], sep="\n")
+    record.keep(script, {**facts, "bad": bad[:40]}, "\n".join(lines), folder)
+    print(*bad[:40], sep="\n")
 
 
 if __name__ == "__main__":

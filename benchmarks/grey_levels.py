@@ -10,13 +10,12 @@ scatter of the count. Both are made deep by taking every grey level as 100 of 16
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import record
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
@@ -33,6 +32,7 @@ MOVIE = HERE.resolve().parents[2] / "shared" / "data" / "fecral-video" / "fecral
 KINDS, SEEDS, FRAMES = ("two_beam", "loops", "diffuse"), (71_000, 71_001), 40
 DEEP, DARK_CURRENT = 100, 500
 SPREAD = 16
+SIDE = 512
 
 Beam = Callable[[float, np.random.Generator], float]
 BEAMS: dict[str, Beam] = {
@@ -42,6 +42,14 @@ BEAMS: dict[str, Beam] = {
     "fades by 30 %": lambda share, random: 1 - 0.3 * share,
     "halves": lambda share, random: 1 - 0.5 * share,
     "doubles for the last sixth": lambda share, random: 2.0 if share > 5 / 6 else 1.0,
+}
+SMALL = {
+    "KINDS": ("loops",),
+    "SEEDS": (71_000,),
+    "FRAMES": 6,
+    "SIDE": 128,
+    "BEAMS": {"halves": BEAMS["halves"]},
+    "MOVIE": Path("none"),
 }
 
 
@@ -91,7 +99,7 @@ def synthetic() -> list[dict[str, Any]]:
     for kind in KINDS:
         for seed in SEEDS:
             source = SynthSource(
-                f"synth:{kind}?seed={seed}&size=512&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0"
+                f"synth:{kind}?seed={seed}&size={SIDE}&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0"
             )
             frames = [item for item in source if isinstance(item, Frame)]
             movies.append((frames, [source.truth(frame.index) for frame in frames]))
@@ -144,8 +152,10 @@ def real() -> list[dict[str, Any]]:
 
 
 def main() -> None:
+    given = record.options(__doc__).parse_args()
+    if given.smoke:
+        globals().update(SMALL)
     result = {"synthetic": synthetic(), "real": real()}
-    HERE.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     lines = [
         "# Grey levels of deep movies",
         "",
@@ -173,8 +183,8 @@ def main() -> None:
             f"| {row['beam']} | {row['levels']} | {row['mean_count']:.1f} | {row['step']:.1%} |"
             for row in result["real"]
         ]
-    lines += ["", f"Machine: {platform.machine()}, Python {platform.python_version()}."]
-    HERE.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    lines += ["", f"Machine: {record.machine()}."]
+    record.keep(__file__, result, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

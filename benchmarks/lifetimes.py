@@ -8,18 +8,17 @@ s, in a movie of 25 s; the same estimator for truth and tracks.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
+import record
 import tracking_ours as ours
 import tracking_scenes as ts
 from tracking import published
 
 
 def main() -> None:
+    given = record.options(__doc__).parse_args()
     rows = []
-    for seed in range(20):
+    for seed in range(1 if given.smoke else 20):
         scene = ts.make("mortal", seed)
         true = published(scene.truth, scene.side)
         found = {
@@ -36,8 +35,6 @@ def main() -> None:
                 "bias_percent": 100 * float(each.mean()),
                 "standard_error": 100 * float(each.std() / np.sqrt(len(each))),
             }
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     lines = [
         "# Lifetimes and nucleation from tracks",
         "",
@@ -49,8 +46,7 @@ def main() -> None:
         f"| {name} | {one['bias_percent']:+.1f} | {one['standard_error']:.1f} |"
         for name, one in facts.items()
     ]
-    here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    record.keep(__file__, facts, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

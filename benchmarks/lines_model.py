@@ -12,7 +12,6 @@ the model says of pictures.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -21,6 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import record
 
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
@@ -356,9 +356,35 @@ def look(paths: list[Path], out: Path, model: str = "lines", most_px: int = 512)
     cv2.imwrite(str(out), np.vstack(rows))
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "card":
-        write_final_card(*(Path(argument) for argument in sys.argv[2:5]))
+def write_scores_of_the_shipped(folder: Path) -> None:
+    """Score the shipped network on one test movie of each kind; the figures are no scores."""
+    globals().update(
+        TEST_SCENES=dict.fromkeys(TEST_SCENES, 1), THRESHOLDS=(0.3, 0.5), SURE=(0.6,), MEANS=(0.4,)
+    )
+    sets = {kind: [example(uri, index) for uri, index in some] for kind, some in test_addresses().items()}
+    segmenter = load_segmenter("lines", SegmentConfig())
+    results = {
+        "network": evaluate(segmenter, sets),
+        "smooth and threshold": evaluate(threshold_baseline, sets),
+        "tracing of the true maps": ceiling(sets),
+    }
+    record.keep(__file__, results, page(results), folder)
+
+
+def main() -> None:
+    parser = record.options(__doc__)
+    parser.add_argument("what", nargs="?", choices=("card", "look"))
+    parser.add_argument("paths", nargs="*", type=Path)
+    given = parser.parse_args()
+    if given.smoke:
+        write_scores_of_the_shipped(given.results)
+    elif given.what == "card" and len(given.paths) == 3:
+        write_final_card(*given.paths)
+    elif given.what == "look" and len(given.paths) > 1:
+        look(given.paths[:-1], given.paths[-1])
     else:
-        *pictures, target_picture = (Path(argument) for argument in sys.argv[2:])
-        look(pictures, target_picture)
+        parser.error("give card FOLDER CHECKPOINT TARGET, or look PICTURES... OUT.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,14 +8,12 @@ linking_speed.json and .md.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import resource
 import time
-from pathlib import Path
 
 import numpy as np
+import record
 
 from insitrack.io.detections import Detections
 from insitrack.io.results import Measures
@@ -89,17 +87,15 @@ def long_run(n_frames: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="time and memory of the linker")
+    parser = record.options(__doc__)
     parser.add_argument("--long", type=int, default=20_000)
     given = parser.parse_args()
-    facts = {str(n): ms_per_frame(n, count) for n, count in ((50, 100), (500, 60), (10_000, 25))}
+    sizes = ((50, 100), (500, 60), (10_000, 25))
+    if given.smoke:
+        given.long, sizes = 40, ((50, 12),)
+    facts = {str(n): ms_per_frame(n, count) for n, count in sizes}
     print(facts)
     end = long_run(given.long)
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(
-        json.dumps({"ms_per_frame": facts, "long_run": end, "cores": os.cpu_count()}, indent=1) + "\n",
-        encoding="utf-8",
-    )
     lines = [
         "# Time and memory of the linker",
         "",
@@ -117,8 +113,8 @@ def main() -> None:
         f" {end['last_tenth_s'] / end['first_tenth_s']:.3f} of the first, peak memory"
         f" {end['memory_first_mb']:.0f} MB after the first tenth, {end['memory_last_mb']:.0f} MB at the end."
     )
-    here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    results = {"ms_per_frame": facts, "long_run": end, "cores": os.cpu_count()}
+    record.keep(__file__, results, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,11 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import record
 
 import insitrack
 from insitrack.io.frames import Frame
@@ -32,11 +34,13 @@ from insitrack.io.tables import columns
 from insitrack.tracker.run.config import load_config
 
 SETTINGS = ["specimen.thickness_nm=100", "specimen.material=fecral", "live.give_up_s=1", "output.view="]
-HERE = Path(__file__)
+SMALL = {"SIZE": 128, "LENGTH": 24}
+SIZE, LENGTH = 512, 250
 
 
-def movie(folder: Path, size: int = 512, frames: int = 250) -> str:
+def movie(folder: Path, size: int = 0, frames: int = 0) -> str:
     """Write a lossless movie to send."""
+    size, frames = size or SIZE, frames or LENGTH
     path = folder / f"made_{size}_{frames}"
     if not path.exists():
         write_synth(f"synth:two_beam?seed=61000&frames={frames}&size={size}&start=0.6", path, lossless=True)
@@ -81,10 +85,12 @@ def overload(folder: Path) -> dict[str, object]:
     }
 
 
-def faults(folder: Path) -> dict[str, object]:
+def faults(folder: Path, n: int = 200) -> dict[str, object]:
     """Two hundred random faults in one run."""
-    wrong = random_faults(200, 2400, seed=7)
-    with replay(movie(folder, 256, 240), fps=60, faults=wrong, loops=10) as camera:
+    wrong = random_faults(n, 12 * n, seed=7)
+    with replay(
+        movie(folder, 256, 240) if n == 200 else movie(folder), fps=60, faults=wrong, loops=10
+    ) as camera:
         source = LiveSource(camera.mjpeg_address, LiveConfig(give_up_s=2.0, stall_s=1.0))
         items = list(source)
         source.close()
@@ -100,7 +106,7 @@ def faults(folder: Path) -> dict[str, object]:
         if getattr(item, "status", "") == "gap" and i
     ]
     return {
-        "faults": 200,
+        "faults": n,
         "captured": source.n_captured,
         "pictures": pictures,
         **counts,
@@ -286,11 +292,19 @@ PARTS = {
 
 def main() -> None:
     """Run what was asked for and write the page."""
-    path = HERE.with_suffix(".json")
+    parser = record.options(__doc__)
+    parser.add_argument("parts", nargs="*", choices=(*PARTS, "page", []), help="what to run (default: all)")
+    given = parser.parse_args()
+    parts = given.parts or list(PARTS)
+    if given.smoke:
+        globals().update(SMALL)
+        PARTS["kill"], PARTS["faults"] = partial(kill, n=1), partial(faults, n=4)
+        parts = ["kill", "faults"]
+    path = given.results / "live.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory() as made:
-        for name in [] if sys.argv[1:] == ["page"] else sys.argv[1:] or PARTS:
+        for name in [] if parts == ["page"] else parts:
             results[name] = {**PARTS[name](Path(made)), "machine": machine}
             print(name, json.dumps(results[name]), flush=True)
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -305,13 +319,13 @@ def main() -> None:
             lines += [
                 f"## {name.capitalize()}",
                 "",
-                (PARTS[name].__doc__ or "").strip(),
+                (globals()[name].__doc__ or "").strip(),
                 "",
                 "| | |",
                 "|---|---|",
             ]
             lines += [f"| {key.replace('_', ' ')} | {value} |" for key, value in results[name].items()] + [""]
-    HERE.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
+    record.keep(__file__, results, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

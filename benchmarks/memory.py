@@ -10,17 +10,15 @@ writes benchmarks/memory.json and benchmarks/memory.md.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+import record
+
 SIZE = 256
 RUN = """
 import sys, insitrack
@@ -40,7 +38,7 @@ def draw_movie(path: Path, frames: int) -> None:
 
     drawn = [
         item.image
-        for item in open_source(f"synth:loops?seed=5&frames=250&size={SIZE}&n=40")
+        for item in open_source(f"synth:loops?seed=5&frames={min(frames, 250)}&size={SIZE}&n=40")
         if isinstance(item, Frame)
     ]
     period = drawn + drawn[-2:0:-1]
@@ -125,11 +123,8 @@ def measure(short: int, long: int) -> dict[str, Any]:
             draw_movie(movie, frames)
             peak, processed, detections = peak_mb(movie, Path(name) / f"run{frames}")
             rows.append({"frames": processed, "detections": detections, "peak_mb": peak})
-    machine = (
-        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}"
-    )
     return {
-        "machine": machine,
+        "machine": record.machine(),
         "command": "python " + " ".join(["benchmarks/memory.py", *sys.argv[1:]]),
         "movie": f"{SIZE} x {SIZE}",
         "runs": rows,
@@ -156,16 +151,16 @@ def page(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.options(__doc__)
     parser.add_argument("--short", type=int, default=500)
     parser.add_argument("--long", type=int, default=10_000)
     parser.add_argument(
         "--sides", type=int, nargs="*", help="measure frames of these sizes instead, px, multiples of 1024"
     )
     options = parser.parse_args()
-    stored = HERE / "memory.json"
+    if options.smoke:
+        options.short, options.long = 4, 8
+    stored = options.results / "memory.json"
     result = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
     if options.sides:
         result["large_frames"] = measure_sides(options.sides)
@@ -173,11 +168,9 @@ def main() -> None:
         result = measure(options.short, options.long) | {
             key: result[key] for key in ("large_frames",) if key in result
         }
-    stored.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     text = page(result) if "runs" in result else ""
     text += "\n" + page_of_sides(result["large_frames"]) if "large_frames" in result else ""
-    (HERE / "memory.md").write_text(text, encoding="utf-8")
-    print(text)
+    record.keep(__file__, result, text, options.results)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ the frames. Nobody has labelled it: these numbers are no scores.
 
 from __future__ import annotations
 
-import json
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import record
 from matplotlib.axes import Axes
 
 from insitrack.io.detections import Detections
@@ -53,7 +52,7 @@ def on_lettering(found: Detections) -> int:
     )
 
 
-def watch(path: Path) -> tuple[list[Detections], list[float]]:
+def watch(path: Path | str) -> tuple[list[Detections], list[float]]:
     """Run the model over the movie; return the detections of each frame, and its time."""
     finder = FieldFinder()
     with closing(open_source(path)) as source:
@@ -101,7 +100,14 @@ def draw(panel: Axes, found: Detections, title: str) -> None:
 
 
 def main() -> None:
-    found, times = watch(Path(sys.argv[1]) if len(sys.argv) > 1 else MOVIE)
+    parser = record.options(__doc__)
+    parser.add_argument("movie", nargs="?", default=MOVIE)
+    given = parser.parse_args()
+    docs = given.results if given.smoke else Path(__file__).resolve().parents[1] / "docs"
+    if given.smoke:
+        globals().update(SHOWN=tuple(range(6)), LETTERING={})
+        given.movie = "synth:loops?seed=1&frames=6&size=128"
+    found, times = watch(given.movie)
     facts = facts_of(found)
     figure = plt.figure(figsize=(13, 9), layout="constrained")
     panels = figure.subplot_mosaic([["a", "b", "c"], ["d", "e", "f"], ["n", "n", "n"]])
@@ -115,14 +121,11 @@ def main() -> None:
     panels["n"].set(xlabel="time (s)", ylabel="defects in the frame", ylim=(0, None))
     panels["n"].spines[["top", "right"]].set_visible(False)
     panels["n"].legend(frameon=False, ncols=4)
-    figure.savefig(Path(__file__).resolve().parents[1] / "docs" / "real_movie.png", dpi=90)
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    figure.savefig(docs / "real_movie.png", dpi=90)
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items())
     told = "`python benchmarks/real_movie.py`; outlines in docs/real_movie.png."
     text = f"# A real movie that the model was never trained on\n\n{told}\n\n| | |\n|---|---|\n{rows}\n"
-    here.with_suffix(".md").write_text(text, encoding="utf-8")
-    print(text)
+    record.keep(__file__, facts, text, given.results)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ sets that are absent are left out.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,6 +20,7 @@ from typing import Any
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
+import record
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import Bytes, Floats32
@@ -30,8 +29,9 @@ from insitrack.io.synth.source import SynthSource
 from insitrack.segment.labels.reader import read_labelled
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 
-HERE = Path(__file__).resolve().parent
-REAL = HERE.parents[1] / "shared" / "data"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+REAL = record.DATA
+SMALL = {"SIDE": 128, "REAL": Path("none")}
 SIDE = 512  # spectra are taken from the middle of a picture
 EDGES = 2.0 ** -np.arange(8, 0.5, -0.5)  # spatial frequencies, cycles per px
 MOST_DEFECTS = 40  # of one picture: a crowded one must not speak for all
@@ -211,11 +211,8 @@ def facts(numbers: Numbers) -> dict[str, Any]:
     return out
 
 
-def write(rows: dict[str, dict[str, Any]], command: str) -> None:
-    """Write the numbers and a page with them side by side."""
-    (HERE / "realism.json").write_text(
-        json.dumps({"command": command, "sets": rows}, indent=2) + "\n", encoding="utf-8"
-    )
+def page(rows: dict[str, dict[str, Any]], command: str) -> str:
+    """Put the numbers side by side."""
     lines = [
         "# Synthetic pictures beside real ones",
         "",
@@ -239,7 +236,7 @@ def write(rows: dict[str, dict[str, Any]], command: str) -> None:
             for row in rows.values()
         ]
         lines.append(f"| {key} | " + " | ".join(cells) + " |")
-    (HERE / "realism.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines)
 
 
 def _meant() -> str:
@@ -250,7 +247,7 @@ def _meant() -> str:
     )
 
 
-def plot(found: dict[str, Numbers]) -> None:
+def plot(found: dict[str, Numbers], folder: Path) -> None:
     """Draw spectra, contrasts and sizes of the real sets over the range of the synthetic ones."""
     colours = {"fecral-loops-111": "#D55E00", "creme-316L": "#0072B2", "ti-anneal": "#009E73"}
     figure, axes = plt.subplots(2, 2, figsize=(11, 7.5), layout="constrained")
@@ -289,10 +286,10 @@ def plot(found: dict[str, Numbers]) -> None:
         )
     for axis in axes.ravel():
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(HERE.parent / "docs" / "realism.png", dpi=80)
+    figure.savefig(folder / "realism.png", dpi=80)
 
 
-def draw_examples() -> None:
+def draw_examples(folder: Path) -> None:
     """Draw twelve synthetic pictures as the network sees them."""
     kinds = (
         "loops",
@@ -313,22 +310,24 @@ def draw_examples() -> None:
         movie = SynthSource(f"synth:{kind}?seed={80_000 + i}&size=320&frames=40&fps=4&overlay=2")
         tiles.append(stretch_to_8_bit(movie.frame(35).image))
     rows = [np.hstack(tiles[i : i + 4]) for i in range(0, len(tiles), 4)]
-    cv2.imwrite(str(HERE.parent / "docs" / "synthetic.jpg"), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(folder / "synthetic.jpg"), np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 def main() -> None:
     """Measure, write, draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.options(__doc__)
     parser.add_argument("--pictures", type=int, default=24, help="most pictures of a set")
     options = parser.parse_args()
+    if options.smoke:
+        globals().update(SMALL)
+        options.pictures = 1
     found = measured(options.pictures)
     rows = {name: facts(numbers) for name, numbers in found.items()}
-    write(rows, f"python benchmarks/realism.py --pictures {options.pictures}")
-    plot(found)
-    draw_examples()
-    print((HERE / "realism.md").read_text(encoding="utf-8"))
+    command = f"python benchmarks/realism.py --pictures {options.pictures}"
+    record.keep(__file__, {"command": command, "sets": rows}, page(rows, command), options.results)
+    folder = options.results if options.smoke else DOCS
+    plot(found, folder)
+    draw_examples(folder)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ average.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import record
 
 from insitrack.io.tables.columns import FRAMES, TRACKS
 
@@ -124,10 +123,12 @@ def _rows(
 
 def main() -> None:
     """Make the run, work it out, write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.options(__doc__)
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
+    if options.smoke:
+        options.frames = STEP
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)
         if not (folder / TRACKS.file).is_file():
@@ -155,7 +156,7 @@ def main() -> None:
         assert status == 0
         size = (folder / TRACKS.file).stat().st_size
     facts = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine": record.machine(),
         "command": "python benchmarks/series_scale.py",
         "frames": options.frames,
         "rows": options.frames * PER_FRAME,
@@ -165,8 +166,6 @@ def main() -> None:
         "pandas_read_csv_s": round(plain, 1),
         "ratio_to_pandas_read_csv": round(took / plain, 2),
     }
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     lines = [
         "# `track series` at scale",
         "",
@@ -182,8 +181,7 @@ def main() -> None:
         *(f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()),
         "",
     ]
-    here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    record.keep(__file__, facts, "\n".join(lines), options.results)
 
 
 if __name__ == "__main__":

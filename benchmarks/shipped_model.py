@@ -10,12 +10,12 @@ absent.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import on_zone
+import record
 from threshold_baseline import threshold_baseline
 from training_pictures import FOLDS, REAL, crops_316l, fold_of_series, frames_ti, write
 
@@ -116,8 +116,22 @@ def write_final_card(checkpoint: Path, target: Path) -> None:
     write({**facts, "metrics": metrics})
 
 
-if __name__ == "__main__":
-    if sys.argv[1] == "data":
-        write(Path(sys.argv[2]), model=sys.argv[3], held_fold=HELD_FOLD)
+def main() -> None:
+    parser = record.options(__doc__)
+    parser.add_argument("what", nargs="?", choices=("data", "card"))
+    parser.add_argument("paths", nargs="*", help="FOLDER MODEL, or CHECKPOINT TARGET.onnx")
+    given = parser.parse_args()
+    if given.smoke:
+        globals().update(TEST_SCENES={"loops": 1}, REAL=Path("none"))
+        checkpoint = Path(__file__).resolve().parents[1] / "segment" / "weights" / "loops.pt"
+        write_final_card(checkpoint, given.results / "shipped_model.onnx")
+    elif len(given.paths) != 2 or given.what is None:
+        parser.error("give data FOLDER MODEL, or card CHECKPOINT TARGET.onnx")
+    elif given.what == "data":
+        write(Path(given.paths[0]), model=given.paths[1], held_fold=HELD_FOLD)
     else:
-        write_final_card(*(Path(argument) for argument in sys.argv[2:4]))
+        write_final_card(*(Path(path) for path in given.paths))
+
+
+if __name__ == "__main__":
+    main()

@@ -12,10 +12,7 @@ writes benchmarks/throughput.json and benchmarks/throughput.md.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
+import math
 import shutil
 import statistics
 import subprocess
@@ -24,10 +21,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import record
+
 HERE = Path(__file__).resolve().parent
+SMALL = {"SIZE": 256, "DEFECTS": 20}
 SIZE, DEFECTS = 1024, 210
 REPORT_SECONDS: list[float] = []
 YOLO = """
@@ -193,6 +194,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.tracker.link.linker import Linker
     from insitrack.tracker.run import loop
     from insitrack.tracker.run.config import RunConfig
+    from insitrack.tracker.series.dose import Exposure
     from insitrack.tracker.series.meter import SeriesMeter
 
     cost: dict[str, float] = defaultdict(float)
@@ -208,14 +210,19 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     cv2.setNumThreads(1)
     config = RunConfig()
     segmenter = YoloSegmenter(find_model("loops"), SegmentConfig())
+    # scale and polarity are searched for once in a run, on its first frames: that is no cost of a frame
+    segmenter(Frame(0, 0.0, decoded(movie, 1)[0]))
+    seen = segmenter.describe()["view"]
+    settled = SegmentConfig(scale=seen["scale"], contrast=seen["contrast"])
+    segmenter = YoloSegmenter(find_model("loops"), settled)
     source = open_source(str(movie), nm_per_px=0.5)
     calibration = source.calibration.with_(thickness_nm=100.0)
     meter = SeriesMeter(
         config.series,
         calibration,
+        load_material("fecral"),
+        Exposure(1e-3),
         class_names=segmenter.model.classes,
-        material=load_material("fecral"),
-        dose_rate_dpa_per_s=1e-3,
     )
     linker, drift, fields = Linker(config.link), DriftEstimator(config.drift), FieldFinder(config.field)
     items = iter(source)
@@ -258,7 +265,12 @@ def network_core_ms(movie: Path, frames: int = 40) -> float:
     return 1e3 * (time.process_time() - started) / frames
 
 
-def measure(frames: int, repeats: int, weights: Path) -> dict[str, Any]:
+def yolo_runs() -> bool:
+    """Tell whether what `yolo track` needs besides ultralytics is installed."""
+    return find_spec("lap") is not None
+
+
+def measure(frames: int, repeats: int, weights: Path, smoke: bool) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="throughput_"))
     try:
         movie = shorten(draw_movie(folder, frames), frames)
@@ -272,14 +284,13 @@ def measure(frames: int, repeats: int, weights: Path) -> dict[str, Any]:
             rates["track --no-video"].append(rate)
             rates["track"].append(rate_of_ours(movie, folder / "run", video=True)[0])
             rates["bare network"].append(rate_of_network(movie))
-            rates["yolo track, as installed"].append(rate_of_yolo(weights, short, 0, folder / "yolo"))
-            rates["yolo track, 2 threads"].append(rate_of_yolo(weights, short, 2, folder / "yolo"))
-        costs = stage_costs(movie, folder)
+            for name, threads in (("yolo track, as installed", 0), ("yolo track, 2 threads", 2)):
+                left_out = smoke and not yolo_runs()
+                rate = math.nan if left_out else rate_of_yolo(weights, short, threads, folder / "yolo")
+                rates[name].append(rate)
+        costs = stage_costs(movie, folder, min(60, frames - 3))
         return {
-            "machine": (
-                f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, Python"
-                f" {platform.python_version()}"
-            ),
+            "machine": record.machine(),
             "command": "python " + " ".join(["benchmarks/throughput.py", *sys.argv[1:]]),
             "movie": f"{SIZE} x {SIZE}, grey H.264, {frames} frames, {per_frame:.0f} detections a frame",
             "frames_per_s": {name: statistics.median(values) for name, values in rates.items()},
@@ -333,9 +344,7 @@ def page(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.options(__doc__)
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument(
@@ -345,10 +354,13 @@ def main() -> None:
         help="the same network for yolo track",
     )
     options = parser.parse_args()
-    result = measure(options.frames, options.repeats, options.weights)
-    (HERE / "throughput.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    (HERE / "throughput.md").write_text(page(result), encoding="utf-8")
-    print(page(result))
+    if options.smoke:
+        globals().update(SMALL)
+        options.frames, options.repeats = 13, 1
+    elif not yolo_runs():
+        parser.error('the comparison needs what `yolo track` uses: pip install -e ".[benchmark]"')
+    result = measure(options.frames, options.repeats, options.weights, options.smoke)
+    record.keep(__file__, result, page(result), options.results)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ half of the movies and reports on the other. Writes time_helps.json and .md.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
+
+import record
 
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
@@ -35,7 +34,15 @@ from insitrack.tracker.series.settings import SeriesConfig
 
 MOVIES = {"two_beam": 4, "loops": 4, "diffuse": 2, "dense": 1, "mixed": 1}
 FRAMES = 24
+SIDE = 512
 LEAST = 0.05
+SMALL = {
+    "MOVIES": {"dense": 1},
+    "FRAMES": 4,
+    "SIDE": 192,
+    "CONFIDENCES": (0.1, 0.2),
+    "BIRTHS": (0.0, 0.3),
+}
 CONFIDENCES = (0.05, 0.08, 0.1, 0.15, 0.2, 0.25)
 BIRTHS = (0.0, 0.15, 0.2, 0.25, 0.3, 0.4)
 
@@ -89,7 +96,7 @@ def movies(first_seed: int) -> Iterator[SynthSource]:
     for kind, count in MOVIES.items():
         for seed in range(first_seed, first_seed + count):
             yield SynthSource(
-                f"synth:{kind}?seed={seed}&size=512&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0"
+                f"synth:{kind}?seed={seed}&size={SIDE}&frames={FRAMES}&fps=4&overlay=2&start=.6&jumps=0"
             )
 
 
@@ -118,17 +125,19 @@ def scores(
     for source, found, true in half:
         pairs += list(zip(tabled(source, found, confidence, birth), true, strict=True))
     facts = score(pairs, 0.3).facts()
-    count = sum(len(a) for a, _ in pairs) / sum(len(b) for _, b in pairs) - 1
+    count = sum(len(a) for a, _ in pairs) / max(1, sum(len(b) for _, b in pairs)) - 1
     return {name: round(float(facts[name]), 4) for name in ("precision", "recall", "f1")} | {
         "count_error": round(count, 4)
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="thresholds of single frames and of tracks")
+    parser = record.options(__doc__)
     parser.add_argument("--model", default="loops")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
+    if given.smoke:
+        globals().update(SMALL)
     halves = []
     for first_seed in (40_000, 41_000):
         half = []
@@ -151,8 +160,6 @@ def main() -> None:
     rows[f"as shipped: confidence {default[0]:g}, birth {default[1]:g}"] = scores(reported_on, *default)
     told = {f"{c:g}, {b:g}": row for (c, b), row in grid.items()}
     facts = {"model": given.model, "movies": MOVIES, "frames": FRAMES, "chosen_on": told, "reported_on": rows}
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     lines = ["# What the tracks add to the single frames", ""]
     lines += [
         "`python benchmarks/time_helps.py`. Pooled over all frames of synthetic movies, mask IoU 0.3.",
@@ -175,8 +182,7 @@ def main() -> None:
         f"| {c:g} | " + " | ".join(f"{grid[c, b]['f1']:.3f}" if (c, b) in grid else "" for b in BIRTHS) + " |"
         for c in CONFIDENCES
     ]
-    here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    record.keep(__file__, facts, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ defaults in every scene. Needs ``pip install -e ".[benchmark]"``.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import record
 import tracking_peers as peers
 import tracking_scenes as ts
 
@@ -149,6 +149,8 @@ def one_scene(name: str, seeds: tuple[int, ...], only: str | None) -> dict[str, 
 
 def run(seeds: tuple[int, ...], only: str | None, jobs: int) -> dict[str, Any]:
     """Run every scene, the largest first."""
+    if jobs == 1:
+        return {name: one_scene(name, seeds, only) for name in ts.SCENES}
     names = sorted(ts.SCENES, key=lambda name: name != "dense")
     with ProcessPoolExecutor(jobs) as pool:
         done = {name: pool.submit(one_scene, name, seeds, only) for name in names}
@@ -156,8 +158,8 @@ def run(seeds: tuple[int, ...], only: str | None, jobs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", nargs="?", choices=("tune", "run"), default="run")
+    parser = record.options(__doc__)
+    parser.add_argument("what", nargs="?", choices=("tune", "run", "page"), default="run")
     parser.add_argument("--seeds", type=int, default=len(SEEDS))
     parser.add_argument(
         "--only", help="only contestants whose name contains this; the others keep their last results"
@@ -166,19 +168,25 @@ def main() -> None:
         "--jobs", type=int, default=1, help="scenes at a time; more than one disturbs the times"
     )
     given = parser.parse_args()
+    import tracking_page
+
+    if given.smoke:
+        given.seeds, ts.SCENES, tracking_page.PEERS = 1, ("calm",), ("trackpy",)
+        peers.PEERS = {"trackpy": peers.PEERS["trackpy"]}
+    if given.what == "page":
+        found = json.loads((given.results / "tracking.json").read_text(encoding="utf-8"))
+        tracking_page.write(found, len(next(iter(found[ts.SCENES[0]].values()))), given.results)
+        return
     with peers.quiet():
         if given.what == "tune":
             tune()
             return
         results = run(SEEDS[: given.seeds], given.only, given.jobs)
-    import tracking_page
-
-    file = HERE / "tracking.json"
+    file = given.results / "tracking.json"
     if given.only:  # the others keep their last results
         before = json.loads(file.read_text(encoding="utf-8"))
         results = {name: {**before[name], **results[name]} for name in ts.SCENES}
-    file.write_text(json.dumps(results) + "\n", encoding="utf-8")
-    tracking_page.write(results, given.seeds)
+    tracking_page.write(results, given.seeds, given.results)
 
 
 if __name__ == "__main__":

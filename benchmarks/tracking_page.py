@@ -5,13 +5,13 @@ Tables and a picture from tracking.json, into tracking.md and docs/tracking.md.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import record
 import tracking_scenes as ts
 
 HERE = Path(__file__).parent
@@ -107,8 +107,8 @@ def body(results: dict[str, Any], n_seeds: int) -> list[str]:
     return out
 
 
-def write(results: dict[str, Any], n_seeds: int) -> None:
-    """Write both pages."""
+def write(results: dict[str, Any], n_seeds: int, folder: Path) -> None:
+    """Write the page, and beside the scripts also that of the documentation."""
     text = body(results, n_seeds)
     head = [
         "# Scoreboard of trackers",
@@ -119,13 +119,10 @@ def write(results: dict[str, Any], n_seeds: int) -> None:
         ),
         "",
     ]
-    (HERE / "tracking.md").write_text("\n".join([*head, *text]) + "\n", encoding="utf-8")
+    record.keep("tracking.py", results, "\n".join([*head, *text]), folder)
+    if folder != HERE:
+        return
     page = HERE.parent / "docs" / "tracking.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n\n" + "\n".join(text) + f"\n\n{END}{after}", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    found = json.loads((HERE / "tracking.json").read_text(encoding="utf-8"))
-    write(found, len(next(iter(next(iter(found.values())).values()))))

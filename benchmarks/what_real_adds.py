@@ -11,8 +11,6 @@ crops that were held out. Writes what_real_adds.json and what_real_adds.md besid
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -21,6 +19,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import record
 from shipped_model import boxed_loops, test_sets
 
 from insitrack.io.frames import Frame
@@ -29,7 +28,7 @@ from insitrack.segment.finetune.starting_point import in_memory
 from insitrack.segment.labels.yolo import label_lines
 from insitrack.segment.networks.yolo import YoloSegmenter
 from insitrack.segment.scores.evaluate import evaluate
-from insitrack.segment.training.dataset import write_yaml
+from insitrack.segment.training.dataset import DatasetSettings, write_synth_dataset, write_yaml
 from insitrack.segment.training.export import load_checkpoint
 from insitrack.segment.training.yolo import TrainSettings, train
 
@@ -75,6 +74,18 @@ def label_themselves(pictures: Sequence[Path], segment: YoloSegmenter, folder: P
     return out
 
 
+def drawn_small(folder: Path) -> Path:
+    """Draw a few pictures, one of which passes for a real one."""
+    few = DatasetSettings(scenes=6, frames_per_scene=1, size_px=64, held_out=0.3, shares={"loops": 1.0})
+    write_synth_dataset(folder / "drawn", few)
+    pictures = sorted((folder / "drawn" / "images" / "train").iterdir())
+    for path in (pictures[0], folder / "drawn" / "labels" / "train" / f"{pictures[0].stem}.txt"):
+        shutil.copy(path, path.with_name(f"ti_{path.name}"))
+    pictures.append(pictures[0].with_name(f"ti_{pictures[0].name}"))
+    (folder / "drawn" / "train.txt").write_text("\n".join(map(str, pictures)) + "\n", encoding="utf-8")
+    return folder / "drawn"
+
+
 def score(checkpoint: Path, threads: int) -> dict[str, Any]:
     """Score a network on everything that was held out."""
     segment = in_memory(load_checkpoint(checkpoint), 0.0, SegmentConfig(threads=threads))
@@ -95,13 +106,20 @@ def score(checkpoint: Path, threads: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="what real micrographs add to synthetic ones at equal cost")
-    parser.add_argument("data", type=Path, help="folder of training pictures")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the trainings")
+    parser = record.options(__doc__)
+    parser.add_argument("data", type=Path, nargs="?", help="folder of training pictures")
+    parser.add_argument("--out", type=Path, help="folder for the trainings")
     parser.add_argument("--epochs", type=int, default=4, help="of 1,600 pictures, from random weights")
     parser.add_argument("--more", type=int, default=2, help="epochs of each network that goes on")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
+    small: dict[str, Any] = {}
+    if given.smoke:
+        given.data, given.out, given.epochs, given.more = drawn_small(given.results), given.results, 1, 1
+        small = {"image_px": 64, "pictures_per_epoch": 2}
+        globals().update(boxed_loops=lambda segment: {}, test_sets=lambda: {})
+    elif given.data is None or given.out is None:
+        parser.error("give FOLDER and --out")
     pictures = [
         Path(row)
         for row in dict.fromkeys((given.data / "train.txt").read_text(encoding="utf-8").split("\n"))
@@ -109,7 +127,9 @@ def main() -> None:
     ]
     drawn = [path for path in pictures if not is_real(path)]
     real = [path for path in pictures if is_real(path)]
-    first = TrainSettings(hours=None, epochs=given.epochs, threads=given.threads, mosaic=0.3, scale=0.25)
+    first = TrainSettings(
+        hours=None, epochs=given.epochs, threads=given.threads, mosaic=0.3, scale=0.25, **small
+    )
     begun = train(listed(given.out / "drawn", given.data, drawn, even=False), given.out / "first", first)
     segment = in_memory(
         load_checkpoint(begun),
@@ -129,17 +149,14 @@ def main() -> None:
         learning_rate=7e-4,
         mosaic=0.3,
         scale=0.25,
+        **small,
     )
     results = {f"{given.epochs * first.pictures_per_epoch} synthetic pictures": score(begun, given.threads)}
-    for name, chosen in arms.items():
+    for name, chosen in list(arms.items())[-1 if given.smoke else 0 :]:
         folder = given.out / name.split(",")[0].replace(" ", "_") / name[-6:]
         last = train(listed(folder / "data", given.data, chosen, even=True), folder / "run", more)
         results[f"and {given.more * more.pictures_per_epoch} more: {name}"] = score(last, given.threads)
         print(name, results[f"and {given.more * more.pictures_per_epoch} more: {name}"], flush=True)
-    here = Path(__file__)
-    here.with_suffix(".json").write_text(
-        json.dumps({"cores": os.cpu_count(), "results": results}, indent=2) + "\n", encoding="utf-8"
-    )
     rows = next(iter(results.values()))
     lines = [
         "# What real micrographs add, at equal cost",
@@ -149,8 +166,8 @@ def main() -> None:
     ]
     lines += ["| | " + " | ".join(results) + " |", "|" + "---|" * (1 + len(results))]
     lines += [f"| {row} | " + " | ".join(str(one[row]) for one in results.values()) + " |" for row in rows]
-    here.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    facts = {"cores": os.cpu_count(), "results": results}
+    record.keep(__file__, facts, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":

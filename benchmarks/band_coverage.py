@@ -2,7 +2,7 @@
 
 Wrong thickness and scale within their errors.
 
-    python benchmarks/coverage.py
+    python benchmarks/band_coverage.py
 
 Defects come and go at random in a field larger than the frame; the frame shows what lies in it. Every movie
 is given a foil thickness that is wrong by 10 % (one standard deviation) and a scale wrong by 1 %; the true
@@ -12,13 +12,12 @@ size and hardening that the defects are drawn from.
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+import record
 
 from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.models import Barrier, Material
@@ -179,27 +178,26 @@ def coverage(n_movies: int, n_frames: int) -> dict[str, dict[str, dict[str, floa
 
 def main() -> None:
     """Measure and write the page."""
-    n_movies, n_frames = 1000, 20
+    given = record.options(__doc__).parse_args()
+    n_movies, n_frames = (3, 4) if given.smoke else (1000, 20)
     rows = coverage(n_movies, n_frames)
-    here = Path(__file__)
     machine = (
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, numpy"
         f" {np.__version__}"
     )
-    record = {
+    facts = {
         "machine": machine,
-        "command": "python benchmarks/coverage.py",
+        "command": "python benchmarks/band_coverage.py",
         "movies": n_movies,
         "frames": n_frames,
         "coverage": rows,
     }
-    here.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     names = (*CLASSES, "all")
     lines = [
         "# Coverage of the 95 % bands",
         "",
         (
-            f"`python benchmarks/coverage.py`: {n_movies} seeded movies of {n_frames} frames with exact"
+            f"`python benchmarks/band_coverage.py`: {n_movies} seeded movies of {n_frames} frames with exact"
             " detections, thickness (10 %), scale (1 %), modulus (5 %) and barrier strengths (25 %) off by"
             " their errors. Share of the frames whose band holds the truth, and, in brackets, the mean error"
             " of the value over all movies."
@@ -215,8 +213,7 @@ def main() -> None:
         ]
         lines.append(f"| `{quantity}` | {' | '.join(cells)} |")
     lines += ["", f"Machine: {machine}.", ""]
-    here.with_suffix(".md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    record.keep(__file__, facts, "\n".join(lines), given.results)
 
 
 if __name__ == "__main__":
