@@ -207,7 +207,9 @@ def main() -> None:
     sets = drawn({"voids": 1}) if given.smoke else test_sets()
 
     def keep(name: str, checkpoint: Path) -> None:
-        results["networks"][name] = score(checkpoint, sets, given.out, given.threads)
+        known = results["networks"].setdefault(name, {})
+        missing = {key: tests for key, tests in sets.items() if key not in known}
+        known.update(score(checkpoint, missing, given.out, given.threads))
         target.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         target.with_suffix(".md").write_text(page(results), encoding="utf-8")
 

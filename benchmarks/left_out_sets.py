@@ -23,7 +23,9 @@ from insitrack.io.synth.source import SynthSource
 from insitrack.segment.labels.yolo import read_labels
 
 HELD_FOLD = 0
-SCENES = {"two_beam": 5, "loops": 5, "mixed": 3, "voids": 3, "precipitates": 3, "dense": 2}
+SCENES = {"two_beam": 5, "loops": 5, "mixed": 3, "voids": 3, "precipitates": 3, "dense": 2} | dict.fromkeys(
+    ("bubbles", "swelling", "laths", "particles"), 2
+)
 #           median radius nm, spread, number, nm/px, under focus
 CAVITIES = (
     (3, 0.25, 60, 0.35, True),

@@ -29,6 +29,10 @@ from insitrack.segment.scores.confusion import Compared, compare, confusion
 from insitrack.segment.scores.evaluate import Example, evaluate
 
 TEST_SCENES = {"two_beam": 14, "loops": 10, "mixed": 6, "voids": 4, "precipitates": 3, "dense": 3}
+NEW_SCENES = {
+    "synthetic, cavities": ("voids", "bubbles", "swelling"),
+    "synthetic, laths and particles": ("laths", "particles"),
+}
 HELD_FOLD = 0
 
 
@@ -43,6 +47,13 @@ def test_sets() -> dict[str, list[Example]]:
             sets["synthetic, all kinds"].append((movie.frame(35), movie.truth(35)))
             if kind == "two_beam":
                 sets["synthetic, two-beam"].append(sets["synthetic, all kinds"][-1])
+    for name, kinds in NEW_SCENES.items():
+        for kind in kinds:
+            for seed in range(50_000, 50_003):
+                movie = SynthSource(
+                    f"synth:{kind}?seed={seed}&size=512&frames=40&fps=4&overlay=2&start=.4&jumps=2"
+                )
+                sets.setdefault(name, []).append((movie.frame(35), movie.truth(35)))
     if REAL.is_dir():
         crops = [
             (Frame(n, 0.0, image), truth) for n, (_, image, truth) in crops_316l() if n % FOLDS == HELD_FOLD
