@@ -19,7 +19,8 @@ from insitrack.io.frames import Frame
 from insitrack.io.sources import open_source
 from insitrack.io.synth.source import SynthSource
 from insitrack.segment.prepare.field import FieldConfig, FieldFinder
-from insitrack.tracker.link.drift import DriftConfig, DriftEstimator
+from insitrack.tracker.link.drift import DriftEstimator
+from insitrack.tracker.link.settings import DriftConfig
 
 SMALL = {"KINDS": ("loops",), "SEEDS": range(500, 501), "SIDE": 128, "FRAMES": 4}
 SIDE, FRAMES = 512, 60

@@ -26,7 +26,8 @@ from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.field import FieldConfig
 from insitrack.segment.scores.evaluate import score
 from insitrack.tracker.link.drift import DriftEstimator
-from insitrack.tracker.link.linker import LinkConfig, Linker
+from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.settings import LinkConfig
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.run.loop import run
 from insitrack.tracker.series.meter import SeriesMeter

@@ -10,7 +10,8 @@ from insitrack.io.tables.detection_table import DetectionTable
 from insitrack.tracker.evaluation.track_scores import BoxTable
 from insitrack.tracker.hindsight.refine import refine
 from insitrack.tracker.hindsight.settings import RefineConfig
-from insitrack.tracker.link.linker import LinkConfig, Linker
+from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.settings import LinkConfig
 from insitrack.tracker.measure.from_table import measured_frames
 
 

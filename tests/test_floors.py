@@ -51,7 +51,6 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
 CLIMBS: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
 LARGE_FILES: set[str] = {
-    "tracker/link/drift.py",
     "io/live/camera.py",
     "segment/finetune/finetune.py",
     "segment/training/maskrcnn.py",
@@ -60,15 +59,12 @@ LARGE_FILES: set[str] = {
     "tests/tracker/link/test_linker.py",
     "tests/tracker/series/test_meter.py",
     "tracker/commands/eval.py",
-    "tracker/link/linker.py",
 }
 LARGE_CLASSES: set[str] = {
-    "tracker/series/meter.py: SeriesMeter",
     "io/draw/movie_writer.py: MovieWriter",
     "io/files/movie.py: MovieSource",
     "io/live/camera.py: LiveSource",
     "tracker/commands/eval.py: _Job",
-    "tracker/link/linker.py: Linker",
     "tracker/run/job.py: Job",
 }
 

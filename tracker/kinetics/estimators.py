@@ -267,7 +267,8 @@ def diffusion(
     if n < 8:
         return Diffusion(math.nan, math.nan, 2, math.nan, math.nan, n)
     moments = steps.T @ steps / n
-    if not moments.any():  # nothing moved: no spread of which a direction or an error of position could be said
+    if not moments.any():
+        # nothing moved: no spread of which a direction or an error of position could be said
         return Diffusion(0.0, math.nan, 2, math.nan, math.nan, n)
     small, large = np.linalg.eigvalsh(moments).tolist()
     # likelihood ratio of equal variances, Mauchly's W for two directions

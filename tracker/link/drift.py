@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import BoolImage, Floats32
-from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
+from insitrack.tracker.link.settings import DriftConfig
 
 _COARSE_PX, _FINE_PX = 25, 1.5
 """Band kept, in shrunken pixels: width of the box whose mean is taken off, and sigma of the Gaussian that
@@ -30,63 +30,6 @@ _ITERATIONS = 2
 _FEATURELESS = 0.3
 """A picture with less than this share of the keyframe's contrast shows no specimen: beam off, far out of
 focus."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DriftConfig:
-    """How the drift of the stage is estimated.
-
-    Parameters
-    ----------
-    enabled : bool
-        False: the stage is taken to stand still.
-    size_px : int
-        The picture is shrunk by a whole factor until its longer side is about this long, px.
-    min_significance : float
-        Least height of the correlation peak, in standard deviations of the correlation, to believe it.
-    refresh_quality : float
-        A new keyframe is taken when the quality falls below this share of what it was just after the last
-        one, 0..1.
-    refresh_shift : float
-        A new keyframe is taken when the specimen has moved by this share of the picture, 0..0.5.
-    lost_frames : int
-        After this many frames in a row that fit each other but not the keyframe, the view has changed: start
-        anew from there.
-
-    Raises
-    ------
-    SettingsError
-        If a value lies outside its range.
-
-    Examples
-    --------
-    >>> DriftConfig(size_px=128).min_significance
-    6.0
-    """
-
-    enabled: bool = True
-    size_px: int = 256
-    min_significance: float = 6.0
-    refresh_quality: float = 0.7
-    refresh_shift: float = 0.25
-    lost_frames: int = 3
-
-    def __post_init__(self) -> None:
-        if self.size_px < 32:
-            raise SettingsError(f"drift.size_px {self.size_px}: expected at least 32 px")
-        if not (math.isfinite(self.min_significance) and self.min_significance > 0):
-            raise SettingsError(
-                f"drift.min_significance {self.min_significance}: expected a positive number of standard"
-                " deviations"
-            )
-        if not 0 <= self.refresh_quality <= 1:
-            raise SettingsError(f"drift.refresh_quality {self.refresh_quality}: expected a share from 0 to 1")
-        if not 0 < self.refresh_shift <= 0.5:
-            raise SettingsError(
-                f"drift.refresh_shift {self.refresh_shift}: expected a share above 0, at most 0.5"
-            )
-        if self.lost_frames < 1:
-            raise SettingsError(f"drift.lost_frames {self.lost_frames}: expected at least 1 frame")
 
 
 class Drift(NamedTuple):

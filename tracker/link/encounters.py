@@ -7,6 +7,7 @@ import numpy as np
 from insitrack.io.arrays import Ints
 from insitrack.io.detections import Masks
 from insitrack.tracker.link.assign import gated_pairs
+from insitrack.tracker.link.state import Observations, Tracks
 
 COVERED = 0.6
 """Share of a mask that must be covered to say that one defect went into another, or came out of it."""
@@ -71,3 +72,50 @@ def engulfing(
         ):
             answer[i], best[i] = j, covered
     return answer
+
+
+def note_encounters(
+    tracks: Tracks,
+    seen: Observations,
+    past: Masks,
+    masks: Masks,
+    which: Ints,
+    at: Ints,
+    newborn: Ints,
+    moved_px: tuple[float, float],
+) -> Ints:
+    """Note which track covers each one that was lost now, and find which one each new one came out of.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Live tracks, N records; their `absorber` is set in place.
+    seen : Observations
+        The frame.
+    past, masks : Masks
+        Masks of the last observations, and of this frame.
+    which, at : ndarray of int64, shape (P,)
+        Places of the pairs in `tracks` and in `seen`.
+    newborn : ndarray of int64, shape (B,)
+        Places in `seen` that begin a track.
+    moved_px : tuple of float
+        How far the specimen has moved since the last frame, (x, y), px.
+
+    Returns
+    -------
+    ndarray of int64, shape (B,)
+        Id of the track that each new one came out of, -1 for none.
+    """
+    found = np.zeros(len(tracks), bool)
+    found[which] = True
+    lost = np.flatnonzero(~found & ~tracks["missed"])
+    both = ~tracks["missed"][which]
+    names = tracks["id"][which[both]]
+    row_before, row_now = tracks["sight"][which[both]], seen.row[at[both]]
+    if not len(names):
+        return np.full(len(newborn), -1, np.int64)
+    dx, dy = (round(by) for by in moved_px)
+    into = engulfing(past, tracks["sight"][lost], masks, row_now, row_before, (-dy, -dx))
+    tracks["absorber"][lost] = np.where(into >= 0, names[into], -1)
+    out_of = engulfing(masks, seen.row[newborn], past, row_before, row_now, (dy, dx))
+    return np.where(out_of >= 0, names[out_of], -1)

@@ -18,8 +18,7 @@ from insitrack.io.live.camera import LiveConfig
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.prepare.field import FieldConfig
 from insitrack.tracker.hindsight.settings import RefineConfig
-from insitrack.tracker.link.drift import DriftConfig
-from insitrack.tracker.link.linker import LinkConfig
+from insitrack.tracker.link.settings import DriftConfig, LinkConfig
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.series.settings import SeriesConfig
 

@@ -131,6 +131,7 @@ class HardeningMeter:
         if config.unirradiated_line_density_per_m2 is None:
             barriers = {name: barrier for name, barrier in barriers.items() if name not in LINE_CLASSES}
         self.known = np.array([i for i, name in enumerate(class_names) if name in barriers], np.int64)
+        self.hardens = np.isin(np.arange(len(class_names)), self.known)
         self._barriers = [barriers[class_names[i]] for i in self.known]
         self._modulus_rel = material.shear_modulus_sd_gpa / material.shear_modulus_gpa if material else 0.0
 

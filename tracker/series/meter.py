@@ -102,9 +102,7 @@ class SeriesMeter:
         self._hardening = HardeningMeter(
             config, material, class_names, scale_rel=self._scale_rel, detector_rel=detector_rel
         )
-        hardens = np.zeros(len(class_names), bool)
-        hardens[self._hardening.known] = True
-        self.diagnostics = SeriesDiagnostics(class_names, hardens)
+        self.diagnostics = SeriesDiagnostics(class_names, self._hardening.hardens)
 
     def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
         """Take another foil thickness, nm, from now on.
@@ -169,10 +167,7 @@ class SeriesMeter:
         field_nm2 = np.array([view_px * self._nm_per_px**2])
         frame_px = np.array([detections.shape[::-1]], np.float64)
         seen = observe_frame(self.config, detections, measures, observed)
-        changes = (
-            np.array([[(counts or {}).get(name, 0) for name in self.class_names]], np.int64)
-            for counts in (births, deaths)
-        )
+        changes = (_by_class(births, self.class_names), _by_class(deaths, self.class_names))
         values = self.table(np.array([t_s]), field_nm2, seen, *changes, frame_px=frame_px)
         return _as_rows(frame_index, t_s, float(self.exposure.dose_dpa(t_s)), self.class_names, values)
 
@@ -263,6 +258,11 @@ def _as_rows(
         SeriesRow(frame, t_s, dose_dpa, name, **dict(zip(SERIES_COLUMNS, row, strict=True)))
         for name, row in zip((*class_names, "all"), values, strict=True)
     )
+
+
+def _by_class(counts: _Changes, class_names: tuple[str, ...]) -> Ints:
+    """Put counts of one frame into the order of the classes, shape (1, K)."""
+    return np.array([[(counts or {}).get(name, 0) for name in class_names]], np.int64)
 
 
 def _field_px(shape: tuple[int, int], field: BoolImage | None) -> float:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import BoolImage
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
-from insitrack.tracker.link.drift import Drift, DriftConfig, DriftEstimator
+from insitrack.tracker.link.drift import Drift, DriftEstimator
+from insitrack.tracker.link.settings import DriftConfig
 
 TI = Path(__file__).parents[3] / "../shared/data/ti-anneal/consecutive/1733-1739_full"
 Path2D = Callable[[int], tuple[float, float]]

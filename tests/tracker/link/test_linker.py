@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
 from insitrack.io.results import Measures
-from insitrack.tracker.link.linker import LinkConfig, Linked, Linker
+from insitrack.tracker.link.linked import Linked
+from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.settings import LinkConfig
 
 SHAPE = (400, 600)
 NM = 0.5

@@ -18,8 +18,9 @@ from insitrack.io.synth.files import write_synth
 from insitrack.io.tables.columns import TABLES
 from insitrack.io.tables.sink import TableSink
 from insitrack.segment.prepare.field import FieldConfig
-from insitrack.tracker.link.drift import DriftConfig, DriftEstimator
-from insitrack.tracker.link.linker import LinkConfig, Linker
+from insitrack.tracker.link.drift import DriftEstimator
+from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.settings import DriftConfig, LinkConfig
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.run import loop
 from insitrack.tracker.series.meter import SeriesMeter
