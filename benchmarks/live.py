@@ -26,8 +26,9 @@ import record
 
 import insitrack
 from insitrack.io.frames import Frame
-from insitrack.io.live.camera import LiveConfig, LiveSource
+from insitrack.io.live.camera import LiveSource
 from insitrack.io.live.replay import Replay, random_faults
+from insitrack.io.live.settings import LiveConfig
 from insitrack.io.sources import replay
 from insitrack.io.synth.files import write_synth
 from insitrack.io.tables import columns

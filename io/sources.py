@@ -13,8 +13,8 @@ from insitrack.io.live.feeds import is_live
 from insitrack.io.timeline import SelectedSource, Selection, check_interval
 
 if TYPE_CHECKING:
-    from insitrack.io.live.camera import LeftOff, LiveConfig
     from insitrack.io.live.replay import Fault, Replay
+    from insitrack.io.live.settings import LeftOff, LiveConfig
 
 _WILDCARDS = frozenset("*?[")
 

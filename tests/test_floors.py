@@ -51,7 +51,6 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
 CLIMBS: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
 LARGE_FILES: set[str] = {
-    "io/live/camera.py",
     "segment/finetune/finetune.py",
     "segment/training/maskrcnn.py",
     "segment/training/semantic.py",
@@ -63,7 +62,6 @@ LARGE_FILES: set[str] = {
 LARGE_CLASSES: set[str] = {
     "io/draw/movie_writer.py: MovieWriter",
     "io/files/movie.py: MovieSource",
-    "io/live/camera.py: LiveSource",
     "tracker/commands/eval.py: _Job",
     "tracker/run/job.py: Job",
 }

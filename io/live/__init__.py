@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from insitrack.io.live.camera import LeftOff as LeftOff
-    from insitrack.io.live.camera import LiveConfig as LiveConfig
     from insitrack.io.live.camera import LiveSource as LiveSource
+    from insitrack.io.live.settings import LeftOff as LeftOff
+    from insitrack.io.live.settings import LiveConfig as LiveConfig
     from insitrack.io.live.status import LiveStatus as LiveStatus
     from insitrack.io.live.view import LiveView as LiveView
     from insitrack.io.live.view_request import ViewerRequest as ViewerRequest
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "camera": ["LeftOff", "LiveConfig", "LiveSource"],
+        "camera": ["LiveSource"],
+        "settings": ["LeftOff", "LiveConfig"],
         "status": ["LiveStatus"],
         "view": ["LiveView"],
         "view_request": ["ViewerRequest"],

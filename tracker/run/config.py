@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from insitrack.io.errors import SettingsError
-from insitrack.io.live.camera import LiveConfig
+from insitrack.io.live.settings import LiveConfig
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.prepare.field import FieldConfig
 from insitrack.tracker.hindsight.settings import RefineConfig

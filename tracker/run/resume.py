@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, OutputError
-from insitrack.io.live.camera import LeftOff
+from insitrack.io.live.settings import LeftOff
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import MANIFEST, STATE, Run
 from insitrack.segment.base import SegmentConfig

@@ -13,8 +13,9 @@ import pytest
 import insitrack
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
-from insitrack.io.live.camera import LeftOff, LiveConfig, LiveSource
+from insitrack.io.live.camera import LiveSource
 from insitrack.io.live.replay import Fault, parse_fault, random_faults
+from insitrack.io.live.settings import LeftOff, LiveConfig
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
 from insitrack.io.live.waiting import WaitingFrames

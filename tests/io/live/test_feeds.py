@@ -19,7 +19,8 @@ from PIL import Image, ImageGrab
 from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.io.errors import SettingsError, SourceError
 from insitrack.io.frames import Frame, MissingFrame
-from insitrack.io.live.camera import LiveConfig, LiveSource
+from insitrack.io.live.camera import LiveSource
+from insitrack.io.live.settings import LiveConfig
 from insitrack.io.sources import open_source, replay
 from insitrack.tests.support.rtsp_camera import RtspCamera
 
