@@ -57,8 +57,10 @@ class LiveSource(Capture):
     def __iter__(self) -> Iterator[Frame | MissingFrame]:
         while True:
             item = self.waiting.get(_TICK_S)
-            silent = self._thread.is_alive() and self.silent_s > max(self.config.stall_s, 3 * self._usual_s)
-            self._alarms.watch_silence(silent, self.silent_s, self._now_s())
+            silent = self._thread.is_alive() and self.silent_s > max(
+                self.config.stall_s, 3 * self._times.usual_s
+            )
+            self._alarms.watch_silence(silent, self.silent_s, self._times.now_s())
             if item is not None:
                 yield item
             elif not self._thread.is_alive() and not len(self.waiting):

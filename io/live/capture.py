@@ -12,11 +12,10 @@ from insitrack.io.frames import Calibration, Frame, MissingFrame, MissingStatus
 from insitrack.io.live.alarms import Alarms
 from insitrack.io.live.feeds import Captured, Depth, Feed, open_feed
 from insitrack.io.live.settings import LeftOff, LiveConfig
+from insitrack.io.live.times import RunTimes
 from insitrack.io.live.waiting import WaitingFrames
-from insitrack.io.timeline import Clock
 
 _FIRST_BACK_OFF_S = 0.1
-_USUAL_S, _SOON_S = 0.04, 1e-3
 
 
 class Capture:
@@ -50,33 +49,27 @@ class Capture:
             Path(self.config.spool) if self.config.spool else None,
         )
         self.shape: tuple[int, int] | None = None
-        self._index, self._start_s = (0, 0.0) if left_off is None else (left_off.next_index, left_off.t_s)
+        self._index, start_s = (0, 0.0) if left_off is None else (left_off.next_index, left_off.t_s)
+        self._times = RunTimes(start_s, usual_s or 0.0)
         self._depth = Depth(None if left_off is None else left_off.levels)
-        self._clock: Clock | None = None
-        self._offset_s = 0.0  # time of the run at which this connection began
-        self._first_arrival: float | None = None
         self._captured_at: dict[int, float] = {}
-        self._last_arrival = time.monotonic()
         self._closing = threading.Event()
         self._failure: BaseException | None = None
-        self._fresh = True
-        self._patience_s = 0.0
         self._alarms = Alarms(uri, alarm)
-        self._usual_s = usual_s or 0.0
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
         if nm_per_px is None and self._feed.nm_per_px is not None:
             self.calibration = Calibration(nm_per_px=self._feed.nm_per_px, origin=self._feed.told_by)
         if left_off is not None:
             self.n_gaps += 1
-            self._put_missing(self._start_s, "gap", "the program was not running")
+            self._put_missing(start_s, "gap", "the program was not running")
         self._thread = threading.Thread(target=self._work, name="insitrack-capture", daemon=True)
         self._thread.start()
 
     @property
     def silent_s(self) -> float:
         """Time since the last picture, s."""
-        return time.monotonic() - self._last_arrival
+        return self._times.silent_s
 
     @property
     def alarms(self) -> list[str]:
@@ -85,11 +78,7 @@ class Capture:
 
     def tell(self, text: str) -> None:
         """Raise an alarm: one line, kept with the time of the run, and handed on."""
-        self._alarms.tell(text, self._now_s())
-
-    def _now_s(self) -> float:
-        """Time of the run, s; 0 before the first frame."""
-        return 0.0 if self._first_arrival is None else self._start_s + time.monotonic() - self._first_arrival
+        self._alarms.tell(text, self._times.now_s())
 
     def close(self) -> None:
         """Stop capturing, and remove what is stored.
@@ -106,7 +95,7 @@ class Capture:
         """Connect; a slow camera is given three of its usual intervals before it counts as stalled."""
         return open_feed(
             self.uri,
-            stall_s=max(self.config.stall_s, 3 * self._usual_s, self._patience_s),
+            stall_s=max(self.config.stall_s, 3 * self._times.usual_s, self._times.patience_s),
             closing=self._closing.is_set,
             depth=self._depth,
         )
@@ -132,7 +121,7 @@ class Capture:
                 if self._closing.is_set():
                     return "closed"
                 if first:
-                    self._begin(feed)
+                    self._times.begin(self._index, feed.nominal_s)
                     first = False
                 self._take(captured)
         except OSError as error:
@@ -142,35 +131,8 @@ class Capture:
             feed.close()
         return "the connection ended"
 
-    def _begin(self, feed: Feed) -> None:
-        """Fix the times of a connection: its first frame came now."""
-        now = time.monotonic()
-        if self._first_arrival is None:
-            self._first_arrival = now
-        self._offset_s = self._start_s + now - self._first_arrival
-        self._fresh = True
-        if self._clock is None:
-            self._clock = Clock(feed.nominal_s or _USUAL_S)
-            if self._start_s:
-                self._clock.time(self._index, self._start_s)  # the gap
-                self._offset_s += _SOON_S
-
     def _take(self, captured: Captured) -> None:
-        now = time.monotonic()
-        assert self._first_arrival is not None
-        assert self._clock is not None
-        if self.n_captured and not self._fresh:
-            since = now - self._last_arrival
-            self._usual_s = since if not self._usual_s else 0.9 * self._usual_s + 0.1 * since
-            self._patience_s = 0.0
-        self._fresh = False
-        stamp = (
-            self._start_s + now - self._first_arrival
-            if captured.stamp_s is None
-            else self._offset_s + captured.stamp_s
-        )
-        t_s = self._clock.time(self._index, stamp)
-        self._last_arrival = now
+        t_s = self._times.arrived(self._index, captured.stamp_s)
         self.n_captured += 1
         if captured.image is None:
             self.n_damaged += 1
@@ -191,10 +153,10 @@ class Capture:
             self._put_missing(t_s, "damaged", f"picture of {sizes}")
         else:
             self.shape = self.shape or captured.image.shape
-            self._captured_at[self._index] = now
+            self._captured_at[self._index] = self._times.last_arrival_s
             self.waiting.put(Frame(self._index, t_s, captured.image))
             self._index += 1
-            self._alarms.watch_queue(self.waiting.filled, self.config.policy, self._now_s())
+            self._alarms.watch_queue(self.waiting.filled, self.config.policy, self._times.now_s())
 
     def _put_missing(self, t_s: float, status: MissingStatus, reason: str) -> None:
         self.waiting.put(MissingFrame(self._index, t_s, status, reason))
@@ -202,14 +164,8 @@ class Capture:
 
     def _gap(self, why: str) -> None:
         """Record that frames were not delivered: a frame of its own, at the time when they stopped."""
-        assert self._first_arrival is not None
-        assert self._clock is not None
         self.n_gaps += 1
-        stopped = max(
-            self._clock.last_s + 1e-6,
-            self._start_s + self._last_arrival + self._usual_s - self._first_arrival,
-        )
-        self._put_missing(self._clock.time(self._index, stopped), "gap", f"no pictures: {why}")
+        self._put_missing(self._times.stopped(self._index), "gap", f"no pictures: {why}")
 
     def _reconnected(self, why: str) -> bool:
         """Try until there is a connection again; False where the run is over.
@@ -218,8 +174,9 @@ class Capture:
         stays away for long.
         """
         self.tell(f"no pictures since {self.silent_s:.1f} s ({why}); reconnecting")
-        self._patience_s = 2 * max(self._patience_s, self.config.stall_s) if not self._usual_s else 0.0
-        pause, since, told = _FIRST_BACK_OFF_S, time.monotonic(), self._clock is None
+        times = self._times
+        times.patience_s = 0.0 if times.usual_s else 2 * max(times.patience_s, self.config.stall_s)
+        pause, since, told = _FIRST_BACK_OFF_S, time.monotonic(), not times.begun
         while not self._closing.wait(pause):
             away_s = time.monotonic() - since
             if not told and away_s > self.config.stall_s:
