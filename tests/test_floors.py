@@ -60,8 +60,6 @@ LARGE_FILES: set[str] = {
     "tracker/commands/eval.py",
 }
 LARGE_CLASSES: set[str] = {
-    "io/draw/movie_writer.py: MovieWriter",
-    "io/files/movie.py: MovieSource",
     "tracker/commands/eval.py: _Job",
     "tracker/run/job.py: Job",
 }

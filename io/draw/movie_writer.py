@@ -143,7 +143,7 @@ class MovieWriter:
         """
         kind = (image.dtype, *image.shape)
         if not self._kind:
-            self._check(image)
+            _check(image, self._codec)
             self._kind = kind
         if kind != self._kind:
             raise ValueError(
@@ -155,14 +155,6 @@ class MovieWriter:
             return
         self._write_waiting(t_s)
         self._encode(image, t_s)
-
-    def _check(self, image: NDArray[Any]) -> None:
-        grey = image.ndim == 2 and image.size > 0
-        colour = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
-        if self._codec == "h264" and not ((grey or colour) and image.dtype == np.uint8):
-            raise ValueError(f"H.264 takes uint8 (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
-        if self._codec == "ffv1" and not (grey and image.dtype in (np.uint8, np.uint16)):
-            raise ValueError(f"FFV1 takes uint8 or uint16 (H, W), got {image.dtype} {image.shape}")
 
     def _write_waiting(self, next_s: float) -> None:
         if self._waiting is None:
@@ -196,16 +188,11 @@ class MovieWriter:
         options = {"flush_packets": "1"}
         if mp4:
             options["movflags"] = "faststart" if self._index_first else _FRAGMENTS
-        rate = (
-            Fraction(fps).limit_denominator(1001)
-            if fps > 1
-            else 1 / Fraction(1 / fps).limit_denominator(1001)
-        )
         self._container = av.open(
             str(self._temporary), "w", format="mp4" if mp4 else "matroska", options=options
         )
         stream = self._container.add_stream(
-            "libx264" if self._codec == "h264" else "ffv1", rate=rate, options=self._options
+            "libx264" if self._codec == "h264" else "ffv1", rate=_rate_of(fps), options=self._options
         )
         even = (height + height % 2, width + width % 2) if self._codec == "h264" else (height, width)
         stream.height, stream.width = even
@@ -224,7 +211,7 @@ class MovieWriter:
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
         except (av.error.FFmpegError, OSError) as error:
-            raise OutputError(self._refusal(error)) from error
+            raise OutputError(_refusal(self.path, error)) from error
 
     def close(self) -> None:
         """Finish the file and give it its name; safe to call twice."""
@@ -237,15 +224,31 @@ class MovieWriter:
             self._mux(None)
             container.close()
         except (av.error.FFmpegError, OSError) as error:
-            raise OutputError(self._refusal(error)) from error
+            raise OutputError(_refusal(self.path, error)) from error
         finally:
             self._container = None
             if temporary.exists():
                 temporary.replace(self.path)
 
-    def _refusal(self, error: Exception) -> str:
-        reason = getattr(error, "strerror", None) or error
-        return f"{self.path}: cannot be written ({reason}); make room, or choose another folder with --out"
+
+def _check(image: NDArray[Any], codec: str) -> None:
+    """Refuse what a codec cannot hold."""
+    grey = image.ndim == 2 and image.size > 0
+    colour = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+    if codec == "h264" and not ((grey or colour) and image.dtype == np.uint8):
+        raise ValueError(f"H.264 takes uint8 (H, W) or (H, W, 3), got {image.dtype} {image.shape}")
+    if codec == "ffv1" and not (grey and image.dtype in (np.uint8, np.uint16)):
+        raise ValueError(f"FFV1 takes uint8 or uint16 (H, W), got {image.dtype} {image.shape}")
+
+
+def _rate_of(fps: float) -> Fraction:
+    """Frames per second as a fraction that containers can hold."""
+    return Fraction(fps).limit_denominator(1001) if fps > 1 else 1 / Fraction(1 / fps).limit_denominator(1001)
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"{path}: cannot be written ({reason}); make room, or choose another folder with --out"
 
 
 def join_movies(first: Path, second: Path, *, most: int | None = None) -> int:

@@ -95,7 +95,7 @@ class MovieSource:
         with _opened(self.path) as (container, stream):
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self._nominal_s = float(1 / rate)
-            first = self._first_picture(container, stream)
+            first = _first_picture(container, stream, self.path)
             monochrome = stream.codec_context.name == "h264" and is_monochrome_h264(
                 stream.codec_context.extradata
             )
@@ -151,7 +151,9 @@ class MovieSource:
                     lost, clock.time(lost, None), None, "cut off: the file ends before this frame"
                 )
         self.n_frames = n_found + n_lost
-        self._report(n_damaged, n_lost, n_repaired, n_restarts)
+        n_repaired, n_restarts = (n_repaired, n_restarts) if self._stamped else (0, 0)
+        for line in _complaints(n_damaged, n_lost, n_repaired, n_restarts):
+            self._warn(line)
 
     def samples(self) -> Iterator[Frame]:
         """Give up to 16 frames spread over the times that are wanted, decoded from the key frame before each.
@@ -215,37 +217,6 @@ class MovieSource:
             return MissingFrame(index, t_s, "damaged", f"picture of {shapes}")
         return Frame(index, t_s, image)
 
-    def _first_picture(self, container: Any, stream: Any) -> Any:
-        for packet in container.demux(stream):
-            pictures, _ = _decode(packet)
-            if pictures:
-                return pictures[0]
-        raise SourceError(
-            f"{self.path}: no picture in it can be decoded; copy it again from where it was recorded"
-        )
-
-    def _report(self, n_damaged: int, n_lost: int, n_repaired: int, n_restarts: int) -> None:
-        if n_lost:
-            self._warn(
-                f"the file is cut off, frames lost at its end: about {n_lost}; copy it again from where it"
-                " was recorded"
-            )
-        if n_damaged:
-            self._warn(
-                f"frames that could not be decoded: {n_damaged}; those after them may show traces up to the"
-                " next key frame"
-            )
-        if n_repaired and self._stamped:
-            self._warn(
-                f"timestamps that were missing or did not increase, and were repaired: {n_repaired}; check"
-                " t_s in frames.csv"
-            )
-        if n_restarts and self._stamped:
-            self._warn(
-                f"timestamps start again in the middle: {n_restarts} times; the parts follow each other by one"
-                " frame interval, the pauses between them are not known"
-            )
-
     def _warn(self, text: str) -> None:
         line = f"{self.path}: {text}"
         if line not in self.warnings:
@@ -265,6 +236,38 @@ class MovieSource:
 
     def close(self) -> None:
         """Nothing stays open between iterations."""
+
+
+def _first_picture(container: Any, stream: Any, path: Path) -> Any:
+    for packet in container.demux(stream):
+        pictures, _ = _decode(packet)
+        if pictures:
+            return pictures[0]
+    raise SourceError(f"{path}: no picture in it can be decoded; copy it again from where it was recorded")
+
+
+def _complaints(n_damaged: int, n_lost: int, n_repaired: int, n_restarts: int) -> Iterator[str]:
+    """Say what was wrong with a movie, one line each."""
+    if n_lost:
+        yield (
+            f"the file is cut off, frames lost at its end: about {n_lost}; copy it again from where it"
+            " was recorded"
+        )
+    if n_damaged:
+        yield (
+            f"frames that could not be decoded: {n_damaged}; those after them may show traces up to the"
+            " next key frame"
+        )
+    if n_repaired:
+        yield (
+            f"timestamps that were missing or did not increase, and were repaired: {n_repaired}; check"
+            " t_s in frames.csv"
+        )
+    if n_restarts:
+        yield (
+            f"timestamps start again in the middle: {n_restarts} times; the parts follow each other by one"
+            " frame interval, the pauses between them are not known"
+        )
 
 
 def _keyframe_before(path: Path, stamp: Fraction | float) -> int:
