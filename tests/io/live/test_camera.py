@@ -23,6 +23,8 @@ from insitrack.io.sources import open_source, replay
 from insitrack.io.tables import columns
 from insitrack.tracker.run.config import load_config
 
+pytestmark = pytest.mark.live
+
 SCENE = "synth:loops?frames=40&size=128&seed=3"
 ALL = LiveConfig(policy="all", give_up_s=0.3)
 

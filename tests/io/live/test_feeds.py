@@ -24,6 +24,8 @@ from insitrack.io.live.settings import LiveConfig
 from insitrack.io.sources import open_source, replay
 from insitrack.tests.support.rtsp_camera import RtspCamera
 
+pytestmark = pytest.mark.live
+
 SCENE = "synth:loops?frames=40&size=128&seed=3"
 ALL = LiveConfig(policy="all", give_up_s=0.3)
 

@@ -8,6 +8,8 @@ from insitrack.segment.labels.predictions import read_predictions
 from insitrack.segment.scores.average_precision import Ranked, average_precision, mean_average_precision
 from insitrack.segment.scores.confusion import compare
 
+pytestmark = pytest.mark.truth
+
 CASE = Path(__file__).resolve().parents[2] / "truth" / "coco_ap.json"
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from insitrack.tracker.evaluation.track_scores import BoxTable, TrackScores, score_tracks
 
+pytestmark = pytest.mark.truth
+
 CASES = json.loads(
     (Path(__file__).resolve().parents[2] / "truth" / "track_scores.json").read_text(encoding="utf-8")
 )
