@@ -137,6 +137,9 @@ def _cell(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
+    """Write a comment as a sentence; one that begins with an address says what the section is for."""
+    if re.match(r"\w+:", text):
+        return f"For {text}."
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
