@@ -32,7 +32,8 @@ from insitrack.segment.scores.evaluate import Example, evaluate, labelled_pictur
 from insitrack.segment.training import maskrcnn as maskrcnn_train
 from insitrack.segment.training import yolo as train
 from insitrack.segment.training.dataset import DatasetSettings, write_synth_dataset
-from insitrack.segment.training.export import export, load_checkpoint, write_card
+from insitrack.segment.training.export import export, load_checkpoint
+from insitrack.segment.training.model_card import write_card
 
 COLUMNS = ("n_true", "n_found", "precision", "recall", "f1", "class_accuracy", "size_error", "size_bias")
 

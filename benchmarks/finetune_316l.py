@@ -20,7 +20,8 @@ import numpy as np
 import record
 
 from insitrack.io.detections import Detections
-from insitrack.segment.finetune.finetune import FinetuneSettings, finetune
+from insitrack.segment.finetune.finetune import finetune
+from insitrack.segment.finetune.settings import FinetuneSettings
 from insitrack.segment.finetune.starting_point import find_base
 from insitrack.segment.labels.reader import Labels, read_labelled
 from insitrack.segment.models import load_segmenter

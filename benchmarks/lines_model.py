@@ -285,7 +285,7 @@ def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
     """Export, choose thresholds on validation movies, score on test movies, write card and page."""
     import torch
 
-    from insitrack.segment.training.export import write_card
+    from insitrack.segment.training.model_card import write_card
     from insitrack.segment.training.semantic import STRIDE, export
 
     export(checkpoint, target)

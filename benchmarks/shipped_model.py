@@ -95,7 +95,8 @@ def boxed_loops(segment: Segmenter) -> dict[str, dict[str, dict[str, float]]]:
 
 def write_final_card(checkpoint: Path, target: Path) -> None:
     """Export, score on the test pictures, write the card."""
-    from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint, write_card
+    from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint
+    from insitrack.segment.training.model_card import write_card
     from insitrack.segment.training.yolo import TrainSettings
 
     save_checkpoint(load_checkpoint(checkpoint), target.with_suffix(".pt"))

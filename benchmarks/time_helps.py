@@ -60,6 +60,9 @@ class Replay:
         found = self._found[frame.index]
         return found.take(found.scores >= self._confidence)
 
+    def for_live(self) -> None:
+        """Nothing to do: no benchmark runs live."""
+
     def stream(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Any]]
     ) -> Iterator[tuple[Detections | None, Any]]:

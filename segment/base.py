@@ -124,10 +124,7 @@ def looked_for(known: tuple[str, ...], config: SegmentConfig) -> tuple[str, ...]
 
 
 class Segmenter(Protocol):
-    """Finds the defects of a frame. `stream` gives the same answers while decoding.
-
-    Network and the rest overlap.
-    """
+    """Finds the defects of a frame; `stream` gives the same answers while decoding, network and the rest overlap."""
 
     class_names: tuple[str, ...]
 
@@ -139,6 +136,10 @@ class Segmenter(Protocol):
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
     ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order; an item without a frame passes through as None."""
+        ...
+
+    def for_live(self) -> None:
+        """Make each frame come out as soon as can be, at the price of frames per second."""
         ...
 
     def describe(self) -> dict[str, Any]:

@@ -1,4 +1,26 @@
-"""`track train`: a model of one's own from labelled pictures, starting from a shipped one.
+"""`track train`: a model of your own from labelled pictures, starting from a shipped one; needs the extra `train`.
 
-How shipped models are made stands in `training`.
+How shipped models are made is in `training`.
 """
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+from insitrack.io.extras import require_training
+
+if TYPE_CHECKING:
+    from insitrack.segment.finetune.finetune import Finetuned as Finetuned
+    from insitrack.segment.finetune.settings import FinetuneSettings as FinetuneSettings
+    from insitrack.segment.finetune.split import split_groups as split_groups
+
+require_training("insitrack.segment.finetune")
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "finetune": ["Finetuned"],
+        "settings": ["FinetuneSettings"],
+        "split": ["split_groups"],
+    },
+)

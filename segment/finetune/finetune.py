@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,135 +19,29 @@ import torch
 
 from insitrack.io.detections import Detections
 from insitrack.io.errors import OutputError, SettingsError
-from insitrack.segment.base import SegmentConfig
 from insitrack.segment.finetune.data import (
     copies_for,
-    named,
     not_too_small,
     seen,
-    split_groups,
     with_outlines,
     write_data_yaml,
     write_synthetic,
     write_tiles,
 )
 from insitrack.segment.finetune.judge import IOUS, Judge
+from insitrack.segment.finetune.settings import FinetuneSettings
+from insitrack.segment.finetune.split import named, split_groups
 from insitrack.segment.finetune.starting_point import find_base
 from insitrack.segment.labels.reader import LabelledPicture, read_labelled
 from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.field import field_of
 from insitrack.segment.prepare.view import LOOK_FRAMES, View
 from insitrack.segment.scores.evaluate import Example, evaluate
-from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint, write_card
+from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint
+from insitrack.segment.training.model_card import write_card
 from insitrack.segment.training.yolo import TrainingFinishedError, TrainSettings, train
 
 _BOX_CONFIDENCE = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneSettings:
-    """How to train on a laboratory's labels.
-
-    Parameters
-    ----------
-    base : str
-        Shipped model, checkpoint (``.pt``) or exported model with its checkpoint beside it to start from, or
-        ``scratch``.
-    epochs : int
-        Passes, where `minutes` does not limit them.
-    minutes : float, optional
-        Wall-clock time to train, in place of `epochs`.
-    threads : int
-        Processor threads; 0 takes all cores.
-    device : str
-        ``auto`` takes a GPU where there is one, ``cpu``, or the number of a GPU.
-    val : tuple of str
-        Names of pictures or groups to judge by, ``*`` and ``?`` allowed; none: drawn.
-    val_share : float
-        Share of the pictures to judge by, where they are drawn.
-    leave_out : tuple of str
-        Names of pictures or groups that are neither trained on nor judged by, to test the model on
-        afterwards.
-    synthetic_share : float
-        Share of drawn pictures among those trained on, 0 to less than 1.
-    synthetic_pictures : int
-        How many are drawn, once.
-    scale : float or "auto"
-        Pixels that the network sees per pixel of the picture; `auto`: as the base model finds out.
-    contrast : str
-        ``dark``, ``bright`` or ``auto``, as `SegmentConfig`.
-    image_px : int
-        Side of the tiles that the pictures are cut into, px of what the network sees; a multiple of 32.
-    batch : int
-        Tiles per step.
-    pictures_per_epoch : int
-        Tiles per epoch; 0: twice the labelled ones, from 400 to 2000.
-    learning_rate : float
-        AdamW's, at its highest; from random weights four times as much.
-    seed : int
-        Of everything random.
-    """
-
-    base: str = "loops"
-    epochs: int = 12
-    minutes: float | None = None
-    threads: int = 0
-    device: str = "auto"
-    val: tuple[str, ...] = ()
-    val_share: float = 0.2
-    leave_out: tuple[str, ...] = ()
-    synthetic_share: float = 0.5
-    synthetic_pictures: int = 300
-    scale: float | str = "auto"
-    contrast: str = "auto"
-    image_px: int = 320
-    batch: int = 8
-    pictures_per_epoch: int = 0
-    learning_rate: float = 4e-4
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.synthetic_share < 1:
-            raise SettingsError(
-                f"--synth-share {self.synthetic_share:g}: expected at least 0 and less than 1"
-            )
-        if self.epochs < 1 or (self.minutes is not None and not self.minutes > 0):
-            raise SettingsError(
-                f"--epochs {self.epochs}, --minutes {self.minutes}: expected at least one epoch and a"
-                " positive time"
-            )
-        if self.image_px < 64 or self.image_px % 32:
-            raise SettingsError(f"--image-px {self.image_px}: expected a multiple of 32, at least 64")
-        SegmentConfig(scale=self.scale, contrast=self.contrast)
-
-    @property
-    def n_threads(self) -> int:
-        """Processor threads."""
-        return self.threads or os.cpu_count() or 1
-
-    def segment_config(self, **more: Any) -> SegmentConfig:
-        """Make the settings of the segmenter, as a user of the model would have them."""
-        return SegmentConfig(scale=self.scale, contrast=self.contrast, threads=self.threads, **more)
-
-    def training(self, n_tiles: int, scratch: bool) -> TrainSettings:
-        """Make the settings of the trainer."""
-        on_gpu = self.device == "auto" and torch.cuda.is_available()
-        return TrainSettings(
-            network=self.base,
-            hours=None if self.minutes is None else self.minutes / 60,
-            epochs=self.epochs,
-            image_px=self.image_px,
-            batch=self.batch,
-            pictures_per_epoch=self.pictures_per_epoch or int(np.clip(2 * n_tiles, 400, 2000)),
-            learning_rate=self.learning_rate * (4 if scratch else 1),
-            warmup_epochs=0.5,
-            mosaic=0.3,
-            scale=0.3,
-            threads=self.n_threads,
-            synthetic_share=self.synthetic_share,
-            device="0" if on_gpu else "cpu" if self.device == "auto" else self.device,
-            seed=self.seed,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from insitrack.segment.base import SegmentConfig, looked_for
 from insitrack.segment.card import ModelCard
 from insitrack.segment.networks.box_masks import box_mask, pasted
 from insitrack.segment.networks.checkpoint import CheckpointSettings
-from insitrack.segment.networks.postprocess import capped, inside_field, largest_part
+from insitrack.segment.networks.postprocess import largest_part
+from insitrack.segment.networks.tiled import Piece, joined, only, pieces, window
 from insitrack.segment.prepare.grey import Stretch
-from insitrack.segment.prepare.tiles import Tile, stitch, tiles
 from insitrack.segment.prepare.view import View
 
 if TYPE_CHECKING:
@@ -94,30 +94,19 @@ class TorchvisionSegmenter:
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
-        detections, _ = next(iter(self.stream([(frame, field, None)])))
-        assert detections is not None
-        return detections
-
-    def _find(self, frame: Frame, field: BoolImage | None) -> Detections:
-        """Show the network the tiles of a frame."""
-        view = self._view_of(frame)
-        seen = view.picture(frame.image, field, self._stretch)
-        parts = []
-        for tile in tiles((seen.shape[0], seen.shape[1]), self.config.tile_px):
-            candidates = self._network(seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
-            parts.append((tile, self._read(candidates, tile, view.scale, frame)))
-        found = (
-            parts[0][1] if len(parts) == 1 else capped(stitch(parts, view.scale), self.config.max_detections)
-        )
-        return inside_field(found, field)
+        return only(self.stream([(frame, field, None)]))
 
     def stream(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
     ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, one after another: torch keeps all cores busy with one."""
         self._stretch = Stretch(self.config.levels)
-        for frame, field, tag in items:
-            yield (None if frame is None else self._find(frame, field)), tag
+        pictures = pieces(items, self._view_of, self._stretch, self.config.tile_px, window)
+        outputs = ((None if seen is None else self._network(seen), rest) for seen, rest in pictures)
+        yield from joined(outputs, self._read, self.config.max_detections)
+
+    def for_live(self) -> None:
+        """Nothing to do: torch works on one frame at a time."""
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: name, file, hash, classes, what stands for masks, runtime."""
@@ -163,11 +152,12 @@ class TorchvisionSegmenter:
             return self.view
         return replace(self.view, scale=min(least / min(frame.shape), most / max(frame.shape)))
 
-    def _read(self, found: Candidates, tile: Tile, scale: float, frame: Frame) -> Detections:
+    def _read(self, found: Candidates, piece: Piece) -> Detections:
         """Make detections of one tile, in pixels of the frame.
 
         Masks cropped to what they cover, the small ones dropped.
         """
+        frame, tile, scale = piece.frame, piece.tile, piece.view.scale
         boxes = (found.boxes + np.array([tile.x, tile.y] * 2, np.float32)) / np.float32(scale)
         crops, corners, kept = [], [], []
         labels = self._numbers[found.labels]

@@ -195,33 +195,42 @@ def masks_in_boxes(
     crops: list[NDArray[np.bool_]] = []
     corners: list[tuple[int, int]] = []
     for i in np.flatnonzero(kept):
-        (x0, y0), (x1, y1), (u0, v0), (u1, v1) = (
-            low[i].tolist(),
-            high[i].tolist(),
-            first[i].tolist(),
-            last[i].tolist(),
-        )
-        window = prototypes[:, v0:v1, u0:u1].reshape(len(prototypes), -1)
-        coarse = (coefficients[i] @ window).reshape(v1 - v0, u1 - u0)
-        u, v = (
-            (at + 0.5) * step - start / _PROTO_STRIDE - 0.5 - cell
-            for at, start, cell in ((x0, corner[1], u0), (y0, corner[0], v0))
-        )
-        fine = cv2.warpAffine(
-            coarse,
-            np.array([[step, 0, u], [0, step, v]]),
-            (x1 - x0, y1 - y0),
-            flags=_INTERPOLATE,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        pixels, cells = (*low[i].tolist(), *high[i].tolist()), (*first[i].tolist(), *last[i].tolist())
+        fine = _logits_inside(prototypes, coefficients[i], pixels, cells, step, corner)
         found = largest_part(fine > least_logit)
         if found is None:
             kept[i] = False
             continue
         crop, top, left = found
         crops.append(crop)
-        corners.append((y0 + top, x0 + left))
+        corners.append((pixels[1] + top, pixels[0] + left))
     return Masks.from_crops(crops, np.array(corners, np.int32).reshape(-1, 2)), kept
+
+
+def _logits_inside(
+    prototypes: Floats32,
+    coefficients: Floats32,
+    pixels: tuple[int, ...],
+    cells: tuple[int, ...],
+    step: float,
+    corner: tuple[int, int],
+) -> Floats32:
+    """Logits of one defect at the pixels of its box (x0 y0 x1 y1), interpolated from cells of the prototypes."""
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = pixels, cells
+    window = prototypes[:, v0:v1, u0:u1].reshape(len(prototypes), -1)
+    coarse = (coefficients @ window).reshape(v1 - v0, u1 - u0)
+    u, v = (
+        (at + 0.5) * step - start / _PROTO_STRIDE - 0.5 - cell
+        for at, start, cell in ((x0, corner[1], u0), (y0, corner[0], v0))
+    )
+    fine = cv2.warpAffine(
+        coarse,
+        np.array([[step, 0, u], [0, step, v]]),
+        (x1 - x0, y1 - y0),
+        flags=_INTERPOLATE,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(fine, np.float32)
 
 
 def largest_part(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, int] | None:

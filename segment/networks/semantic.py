@@ -26,8 +26,9 @@ from insitrack.segment.lines.length import Chain
 from insitrack.segment.lines.trace import LineSettings, line_masks, line_width_px, trace_lines
 from insitrack.segment.networks.postprocess import capped, inside_field
 from insitrack.segment.networks.runtime import Outputs, load_network
+from insitrack.segment.networks.tiled import Piece, only, pieces, window
 from insitrack.segment.prepare.grey import Stretch
-from insitrack.segment.prepare.tiles import Tile, tiles
+from insitrack.segment.prepare.tiles import Tile
 from insitrack.segment.prepare.view import View
 
 Tag = TypeVar("Tag")
@@ -85,9 +86,7 @@ class SemanticSegmenter:
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame; nothing is looked for where `field` is False."""
-        detections, _ = next(iter(self.stream([(frame, field, None)])))
-        assert detections is not None
-        return detections
+        return only(self.stream([(frame, field, None)]))
 
     def stream(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
@@ -110,8 +109,9 @@ class SemanticSegmenter:
 
         So that large frames do not fill the memory.
         """
+        pictures = pieces(items, lambda _: self.view, self._stretch, self.config.tile_px, _cut)
         canvas = np.zeros((0, 0, 0), np.uint8)
-        for outputs, (piece, tag) in self._network.stream(self._pieces(items)):
+        for outputs, (piece, tag) in self._network.stream(pictures):
             if outputs is None or piece is None:
                 yield None, None, None, tag
                 continue
@@ -129,29 +129,7 @@ class SemanticSegmenter:
                         layer[~piece.field] = 0
                 yield whole, piece.frame, piece.field, tag
 
-    def _pieces(
-        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
-    ) -> Iterator[tuple[Bytes | None, tuple[_Piece | None, Tag]]]:
-        """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs."""
-        for frame, field, tag in items:
-            if frame is None:
-                yield None, (None, tag)
-                continue
-            seen = self.view.picture(frame.image, field, self._stretch)
-            shape = (seen.shape[0], seen.shape[1])
-            cover = tiles(shape, self.config.tile_px)
-            for tile in cover:
-                part = seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
-                down, right = tile.height - part.shape[0], tile.width - part.shape[1]
-                # mirrored, so that a line goes on and the border is no edge
-                full = (
-                    cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REFLECT_101)
-                    if down or right
-                    else np.ascontiguousarray(part)
-                )
-                yield full, (_Piece(frame, field, shape, tile, tile is cover[0], tile is cover[-1]), tag)
-
-    def _paste(self, outputs: Outputs, piece: _Piece, canvas: Bytes) -> None:
+    def _paste(self, outputs: Outputs, piece: Piece, canvas: Bytes) -> None:
         """Put the part of a tile that is its own into the maps of the frame."""
         tile, chances = piece.tile, outputs[0]
         if len(outputs) != 1 or chances.shape != (len(self.channels), tile.height, tile.width):
@@ -262,16 +240,13 @@ def trace_centrelines(core: Bytes, thresholds: CentrelineThresholds, width_px: f
     return [chain for chain in chains if core[chain[:, 0], chain[:, 1]].mean() >= 255 * thresholds.mean]
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """What is known of one picture on its way through the network."""
-
-    frame: Frame
-    field: BoolImage | None
-    shape: tuple[int, int]
-    tile: Tile
-    first: bool
-    last: bool
+def _cut(seen: Bytes, tile: Tile) -> Bytes:
+    """Cut out a tile, mirrored beyond the picture, so that a line goes on and the border is no edge."""
+    part = window(seen, tile)
+    down, right = tile.height - part.shape[0], tile.width - part.shape[1]
+    if not (down or right):
+        return np.ascontiguousarray(part)
+    return np.asarray(cv2.copyMakeBorder(part, 0, down, 0, right, cv2.BORDER_REFLECT_101), np.uint8)
 
 
 def _resized(layer: Bytes, shape: tuple[int, int]) -> Bytes:

@@ -17,15 +17,15 @@ from insitrack.segment.base import SegmentConfig, looked_for
 from insitrack.segment.card import ModelCard
 from insitrack.segment.networks.postprocess import (
     best_candidates,
-    capped,
     inside_field,
     masks_in_boxes,
     suppress_overlaps,
     suppress_pieces,
 )
 from insitrack.segment.networks.runtime import Network, Outputs, load_network
+from insitrack.segment.networks.tiled import Piece, joined, only, pieces, window
 from insitrack.segment.prepare.grey import Stretch
-from insitrack.segment.prepare.tiles import Tile, stitch, tiles
+from insitrack.segment.prepare.tiles import Tile, tiles
 from insitrack.segment.prepare.view import LOOK_FRAMES, SURE, View, ViewFinder, middle, trials
 
 Tag = TypeVar("Tag")
@@ -63,9 +63,7 @@ class YoloSegmenter:
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
-        detections, _ = next(iter(self.stream([(frame, field, None)])))
-        assert detections is not None
-        return detections
+        return only(self.stream([(frame, field, None)]))
 
     def stream(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
@@ -116,8 +114,8 @@ class YoloSegmenter:
         finder, largest = self._finder, max(self._finder.scales)
         grey = self._stretch(frame.image, field)
         tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]
-        window = middle(frame.shape, (int(tile.height / largest), int(tile.width / largest)))
-        part = np.ascontiguousarray(grey[window])
+        around = middle(frame.shape, (int(tile.height / largest), int(tile.width / largest)))
+        part = np.ascontiguousarray(grey[around])
         small = Frame(frame.index, frame.t_s, part)
         seen = np.asarray(255 - part, np.uint8) if finder.trial_inverted else part
         found: dict[float, Detections] = {}
@@ -131,7 +129,7 @@ class YoloSegmenter:
                 centre = everything.boxes[:, [0, 2]].mean(axis=1)
                 here = everything.take(np.flatnonzero((centre >= x) & (centre < x + width)))
                 found[scale] = inside_field(
-                    self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[window]
+                    self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[around]
                 )
         finder.weigh(part, found)
 
@@ -139,41 +137,17 @@ class YoloSegmenter:
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View
     ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over frames whose view is known."""
-        parts: list[tuple[Tile, Detections]] = []
-        for outputs, (piece, tag) in self._network.stream(self._pieces(items, view)):
-            if outputs is None or piece is None:
-                yield None, tag
-                continue
-            parts.append((piece.tile, self._read(outputs, piece, view)))
-            if piece.last:
-                found = (
-                    parts[0][1]
-                    if len(parts) == 1
-                    else capped(stitch(parts, view.scale), self.config.max_detections)
-                )
-                parts = []
-                yield inside_field(found, piece.field), tag
+        pictures = pieces(items, lambda _: view, self._stretch, self.config.tile_px, _cut)
+        yield from joined(self._network.stream(pictures), self._read, self.config.max_detections)
 
-    def _pieces(
-        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View
-    ) -> Iterator[tuple[Bytes | None, tuple[_Piece | None, Tag]]]:
-        """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs."""
-        for frame, field, tag in items:
-            if frame is None:
-                yield None, (None, tag)
-                continue
-            seen = view.picture(frame.image, field, self._stretch)
-            cover = tiles((seen.shape[0], seen.shape[1]), self.config.tile_px)
-            for tile in cover:
-                yield _cut(seen, tile), (_Piece(frame, field, tile, tile is cover[-1]), tag)
-
-    def _read(self, outputs: Outputs, piece: _Piece, view: View) -> Detections:
+    def _read(self, outputs: Outputs, piece: Piece) -> Detections:
         """Turn the network's outputs into detections of one tile, in px of the frame."""
         candidates = self._candidates(outputs, self.config.confidence)
         n_over_cap = max(0, len(candidates.boxes) - self.config.max_detections)
         kept = candidates.take(np.arange(len(candidates.boxes) - n_over_cap))
+        corner = (piece.tile.y, piece.tile.x)
         return self._outlined(
-            kept, piece.frame, view.scale, (piece.tile.y, piece.tile.x), self.config.min_area_px, n_over_cap
+            kept, piece.frame, piece.view.scale, corner, self.config.min_area_px, n_over_cap
         )
 
     def _candidates(self, outputs: Outputs, confidence: float) -> _Candidates:
@@ -234,16 +208,6 @@ class YoloSegmenter:
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """What is known of one picture on its way through the network."""
-
-    frame: Frame
-    field: BoolImage | None
-    tile: Tile
-    last: bool
-
-
-@dataclass(frozen=True, slots=True)
 class _Candidates:
     """Boxes in px of the network's picture, and what their masks are made from."""
 
@@ -274,7 +238,7 @@ def _first(
 
 def _cut(seen: Bytes, tile: Tile) -> Bytes:
     """Cut out a tile, padded to the right and below to multiples of the network's stride."""
-    part = seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+    part = window(seen, tile)
     if part.shape == (tile.height, tile.width):
         return np.ascontiguousarray(part)
     out = np.full((tile.height, tile.width), _PADDING_GREY, np.uint8)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _check_architecture(path: Path, architecture: Any) -> None:
     """Keys, names and ranges."""
     if not isinstance(architecture, dict):
         raise _refused(path, "architecture", architecture, "a dictionary")
-    checks = {
+    checks: dict[str, Callable[[Any], bool]] = {
         "nc": lambda value: _whole(value, 1, _MOST_CLASSES),
         "ch": lambda value: value == 3,
         "channels": lambda value: value == 3,

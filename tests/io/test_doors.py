@@ -12,6 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DOORS = [
     "insitrack",
     *(f"insitrack.io{wing}" for wing in ("", ".draw", ".files", ".live", ".report", ".synth", ".tables")),
+    *(
+        f"insitrack.segment{wing}"
+        for wing in ("", ".finetune", ".labels", ".lines", ".networks", ".prepare", ".scores", ".training")
+    ),
 ]
 
 

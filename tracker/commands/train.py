@@ -88,7 +88,8 @@ def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Train as the options say; return the exit status."""
     require_training("track train")
-    from insitrack.segment.finetune.finetune import FinetuneSettings, finetune, shown_gain
+    from insitrack.segment.finetune.finetune import finetune, shown_gain
+    from insitrack.segment.finetune.settings import FinetuneSettings
     from insitrack.segment.labels.classes import parse_classes
 
     classes = parse_classes(options.classes)

@@ -223,7 +223,7 @@ class Job:
         camera = self.source.source if isinstance(self.source, SelectedSource) else self.source
         if not isinstance(camera, LiveSource):
             return None, None
-        getattr(self.segmenter, "for_live", lambda: None)()
+        self.segmenter.for_live()
         status, controls = (
             LiveStatus(camera, self.folder),
             LiveControls(camera, self.meter, self.folder, stop),

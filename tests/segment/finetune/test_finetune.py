@@ -14,7 +14,8 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import ModelError, OutputError, SettingsError
 from insitrack.io.frames import Frame
 from insitrack.segment.finetune.boxes import outline_boxes
-from insitrack.segment.finetune.data import copies_for, not_too_small, seen, split_groups, write_tiles
+from insitrack.segment.finetune.data import copies_for, not_too_small, seen, write_tiles
+from insitrack.segment.finetune.split import split_groups
 from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.outlines import Drawn, Sheet, ellipse_points
 from insitrack.segment.labels.reader import LabelledPicture, Labels, read_labelled

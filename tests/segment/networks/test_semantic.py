@@ -177,7 +177,8 @@ def test_a_data_set_is_written_once_by_movie_and_gone_on_with(tmp_path: Path) ->
 @pytest.mark.filterwarnings("ignore")
 def test_training_stops_resumes_and_exports_a_network_that_runs(tmp_path: Path) -> None:
     pytest.importorskip("onnxslim")
-    from insitrack.segment.training.semantic import SemanticTrainSettings, export, train
+    from insitrack.segment.training.semantic import export, train
+    from insitrack.segment.training.semantic_network import SemanticTrainSettings
 
     write_semantic_dataset(
         tmp_path / "data", SemanticDataSettings(scenes=3, frames_per_scene=1, size_px=64, held_out=0.4)

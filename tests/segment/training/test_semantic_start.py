@@ -9,7 +9,7 @@ import torch
 from insitrack.io.errors import ModelError
 from insitrack.segment.models import shipped_models
 from insitrack.segment.networks.semantic import CentrelineThresholds, trace_centrelines
-from insitrack.segment.training.semantic import SemanticNetwork, SemanticTrainSettings
+from insitrack.segment.training.semantic_network import SemanticNetwork, SemanticTrainSettings
 from insitrack.segment.training.semantic_start import take_over_exported
 
 pytestmark = pytest.mark.filterwarnings("ignore:.timm-. encoders:DeprecationWarning")

@@ -73,6 +73,8 @@ class GridSegmenter:
             self.class_names,
         )
 
+    def for_live(self) -> None: ...
+
     def stream(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Any]]
     ) -> Iterator[tuple[Detections | None, Any]]:
