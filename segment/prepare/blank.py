@@ -112,4 +112,4 @@ def _structureless(image: GreyImage, band: np.ndarray, inside: BoolImage, contra
     rows = image[::_SHRINK].astype(np.float32)
     second = np.abs(rows[:, 2:] - 2 * rows[:, 1:-1] + rows[:, :-2])
     noise = 1.4826 * float(np.median(second)) / np.sqrt(6.0)
-    return contrast * _SHRINK < _NOISE * noise
+    return bool(contrast * _SHRINK < _NOISE * noise)
