@@ -68,7 +68,7 @@ TRACKS = Table(
             "length of a line dislocation along its middle; empty for other classes",
             "%.4f",
         ),
-        _integer("causal_id", "track of this sight in the causal table; -1 where a gap was filled in"),
+        _integer("causal_id", "track of this observation in the causal table; -1 where a gap was filled in"),
         _float(
             "x_sd_px",
             "px",
@@ -252,7 +252,7 @@ KINETICS = Table(
         _float("lo", "", "lower end of the 95 % interval", "%.6g"),
         _float("hi", "", "upper end of the 95 % interval", "%.6g"),
         _integer("n", "deaths, tracks, births or steps that it rests on"),
-        _text("method", "how, in short; docs/tracking.md tells more"),
+        _text("method", "how, in short; more in docs/tracking.md"),
     ),
 )
 
