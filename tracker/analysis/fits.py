@@ -31,11 +31,23 @@ def fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     some = _summaries(run, out)
     looked = run.frames.loc[run.frames["status"] == "processed", "t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(looked))) if len(looked) > 1 else NAN
+    frames, nm_per_px = run.counting_frames(), run.calibration.nm_per_px or NAN
+    frame_nm = (
+        float(frames["width_px"].mean()) * nm_per_px,
+        float(frames["height_px"].mean()) * nm_per_px,
+    )
     rows: list[dict[str, object]] = []
     present = [name for name in run.class_names if any(one.defect_class == name for one in some)]
     for label in (*present, "all") if present else ():
         mine = [one for one in some if label in (one.defect_class, "all")]
-        rows += rate_rows(label, mine, interval_s=interval, area_nm2=out.area_nm2, duration_s=out.duration_s)
+        rows += rate_rows(
+            label,
+            mine,
+            interval_s=interval,
+            area_nm2=out.area_nm2,
+            duration_s=out.duration_s,
+            frame_nm=frame_nm,
+        )
         rows += _per_dose(rows, label, out)
         rows += _saturation_rows(run, out, label)
     return rows

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
-    from insitrack.tracker.kinetics.estimators import Diffusion as Diffusion
     from insitrack.tracker.kinetics.estimators import Estimate as Estimate
     from insitrack.tracker.kinetics.estimators import Survival as Survival
-    from insitrack.tracker.kinetics.estimators import diffusion as diffusion
     from insitrack.tracker.kinetics.estimators import event_rate as event_rate
     from insitrack.tracker.kinetics.estimators import growth_rate as growth_rate
     from insitrack.tracker.kinetics.estimators import kaplan_meier as kaplan_meier
     from insitrack.tracker.kinetics.estimators import mean_lifetime as mean_lifetime
+    from insitrack.tracker.kinetics.motion import Diffusion as Diffusion
+    from insitrack.tracker.kinetics.motion import diffusion as diffusion
     from insitrack.tracker.kinetics.saturation import Saturation as Saturation
     from insitrack.tracker.kinetics.saturation import saturation as saturation
     from insitrack.tracker.kinetics.track_histories import TrackHistories as TrackHistories
@@ -25,15 +25,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "estimators": [
-            "Diffusion",
             "Estimate",
             "Survival",
-            "diffusion",
             "event_rate",
             "growth_rate",
             "kaplan_meier",
             "mean_lifetime",
         ],
+        "motion": ["Diffusion", "diffusion"],
         "saturation": ["Saturation", "saturation"],
         "track_histories": ["TrackHistories", "track_histories"],
     },

@@ -1,4 +1,4 @@
-"""Kinetics from tracks: lifetimes, growth, nucleation, diffusion; arrays in, numbers with intervals out."""
+"""Kinetics from tracks: lifetimes, growth, rates of events; arrays in, numbers with intervals out."""
 
 from __future__ import annotations
 
@@ -206,89 +206,26 @@ def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
     return Estimate(n_events / exposure, lo / exposure, hi / exposure, n_events)
 
 
-@dataclass(frozen=True, slots=True)
-class Diffusion:
-    """How defects wander.
+def median_over_tracks(values: ArrayLike) -> Estimate:
+    """Median with its exact 95 % interval, from the order of the values alone.
 
-    Parameters
+    The interval lies between two of the values, so many from either end as a binomial number of one half allows;
+    fewer than six values have none.
+
+    References
     ----------
-    d_nm2_per_s : float
-        Diffusion coefficient, along the line of motion where it is one-dimensional.
-    localisation_nm : float
-        Standard deviation of a measured position in one direction.
-    dimensions : int
-        1 or 2.
-    axis_deg : float
-        Direction of one-dimensional motion, degrees from x towards y; NaN in two dimensions.
-    p_isotropic : float
-        Chance of steps as unequal as these if there were no preferred direction.
-    n : int
-        Steps.
+    David, Nagaraja, Order Statistics, 3rd ed., Wiley 2003, section 7.1.
+
+    Examples
+    --------
+    >>> median_over_tracks(range(1, 11))
+    Estimate(value=5.5, lo=2.0, hi=9.0, n=10)
     """
-
-    d_nm2_per_s: float
-    localisation_nm: float
-    dimensions: int
-    axis_deg: float
-    p_isotropic: float
-    n: int
-
-
-def diffusion(
-    steps_nm: ArrayLike, interval_s: float, next_nm: ArrayLike | None = None, significance: float = 0.01
-) -> Diffusion:
-    r"""Diffusion coefficient from steps between consecutive frames.
-
-    The mean squared displacement is :math:`2 k D \tau + 2 k s^2` in k dimensions (Michalet 2010, doi
-    10.1103/PhysRevE.82.041914), and errors of position make consecutive steps run against each other:
-    :math:`\langle \Delta x_i \Delta x_{i+1} \rangle = -s^2`. Both give D and s without a fit.
-
-    Parameters
-    ----------
-    steps_nm : array_like of float, shape (N, 2)
-        Displacements (x, y) from frame to frame, drift taken off, all tracks together, nm.
-    interval_s : float
-        Time between the frames, s.
-    next_nm : array_like of float, shape (N, 2), optional
-        The step of the same track that follows each, NaN where there is none. Left out: positions count as
-        exact.
-    significance : float
-        Below this chance of isotropy the motion counts as one-dimensional.
-
-    Raises
-    ------
-    ValueError
-        If `interval_s` is not positive.
-    """
-    steps = np.asarray(steps_nm, np.float64).reshape(-1, 2)
-    if not interval_s > 0:
-        raise ValueError(f"interval_s = {interval_s}: expected a positive time between frames, s")
-    n = len(steps)
-    if n < 8:
-        return Diffusion(math.nan, math.nan, 2, math.nan, math.nan, n)
-    moments = steps.T @ steps / n
-    if not moments.any():
-        # nothing moved: no spread of which a direction or an error of position could be said
-        return Diffusion(0.0, math.nan, 2, math.nan, math.nan, n)
-    small, large = np.linalg.eigvalsh(moments).tolist()
-    # likelihood ratio of equal variances, Mauchly's W for two directions
-    sphericity = 4 * small * large / (small + large) ** 2
-    p_isotropic = float(sphericity ** ((n - 2) / 2))
-    one = p_isotropic < significance and small < 0.5 * large
-    axis = np.linalg.eigh(moments)[1][:, 1]
-    along = (steps @ axis)[:, None] if one else steps
-    k = along.shape[1]
-    noise = 0.0
-    if next_nm is not None:
-        following = np.asarray(next_nm, np.float64).reshape(-1, 2)
-        following = (following @ axis)[:, None] if one else following
-        known = np.isfinite(following).all(axis=1)
-        noise = (
-            max(0.0, -float((along[known] * following[known]).sum(axis=1).mean()) / k)
-            if known.any()
-            else math.nan
-        )
-    squared = float((along**2).sum(axis=1).mean())
-    d = max(0.0, squared - 2 * k * noise) / (2 * k * interval_s)
-    angle = math.degrees(math.atan2(axis[1], axis[0])) % 180 if one else math.nan
-    return Diffusion(d, math.sqrt(noise), k, angle, p_isotropic, n)
+    known = np.sort(np.asarray(values, np.float64).ravel())
+    known = known[np.isfinite(known)]
+    n = len(known)
+    if not n:
+        return Estimate(math.nan, math.nan, math.nan, 0)
+    rank = int(stats.binom.ppf(0.025, n, 0.5))
+    ends = (float(known[rank - 1]), float(known[n - rank])) if rank else (math.nan, math.nan)
+    return Estimate(float(np.median(known)), *ends, n)

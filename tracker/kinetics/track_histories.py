@@ -16,6 +16,7 @@ import pandas as pd
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.results import NAN, Event, TrackSummary
 from insitrack.tracker.kinetics import estimators
+from insitrack.tracker.kinetics.motion import diffusion
 
 _SIDE_SIGHTS = 4
 """Frames on either side of an encounter over which sizes are averaged."""
@@ -220,7 +221,7 @@ def kinetics_rows(
     """Rows of ``kinetics.csv``: lifetimes, growth, rates and diffusion, by class and for all.
 
     Lifetimes count from births that were seen: the age of what was there in the first frame, or came in at
-    the border, is not known. The mean life time takes those in too, for the time that they were watched,
+    the border, is not known. The mean lifetime takes those in too, for the time that they were watched,
     which is right if death does not depend on age.
     """
     answer = []
@@ -245,8 +246,20 @@ def _of_class(
     merges = sum(event.kind == "merge" and event.track_id in names for event in events)
     area = float(looked["field_px"].mean()) * nm_per_px**2 if "field_px" in looked else NAN
     duration = float(times[-1] - times[0]) if len(times) > 1 else NAN
+    frame_nm = (NAN, NAN)
+    if "width_px" in looked:
+        frame_nm = (
+            float(looked["width_px"].mean()) * nm_per_px,
+            float(looked["height_px"].mean()) * nm_per_px,
+        )
     yield from rate_rows(
-        label, some, interval_s=interval, area_nm2=area, duration_s=duration, n_merges=merges
+        label,
+        some,
+        interval_s=interval,
+        area_nm2=area,
+        duration_s=duration,
+        frame_nm=frame_nm,
+        n_merges=merges,
     )
     if math.isfinite(nm_per_px) and math.isfinite(interval):
         yield from _wandering(label, rows[rows["track_id"].isin(names)], interval, nm_per_px)
@@ -265,6 +278,7 @@ def rate_rows(
     interval_s: float,
     area_nm2: float,
     duration_s: float,
+    frame_nm: tuple[float, float] = (NAN, NAN),
     n_merges: int | None = None,
 ) -> Iterator[dict[str, object]]:
     """Rows of ``kinetics.csv`` that follow from the lives of tracks.
@@ -281,8 +295,10 @@ def rate_rows(
         Usual time between frames, s.
     area_nm2, duration_s : float
         Specimen in view, nm^2, and for how long it was watched, s.
+    frame_nm : tuple of float
+        Width and height of the field, nm; NaN where unknown: births at the border are then not allowed for.
     n_merges : int, optional
-        Mergers that were seen; None: nobody looked.
+        Mergers that were seen; None: not counted.
     """
     # seen k times in a row means alive for about k intervals, not k - 1
     born = [
@@ -306,23 +322,39 @@ def rate_rows(
         ]
     )
     if len(slopes):
-        spread = np.quantile(slopes, [0.25, 0.5, 0.75])
-        estimate = estimators.Estimate(float(spread[1]), float(spread[0]), float(spread[2]), len(slopes))
+        low, high = np.quantile(slopes, [0.25, 0.75]).tolist()
         how = (
-            "median over tracks of the Theil-Sen slope; lo and hi are quartiles; long-lived tracks weigh more"
+            "median over tracks of the Theil-Sen slope; exact interval of the median; half of the tracks between"
+            f" {low:.3g} and {high:.3g}; long-lived tracks weigh more"
         )
-        yield kinetics_row(label, "growth_nm_per_s", estimate, how)
+        yield kinetics_row(label, "growth_nm_per_s", estimators.median_over_tracks(slopes), how)
     if math.isfinite(area_nm2) and duration_s > 0:
-        inside = sum(not one.left_censored for one in some)
-        how = "births inside the field over area and time; exact interval"
-        yield kinetics_row(
-            label, "nucleation_per_m2_s", estimators.event_rate(inside, area_nm2, duration_s), how
+        births = [one for one in some if not one.left_censored]
+        share = _whole_share(np.array([one.size_nm for one in births or some]), frame_nm)
+        rate = estimators.event_rate(len(births), area_nm2 * share, duration_s)
+        how = (
+            f"births wholly inside the field over time and the {share:.0%} of its area where they can be; exact"
+            " interval"
         )
+        yield kinetics_row(label, "nucleation_per_m2_s", rate, how)
         if n_merges is not None:
             rate = estimators.event_rate(n_merges, area_nm2, duration_s)
             yield kinetics_row(
                 label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval"
             )
+
+
+def _whole_share(size_nm: Floats, frame_nm: tuple[float, float]) -> float:
+    """Share of the field in which defects lie wholly inside it, harmonic mean over their sizes.
+
+    A defect of d within W by H is whole where its centre lies in (W - d) (H - d).
+    """
+    width, height = frame_nm
+    size = size_nm[np.isfinite(size_nm)]
+    if not (len(size) and math.isfinite(width) and math.isfinite(height)):
+        return 1.0
+    share = np.maximum(1 - size / width, 1e-3) * np.maximum(1 - size / height, 1e-3)
+    return float(len(share) / (1 / share).sum())
 
 
 def _wandering(
@@ -339,12 +371,11 @@ def _wandering(
     good = (track[1:] == track[:-1]) & (np.diff(t) < 1.5 * interval_s)
     steps = np.where(good[:, None], np.diff(points, axis=0), np.nan)
     following = np.vstack([steps[1:], np.full((1, 2), np.nan)])
-    found = estimators.diffusion(steps[good], interval_s, following[good])
+    found = diffusion(steps[good], interval_s, following[good], track[1:][good])
     kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
     method = (
         f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
-        f" {found.p_isotropic:.2g}"
+        f" {found.p_isotropic:.2g}; interval from the scatter between tracks"
     )
-    yield kinetics_row(
-        label, "diffusion_nm2_per_s", estimators.Estimate(found.d_nm2_per_s, NAN, NAN, found.n), method
-    )
+    estimate = estimators.Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n)
+    yield kinetics_row(label, "diffusion_nm2_per_s", estimate, method)
