@@ -235,7 +235,7 @@ class TrackedFrame:
     finished : tuple of TrackSummary
         Tracks that ended with this frame.
     drift_quality : float
-        How well the shift is known, 0..1; NaN where drift was told by the defects, or not at all.
+        How well the shift is known, 0..1; NaN where the drift comes from the defects, or is unknown.
     field_px : float
         Specimen in view, px^2; 0 where the picture shows none, NaN where there was none to look at.
     """

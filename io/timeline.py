@@ -173,9 +173,7 @@ def check_interval(frame_interval_s: float | None) -> None:
 
 
 class SelectedSource:
-    """Any source, with the frames that the user did not ask for marked as skipped.
-
-    And its times replaced if so asked.
+    """Any source, with frames that were not asked for marked as skipped, and its times replaced if given.
 
     Parameters
     ----------

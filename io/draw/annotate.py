@@ -1,7 +1,4 @@
-"""Draw one tracked frame: outlines coloured by class, ids.
-
-And a footer with time, dose, scale bar and counts.
-"""
+"""Draw one tracked frame: outlines by class, ids, a footer with time, dose, scale bar and counts."""
 
 from __future__ import annotations
 
@@ -102,7 +99,7 @@ def draw(
 
     Examples
     --------
-    >>> from insitrack.io.detections import Detections
+    >>> from insitrack.io import Detections, Frame
     >>> from insitrack.io.results import Measures
     >>> frame, nothing = Frame(index=0, t_s=0.0, image=np.zeros((128, 256), np.uint8)), np.zeros(0)
     >>> measures = Measures(*[nothing] * 6, nothing.astype(bool), nothing, nothing)

@@ -33,9 +33,7 @@ _KEYFRAME_EVERY = 30  # what a crash can cost
 
 
 class MovieWriter:
-    """Writes pictures to a movie file that plays in a browser and, if the program dies.
-
-    Up to the last second written.
+    """Writes pictures to a movie file that plays in a browser, and after a crash up to its last second.
 
     The file has a temporary name until it is closed; leaving the `with` block closes it also after an error.
     Without a single picture no file appears.
@@ -252,7 +250,7 @@ def _refusal(path: Path, error: Exception) -> str:
 
 
 def join_movies(first: Path, second: Path, *, most: int | None = None) -> int:
-    """Put one H.264 movie behind another, without encoding anew.
+    """Put one H.264 movie behind another, without encoding again.
 
     The joined one takes the place of the first, the second is removed.
 

@@ -81,7 +81,7 @@ def open_tia(path: Path) -> Stack:
 
 
 class _Series:
-    """One `.ser` file: where its pictures lie, and what is told of them."""
+    """One `.ser` file: where its pictures lie, and what it states about them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

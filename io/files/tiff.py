@@ -294,14 +294,14 @@ def _imagej(tif: Any) -> list[float | None]:
 
 def _imagej_interval(metadata: dict[str, Any]) -> float | None:
     unit = str(metadata.get("tunit", "s"))
-    told, rate = _number(metadata.get("finterval", 0)), _number(metadata.get("fps", 0))
-    return seconds_of(told or (1 / rate if rate else 0.0), unit)
+    stated_s, rate = _number(metadata.get("finterval", 0)), _number(metadata.get("fps", 0))
+    return seconds_of(stated_s or (1 / rate if rate else 0.0), unit)
 
 
-def _number(told: Any) -> float:
+def _number(stated: Any) -> float:
     """Read a number of the metadata; not a number where it is damaged."""
     try:
-        return float(told)
+        return float(stated)
     except (TypeError, ValueError, OverflowError):
         return math.nan
 

@@ -115,7 +115,7 @@ class _Movie:
         self.n_pictures = self._n_before[-1]
 
     def head(self, index: int) -> Any:
-        """Read what is told before a picture; what a short head does not hold is 0."""
+        """Read the head of a picture; what a short head does not hold is 0."""
         raw = self._bytes(index, 0, min(self._n_head, _FRAME_HEAD.itemsize))
         return np.frombuffer(raw.ljust(_FRAME_HEAD.itemsize, b"\0"), _FRAME_HEAD)[0]
 

@@ -163,18 +163,18 @@ def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _picture_axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
-    """Axes of a picture: those that are told, else.
+    """Axes of a picture: those that the file marks as such.
 
-    Where none is (EMD of NCEM), the last two if both are lengths or both reciprocal ones.
+    Where it marks none (EMD of NCEM), the last two if both are lengths or both reciprocal ones.
     """
     axes = signal["axes"]
-    told = [axis for axis in axes if not axis.get("navigate", False)]
+    marked = [axis for axis in axes if not axis.get("navigate", False)]
     last = [str(axis.get("units", "")) for axis in axes[-2:]]
-    if len(told) == len(axes) > 2 and (
+    if len(marked) == len(axes) > 2 and (
         all(nm_of(1.0, unit) for unit in last) or all(map(is_reciprocal, last))
     ):
         return list(axes[-2:])
-    return told
+    return marked
 
 
 def _lead(signal: dict[str, Any]) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ _MOST_KEPT = 10_000
 
 
 class Alarms:
-    """Keeps and hands on the alarms of a source; may be told from any thread.
+    """Keeps and hands on the alarms of a source; may be called from any thread.
 
     Parameters
     ----------

@@ -1,7 +1,4 @@
-"""A live source: captures in a thread of its own, never waits for the analysis, reconnects.
-
-And accounts for every frame.
-"""
+"""A live source: it captures in its own thread, never waits for the analysis, accounts for every frame."""
 
 from __future__ import annotations
 
@@ -69,7 +66,7 @@ class LiveSource(Capture):
                 return
 
     def captured_at(self, index: int) -> float | None:
-        """Return when a frame arrived, on the monotonic clock, s; told once."""
+        """Return when a frame arrived, on the monotonic clock, s; known once only."""
         return self._captured_at.pop(index, None)
 
     @property

@@ -176,12 +176,12 @@ class Capture:
         self.tell(f"no pictures since {self.silent_s:.1f} s ({why}); reconnecting")
         times = self._times
         times.patience_s = 0.0 if times.usual_s else 2 * max(times.patience_s, self.config.stall_s)
-        pause, since, told = _FIRST_BACK_OFF_S, time.monotonic(), not times.begun
+        pause, since, recorded = _FIRST_BACK_OFF_S, time.monotonic(), not times.begun
         while not self._closing.wait(pause):
             away_s = time.monotonic() - since
-            if not told and away_s > self.config.stall_s:
+            if not recorded and away_s > self.config.stall_s:
                 self._gap(why)
-                told = True
+                recorded = True
             try:
                 self._feed = self._open()
             except SourceError:
@@ -191,7 +191,7 @@ class Capture:
                 pause = min(self.config.most_back_off_s, 2 * pause)
                 continue
             self.n_reconnects += 1
-            if not told:
+            if not recorded:
                 self._gap(why)
             return True
         return False

@@ -65,7 +65,7 @@ class Feed:
     stop : callable
         Lets a wait for the next picture end soon, from any thread.
     nm_per_px : float or None
-        Width of a pixel, nm, if it is told.
+        Width of a pixel, nm, if the source states it.
     told_by : str
         By what.
     """

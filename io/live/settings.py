@@ -23,8 +23,8 @@ class LiveConfig:
     queue_frames : int
         Frames that may wait in memory.
     stall_s : float
-        Without a picture for so long, s, and for three usual intervals, a source counts as stalled: that is
-        told, and it is reconnected.
+        Without a picture for so long, s, and for three usual intervals, a source counts as stalled: that
+        is reported, and it is reconnected.
     most_back_off_s : float
         Longest pause between two attempts to reconnect, s.
     give_up_s : float

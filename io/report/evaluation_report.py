@@ -1,7 +1,4 @@
-"""Where an evaluation goes: tables, maps of right and wrong pixels, one page.
-
-And everything in one JSON file.
-"""
+"""Where an evaluation goes: tables, maps of right and wrong pixels, one page, and one JSON file."""
 
 from __future__ import annotations
 

@@ -34,10 +34,7 @@ def size_figure(curves: Curves) -> go.Figure:
 
 
 def hardening_figure(curves: Curves) -> go.Figure:
-    """Plot the hardening by all classes against time, added linearly and in quadrature.
-
-    And the share of each class.
-    """
+    """Plot hardening against time: the sums over all classes, linear and in quadrature, and each class."""
     linear, quadrature = "hardening_linear_mpa", "hardening_quadrature_mpa"
     totals = [
         ("all", linear, f"{linear}_lo", f"{linear}_hi", "linear sum", "solid"),

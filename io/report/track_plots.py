@@ -79,7 +79,7 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
 def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier).
 
-    With band; None if there are none.
+    Each class has its 95 % band. None if no class has five such tracks.
     """
     born = tracks[(tracks["left_censored"] == 0).to_numpy()]
     names = [

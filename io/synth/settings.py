@@ -1,7 +1,4 @@
-"""Addresses of synthetic movies, ``synth:KIND?key=value&...``.
-
-And the ranges that everything else is drawn from.
-"""
+"""Addresses of synthetic movies, ``synth:KIND?key=value&...``, and the ranges for everything else."""
 
 from __future__ import annotations
 

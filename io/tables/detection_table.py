@@ -220,10 +220,10 @@ def read_detections(
 def _names(path: Path, raw: pd.DataFrame) -> dict[str, str | None]:
     """Name of the column that holds each thing, None where there is none."""
     names = {key: next((name for name in options if name in raw), None) for key, options in _PLACES.items()}
-    for key, told in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
+    for key, expected in (("frame", "frame"), ("x", "x_px"), ("y", "y_px")):
         if names[key] is None:
             raise TableError(
-                f"{path}: line 1 lacks the column {told!r}; expected frame, x_px, y_px, size_px, or"
+                f"{path}: line 1 lacks the column {expected!r}; expected frame, x_px, y_px, size_px, or"
                 " TrackMate's spots, or trackpy's features"
             )
     return names

@@ -1,4 +1,4 @@
-"""What is wrong with a table, told by line and column: asked only when fast reading has failed."""
+"""What is wrong with a table, by line and column; used only when fast reading has failed."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _need(path: Path, have: Sequence[str], needed: Sequence[str]) -> None:
 
 
 def _whole_frames(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Cut batches anew, so that no frame is in two of them."""
+    """Cut batches so that no frame lies in two of them."""
     import pyarrow as pa
 
     waiting: list[Any] = []
@@ -206,5 +206,5 @@ def _check(path: Path, table: Table, needed: Sequence[str], columns: Columns, la
 
 def _fault(path: Path, table: Table, needed: Sequence[str], words: str) -> TableError:
     """Say where the table is broken."""
-    told = None if path.suffix == ".parquet" else find_fault(path, table, needed)
-    return TableError(f"{path}: {told or words}")
+    fault = None if path.suffix == ".parquet" else find_fault(path, table, needed)
+    return TableError(f"{path}: {fault or words}")
