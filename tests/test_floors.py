@@ -51,10 +51,6 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
 CLIMBS: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
 LARGE_FILES: set[str] = {
-    "segment/finetune/finetune.py",
-    "segment/training/maskrcnn.py",
-    "segment/training/semantic.py",
-    "tests/segment/labels/test_reader.py",
     "tests/tracker/link/test_linker.py",
     "tests/tracker/series/test_meter.py",
     "tracker/commands/eval.py",

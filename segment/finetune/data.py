@@ -44,9 +44,7 @@ def with_outlines(
 
 
 def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
-    """Take a larger scale where the small labelled defects would vanish.
-
-    Of those that are tried when a scale is found out.
+    """Take a larger one of the candidate scales where the small labelled defects would vanish.
 
     Parameters
     ----------

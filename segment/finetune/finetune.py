@@ -230,7 +230,7 @@ class _Job:
     def _views(self, pictures: Sequence[LabelledPicture]) -> dict[str, View]:
         """How the network is shown the pictures of each group.
 
-        As told, or as the base model finds out on the first of them.
+        As the settings say, or as the base model detects on the first of them.
         """
         chosen, out = self.chosen, {}
         for group in dict.fromkeys(picture.group for picture in pictures):
@@ -268,10 +268,7 @@ class _Job:
                 raise
 
     def finish(self) -> Finetuned:
-        """Export the best network and write its card.
-
-        With scores of it and of the base on the held-out pictures.
-        """
+        """Export the best network; its card has its scores and those of the base on the held-out pictures."""
         best = load_checkpoint(self.folder / "run" / "weights" / "best.pt")
         model = export(best, self.folder / f"{self.name}.onnx")
         save_checkpoint(best, model.with_suffix(".pt"))

@@ -24,9 +24,7 @@ _JUDGED_PX = 1024
 
 
 class Judge:
-    """Scores the network after each epoch on held-out pictures, draws what it finds.
-
-    And tells how far the training is.
+    """Scores the network after each epoch on held-out pictures, draws what it finds, reports progress.
 
     Parameters
     ----------

@@ -85,9 +85,7 @@ class Base:
 
 
 def find_base(name: str) -> Base:
-    """Find what to start from: a shipped model, a ``.pt``, an ``.onnx`` with its ``.pt`` beside it.
-
-    Or ``scratch``.
+    """Find what to start from: a shipped model, a ``.pt``, an ``.onnx`` with its ``.pt``, or ``scratch``.
 
     Raises
     ------

@@ -50,7 +50,7 @@ def reading(path: Path, expected: str) -> Iterator[Place]:
     Yields
     ------
     Place
-        To be kept up to date while reading.
+        Keep it up to date while reading.
     """
     place = Place()
     try:
@@ -138,7 +138,7 @@ def check_count(n_labels: int) -> None:
     Raises
     ------
     ValueError
-        To be raised inside `reading`.
+        If there are more; raised inside `reading` it names the place.
     """
     if n_labels > MOST_LABELS:
         raise ValueError(f"more than {MOST_LABELS} labels in one picture")

@@ -152,10 +152,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _alike(picture: Path, labels: Path) -> bool:
-    """Whether the folders of both differ in one name only.
-
-    As ``train/images`` and ``train/labels`` or ``images/val`` and ``labels/val``.
-    """
+    """Whether the folders of both differ in one name only, as ``images/val`` and ``labels/val`` do."""
     ours, theirs = picture.parent.parts, labels.parent.parts
     return len(ours) == len(theirs) and sum(a != b for a, b in zip(ours, theirs, strict=True)) == 1
 
@@ -175,9 +172,7 @@ def _pictures_below(folder: Path, depth: int) -> list[Path]:
 
 
 def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
-    """Read one picture of an image, stack or microscope file.
-
-    And the width of its pixels where the file tells it, nm.
+    """Read one picture of an image, stack or microscope file, and its pixel width where the file has it, nm.
 
     Raises
     ------

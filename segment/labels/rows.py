@@ -175,9 +175,7 @@ def _is_mask(path: Path) -> bool:
 
 
 def mask_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
-    """Read masks: a label image, one image with the defects as its connected areas.
-
-    Or a folder of one image per defect.
+    """Read masks: a label image, one image of connected areas, or a folder of one image per defect.
 
     An image with one value beside 0, or nearly so as a JPEG has it, holds the defects as its connected areas,
     corners joined; any other has one value for each defect.

@@ -1,7 +1,4 @@
-"""Skeleton of a map of lines, and the graph that it is.
-
-Branches between crossings and free ends, spurs pruned.
-"""
+"""Skeleton of a map of lines and its graph: branches between crossings and free ends, spurs pruned."""
 
 from __future__ import annotations
 
@@ -36,10 +33,7 @@ def thin(mask: BoolImage) -> BoolImage:
 
 @dataclass(slots=True)
 class Arm:
-    """A branch of the skeleton: its chain of pixels.
-
-    And the number of the crossing at either end, -1 at a free end.
-    """
+    """A branch of the skeleton: its chain of pixels and the crossing at either end, -1 at a free end."""
 
     chain: Chain
     nodes: list[int]
@@ -120,9 +114,7 @@ def _attached(path: list[tuple[int, int]], nodes: NDArray[np.int32], *, closed: 
 
 
 def pruned(skeleton: BoolImage, least_px: float) -> BoolImage:
-    """Remove side branches that end freely and are shorter than `least_px`, the shortest first.
-
-    Until none is left.
+    """Remove side branches that end freely and are shorter than `least_px`, the shortest first, until none is left.
 
     A line that stands alone is kept however short it is.
     """

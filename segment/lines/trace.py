@@ -56,7 +56,7 @@ class LineSettings:
 class _End:
     """One end of an arm: where it is, where it points (away from the arm), how that turns per px.
 
-    And at which crossing it is.
+    It also says at which crossing it is.
     """
 
     arm: int

@@ -9,9 +9,7 @@ from insitrack.io.arrays import BoolImage, Floats32
 
 
 def pasted(soft: Floats32, box: Floats32) -> tuple[int, int, Floats32]:
-    """Enlarge a mask from the network's cells to the pixels of its box.
-
-    To the pixel as torchvision pastes it into the frame.
+    """Enlarge a mask from the network's cells to the pixels of its box, exactly as torchvision pastes it.
 
     Parameters
     ----------

@@ -131,7 +131,7 @@ class TorchvisionSegmenter:
     def _described_view(self) -> dict[str, Any]:
         """How frames are shown, and who said so.
 
-        With this kind of network nothing is found out, it sees them as it was trained to.
+        Scale and polarity are not detected with this kind of network: it sees frames as it was trained to.
         """
         chosen, config = self.settings, self.config
         scale: Any = self.view.scale

@@ -110,9 +110,7 @@ def suppress_overlaps(boxes: Floats32, scores: Floats32, overlap_iou: float) -> 
 
 
 def suppress_pieces(boxes: Floats32) -> Ints:
-    """Rows to keep of boxes, strongest first.
-
-    So that none is a piece of a surer one, nor the whole of which that is a piece.
+    """Rows of boxes to keep, strongest first, so that none is a piece of a surer one or the whole around it.
 
     A long defect is found whole and in parts; the overlaps of the boxes are too small for
     `suppress_overlaps`. Measured in docs/decisions.md.

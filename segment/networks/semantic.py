@@ -105,10 +105,7 @@ class SemanticSegmenter:
     def _maps(
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
     ) -> Iterator[tuple[list[Bytes] | None, Frame | None, BoolImage | None, Tag]]:
-        """Yield the maps of whole frames, put together from their tiles in bytes.
-
-        So that large frames do not fill the memory.
-        """
+        """Yield the maps of whole frames, put together from their tiles in bytes to save memory."""
         pictures = pieces(items, lambda _: self.view, self._stretch, self.config.tile_px, _cut)
         canvas = np.zeros((0, 0, 0), np.uint8)
         for outputs, (piece, tag) in self._network.stream(pictures):

@@ -70,7 +70,7 @@ class YoloSegmenter:
     ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, the network working on the next while this one is being read.
 
-        A scale, polarity or range of grey levels that is to be found out is found anew in each stream, on its
+        Scale, polarity or grey range, where they are not given, are detected again in each stream, on its
         first frames that show something.
         """
         finder = self._finder = ViewFinder(self.config.scale, self.config.contrast)
@@ -107,10 +107,7 @@ class YoloSegmenter:
         }
 
     def _try(self, frame: Frame, field: BoolImage | None) -> None:
-        """Show the network the middle of a frame at every scale that comes into question.
-
-        And weigh what it finds.
-        """
+        """Show the network the middle of a frame at every candidate scale and weigh what it finds."""
         finder, largest = self._finder, max(self._finder.scales)
         grey = self._stretch(frame.image, field)
         tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]

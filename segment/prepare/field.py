@@ -13,16 +13,14 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
 from insitrack.segment.prepare.blank import BlankFinder
 
-_POOL = (
-    4  # the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
-)
+# the field is judged on blocks of this many pixels: text strokes are wider, and it costs a sixteenth
+_POOL = 4
 _SHARP = 0.30  # share of the full grey range that an overlay jumps within two pixels; a specimen's features seldom do
 _DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
 _FEWEST_BLOCKS = 8  # an overlay has at least this many blocks with such jumps
 _EXTREME = 12  # grey levels from black or white within which the strokes of an overlay lie
-_MOST_REMEMBERED = (
-    0.5  # share of the picture that can be an overlay or border; more is a beam that is off or far too bright
-)
+# share of the picture that can be an overlay or border; more is a beam that is off or far too bright
+_MOST_REMEMBERED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +77,7 @@ class FieldSnapshot:
 
 
 class FieldFinder:
-    """Tells, frame after frame, where the picture shows the specimen.
-
-    Not on burnt-in text, scale bars and flat borders.
+    """Finds, frame after frame, the field of view: the frame without burnt-in text, scale bars, flat borders.
 
     An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly
     black or white; a flat border is one extreme grey level connected to the edge of the picture. Neither is

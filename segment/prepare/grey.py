@@ -17,9 +17,8 @@ GreyRange = tuple[float, ...]
 """Grey levels that become black and white."""
 
 _BLACK_WHITE = (0.005, 0.995)  # shares of the specimen below what becomes black and white
-_CLIPPED = (
-    0.05  # share of a picture beyond a fixed range from which that is said: ten times what is meant to be
-)
+# share of a frame beyond a fixed range from which a warning counts it: ten times what is meant to be
+_CLIPPED = 0.05
 _NARROW = 0.6  # likewise share of a fixed range that a picture makes use of
 
 

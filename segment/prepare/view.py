@@ -1,6 +1,6 @@
 """How the network is shown the frames of a run.
 
-At which scale, and as negatives or not; told, or found out on the first frames.
+Scale and polarity are given, or detected on the first frames.
 """
 
 from __future__ import annotations

@@ -53,9 +53,7 @@ def compare(name: str, found: Detections, true: Detections, overlap: Overlap = "
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often a defect of one class was found as another, over any number of pictures.
-
-    And every score that follows.
+    """How often a defect of one class was found as another, over any number of pictures, and the scores.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ def _folded(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 def _normalise(network: nn.Module, biases: dict[int, torch.Tensor], images: torch.Tensor) -> None:
     """Set each batch normalisation, in the order in which they run.
 
-    So that it adds the bias of its convolution and does nothing else.
+    It then adds the bias of its convolution and does nothing else.
     """
     last: list[nn.Conv2d] = []
 

@@ -16,8 +16,7 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
 from insitrack.segment.labels.classes import parse_classes
 from insitrack.segment.labels.fill import filled
-from insitrack.segment.labels.outlines import Drawn, ellipse_points, fill_outline
-from insitrack.segment.labels.pictures import group_of
+from insitrack.segment.labels.outlines import Drawn, ellipse_points
 from insitrack.segment.labels.reader import read_labelled
 from insitrack.segment.labels.yolo import label_lines, polygons
 
@@ -263,27 +262,6 @@ def test_a_box_alone_is_known_to_be_no_outline(write: Callable[[Path], None], tm
     assert found.truth.boxes.tolist() == [[10, 5, 30, 13]]
 
 
-@settings(max_examples=20, deadline=None)
-@given(
-    points=st.lists(st.tuples(st.floats(-20, 120), st.floats(-20, 80)), min_size=3, max_size=9),
-    shift=st.tuples(st.integers(-30, 30), st.integers(-30, 30)),
-)
-def test_a_filled_outline_lies_inside_its_box_and_moves_with_it(
-    points: list[tuple[float, float]], shift: tuple[int, int]
-) -> None:
-    large = (400, 500)
-    outline = np.array(points) + 150
-    cut = fill_outline(outline, large)
-    assert cut is not None
-    crop, (y, x) = cut
-    assert outline[:, 0].min() < x + crop.shape[1]
-    assert x + 1 > outline[:, 0].min() - 1
-    moved = fill_outline(outline + shift, large)
-    assert moved is not None
-    assert moved[1] == (y + shift[1], x + shift[0])
-    np.testing.assert_array_equal(moved[0], crop)
-
-
 @settings(max_examples=10, deadline=None)
 @given(mask=st.lists(st.booleans(), min_size=48, max_size=48))
 def test_run_lengths_of_both_forms_give_every_pixel_back(
@@ -317,22 +295,6 @@ def test_compressed_run_lengths_are_those_of_pycocotools() -> None:
     large[10:80, 20:100], large[30:33] = True, False
     text = packed(Masks.from_dense(large[None]).rle(0, (90, 120))["counts"])
     assert text == "bh1d03k0a0UO_O" + "k0a0UO_O" * 78 + "k0_h1"
-
-
-def test_an_outline_thinner_than_half_a_pixel_is_not_lost() -> None:
-    cut = fill_outline([[5.0, 5.3], [25.0, 5.3], [25.0, 5.6], [5.0, 5.6]], (20, 40))
-    assert cut is not None
-    assert cut[0].sum() == 20
-    assert fill_outline([[50.0, 5.0], [60.0, 5.0], [60.0, 9.0]], (20, 40)) is None
-
-
-def test_parts_are_one_defect_and_what_lies_outside_is_cut() -> None:
-    square = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0]])
-    truth, outlined = filled(
-        [Drawn("void", (square - 2, square + 10)), Drawn("void", (square + 300,))], (20, 30)
-    )
-    assert truth.masks.area_px().tolist() == [4 + 16]
-    assert outlined.tolist() == [True]
 
 
 def test_regions_of_a_stack_belong_to_their_frame(tmp_path: Path) -> None:
@@ -433,18 +395,6 @@ def test_a_picture_is_labelled_once(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"labelled in .*first.* and in .*second"):
         read_labelled(tmp_path)
     assert [len(one.truth) for one in read_labelled(tmp_path / "first")] == [0]
-
-
-def test_frames_of_one_movie_are_one_group() -> None:
-    root = Path("data")
-    names = [
-        "images/fe_0001.png",
-        "images/fe_0002 - Copy.png",
-        "images/fe_0003 (2).png",
-        "w_01.png",
-        "run2/01.png",
-    ]
-    assert [group_of(root / name, root) for name in names] == ["fe", "fe", "fe", "w", "run2/"]
 
 
 def test_classes_of_ours_need_no_mapping() -> None:
