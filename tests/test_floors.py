@@ -53,10 +53,8 @@ CIRCLES: set[frozenset[str]] = set()
 LARGE_FILES: set[str] = {
     "tests/tracker/link/test_linker.py",
     "tests/tracker/series/test_meter.py",
-    "tracker/commands/eval.py",
 }
 LARGE_CLASSES: set[str] = {
-    "tracker/commands/eval.py: _Job",
     "tracker/run/job.py: Job",
 }
 
@@ -65,9 +63,11 @@ BORROWED: set[tuple[str, str]] = set()
 MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES = 16, 420, 170, 200
 
 HOMES = {
+    "filelock": {"tracker/run/lock.py"},
+    "shtab": {"tracker/cli.py"},
     "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
     "matplotlib": {"io/report/paper_figure.py"},
-    "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/commands/series.py"},
+    "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/analysis/series_files.py"},
     "starlette": {"io/live/view_server.py"},
     "uvicorn": {"io/live/view_server.py"},
     "roifile": {"segment/labels/imagej.py"},

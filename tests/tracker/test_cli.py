@@ -9,13 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
+from insitrack.io.synth.settings import ranges
 from insitrack.io.tables.columns import SERIES, TABLES, TRACKS
-from insitrack.tracker.cli import main
+from insitrack.tracker.cli import COMMANDS, SHELLS, main, make_parser
+from insitrack.tracker.commands.progress import ProgressBar, progress_columns
+from insitrack.tracker.hardening.materials import load_material
+from insitrack.tracker.run.loop import Tally
 
 SYNTH = "synth:loops?seed=3&frames=6&size=192"
 
@@ -49,6 +56,14 @@ def run_refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ([SYNTH, "--start", "nan"], ["nan", "--start "]),
         ([SYNTH, "--no-such-option"], ["--no-such-option", "track --help"]),
         ([], ["SOURCE", "track --help"]),
+        (["serie", "movie_track"], ["serie", "did you mean track series?"]),
+        (["serie"], ["serie", "did you mean track series?"]),
+        (["Doctor"], ["did you mean track doctor?"]),
+        ([SYNTH, "--nm-per-pixel", "0.37"], ["--nm-per-pixel", "did you mean --nm-per-px?"]),
+        ([SYNTH, "--materials", "fecral"], ["did you mean --material?"]),
+        ([SYNTH, "--nm-per-px", "0,37"], ["--nm-per-px", "use a point, 0.37"]),
+        ([SYNTH, "--set", "source.nm_per_px=0,37"], ["source.nm_per_px", "use a point, 0.37"]),
+        ([SYNTH, "--start", "1e6"], ["--start 1e+06", "ends at"]),
         (["synth:loops?sede=3"], ["sede", "seed"]),
         ([SYNTH, "--config", "absent.toml"], ["absent.toml"]),
     ],
@@ -68,6 +83,61 @@ def test_bad_input_is_one_clear_line_and_nothing_is_written(
     line = run_refused(capsys, *arguments, "--out", "out")
     assert all(word in line for word in words), line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_help_of_every_command_explains_every_option(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    parser = make_parser(command)
+    assert parser.description
+    for action in parser._actions:
+        assert action.help, action
+        assert all(name in printed for name in action.option_strings)
+
+
+def test_the_help_of_synth_lists_every_kind_of_scene(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["synth", "--help"])
+    printed = capsys.readouterr().out
+    assert all(kind in printed for kind in ranges()["scene"])
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_for_a_shell_knows_every_command_and_option(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("shtab")
+    assert main(["--print-completion", shell]) == 0
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in COMMANDS)
+    assert all(option in printed for option in ("--nm-per-px", "--frame-interval-s", "--common-field"))
+
+
+def test_a_material_is_found_whatever_the_case() -> None:
+    assert load_material("FeCrAl") == load_material("fecral")
+
+
+def test_the_bar_of_a_part_of_a_movie_counts_seconds_to_its_end_and_that_of_a_whole_one_frames() -> None:
+    tally = Tally(frames=40, last_s=4.0)
+    assert ProgressBar(1.0, 15.0)._counted(tally, 300) == (3.0, 14.0, "3/14 s")
+    assert ProgressBar()._counted(tally, 300) == (40, 300, "40/300 frames")
+    assert ProgressBar()._counted(tally, None)[2] == "40/? frames"
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
+def test_count_and_time_left_are_seen_on_a_terminal_of_any_width(width: int) -> None:
+    console = Console(file=StringIO(), width=width, force_terminal=True)
+    bar = Progress(*progress_columns(width), console=console)
+    bar.add_task("", total=1200, completed=300, rate="12.3 frames/s", count="300/1200 frames")
+    with console.capture() as shown:
+        console.print(bar.get_renderable())
+    assert "300/1200 frames" in shown.get()
+    assert "-:--:--" in shown.get()
 
 
 def test_an_output_folder_with_something_in_it_is_not_touched(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
@@ -11,6 +12,23 @@ from pathlib import Path
 from insitrack.io.errors import InsitrackError
 from insitrack.io.manifest import installed_versions
 from insitrack.segment.models import shipped_models
+
+DESCRIPTION = """\
+Say what is installed, which processor and codecs are used, and run a ten-frame self-test; or examine a source and its scale bar.
+"""
+EPILOG = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track doctor`."""
+    parser.add_argument(
+        "source", metavar="SOURCE", nargs="?", help="movie, folder or file of a microscope to examine"
+    )
+
+
+def run(options: argparse.Namespace, given: list[str]) -> int:
+    """Run the command; return the exit status."""
+    return doctor() if options.source is None else examine(options.source)
 
 
 def doctor() -> int:

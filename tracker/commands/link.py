@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import math
-import warnings
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.options import add_specimen_options, specimen_settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from insitrack.io.arrays import Ints
-    from insitrack.io.tables.detection_table import DetectionTable
-    from insitrack.io.tables.run_folder import Run
-    from insitrack.tracker.run.config import RunConfig
-    from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.commands.options import (
+    add_output_options,
+    add_settings_options,
+    add_specimen_options,
+    specimen_settings,
+)
+from insitrack.tracker.commands.parser import frame_size, number
 
 DESCRIPTION = """\
 Link detections made elsewhere into tracks, and write the tables of a run: tracks, series, summary, events, frames, kinetics, a report.
@@ -35,18 +30,11 @@ There are no pictures: the defects themselves tell the drift of the stage.
 """
 
 
-def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Arguments of `track link`."""
-    parser = kind(
-        prog="track link",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track link`."""
     add = parser.add_argument
     add("detections", metavar="DETECTIONS", help="CSV table, or TrackMate XML with --linker given")
-    add("--out", metavar="DIR", help="output folder (default: named after the table, here)")
-    add("--overwrite", action="store_true", help="replace an earlier run in the same folder")
+    add_output_options(parser, default="named after the table, here")
     add(
         "--linker",
         choices=("insitrack", "trackpy", "given"),
@@ -54,11 +42,11 @@ def make_parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
         help="who links (default: insitrack)",
     )
     add("--size", metavar="WxH", help="size of the frames, px (default: what holds every detection)")
-    add("--frame-interval-s", type=float, metavar="S", help="time between frames (default: t_s of the table)")
+    add(
+        "--frame-interval-s", type=number, metavar="S", help="time between frames (default: t_s of the table)"
+    )
     add_specimen_options(parser)
-    add("--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting; may be repeated")
-    return parser
+    add_settings_options(parser)
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
@@ -67,6 +55,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.io.tables.exchange import read_trackmate
     from insitrack.io.tables.run_folder import check_folder, default_folder
     from insitrack.tracker.run.config import load_config
+    from insitrack.tracker.run.link_table import link
 
     config = load_config(
         Path(options.config) if options.config else None,
@@ -89,263 +78,12 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         path,
         nm_per_px=source.nm_per_px,
         frame_interval_s=source.frame_interval_s,
-        shape=shape_of(options.size),
+        shape=frame_size(options.size),
     )
     done = link(
         table, folder, config, linker=options.linker, given_ids=ids, command=["track", *given], name=str(path)
     )
     for line in done.manifest["warnings"]:
-        import sys
-
         print(f"warning: {line}", file=sys.stderr)
     print(f"done: {len(table.times)} frames, {len(done.summary)} tracks; open {done.folder / 'report.html'}")
     return 0
-
-
-def shape_of(text: str | None) -> tuple[int, int] | None:
-    """Height and width of ``WxH``."""
-    if text is None:
-        return None
-    width, times, height = text.partition("x")
-    if not (times and width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise SettingsError(f"--size {text}: expected WxH in px, for example 1024x768")
-    return int(height), int(width)
-
-
-def link(
-    table: DetectionTable,
-    folder: Path,
-    config: RunConfig,
-    *,
-    linker: str = "insitrack",
-    given_ids: Ints | None = None,
-    command: list[str] | None = None,
-    name: str = "",
-) -> Run:
-    """Link a table of detections and write the tables of a run.
-
-    Parameters
-    ----------
-    table : DetectionTable
-        Detections.
-    folder : Path
-        Output folder; made if it is not there.
-    config : RunConfig
-        Settings; those of the source, the segmenter and the drift are not used.
-    linker : {"insitrack", "trackpy", "given"}
-        Who links.
-    given_ids : ndarray of int64, shape (N,), optional
-        Ids that the table has, for ``linker="given"``.
-    command : list of str, optional
-        Command line, for the manifest.
-    name : str
-        Where the detections come from, for the manifest.
-
-    Raises
-    ------
-    SettingsError
-        If ids are to be kept and the table has none, or a track has two rows in one frame.
-    """
-    from insitrack.io.manifest import RunManifest, fingerprint
-    from insitrack.io.report.run_report import write_report
-    from insitrack.io.tables.run_folder import MANIFEST, Run
-    from insitrack.tracker.run.methods import describe_choices
-
-    if not len(table.times):
-        raise SettingsError(f"{name}: no detections; expected at least one row")
-    meter, material = _meter(table, config)
-    manifest = RunManifest(
-        command=command or ["insitrack.link"],
-        source={
-            "path": name,
-            "kind": "detections",
-            **(fingerprint(Path(name)) if Path(name).is_file() else {}),
-        },
-        model={"name": f"detections made elsewhere, linked by {linker}"},
-        calibration={
-            "nm_per_px": table.nm_per_px,
-            "thickness_nm": meter.calibration.thickness_nm,
-            "origin": meter.calibration.origin,
-        },
-        settings=config.plain(),
-        material=material,
-        **describe_choices(config, meter.material, meter.calibration, {"classes": table.class_names}),
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    if linker == "insitrack":
-        facts = _by_insitrack(table, folder, config, meter)
-        manifest.tables = "refined" if facts else "causal"
-    else:
-        ids = _by_trackpy(table, config) if linker == "trackpy" else _given(given_ids, table)
-        facts = _by_ids(table, ids, folder, config, meter)
-        manifest.tables = linker
-    manifest.warnings = [*table.warnings, *meter.warnings]
-    counts = {
-        "frames": len(table.times),
-        "processed": len(table.times),
-        "detections": len(table),
-        "refined": facts,
-    }
-    manifest.results, manifest.status = counts, "done"
-    manifest.write(folder / MANIFEST)
-    write_report(folder, {}, manifest)
-    return Run(folder)
-
-
-def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[str, object]]:
-    from insitrack.io.frames import Calibration
-    from insitrack.tracker.run.meters import meter_for
-    from insitrack.tracker.series.calibration import resolve_calibration
-
-    calibration = resolve_calibration(
-        Calibration(),
-        nm_per_px=table.nm_per_px,
-        nm_per_px_sd=config.source.nm_per_px_sd,
-        thickness_nm=config.specimen.thickness_nm,
-        thickness_sd_nm=config.specimen.thickness_sd_nm,
-    )
-    meter = meter_for(config, calibration, table.class_names)
-    return meter, {} if meter.material is None else meter.material.provenance()
-
-
-def _by_insitrack(
-    table: DetectionTable, folder: Path, config: RunConfig, meter: SeriesMeter
-) -> dict[str, float]:
-    """Link frame by frame as a movie is linked, then look back."""
-    import numpy as np
-
-    from insitrack.io.frames import Frame
-    from insitrack.io.tables.sink import TableSink
-    from insitrack.tracker.hindsight.rewrite import refine_run
-    from insitrack.tracker.link.linker import Linker
-    from insitrack.tracker.measure.from_table import measured_frames
-    from insitrack.tracker.run.loop import PreparedFrame, follow_measured
-
-    linker, nowhere = Linker(config.link), (math.nan, math.nan)
-    blank = np.zeros(table.shape, np.uint8)
-    with TableSink(folder) as sink:
-        for found, measures in measured_frames(table):
-            looked = PreparedFrame(Frame(found.frame_index, found.t_s, blank), None, nowhere)
-            sink.write(follow_measured(found, measures, looked, linker, meter))
-        sink.finish(linker.finish())
-    return refine_run(folder, config.refine, meter) if config.refine.enabled else {}
-
-
-def _by_trackpy(table: DetectionTable, config: RunConfig) -> Ints:
-    """Link by trackpy within the same distance and for the same patience.
-
-    The drift is not taken off, as its users would do it.
-    """
-    import numpy as np
-    import pandas as pd
-    import trackpy
-
-    trackpy.quiet()
-    reach = max(config.link.min_gate_px, config.link.max_distance_diameters * float(np.median(table.size_px)))
-    points = pd.DataFrame(
-        {"frame": table.frame, "x": table.x_px, "y": table.y_px, "row": np.arange(len(table))}
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        linked = trackpy.link(
-            points, reach, memory=round(config.link.patience_frames), adaptive_stop=1.0, adaptive_step=0.9
-        )
-    answer = np.zeros(len(table), np.int64)
-    answer[linked["row"].to_numpy()] = linked["particle"].to_numpy() + 1
-    return answer
-
-
-def _given(ids: Ints | None, table: DetectionTable) -> Ints:
-    import numpy as np
-
-    if ids is None or not (ids >= 0).any():
-        raise SettingsError(
-            "--linker given: the table has no column track_id, TRACK_ID or particle; leave --linker out to"
-            " link it"
-        )
-    # what belongs to no track is a track of its own
-    alone = ids < 0
-    ids = np.where(alone, ids.max() + np.cumsum(alone), ids)
-    _, counts = np.unique(np.column_stack([table.frame, ids]), axis=0, return_counts=True)
-    if counts.max() > 1:
-        raise SettingsError(
-            "--linker given: a track has several rows in one frame; leave --linker out to link the table anew"
-        )
-    return np.asarray(ids + (1 if ids.min() == 0 else 0))
-
-
-def _by_ids(
-    table: DetectionTable, ids: Ints, folder: Path, config: RunConfig, meter: SeriesMeter
-) -> dict[str, float]:
-    """Write the tables of tracks that are known already; nothing is judged, smoothed or filled."""
-    import numpy as np
-
-    from insitrack.io.tables import columns as tables
-    from insitrack.tracker.hindsight.rewrite import write_tables
-
-    frames = _frames(table)
-    (folder / tables.FRAMES.file).write_text(
-        tables.FRAMES.header()
-        + tables.FRAMES.format({name: frames[name].to_numpy() for name in tables.FRAMES.names}),
-        encoding="utf-8",
-    )
-    rows = _rows(table, ids)
-    order = np.lexsort((rows["track_id"], rows["frame"]))
-    write_tables(folder, rows.iloc[order].reset_index(drop=True), frames, meter)
-    return {}
-
-
-def _frames(table: DetectionTable) -> pd.DataFrame:
-    import numpy as np
-    import pandas as pd
-
-    n = len(table.times)
-    return pd.DataFrame(
-        {
-            "frame": np.arange(n),
-            "t_s": table.times,
-            "status": "processed",
-            "shift_x_px": 0.0,
-            "shift_y_px": 0.0,
-            "n_detections": np.bincount(table.frame, minlength=n).astype(float),
-            "drift_quality": math.nan,
-            "field_px": float(np.prod(table.shape)),
-            "width_px": float(table.shape[1]),
-            "height_px": float(table.shape[0]),
-        }
-    )
-
-
-def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
-    """Put detections with ids into the columns of ``tracks.csv``."""
-    import numpy as np
-    import pandas as pd
-
-    from insitrack.tracker.measure.from_table import measured_frames
-
-    measures = [one for _, one in measured_frames(table)]
-    columns = {
-        name: np.concatenate([getattr(one, name) for one in measures]) for name in measures[0].__slots__
-    }
-    names = np.array(table.class_names)[table.label - 1]
-    return pd.DataFrame(
-        {
-            "frame": table.frame,
-            "t_s": table.t_s,
-            "track_id": ids,
-            "defect_class": names,
-            "seen_class": names,
-            "score": table.score,
-            **{name: table.boxes[:, k] for k, name in enumerate(("x1_px", "y1_px", "x2_px", "y2_px"))},
-            **columns,
-            **{name: columns[name].astype(np.int8) for name in ("on_edge", "on_exclusion_edge")},
-            "observed": 1,
-            "causal_id": ids,
-            "x_sd_px": math.nan,
-            "y_sd_px": math.nan,
-            "size_sd_nm": math.nan,
-            "raw_x_px": table.x_px,
-            "raw_y_px": table.y_px,
-            "raw_size_nm": columns["size_nm"],
-        }
-    )

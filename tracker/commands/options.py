@@ -1,4 +1,4 @@
-"""Options that say what is looked at, the same for `track SOURCE`, `track link` and `track series`."""
+"""Options that several commands have, each written once."""
 
 from __future__ import annotations
 
@@ -6,15 +6,39 @@ import argparse
 from typing import Any
 
 from insitrack.io.errors import SettingsError
+from insitrack.tracker.commands.parser import number
+
+
+def add_output_options(parser: argparse.ArgumentParser, *, default: str, what: str = "run") -> None:
+    """Add where results go."""
+    parser.add_argument("--out", metavar="DIR", help=f"output folder (default: {default})")
+    parser.add_argument(
+        "--overwrite", action="store_true", help=f"replace an earlier {what} in the same folder"
+    )
+
+
+def add_settings_options(parser: argparse.ArgumentParser, *, file: bool = True) -> None:
+    """Add the settings file, unless the command has none, and single settings."""
+    if file:
+        parser.add_argument(
+            "--config", metavar="FILE", help="settings in TOML; configs/default.toml lists them all"
+        )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, for example segment.confidence=0.4 or series.border=inside; may be repeated",
+    )
 
 
 def add_specimen_options(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser."""
     add = parser.add_argument
-    add("--nm-per-px", type=float, metavar="NM", help="width of a pixel (default: what the file says)")
-    add("--thickness-nm", type=float, metavar="NM", help="foil thickness, for volume density and hardening")
-    add("--thickness-sd-nm", type=float, metavar="NM", help="its standard deviation (default: 10 percent)")
-    add("--dose-rate", type=float, metavar="DPA/S", help="dose rate, for the dose axis")
+    add("--nm-per-px", type=number, metavar="NM", help="width of a pixel (default: what the file says)")
+    add("--thickness-nm", type=number, metavar="NM", help="foil thickness, for volume density and hardening")
+    add("--thickness-sd-nm", type=number, metavar="NM", help="its standard deviation (default: 10 percent)")
+    add("--dose-rate", type=number, metavar="DPA/S", help="dose rate, for the dose axis")
     add(
         "--log",
         metavar="FILE",
@@ -29,14 +53,14 @@ def add_specimen_options(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS=A,...",
         help="obstacle strengths in place of the material's, for example black_dot=0.2,loop_111=0.3",
     )
-    add("--shear-modulus-gpa", type=float, metavar="GPA", help="in place of the material's")
+    add("--shear-modulus-gpa", type=number, metavar="GPA", help="in place of the material's")
     add(
         "--burgers-nm",
-        type=float,
+        type=number,
         metavar="NM",
         help="Burgers vector of the gliding dislocation, in place of the material's",
     )
-    add("--taylor-factor", type=float, metavar="M", help="in place of the material's")
+    add("--taylor-factor", type=number, metavar="M", help="in place of the material's")
 
 
 def specimen_settings(options: argparse.Namespace) -> dict[str, Any]:

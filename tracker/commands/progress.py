@@ -14,12 +14,24 @@ from typing import Any, Self
 from insitrack.tracker.run.loop import Tally
 
 _LINE_EVERY_S = 10.0
+_NARROW = 70
+_ASKS_TO_STOP = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class ProgressBar:
-    """Frames done, frames per second and time left; a line now and then where stderr is not a terminal."""
+    """Shows how far a run is and the time left; a line now and then where stderr is not a terminal.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    start_s, end_s : float, float or None
+        Part of the movie that is processed, s: with an end the bar counts seconds of the movie up to it,
+        else frames.
+    """
+
+    def __init__(self, start_s: float = 0.0, end_s: float | None = None) -> None:
+        self._start_s, self._end_s = start_s, end_s
         self._bar: Any = None
         self._task: Any = None
         self._last_line_s = time.monotonic()
@@ -27,45 +39,61 @@ class ProgressBar:
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress
 
-            columns = (
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("frames  {task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("left"),
-            )
-            self._bar = Progress(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task("", total=None, rate="")
+            console = Console(stderr=True)
+            self._bar = Progress(*progress_columns(console.width), console=console)
+            self._task = self._bar.add_task("", total=None, rate="", count="")
             self._bar.start()
         return self
 
     def update(self, tally: Tally, n_frames: int | None) -> None:
         """Show the counts so far."""
+        done, total, count = self._counted(tally, n_frames)
         rate = f"{tally.frames_per_s:.1f} frames/s"
         if self._bar is not None:
-            self._bar.update(self._task, completed=tally.frames, total=n_frames, rate=rate)
+            self._bar.update(self._task, completed=done, total=total, rate=rate, count=count)
         elif time.monotonic() - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = time.monotonic()
             left = (
                 ""
-                if n_frames is None
-                else f", {(n_frames - tally.frames) * tally.elapsed_s / max(tally.frames, 1):.0f} s left"
+                if total is None
+                else f", {max(0.0, total - done) * tally.elapsed_s / max(done, 1e-9):.0f} s left"
             )
-            print(f"{tally.frames} of {n_frames or 'unknown'} frames, {rate}{left}", file=sys.stderr)
+            print(f"{count}, {rate}{left}", file=sys.stderr)
+
+    def _counted(self, tally: Tally, n_frames: int | None) -> tuple[float, float | None, str]:
+        """Return what is done, of how much, and both in words."""
+        if self._end_s is None:
+            return tally.frames, n_frames, f"{tally.frames}/{n_frames or '?'} frames"
+        length = max(0.0, self._end_s - self._start_s)
+        done = min(max(0.0, tally.last_s - self._start_s), length)
+        return done, length, f"{done:.3g}/{length:.3g} s"
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
 
+def progress_columns(width: int) -> tuple[Any, ...]:
+    """Choose what fits into a terminal: the count and the time left before bar and rate.
+
+    Parameters
+    ----------
+    width : int
+        Columns of the terminal.
+    """
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    count, left = TextColumn("{task.fields[count]}"), (TimeRemainingColumn(), TextColumn("left"))
+    if width < _NARROW:
+        return (count, *left)
+    return (BarColumn(bar_width=min(40, width - 48)), count, TextColumn("{task.fields[rate]}"), *left)
+
+
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C, or the end of the session (SIGTERM).
-
-    Into a request to stop after the frame in hand; a second one stops at once.
-    """
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request to stop; a second one stops at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -77,7 +105,7 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         stop.set()
         print("\nstopping after this frame; press Ctrl-C again to stop at once", file=sys.stderr)
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, handle) for number in _ASKS_TO_STOP}
     try:
         yield stop
     finally:

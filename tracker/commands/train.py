@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.extras import require_training
+from insitrack.tracker.commands.parser import number, whole
 
 DESCRIPTION = """\
 Train the shipped model further on your own labels, and export it.
@@ -23,12 +23,11 @@ LABELS is a folder of pictures and labels, or the label file: COCO, VGG Image An
 rows of y0 x0 y1 x1, ImageJ regions, images of masks.
 """
 
+EPILOG = ""
 
-def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Options of `track train`; `kind` is the class of the parser."""
-    parser: argparse.ArgumentParser = kind(
-        prog="track train", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track train`."""
     add = parser.add_argument
     add("data", metavar="LABELS", help="folder of pictures and labels, or the label file")
     add(
@@ -43,12 +42,12 @@ def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
         metavar="THEIRS=OURS,...",
         help="what your class names mean; * is every other, ignore leaves out",
     )
-    add("--epochs", type=int, metavar="N", help="passes over the pictures (default: 12)")
-    add("--minutes", type=float, metavar="MIN", help="time to train, in place of --epochs")
+    add("--epochs", type=whole, metavar="N", help="passes over the pictures (default: 12)")
+    add("--minutes", type=number, metavar="MIN", help="time to train, in place of --epochs")
     add("--val", nargs="+", metavar="NAME", help="pictures or series to judge by; * and ? allowed")
     add(
         "--val-share",
-        type=float,
+        type=number,
         metavar="0..1",
         help="share of the pictures to judge by, whole series at a time (default: 0.2)",
     )
@@ -60,32 +59,31 @@ def make_parser(kind: Any = argparse.ArgumentParser) -> argparse.ArgumentParser:
     )
     add(
         "--synth-share",
-        type=float,
+        type=number,
         metavar="0..1",
         help="share of synthetic pictures, against forgetting (default: 0.5)",
     )
-    add("--synth-pictures", type=int, metavar="N", help="how many are drawn, once (default: 300)")
+    add("--synth-pictures", type=whole, metavar="N", help="how many are drawn, once (default: 300)")
     add("--scale", metavar="auto|FACTOR", help="show the network the pictures resampled (default: auto)")
     add(
         "--contrast",
         choices=("auto", "dark", "bright"),
         help="defects dark on bright, or the reverse (default: auto)",
     )
-    add("--learning-rate", type=float, metavar="RATE", help="the highest (default: 4e-4)")
+    add("--learning-rate", type=number, metavar="RATE", help="the highest (default: 4e-4)")
     add(
         "--image-px",
-        type=int,
+        type=whole,
         metavar="PX",
         help="side of the tiles trained on, a multiple of 32 (default: 320)",
     )
-    add("--threads", type=int, metavar="N", help="processor threads (default: all)")
+    add("--threads", type=whole, metavar="N", help="processor threads (default: all)")
     add("--device", metavar="auto|cpu|N", help="cpu or the number of a GPU (default: auto)")
-    add("--seed", type=int, metavar="N", help="of everything random (default: 0)")
+    add("--seed", type=whole, metavar="N", help="of everything random (default: 0)")
     add("--resume", action="store_true", help="go on with a training that was stopped")
-    return parser
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, given: list[str]) -> int:
     """Train as the options say; return the exit status."""
     require_training("track train")
     from insitrack.segment.finetune.finetune import finetune, shown_gain
@@ -96,12 +94,12 @@ def run(options: argparse.Namespace) -> int:
     data = Path(options.data)
     folder = Path(options.out) if options.out else Path(f"{data.resolve().stem}_train")
     names = {"synth_share": "synthetic_share", "synth_pictures": "synthetic_pictures"}
-    given = {
+    chosen = {
         key: value
         for key, value in vars(options).items()
         if value is not None and key not in ("data", "out", "classes", "resume")
     }
-    told = {names.get(key, key): value for key, value in given.items()}
+    told = {names.get(key, key): value for key, value in chosen.items()}
     told |= {
         "val": tuple(options.val or ()),
         "leave_out": tuple(options.leave_out or ()),

@@ -100,7 +100,7 @@ def load_material(name_or_path: str | Path) -> Material:
     Parameters
     ----------
     name_or_path : str or Path
-        One of `material_names`, or a file that ends in ``.toml``.
+        One of `material_names`, in any case, or a file that ends in ``.toml``.
 
     Returns
     -------
@@ -117,8 +117,8 @@ def load_material(name_or_path: str | Path) -> Material:
     >>> load_material("pure_iron").shear_modulus_gpa
     82.0
     """
-    text = str(name_or_path)
     known = material_names()
+    text = next((name for name in known if name.lower() == str(name_or_path).lower()), str(name_or_path))
     if text in known:
         content = (resources.files("insitrack.configs") / "materials" / f"{text}.toml").read_text(
             encoding="utf-8"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import tomllib
 import types
 import typing
@@ -353,7 +354,9 @@ def _fit(hint: Any, value: Any, dotted: str) -> Any:
         ):
             return value
     names = " or ".join(_kind_name(kind) for kind in allowed if kind is not type(None))
-    raise SettingsError(f"{dotted} = {value!r}: expected {names}")
+    comma = float in allowed and isinstance(value, str) and re.fullmatch(r"[+-]?\d+,\d+", value)
+    hint = f"; use a point, {value.replace(',', '.')}" if comma else ""
+    raise SettingsError(f"{dotted} = {value!r}: expected {names}{hint}")
 
 
 def _kind_name(kind: Any) -> str:

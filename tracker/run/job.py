@@ -36,6 +36,7 @@ from insitrack.io.tables.run_folder import (
 )
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.io.timeline import SelectedSource
+from insitrack.io.write import part_of
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.field import FieldFinder
@@ -53,6 +54,10 @@ from insitrack.tracker.run.warnings import run_warnings
 from insitrack.tracker.series.meter import SeriesMeter
 
 _STOPPED = "stopped before the source had ended, as was asked for"
+
+
+class StartBeyondEndError(SettingsError):
+    """The source ended before the first time that was asked for."""
 
 
 class Job:
@@ -150,6 +155,12 @@ class Job:
         live: tuple[LiveStatus | None, LiveControls | None],
     ) -> None:
         """Do everything that comes after the last frame."""
+        start_s = self.config.source.start_s
+        if start_s is not None and tally.last_s < start_s and tally.skipped == tally.frames and not stopped:
+            raise StartBeyondEndError(
+                f"--start {start_s:g}: {self.source.name} ends at {tally.last_s:.4g} s; expected a time before"
+                " that"
+            )
         self._join_movie()
         refined = self._look_back()
         self.manifest.warnings = run_warnings(
@@ -287,12 +298,7 @@ class Job:
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for (
-                name
-            ) in OUTPUTS:  # of an earlier run, also one that died; anything else in the folder is the user's
-                (self.folder / name).unlink(missing_ok=True)
-                (self.folder / f"{name}.part").unlink(missing_ok=True)
-                (self.folder / CAUSAL / name).unlink(missing_ok=True)
+            clear_outputs(self.folder)
         except OSError as error:
             raise OutputError(
                 f"--out {self.folder}: cannot be written ({error.strerror}); choose another folder"
@@ -308,6 +314,15 @@ class Job:
     def _close(self, status: str, reason: str, results: dict[str, Any]) -> None:
         self._settle(status, reason, results)
         self.manifest.write(self.folder / MANIFEST)
+
+
+def clear_outputs(folder: Path) -> None:
+    """Remove what a run writes, also one that died; anything else in the folder is the user's."""
+    for name in OUTPUTS:
+        for path in (folder / name, part_of(folder / name), folder / CAUSAL / name):
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds something of the user's, or is not there
+        (folder / CAUSAL).rmdir()
 
 
 def _ended_by(error: BaseException) -> tuple[str, str]:

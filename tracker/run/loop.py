@@ -49,11 +49,13 @@ class Tally:
     detections: int = 0
     over_cap: int = 0
     tracks: int = 0
+    last_s: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
     def count(self, tracked: TrackedFrame, n_over_cap: int) -> None:
         """Take one source frame into account."""
         self.frames += 1
+        self.last_s = tracked.frame.t_s if math.isfinite(tracked.frame.t_s) else self.last_s
         status = "processed" if isinstance(tracked.frame, Frame) else tracked.frame.status
         setattr(self, status, getattr(self, status) + 1)
         self.detections += int(np.count_nonzero(tracked.observed))

@@ -52,8 +52,8 @@ class RunFacts:
         How the network sees the frames, JSON.
     identity : dict of str to str
         Hashes of source, model and material, and the reason where there is none.
-    tally : dict of str to int
-        Counts.
+    tally : dict of str to float
+        Counts, and the time of the last frame.
     pictures : int
         Pictures in the annotated movie.
     levels : Levels or None
@@ -67,7 +67,7 @@ class RunFacts:
     uri: str
     view: str
     identity: dict[str, str]
-    tally: dict[str, int]
+    tally: dict[str, float]
     pictures: int
     levels: Levels | None
 
@@ -93,7 +93,9 @@ class State:
     @property
     def tally(self) -> Tally:
         """The counts so far, with a clock that starts now."""
-        return Tally(**self.facts.tally)
+        counts = self.facts.tally
+        whole = {name: int(value) for name, value in counts.items() if name != "last_s"}
+        return Tally(**whole, last_s=counts.get("last_s", 0.0))
 
 
 _PARTS: dict[str, type[Any]] = {

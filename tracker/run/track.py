@@ -5,6 +5,7 @@ An output folder out. The command and the Python door both come here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import RunConfig, build_settings
-from insitrack.tracker.run.job import Job
+from insitrack.tracker.run.job import Job, StartBeyondEndError, clear_outputs
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
 
 
@@ -90,7 +91,15 @@ def track(
         refuse_if_held(folder)  # another run may have begun while the model was loaded
         check_folder(folder, overwrite)
         with RunLock(folder):
-            return job.execute(progress, stop)
+            try:
+                return job.execute(progress, stop)
+            except StartBeyondEndError:
+                clear_outputs(folder)
+                raise
+    except StartBeyondEndError:
+        with contextlib.suppress(OSError):  # it holds something of the user's
+            folder.rmdir()
+        raise
     finally:
         source.close()
 

@@ -94,7 +94,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
         Stub.asked.append(name)
         return Stub()
 
-    monkeypatch.setattr("insitrack.segment.models.load_segmenter", load)
+    monkeypatch.setattr("insitrack.tracker.evaluation.job.load_segmenter", load)
     return Stub
 
 
@@ -366,7 +366,7 @@ def test_bad_input_is_one_line_that_names_it(
     )
     (tmp_path / "bad.csv").write_text("file,nm_per_px\none.png,wide\n", encoding="utf-8")
     if options[0] == "--table":
-        monkeypatch.setattr("insitrack.segment.models.load_segmenter", lambda *_: Stub())
+        monkeypatch.setattr("insitrack.tracker.evaluation.job.load_segmenter", lambda *_: Stub())
     assert main(["eval", str(labels), *options]) == 2
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1

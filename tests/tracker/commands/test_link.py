@@ -178,7 +178,7 @@ def test_edits_make_a_new_run_with_an_audit_trail_and_leave_the_old_one_alone(tm
     assert len(names) == 20
     trail = json.loads((tmp_path / "new" / "run.json").read_text())["edited"][0]["edits"]
     assert [one["action"] for one in trail] == ["split", "class", "delete", "merge", "split"]
-    assert all(one["sights"] > 0 for one in trail)
+    assert all(one["observations"] > 0 for one in trail)
     assert before == {path.name: path.read_bytes() for path in run.folder.iterdir() if path.is_file()}
     n = edited.series[edited.series["defect_class"] == "all"]["n"]
     assert n.max() == 19

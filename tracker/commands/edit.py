@@ -1,0 +1,36 @@
+"""`track edit`: merge, split, delete, re-class tracks by hand."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = "Correct tracks by hand and recompute all that follows from them; the run stays as it is."
+EPILOG = (
+    "The new folder holds refined tables, report and run.json with every edit; causal/ is that of the run."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track edit`."""
+    parser.add_argument("run", metavar="RUN", help="output folder of a run")
+    parser.add_argument(
+        "edits",
+        metavar="EDITS",
+        help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class",
+    )
+    parser.add_argument("--out", metavar="DIR", help="new folder (default: RUN_edited)")
+
+
+def run(options: argparse.Namespace, given: list[str]) -> int:
+    """Run the command; return the exit status."""
+    from insitrack.io.tables.run_folder import check_folder
+    from insitrack.tracker.run.edit import edit_run
+
+    source = Path(options.run)
+    folder = Path(options.out) if options.out else source.with_name(source.resolve().name + "_edited")
+    check_folder(folder, overwrite=False)
+    trail = edit_run(source, Path(options.edits), folder)
+    changed = sum(int(str(one["observations"])) for one in trail)
+    print(f"done: {len(trail)} edits, {changed} observations changed; open {folder / 'report.html'}")
+    return 0

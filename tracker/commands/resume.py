@@ -1,0 +1,26 @@
+"""`track resume`: go on with a run that was cut off."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = "Go on with a run that was cut off, by a crash, a full disk or a power cut."
+EPILOG = (
+    "Of a movie the tables come out as if it had never been cut off; of a camera what was missed is a gap."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track resume`."""
+    parser.add_argument("run", metavar="RUN", help="output folder of the run")
+
+
+def run(options: argparse.Namespace, given: list[str]) -> int:
+    """Run the command; return the exit status."""
+    from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.commands.source import alarm, tell
+    from insitrack.tracker.run.resume import resume
+
+    with stop_on_interrupt() as stop, ProgressBar() as bar:
+        return tell(resume(Path(options.run), progress=bar.update, stop=stop, alarm=alarm))

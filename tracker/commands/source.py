@@ -1,0 +1,137 @@
+"""`track SOURCE`: a movie or a camera in, everything that is known of its defects out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from insitrack.tracker.commands.options import (
+    add_output_options,
+    add_settings_options,
+    add_specimen_options,
+    specimen_settings,
+)
+from insitrack.tracker.commands.parser import names, number, whole
+
+if TYPE_CHECKING:
+    from insitrack.io.tables.run_folder import Run
+
+DESCRIPTION = """\
+Find, follow and measure crystal defects in in-situ electron-microscope movies.
+
+  track movie.mp4                                      everything into movie_track/
+  track movie.mp4 --nm-per-px 0.37 --thickness-nm 100 --material fecral --dose-rate 1e-3
+  track "synth:loops?seed=7&frames=60"                 a movie that the tool draws itself
+  track camera:0 --nm-per-px 0.37                      live, with a page in the browser; also rtsp://... or watch:FOLDER
+  track replay movie.mp4 --fps 25                      send a movie as a camera would, to try that out
+  track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
+  track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
+  track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
+  track resume RUN                                     go on with a run that was cut off
+  track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
+  track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
+  track eval LABELS --model loops                      scores of a model on labelled pictures
+  track train LABELS                                   a model of your own from your own labels
+  track doctor                                         what is installed, and a self-test
+  track doctor movie.mp4                               what a source is, and the scale bar burnt into it
+"""
+
+EPILOG = """\
+SOURCE is a movie, a folder or glob of images, a TIFF stack, synth:SCENE?key=value, or live: camera:0, rtsp://..., http://..., srt://...,
+watch:FOLDER (into which a microscope writes), screen:LEFT,TOP,WIDTH,HEIGHT. A live run ends with Ctrl-C or in its browser view.
+Written to the output folder: tracks.csv series.csv summary.csv events.csv frames.csv annotated.mp4 report.html run.json
+Exit status: 0 done, 1 the run failed, 2 change something and retry.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track SOURCE`."""
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        help="movie, folder, glob, TIFF stack, synth:SCENE; live: camera:0, rtsp://, http://, srt://, watch:FOLDER",
+    )
+    add_output_options(parser, default="named after the source, here")
+    add(
+        "--frame-interval-s",
+        type=number,
+        metavar="S",
+        help="time between frames (default: the file's timestamps)",
+    )
+    add_specimen_options(parser)
+    add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
+    add("--conf", type=number, metavar="0..1", help="least confidence of a detection")
+    add(
+        "--only",
+        type=names,
+        metavar="CLASS,...",
+        help="look for these classes only, for example loop_111,loop_100,black_dot",
+    )
+    add("--start", type=number, metavar="S", help="first time to process")
+    add("--end", type=number, metavar="S", help="last time to process")
+    add("--every", type=whole, metavar="N", help="process every N-th frame")
+    add("--no-video", action="store_true", help="write no annotated movie")
+    add(
+        "--view",
+        metavar="HOST:PORT",
+        help="where the browser view of a live run listens (default: a free port of this computer); none: nowhere",
+    )
+    add_settings_options(parser)
+
+
+def run(options: argparse.Namespace, given: list[str]) -> int:
+    """Run the command; return the exit status."""
+    from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.run.config import load_config
+    from insitrack.tracker.run.track import track
+
+    config = load_config(
+        Path(options.config) if options.config else None,
+        options.set,
+        {
+            **specimen_settings(options),
+            "source.frame_interval_s": options.frame_interval_s,
+            "source.start_s": options.start,
+            "source.end_s": options.end,
+            "source.every": options.every,
+            "segment.confidence": options.conf,
+            "segment.classes": options.only,
+            "model": options.model,
+            "output.video": False if options.no_video else None,
+            "output.view": "" if options.view == "none" else options.view,
+        },
+    )
+    with stop_on_interrupt() as stop, ProgressBar(options.start or 0.0, options.end) as bar:
+        done = track(
+            options.source,
+            options.out,
+            config=config,
+            overwrite=options.overwrite,
+            progress=bar.update,
+            stop=stop,
+            command=["track", *given],
+            alarm=alarm,
+        )
+    return tell(done)
+
+
+def tell(run: Run) -> int:
+    """Print warnings and what was done; return the exit status."""
+    manifest = run.manifest
+    results = manifest["results"]
+    for warning in manifest["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    counts = (
+        f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks,"
+        f" {results['frames_per_s']:.1f} frames/s"
+    )
+    print(f"{manifest['status']}: {counts}; open {run.folder / 'report.html'}")
+    return 0
+
+
+def alarm(line: str) -> None:
+    """Print what goes wrong with a live source."""
+    print(f"live: {line}", file=sys.stderr)
