@@ -51,7 +51,9 @@ from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.state import State, StateWriter, check_tables, truncate_tables
 from insitrack.tracker.run.warnings import run_warnings
+from insitrack.tracker.series.calibration import resolve_calibration
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.snapshot import restore_meter
 
 _STOPPED = "stopped before the source had ended, as was asked for"
 
@@ -179,7 +181,7 @@ class Job:
         fields = FieldFinder(self.config.field)
         try:
             linker.restore(state.linker)
-            self.meter.restore(state.meter)
+            restore_meter(self.meter, state.meter)
             drift.restore(state.drift)
             fields.restore(state.fields)
         except (ValueError, SettingsError) as error:
@@ -350,14 +352,12 @@ def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:
 
 
 def _calibration(source: Source, config: RunConfig) -> Calibration:
-    specimen = config.specimen
-    known = specimen.thickness_nm is not None
-    return dataclasses.replace(
-        source.calibration,
-        field=None,  # found in every frame, the same way for every kind of source
-        nm_per_px_sd=config.source.nm_per_px_sd or source.calibration.nm_per_px_sd,
-        thickness_nm=specimen.thickness_nm if known else source.calibration.thickness_nm,
-        thickness_sd_nm=(specimen.thickness_sd_nm or 0.0) if known else source.calibration.thickness_sd_nm,
+    """Resolve scale and thickness; the field is found in every frame, for every kind of source alike."""
+    return resolve_calibration(
+        source.calibration.with_(field=None),
+        nm_per_px_sd=config.source.nm_per_px_sd,
+        thickness_nm=config.specimen.thickness_nm,
+        thickness_sd_nm=config.specimen.thickness_sd_nm,
     )
 
 

@@ -25,7 +25,7 @@ from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
 from insitrack.tracker.series.meter import SeriesMeter
-from insitrack.tracker.series.snapshot import MeterSnapshot
+from insitrack.tracker.series.snapshot import MeterSnapshot, snapshot_of
 
 Shift = tuple[float, float]
 Progress = Callable[["Tally"], None]
@@ -288,7 +288,7 @@ def run(
             stack.enter_context(sink)
         if keep_state is not None and goes_on is None:
             looked_at = (FieldFinder(fields).snapshot(), drift.snapshot())
-            keep_state(Moment(0, 0.0, *looked_at, linker.snapshot(), meter.snapshot(), tally))
+            keep_state(Moment(0, 0.0, *looked_at, linker.snapshot(), snapshot_of(meter), tally))
         reader = stack.enter_context(
             Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
         )
@@ -300,7 +300,7 @@ def run(
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             if keep_state is not None and looked.state is not None:
-                frame, followed = tracked.frame, (linker.snapshot(), meter.snapshot())
+                frame, followed = tracked.frame, (linker.snapshot(), snapshot_of(meter))
                 keep_state(Moment(frame.index + 1, frame.t_s, *looked.state, *followed, tally))
             if progress is not None:
                 progress(tally)

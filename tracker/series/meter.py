@@ -40,7 +40,6 @@ from insitrack.tracker.series.observations import (
     with_total,
 )
 from insitrack.tracker.series.settings import SeriesConfig
-from insitrack.tracker.series.snapshot import MeterSnapshot
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
@@ -111,17 +110,6 @@ class SeriesMeter:
         """
         self.calibration = self.calibration.with_(thickness_nm=thickness_nm, thickness_sd_nm=thickness_sd_nm)
         self.densities.set_thickness(thickness_nm, thickness_sd_nm)
-
-    def snapshot(self) -> MeterSnapshot:
-        """Return everything that is remembered after the last frame."""
-        known = self.calibration
-        return MeterSnapshot.of(self.exposure, known.thickness_nm, known.thickness_sd_nm, self.diagnostics)
-
-    def restore(self, snapshot: MeterSnapshot) -> None:
-        """Go on from where another meter with the same settings was."""
-        self.exposure = snapshot.exposure
-        self.set_thickness(snapshot.thickness_nm, snapshot.thickness_sd_nm)
-        snapshot.give_back(self.diagnostics)
 
     def rows(
         self,

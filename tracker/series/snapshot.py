@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from insitrack.io.arrays import Bools, Floats, Ints
-from insitrack.tracker.series.diagnostics import SeriesDiagnostics
 from insitrack.tracker.series.dose import Exposure
+from insitrack.tracker.series.meter import SeriesMeter
+
+_COUNTS = ("seen", "overlap", "unsized", "too_dense", "largest_nm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,37 +35,32 @@ class MeterSnapshot:
     largest_nm: Floats
     notes: tuple[str, ...]
 
-    @classmethod
-    def of(
-        cls,
-        exposure: Exposure,
-        thickness_nm: float | None,
-        thickness_sd_nm: float,
-        diagnostics: SeriesDiagnostics,
-    ) -> MeterSnapshot:
-        """Copy what is changed in place later."""
-        return cls(
-            exposure,
-            thickness_nm,
-            thickness_sd_nm,
-            diagnostics.seen.copy(),
-            diagnostics.overlap.copy(),
-            diagnostics.unsized.copy(),
-            diagnostics.too_dense.copy(),
-            diagnostics.largest_nm.copy(),
-            tuple(diagnostics.notes),
-        )
 
-    def give_back(self, diagnostics: SeriesDiagnostics) -> None:
-        """Put what was noticed back.
+def snapshot_of(meter: SeriesMeter) -> MeterSnapshot:
+    """Return everything that a meter remembers after the last frame."""
+    known, noticed = meter.calibration, meter.diagnostics
+    return MeterSnapshot(
+        exposure=meter.exposure,
+        thickness_nm=known.thickness_nm,
+        thickness_sd_nm=known.thickness_sd_nm,
+        notes=tuple(noticed.notes),
+        **{name: getattr(noticed, name).copy() for name in _COUNTS},
+    )
 
-        Raises
-        ------
-        ValueError
-            If it was noticed of another number of classes.
-        """
-        for name in ("seen", "overlap", "unsized", "too_dense", "largest_nm"):
-            if getattr(self, name).shape != getattr(diagnostics, name).shape:
-                raise ValueError(f"expected {name} of {len(diagnostics.class_names)} classes")
-            setattr(diagnostics, name, getattr(self, name).copy())
-        diagnostics.notes = list(self.notes)
+
+def restore_meter(meter: SeriesMeter, snapshot: MeterSnapshot) -> None:
+    """Let a meter go on from where another one with the same settings was.
+
+    Raises
+    ------
+    ValueError
+        If the other had another number of classes.
+    """
+    noticed = meter.diagnostics
+    for name in _COUNTS:
+        if getattr(snapshot, name).shape != getattr(noticed, name).shape:
+            raise ValueError(f"expected {name} of {len(noticed.class_names)} classes")
+        setattr(noticed, name, getattr(snapshot, name).copy())
+    noticed.notes = list(snapshot.notes)
+    meter.exposure = snapshot.exposure
+    meter.set_thickness(snapshot.thickness_nm, snapshot.thickness_sd_nm)

@@ -337,7 +337,7 @@ def test_pictures_without_any_defect_are_not_an_error(
         (["--iou", "often"], "--iou"),
         (["--model", "loops", "--predictions", "x.json"], "expected one of them"),
         (["--predictions", "absent.json"], "absent.json: cannot be read"),
-        (["--predictions", "broken.json"], "broken.json: not readable"),
+        (["--predictions", "broken.json"], "broken.json: not JSON"),
         (["--predictions", "other.json"], "image_id 'elsewhere' is none of the labelled pictures"),
         (["--split", "group:alloy"], "give --table"),
         (["--split", "thirds"], "expected random:5"),
