@@ -79,7 +79,7 @@ def _check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = [entry.file_size for entry in archive.infolist()]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:  # the second: a version of ZIP that is none
         raise ValueError(f"not an ImageJ region or set of regions ({error})") from error
     check_count(len(sizes))
     if sum(sizes) > _MOST_BYTES:

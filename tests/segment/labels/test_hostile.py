@@ -170,6 +170,16 @@ def test_a_set_of_regions_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path: Pa
     assert "150 MB" in message(tmp_path)
 
 
+def test_a_set_of_regions_of_no_known_version_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("0.roi", b"Iout")
+    data = (tmp_path / "a.zip").read_bytes()
+    at = data.index(b"PK\x01\x02") + 6  # version that is needed, in the directory
+    (tmp_path / "a.zip").write_bytes(data[:at] + b"\xb8" + data[at + 1 :])
+    assert "a.zip" in message(tmp_path)
+
+
 @pytest.mark.parametrize("write", ["absolute", "relative", "beside", "above", "in LabelMe", "in VIA"])
 def test_labels_name_no_picture_outside_their_folder(write: str, tmp_path: Path) -> None:
     secret = picture(tmp_path / "elsewhere", "secret.png")
