@@ -219,7 +219,7 @@ FRAMES = Table(
         _float(
             "shift_x_px",
             "px",
-            "motion of the specimen on the picture since the first frame, to the right",
+            "motion of the specimen in the frame since the first one, to the right",
             "%.3f",
         ),
         _float("shift_y_px", "px", "the same, downwards", "%.3f"),
@@ -232,11 +232,11 @@ FRAMES = Table(
         _float(
             "drift_quality",
             "",
-            "correlation with the reference picture, 0..1; 0 where the shift is not known and the last one"
+            "correlation with the reference frame, 0..1; 0 where the shift is not known and the last one"
             " was kept",
             "%.3f",
         ),
-        _float("field_px", "px^2", "specimen in view; 0 where the picture shows none", "%.0f"),
+        _float("field_px", "px^2", "specimen in view; 0 where the frame shows none", "%.0f"),
         _float("width_px", "px", "width of the frame", "%.0f"),
         _float("height_px", "px", "height of the frame", "%.0f"),
     ),

@@ -1,4 +1,4 @@
-"""`track resume`: go on with a run that was cut off."""
+"""`track resume`: continue a run that was cut off."""
 
 from __future__ import annotations
 

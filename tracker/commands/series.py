@@ -1,4 +1,4 @@
-"""`track series`: work runs out anew from their tables, analyse and compare them, write figures."""
+"""`track series`: recompute runs from their tables, analyse and compare them, write figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from insitrack.tracker.commands.options import (
 from insitrack.tracker.commands.parser import frame_size, number
 
 DESCRIPTION = """\
-Work runs out anew from their tables alone, under other settings; resample, smooth, fit and compare; write tables and a figure for a paper.
+Recompute runs from their tables alone, under other settings; resample, smooth, fit and compare; write tables and a figure for a paper.
 
   track series movie_track --thickness-nm 80 --material fecral     other settings: no movie, no model
   track series cold_track hot_track --labels "300 C,360 C"         compare runs

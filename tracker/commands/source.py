@@ -29,7 +29,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
   track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
   track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
-  track resume RUN                                     go on with a run that was cut off
+  track resume RUN                                     continue a run that was cut off
   track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled pictures

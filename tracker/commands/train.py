@@ -16,7 +16,7 @@ Train the shipped model further on your own labels, and export it.
   track train LABELS                                   from the shipped model, into LABELS_train/
   track train LABELS --classes "hcloop=loop,bubble=void,*=ignore"
   track train LABELS --val "sampleB*"                  judge by these pictures or series, never trained on
-  track train LABELS --resume                          go on where it was stopped
+  track train LABELS --resume                          continue where it was stopped
   track movie.mp4 --model LABELS_train/LABELS.onnx     use what came out
 
 LABELS is a folder of pictures and labels, or the label file: COCO, VGG Image Annotator, LabelMe, YOLO polygons or boxes,
@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=whole, metavar="N", help="processor threads (default: all)")
     add("--device", metavar="auto|cpu|N", help="cpu or the number of a GPU (default: auto)")
     add("--seed", type=whole, metavar="N", help="of everything random (default: 0)")
-    add("--resume", action="store_true", help="go on with a training that was stopped")
+    add("--resume", action="store_true", help="continue a training that was stopped")
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
