@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="keep the trainings here")
     given = parser.parse_args()
     if given.smoke:
-        few = DatasetSettings(scenes=10, frames_per_scene=1, size_px=96, held_out=0.0, shares={"loops": 1.0})
+        few = DatasetSettings(scenes=10, frames_per_scene=1, size_px=256, held_out=0.0, shares={"dense": 1.0})
         write_synth_dataset(given.results / "drawn", few)
         globals().update(CROPS=given.results / "drawn", CLASSES={})
         given.folds, given.only, given.epochs, given.synth_pictures = 2, 1, 1, 1
