@@ -253,6 +253,7 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
             except Image.DecompressionBombError as error:
                 raise ValueError("the mask is larger than its picture") from error
         _same_size(size, shape)
+        _check_parts(path)
         values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if values is None or values.ndim not in (2, 3):
         raise ValueError("the mask cannot be read")
@@ -261,6 +262,16 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
     if flat.dtype.kind not in "buif" or (flat.dtype.kind == "f" and not np.isfinite(flat).all()):
         raise ValueError(f"a mask of {flat.dtype}, or with values that are no numbers")
     return np.asarray(flat, np.int64)
+
+
+def _check_parts(path: Path) -> None:
+    """Refuse a PNG with a part longer than the file: the library would ask for that much memory."""
+    data = path.read_bytes()
+    at = 8
+    while data[:4] == b"\x89PNG" and at + 8 <= len(data):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        if at > len(data):
+            raise ValueError("a part of the PNG is longer than the file")
 
 
 def _same_size(found: Shape, shape: Shape) -> None:
