@@ -122,7 +122,7 @@ def _isotropy(steps: Floats, following: Floats | None, of: Ints) -> tuple[float,
     x, y = steps.T
     parts = np.column_stack([x * x, y * y, x * y])
     if following is not None:
-        known = np.isfinite(following).all(axis=1)
+        known = np.asarray(np.isfinite(following).all(axis=1))
         after = np.where(known[:, None], following, 0.0)
         corrections = np.column_stack(
             [2 * x * after[:, 0], 2 * y * after[:, 1], x * after[:, 1] + y * after[:, 0]]
@@ -145,8 +145,8 @@ def _half_width(along: Floats, after: Floats | None, of: Ints) -> float:
     """Half width of the 95 % interval of the mean squared step, errors taken off, from the scatter of tracks."""
     squares = (along**2).sum(axis=1)
     if after is not None:
-        known = np.isfinite(after).all(axis=1)
-        share = len(along) / max(1, np.count_nonzero(known))
+        known = np.asarray(np.isfinite(after).all(axis=1))
+        share = len(along) / max(1, int(np.count_nonzero(known)))
         squares = squares + 2 * share * np.where(
             known, (along * np.where(known[:, None], after, 0.0)).sum(1), 0.0
         )
