@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from insitrack.io.arrays import Ints
+from insitrack.io.errors import SettingsError
 
 DEFECT_CLASSES: tuple[str, ...] = (
     "black_dot",
@@ -21,6 +23,25 @@ DEFECT_CLASSES: tuple[str, ...] = (
     "loop",
 )
 """Names of labels 1..7; 0 is background. `loop` is a loop whose type the imaging condition cannot tell."""
+
+
+def check_class(setting: str, name: str) -> None:
+    """Refuse a name that is no defect class, in a setting that goes by class.
+
+    Raises
+    ------
+    SettingsError
+        Naming the nearest class.
+
+    Examples
+    --------
+    >>> check_class("link.patience_by_class", "loop_111")
+    """
+    if name not in DEFECT_CLASSES:
+        near = difflib.get_close_matches(name, DEFECT_CLASSES, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise SettingsError(f"{setting}.{name}: no such class; {hint}Known are {', '.join(DEFECT_CLASSES)}")
+
 
 Indices = NDArray[np.int64] | NDArray[np.bool_] | slice
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from insitrack.io.detections import check_class
 from insitrack.io.errors import SettingsError
 
 
@@ -76,6 +77,7 @@ class LinkConfig:
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"link.{name} {value}: expected zero or a positive number")
         for name, factor in self.patience_by_class.items():
+            check_class("link.patience_by_class", name)
             if not (isinstance(factor, (int, float)) and math.isfinite(factor) and factor >= 0):
                 raise SettingsError(
                     f"link.patience_by_class.{name} {factor}: expected zero or a positive factor"

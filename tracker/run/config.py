@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from insitrack.io.detections import check_class
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.settings import LiveConfig
 from insitrack.segment.base import SegmentConfig
@@ -115,6 +116,8 @@ class SpecimenConfig:
     nominal_current_a: float | None = None
 
     def __post_init__(self) -> None:
+        for name in self.alpha:
+            check_class("specimen.alpha", name)
         pairs = tuple(tuple(pair) if isinstance(pair, (list, tuple)) else (pair,) for pair in self.beam_off_s)
         if any(len(pair) != 2 or not all(isinstance(end, (int, float)) for end in pair) for pair in pairs):
             raise SettingsError(
@@ -341,10 +344,11 @@ def _fit(hint: Any, value: Any, dotted: str) -> Any:
             plain in (dict, Mapping, typing.cast(Any, Mapping)) or getattr(plain, "__name__", "") == "Mapping"
         ):
             if isinstance(value, dict):
-                return dict(value)
+                inner = typing.get_args(kind)[1]
+                return {key: _fit(inner, item, f"{dotted}.{key}") for key, item in value.items()}
         elif plain is tuple:
             if isinstance(value, (list, tuple)):
-                return tuple(value)
+                return _items(kind, value, dotted)
         elif plain is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         elif (
@@ -357,6 +361,14 @@ def _fit(hint: Any, value: Any, dotted: str) -> Any:
     comma = float in allowed and isinstance(value, str) and re.fullmatch(r"[+-]?\d+,\d+", value)
     hint = f"; use a point, {value.replace(',', '.')}" if comma else ""
     raise SettingsError(f"{dotted} = {value!r}: expected {names}{hint}")
+
+
+def _items(kind: Any, value: Sequence[Any], dotted: str) -> tuple[Any, ...]:
+    """Check each item of a list; of lists of pairs the settings themselves say what is wrong."""
+    inner, *rest = typing.get_args(kind)
+    if rest != [Ellipsis] or typing.get_origin(inner) is tuple:
+        return tuple(value)
+    return tuple(_fit(inner, item, f"{dotted}[{i}]") for i, item in enumerate(value))
 
 
 def _kind_name(kind: Any) -> str:

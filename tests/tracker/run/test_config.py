@@ -69,6 +69,14 @@ def test_options_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
         ("output.video=1", "output.video = 1: expected bool"),
         ("confidence", "expected key=value"),
         ("measure.size_definition.void=diagonal", "diagonal"),
+        ('refine.glide_directions_deg=["a"]', "refine.glide_directions_deg[0] = 'a': expected float"),
+        ("refine.glide_directions_deg=[30, true]", "refine.glide_directions_deg[1] = True: expected float"),
+        ("segment.classes=[3]", "segment.classes[0] = 3: expected str"),
+        ("link.patience_by_class.loopp=2", "link.patience_by_class.loopp: no such class; did you mean loop?"),
+        ("link.patience_by_class.loop=long", "link.patience_by_class.loop = 'long': expected float"),
+        ("specimen.alpha.lop_111=0.3", "specimen.alpha.lop_111: no such class; did you mean loop_111?"),
+        ("series.visibility_by_class.loop=[1]", "series.visibility_by_class.loop = [1]: expected float"),
+        ("source.nm_per_px=0,37", "source.nm_per_px = '0,37': expected float; use a point, 0.37"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(assignment: str, message: str) -> None:
