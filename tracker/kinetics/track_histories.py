@@ -281,9 +281,7 @@ def rate_rows(
     frame_nm: tuple[float, float] = (NAN, NAN),
     n_merges: int | None = None,
 ) -> Iterator[dict[str, object]]:
-    """Rows of ``kinetics.csv`` that follow from the lives of tracks.
-
-    Lifetimes, growth, nucleation, coalescence.
+    """Rows of ``kinetics.csv`` that follow from the lives of tracks: lifetimes, growth, rates of events.
 
     Parameters
     ----------
