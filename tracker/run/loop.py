@@ -32,6 +32,7 @@ Progress = Callable[["Tally"], None]
 KeepState = Callable[["Moment"], None]
 STATE_EVERY_S = 1.0
 _TICK_S = 0.2
+_LIVE_END_S = 0.3  # for the frame in hand of a live source that was asked to end
 _READ_AHEAD = 6  # frames decoded before they are asked for: enough to ride out a slow one, little memory
 
 
@@ -171,7 +172,7 @@ class Reader:
         self._queue: queue.Queue[PreparedFrame | BaseException | None] = queue.Queue(
             1 if live else _READ_AHEAD
         )
-        self._stop, self._asked = threading.Event(), stop
+        self._stop, self._asked, self._live = threading.Event(), stop, live
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
 
     def __enter__(self) -> Reader:
@@ -180,12 +181,13 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        while self._thread.is_alive():  # the thread may be waiting for room
+        end_s = time.monotonic() + (_LIVE_END_S if self._live else math.inf)
+        while self._thread.is_alive() and time.monotonic() < end_s:  # it may be waiting for room
             try:
                 self._queue.get(timeout=0.05)
             except queue.Empty:
                 continue
-        self._thread.join()
+        # of a live source that is silent the thread waits for a picture, and ends when the source is closed
 
     @property
     def idle(self) -> bool:
