@@ -201,9 +201,7 @@ class RunConfig:
 def load_config(
     path: Path | None = None, assignments: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> RunConfig:
-    """Resolve the settings: defaults, then the file, then `--set` assignments.
-
-    Then the command's own options.
+    """Resolve the settings: defaults, then the file, then `--set`, then the command's own options.
 
     Parameters
     ----------

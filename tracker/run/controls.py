@@ -1,7 +1,4 @@
-"""What a viewer may do to a live run.
-
-Pause it, mark a moment, set dose rate and thickness, stop it; all of it is written down.
-"""
+"""What a viewer may do to a live run: pause, mark, set dose rate and thickness, stop; all of it is recorded."""
 
 from __future__ import annotations
 

@@ -336,10 +336,7 @@ def _ended_by(error: BaseException) -> tuple[str, str]:
 
 
 def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:
-    """Fix the grey levels of the run on frames spread over it.
-
-    Where it has more than 8 bits and the source can be read twice.
-    """
+    """Fix the grey levels on frames spread over the run, for more than 8 bits and where it is read twice."""
     asked = config.segment.levels
     if asked not in ("auto", "run"):
         return config.segment

@@ -132,9 +132,7 @@ class ResumePoint:
 
 
 class Reader:
-    """Decodes frames, finds their field and their drift in a thread of its own.
-
-    A few frames ahead of the network.
+    """Decodes frames, finds their field and their drift, in a thread of its own, a few frames ahead.
 
     Parameters
     ----------
@@ -317,10 +315,7 @@ def run(
 def _items(
     reader: Reader, live: bool
 ) -> Iterator[tuple[Frame | None, BoolImage | None, PreparedFrame | None]]:
-    """Frames for the segmenter; live, an item without a frame follows where no other waits.
-
-    So that nothing stays in the network.
-    """
+    """Give frames to the segmenter; live, an item without a frame follows where none waits, to flush it."""
     for looked in reader:
         yield looked.item if isinstance(looked.item, Frame) else None, looked.field, looked
         if live and reader.idle:
@@ -360,7 +355,7 @@ def follow_measured(
 ) -> TrackedFrame:
     """Everything after the measuring for one source frame.
 
-    Without a shift in `looked` the defects themselves tell the drift.
+    Without a shift in `looked` the drift is estimated from the defects themselves.
     """
     item = looked.item
     linked = linker.update(

@@ -1,4 +1,4 @@
-"""How a meter is made: from settings, or, for a finished run, anew from its `run.json`."""
+"""How a meter is made: from settings, or, for a finished run, from its `run.json`."""
 
 from __future__ import annotations
 

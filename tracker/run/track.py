@@ -1,7 +1,4 @@
-"""One whole job: settings and a source in.
-
-An output folder out. The command and the Python door both come here.
-"""
+"""One whole job: settings and a source in, an output folder out; the command and Python both come here."""
 
 from __future__ import annotations
 
