@@ -51,8 +51,6 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
 CLIMBS: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
 LARGE_FILES: set[str] = {
-    "tests/tracker/link/test_linker.py",
-    "tests/tracker/series/test_meter.py",
 }
 LARGE_CLASSES: set[str] = {
     "tracker/run/job.py: Job",

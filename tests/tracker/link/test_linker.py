@@ -2,155 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
-from insitrack.io.results import Measures
-from insitrack.tracker.link.linked import Linked
+from insitrack.tests.support.dots import (
+    DT,
+    SHORT,
+    Dot,
+    field_of_dots,
+    frame,
+    noisy_movie,
+    plain,
+    run,
+    switches,
+)
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.settings import LinkConfig
-
-SHAPE = (400, 600)
-NM = 0.5
-DT = 1 / 7
-SHORT = LinkConfig(patience_frames=3.0, shown_share=1.0)
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A round defect in one frame; `truth` is its number, -1 for a false detection."""
-
-    x: float
-    y: float
-    diameter: float = 12.0
-    label: int = 1
-    score: float = 0.9
-    truth: int = -1
-    on_edge: bool = False
-
-
-def frame(
-    index: int, dots: Sequence[Dot], *, t_s: float | None = None, nm: float = NM
-) -> tuple[Detections, Measures]:
-    crops, corners = [], []
-    for dot in dots:
-        side = int(np.ceil(dot.diameter)) | 1
-        crops.append(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)).astype(bool))
-        corners.append((round(dot.y - side / 2), round(dot.x - side / 2)))
-    masks = Masks.from_crops(crops, corners)
-    x, y, d = (np.array([getattr(dot, name) for dot in dots], float) for name in ("x", "y", "diameter"))
-    boxes = np.stack([x - d / 2, y - d / 2, x + d / 2, y + d / 2], axis=1).astype(np.float32)
-    labels, scores = (
-        np.array([dot.label for dot in dots], np.int64),
-        np.array([dot.score for dot in dots], np.float32),
-    )
-    found = Detections(index, index * DT if t_s is None else t_s, SHAPE, boxes, labels, scores, masks)
-    area = masks.area_px().astype(float)
-    edge = np.array([dot.on_edge for dot in dots], bool)
-    return found, Measures(x, y, area, d, d, np.zeros(len(d)), edge, d * nm, area * nm**2)
-
-
-def run(
-    movie: Sequence[Sequence[Dot]],
-    config: LinkConfig | None = None,
-    shifts: Sequence[tuple[float, float]] | None = None,
-) -> list[Linked]:
-    linker = Linker(config)
-    return [
-        linker.update(*frame(i, dots), (0.0, 0.0) if shifts is None else shifts[i])
-        for i, dots in enumerate(movie)
-    ]
-
-
-def switches(movie: Sequence[Sequence[Dot]], linked: Sequence[Linked]) -> int:
-    """Times a true defect gets another id than in its sight before."""
-    ids: dict[int, list[int]] = defaultdict(list)
-    for dots, answer in zip(movie, linked, strict=True):
-        for dot, name in zip(dots, answer.track_ids.tolist(), strict=True):
-            if dot.truth >= 0:
-                ids[dot.truth].append(name)
-    return sum(a != b for names in ids.values() for a, b in itertools.pairwise(names))
-
-
-def field_of_dots(n: int, seed: int, apart: float = 30.0) -> list[Dot]:
-    rng = np.random.default_rng(seed)
-    dots: list[Dot] = []
-    while len(dots) < n:
-        x, y = rng.uniform(40, SHAPE[1] - 40), rng.uniform(40, SHAPE[0] - 40)
-        if all(np.hypot(x - dot.x, y - dot.y) > apart for dot in dots):
-            dots.append(Dot(x, y, rng.uniform(8, 20), int(rng.integers(1, 4)), truth=len(dots)))
-    return dots
-
-
-def noisy_movie(
-    seed: int,
-    n_frames: int = 25,
-    *,
-    miss: float = 0.1,
-    false: float = 3.0,
-    drift: tuple[float, float] = (0, 0),
-) -> list[list[Dot]]:
-    """Dots that jitter, are missed, change class and size at random, among false detections.
-
-    On a specimen that drifts.
-    """
-    rng = np.random.default_rng(seed)
-    dots = field_of_dots(50, seed)
-    movie = []
-    for i in range(n_frames):
-        seen = []
-        for dot in dots:
-            if rng.random() < miss:
-                continue
-            dx, dy = rng.normal(0, 0.08 * dot.diameter, 2)
-            label = dot.label if rng.random() > 0.1 else int(rng.integers(1, 4))
-            x, y = dot.x + dx + drift[0] * i, dot.y + dy + drift[1] * i
-            seen.append(
-                replace(
-                    dot,
-                    x=x,
-                    y=y,
-                    label=label,
-                    diameter=dot.diameter * np.exp(rng.normal(0, 0.08)),
-                    score=rng.uniform(0.4, 1),
-                )
-            )
-        seen += [
-            Dot(rng.uniform(0, SHAPE[1]), rng.uniform(0, SHAPE[0]), 10.0, score=0.4)
-            for _ in range(rng.poisson(false))
-        ]
-        movie.append([seen[k] for k in rng.permutation(len(seen))])
-    return movie
-
-
-def plain(answer: Linked) -> Any:
-    """Everything a linker says, in a form that compares."""
-    rest = answer.coasting
-    late = (
-        rest.track_ids.tolist(),
-        rest.detections.boxes.tolist(),
-        rest.measures.x_px.tolist(),
-        rest.detections.masks.pixels.tolist(),
-    )
-    return (
-        answer.track_ids.tolist(),
-        answer.track_labels.tolist(),
-        late,
-        answer.events,
-        repr(answer.finished),
-        answer.births_by_class,
-    )
 
 
 @settings(max_examples=6, deadline=None)
@@ -202,59 +76,6 @@ def test_every_track_begins_once_and_ends_at_most_once_and_every_row_has_its_own
         names = [*answer.track_ids.tolist(), *answer.coasting.track_ids.tolist()]
         assert len(set(names)) == len(names)
     assert len(linker.finish()) == 0
-
-
-def test_a_confirmed_track_coasts_where_the_drift_takes_it_and_comes_back_with_its_id() -> None:
-    movie = [[Dot(100.0 + 5 * i, 100.0)] if i not in (4, 5) else [] for i in range(8)]
-    linked = run(movie, shifts=[(5.0 * i, 0.0) for i in range(8)])
-    assert {name for answer in linked for name in answer.track_ids.tolist()} == {1}
-    late = linked[5].coasting
-    assert (late.track_ids.tolist(), late.measures.x_px.tolist(), late.detections.frame_index) == (
-        [1],
-        [125.0],
-        5,
-    )
-    np.testing.assert_allclose(late.detections.boxes, [[119, 94, 131, 106]])
-    assert late.detections.masks.corners.tolist() == [[94, 118]]
-    assert [(event.kind, event.frame) for answer in linked for event in answer.events] == [
-        ("birth", 0),
-        ("gap", 6),
-    ]
-
-
-def test_a_track_seen_too_rarely_does_not_coast_but_is_found_again() -> None:
-    linked = run([[Dot(50, 50)], [], [Dot(50, 50)]])
-    assert len(linked[1].coasting.track_ids) == 0
-    assert linked[2].track_ids.tolist() == [1]
-
-
-def test_a_track_missed_for_longer_than_patience_dies_at_its_last_sight() -> None:
-    linked = run([[Dot(50, 50)]] * 4 + [[]] * 5, SHORT)
-    assert [len(answer.coasting.track_ids) for answer in linked] == [0, 0, 0, 0, 1, 1, 1, 0, 0]
-    (death,) = linked[7].events
-    assert (death.kind, death.frame, death.t_s, death.track_id) == ("death", 3, pytest.approx(3 * DT), 1)
-    assert linked[7].deaths_by_class == {"black_dot": 1}
-    (summary,) = linked[7].finished
-    assert (summary.left_censored, summary.right_censored, summary.n_observed) == (True, False, 4)
-    assert summary.lifetime_s == pytest.approx(3 * DT)
-
-
-def test_patience_in_seconds_holds_at_any_frame_rate() -> None:
-    for dt in (0.1, 0.5, 1.0):
-        linker = Linker(LinkConfig(patience_s=2.0, shown_share=1.0))
-        times = np.arange(0, 6 + dt / 2, dt)
-        alive = [
-            len(linker.update(*frame(i, [Dot(50, 50)] if t < 2.01 else [], t_s=float(t))).coasting.track_ids)
-            for i, t in enumerate(times)
-        ]
-        assert times[np.flatnonzero(alive)[-1]] == pytest.approx(4.0, abs=dt / 2)
-
-
-def test_a_hole_in_the_movie_ends_no_track_by_itself() -> None:
-    linker = Linker()
-    for i in range(3):
-        linker.update(*frame(i, [Dot(50, 50)]))
-    assert linker.update(*frame(500, [Dot(51, 50)])).track_ids.tolist() == [1]
 
 
 def test_two_defects_of_different_size_cross_without_exchanging_ids() -> None:
@@ -408,16 +229,6 @@ def test_scaling_time_and_speed_together_changes_no_id() -> None:
             ]
         )
     assert answers[0] == answers[1]
-
-
-def test_patience_of_a_class_is_its_own() -> None:
-    movie = [[Dot(50, 50, label=1), Dot(150, 50, label=2)]] * 4 + [[]] * 12
-    linked = run(
-        movie, LinkConfig(patience_frames=3.0, shown_share=1.0, patience_by_class={"black_dot": 2.0})
-    )
-    assert [len(answer.coasting.track_ids) for answer in linked[4:]] == [2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0, 0]
-    with pytest.raises(SettingsError, match=r"link\.patience_by_class\.void -1"):
-        LinkConfig(patience_by_class={"void": -1})
 
 
 def test_without_pictures_the_defects_tell_the_drift() -> None:
