@@ -50,12 +50,10 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
 # Known offenders. Each list may only shrink: an entry that offends no longer must be taken out.
 CLIMBS: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
-LARGE_FILES: set[str] = {
-}
+LARGE_FILES: set[str] = set()
 LARGE_CLASSES: set[str] = {
     "tracker/run/job.py: Job",
 }
-
 BORROWED: set[tuple[str, str]] = set()
 
 MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES = 16, 420, 170, 200
