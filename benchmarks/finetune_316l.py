@@ -135,7 +135,7 @@ def main() -> None:
         few = DatasetSettings(scenes=10, frames_per_scene=1, size_px=256, held_out=0.0, shares={"dense": 1.0})
         write_synth_dataset(given.results / "drawn", few)
         globals().update(CROPS=given.results / "drawn", CLASSES={})
-        given.folds, given.only, given.epochs, given.synth_pictures = 2, 1, 1, 1
+        given.folds, given.only, given.minutes, given.synth_pictures = 2, 1, 0.02, 1
     chosen = FinetuneSettings(
         base=given.base,
         minutes=given.minutes,
