@@ -35,6 +35,8 @@ _STYLE = {
     "mathtext.default": "regular",
 }
 Axis = Literal["time", "dose"]
+Panel = tuple[str, str, str, str]
+"""Columns of a value and its limits, and the label of the axis."""
 
 PANELS = (
     ("density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "Density (m$^{-3}$)"),
@@ -63,7 +65,6 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
         Horizontal axis.
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
 
     runs, classes = list(dict.fromkeys(table["run"])), list(dict.fromkeys(table["defect_class"]))
     shown = _worth_showing(table, classes)
@@ -83,42 +84,59 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
     ]
     with mpl.rc_context(_STYLE):
         if len(runs) == 1:
-            figure = Figure(figsize=(WIDTH_MM["one"] / 25.4, 1.55 * len(panels) + 0.75), layout="constrained")
-            axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
-            for axis, panel in zip(axes, panels, strict=True):
-                _one_run(axis, table, panel, shown, against)
-            _legend(figure, axes)
+            figure, axes = _figure_of_one(table, panels, shown, against)
         else:
-            wide = max(1, len(shown))
-            figure = Figure(
-                figsize=(min(WIDTH_MM["two"], 40 + 52 * wide) / 25.4, 1.5 * len(panels) + 0.8),
-                layout="constrained",
-            )
-            axes = figure.subplots(len(panels), wide, sharex=True, squeeze=False)
-            for row, panel in zip(axes, panels, strict=True):
-                for axis, name in zip(row, shown, strict=True):
-                    _compare(axis, table[table["defect_class"] == name], panel, runs, against)
-                row[0].set_ylabel(panel[3])
-            for axis, name in zip(axes[0], shown, strict=True):
-                axis.set_title(name.replace("_", " ") if name != "all" else "all classes")
-            _legend(figure, axes.ravel())
-        bottom = axes[-1:] if len(runs) == 1 else axes[-1]
-        for axis in bottom:
+            figure, axes = _figure_of_several(table, panels, shown, runs, against)
+        for axis in np.ravel(axes[-1:]):
             axis.set_xlabel(_axis(table, against)[1])
         for axis in np.ravel(axes):
-            tops = [
-                float(np.nanmax(line.get_ydata()))
-                for line in axis.lines
-                if np.isfinite(line.get_ydata()).any()
-            ]
-            top = axis.get_ylim()[1]
-            axis.set_ylim(
-                0, min(top, 4 * max(tops)) if tops and max(tops) > 0 else top
-            )  # a band may be wider than the panel
+            _keep_the_curves_in_view(axis)
         paths = [folder / "figure.pdf", folder / "figure.png"]
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "insitrack"})
         figure.savefig(paths[1], dpi=300)
     return paths
+
+
+def _figure_of_one(
+    table: pd.DataFrame, panels: list[Panel], shown: list[str], against: Axis
+) -> tuple[Any, Any]:
+    """Draw a panel per quantity, a curve per class."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_MM["one"] / 25.4, 1.55 * len(panels) + 0.75), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(len(panels), 1, sharex=True))
+    for axis, panel in zip(axes, panels, strict=True):
+        _one_run(axis, table, panel, shown, against)
+    _legend(figure, axes)
+    return figure, axes
+
+
+def _figure_of_several(
+    table: pd.DataFrame, panels: list[Panel], shown: list[str], runs: list[str], against: Axis
+) -> tuple[Any, Any]:
+    """Draw a panel per quantity and class, a curve per run."""
+    from matplotlib.figure import Figure
+
+    wide = max(1, len(shown))
+    figure = Figure(
+        figsize=(min(WIDTH_MM["two"], 40 + 52 * wide) / 25.4, 1.5 * len(panels) + 0.8), layout="constrained"
+    )
+    axes = figure.subplots(len(panels), wide, sharex=True, squeeze=False)
+    for row, panel in zip(axes, panels, strict=True):
+        for axis, name in zip(row, shown, strict=True):
+            _compare(axis, table[table["defect_class"] == name], panel, runs, against)
+        row[0].set_ylabel(panel[3])
+    for axis, name in zip(axes[0], shown, strict=True):
+        axis.set_title(name.replace("_", " ") if name != "all" else "all classes")
+    _legend(figure, axes.ravel())
+    return figure, axes
+
+
+def _keep_the_curves_in_view(axis: Any) -> None:
+    """Begin at zero and end where curves are still seen: a band may be wider than the panel."""
+    tops = [float(np.nanmax(line.get_ydata())) for line in axis.lines if np.isfinite(line.get_ydata()).any()]
+    top = axis.get_ylim()[1]
+    axis.set_ylim(0, min(top, 4 * max(tops)) if tops and max(tops) > 0 else top)
 
 
 def _worth_showing(table: pd.DataFrame, classes: list[str]) -> list[str]:
@@ -166,7 +184,7 @@ def _curve(
     axis: Any,
     x: Any,
     rows: pd.DataFrame,
-    panel: tuple[str, str, str, str],
+    panel: Panel,
     colour: str,
     label: str,
     dash: str = "-",
@@ -179,9 +197,7 @@ def _curve(
     axis.fill_between(x, rows[low], rows[high].fillna(rows[value]), color=colour, alpha=0.18, linewidth=0)
 
 
-def _one_run(
-    axis: Any, table: pd.DataFrame, panel: tuple[str, str, str, str], shown: list[str], against: Axis
-) -> None:
+def _one_run(axis: Any, table: pd.DataFrame, panel: Panel, shown: list[str], against: Axis) -> None:
     colours = class_colours(list(dict.fromkeys(table["defect_class"])))
     hardening = panel[0] == "hardening_linear_mpa"
     for name in (
@@ -207,9 +223,7 @@ def _one_run(
         axis.legend(loc="best")
 
 
-def _compare(
-    axis: Any, rows: pd.DataFrame, panel: tuple[str, str, str, str], runs: list[str], against: Axis
-) -> None:
+def _compare(axis: Any, rows: pd.DataFrame, panel: Panel, runs: list[str], against: Axis) -> None:
     for i, run in enumerate(runs):
         mine = rows[rows["run"] == run]
         _curve(axis, _xy(rows, mine, against), mine, panel, _RUN_COLOURS[i % len(_RUN_COLOURS)], run)

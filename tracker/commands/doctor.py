@@ -8,15 +8,32 @@ import platform
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insitrack.io.errors import InsitrackError
 from insitrack.io.manifest import installed_versions
 from insitrack.segment.models import shipped_models
 
+if TYPE_CHECKING:
+    from insitrack.io.frames import Frame
+
 DESCRIPTION = """\
 Say what is installed, which processor and codecs are used, and run a ten-frame self-test; or examine a source and its scale bar.
 """
 EPILOG = ""
+_FACTS = (
+    "kind",
+    "container",
+    "codec",
+    "pix_fmt",
+    "mode",
+    "levels",
+    "bit_depth",
+    "exposure_s",
+    "n_frames",
+    "average_fps",
+)
+"""What a source says of itself that is printed, in this order."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,34 +66,18 @@ def examine(uri: str) -> int:
 
     Return 0 if it can be read.
     """
-    import numpy as np
-
     from insitrack.io.frames import Frame
     from insitrack.io.sources import open_source
-    from insitrack.segment.prepare.field import FieldConfig, FieldFinder
-    from insitrack.segment.prepare.scale_bar import find_scale_bar, read_label
 
     source = open_source(uri)
     try:
         facts = source.describe()
-        for name in (
-            "kind",
-            "container",
-            "codec",
-            "pix_fmt",
-            "mode",
-            "levels",
-            "bit_depth",
-            "exposure_s",
-            "n_frames",
-            "average_fps",
-        ):
+        for name in _FACTS:
             if facts.get(name) not in (None, ""):
                 print(f"{name:<16}{facts[name]}")
-        scale = source.calibration.nm_per_px
+        scale, origin = source.calibration.nm_per_px, source.calibration.origin
         print(
-            "scale          "
-            f" {f'{scale:.6g} nm/px, from {source.calibration.origin}' if scale else 'not known: give --nm-per-px'}"
+            f"scale           {f'{scale:.6g} nm/px, from {origin}' if scale else 'not known: give --nm-per-px'}"
         )
         print(f"time            {source.time_origin}")
         if source.refused:
@@ -85,40 +86,42 @@ def examine(uri: str) -> int:
         if frame is None:
             print("first frame     none can be read")
             return 1
-        print(
-            f"first frame     {frame.shape[1]} x {frame.shape[0]} px, {frame.image.dtype},"
-            f" {frame.image.min()} to {frame.image.max()}"
-        )
-        field = FieldFinder(FieldConfig()).update(frame.image)
-        if field is not None:
-            print(
-                f"specimen        {np.count_nonzero(field) / field.size:.1%} of the picture; the rest is"
-                " text, bars and borders"
-            )
-        bar = find_scale_bar(frame.image)
-        if bar is None:
-            print("scale bar       none found")
-            return 0
-        bar = read_label(frame.image, bar)
-        cut = (
-            ", cut off by the border: longer in truth"
-            if bar.x_px == 0 or bar.x_px + bar.length_px >= frame.shape[1]
-            else ""
-        )
-        print(f"scale bar       {bar.length_px} px long, at x {bar.x_px}, y {bar.y_px}{cut}")
-        if bar.nm_per_px is not None:
-            print(
-                f"suggestion      {bar.label!r} beside it: --nm-per-px {bar.nm_per_px:.5g}, if that is what"
-                " you read too"
-            )
-        else:
-            print(
-                f"suggestion      --nm-per-px LABEL/{bar.length_px}, with the label of the bar in nm (with"
-                " Tesseract installed it would be read)"
-            )
+        _print_frame(frame)
         return 0
     finally:
         source.close()
+
+
+def _print_frame(frame: Frame) -> None:
+    """Print the grey levels of a frame, how much of it is specimen, and its scale bar."""
+    import numpy as np
+
+    from insitrack.segment.prepare.field import FieldConfig, FieldFinder
+    from insitrack.segment.prepare.scale_bar import find_scale_bar, read_label
+
+    height, width = frame.shape
+    low, high = frame.image.min(), frame.image.max()
+    print(f"first frame     {width} x {height} px, {frame.image.dtype}, {low} to {high}")
+    field = FieldFinder(FieldConfig()).update(frame.image)
+    if field is not None:
+        share = np.count_nonzero(field) / field.size
+        print(f"specimen        {share:.1%} of the picture; the rest is text, bars and borders")
+    bar = find_scale_bar(frame.image)
+    if bar is None:
+        print("scale bar       none found")
+        return
+    bar = read_label(frame.image, bar)
+    at_border = bar.x_px == 0 or bar.x_px + bar.length_px >= width
+    cut = ", cut off by the border: longer in truth" if at_border else ""
+    print(f"scale bar       {bar.length_px} px long, at x {bar.x_px}, y {bar.y_px}{cut}")
+    if bar.nm_per_px is not None:
+        option = f"--nm-per-px {bar.nm_per_px:.5g}"
+        print(f"suggestion      {bar.label!r} beside it: {option}, if that is what you read too")
+    else:
+        print(
+            f"suggestion      --nm-per-px LABEL/{bar.length_px}, with the label of the bar in nm (with"
+            " Tesseract installed it would be read)"
+        )
 
 
 def _processor() -> str:
