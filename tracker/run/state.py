@@ -93,9 +93,9 @@ class State:
     @property
     def tally(self) -> Tally:
         """The counts so far, with a clock that starts now."""
-        counts = self.facts.tally
-        whole = {name: int(value) for name, value in counts.items() if name != "last_s"}
-        return Tally(**whole, last_s=counts.get("last_s", 0.0))
+        kinds = {"int": int, "float": float, "bool": bool}
+        stored = {one.name: kinds[str(one.type)] for one in fields(Tally) if one.name in self.facts.tally}
+        return Tally(**{name: kind(self.facts.tally[name]) for name, kind in stored.items()})
 
 
 _PARTS: dict[str, type[Any]] = {

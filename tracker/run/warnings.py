@@ -25,7 +25,15 @@ def run_warnings(
     if tally.blank:
         lines.append(
             f"{tally.blank} frames show no specimen (the beam off, or no structure): their numbers stay empty; see"
-            " field.find_overlays"
+            " field.blank_share"
+        )
+    if tally.view_changes:
+        more = f", and {tally.view_changes - 1} times later" if tally.view_changes > 1 else ""
+        lines.append(
+            f"from {tally.view_changed_s:.6g} s on the view does not fit the frames before it{more}: another"
+            " magnification, a jump of the stage, or the focus was lost; deaths and births there are none of"
+            " the specimen's, and the scale holds for one magnification only: analyse the parts on their own"
+            " with --start and --end"
         )
     misfits = segmenter.describe().get("view", {}).get("frames_misfit", 0)
     if misfits:

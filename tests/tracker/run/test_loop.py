@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 import insitrack
-from insitrack.io.arrays import BoolImage
+from insitrack.io.arrays import BoolImage, Floats
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import RunError
 from insitrack.io.frames import Calibration, Frame, MissingFrame
@@ -208,3 +209,23 @@ def test_running_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         insitrack.track("synth:two_beam?seed=4&frames=6&size=192", tmp_path / name, video=False)
     for table in TABLES:
         assert (tmp_path / "one" / table).read_bytes() == (tmp_path / "two" / table).read_bytes(), table
+
+
+def drifting(index: int, scene: Floats, zoom: float = 1.0, jump: int = 0) -> Frame:
+    """A window of a scene that drifts by a pixel a frame, magnified or moved by a jump of the stage."""
+    side = round(128 / zoom)
+    at = 20 + index + jump
+    window = scene[at : at + side, at : at + side]
+    noise = np.random.default_rng(index).normal(0, 3, (128, 128))
+    return Frame(index, index * 0.5, (cv2.resize(window, (128, 128)) + noise).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("zoom", "jump", "changes"), [(1.0, 0, 0), (1.0, 10, 0), (2.0, 0, 1), (1.0, 300, 1)])
+def test_a_change_of_magnification_or_of_the_place_is_noticed_with_its_time(tmp_path, zoom, jump, changes):
+    scene = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, (600, 600)), (0, 0), 3.0) * 300 + 120
+    items = [drifting(i, scene) for i in range(12)]
+    items += [drifting(i, scene, zoom, jump) for i in range(12, 24)]
+    tally = run_on(items, GridSegmenter(2, 3, 20), tmp_path)
+    assert tally.view_changes == changes
+    if changes:
+        assert tally.view_changed_s == 6.0
