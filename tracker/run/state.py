@@ -223,7 +223,7 @@ class StateWriter:
             uri=self._uri,
             view=json.dumps(self._view()),
             identity=self._identity,
-            tally={name: getattr(moment.tally, name) for name in names},
+            tally={name: float(getattr(moment.tally, name)) for name in names},
             pictures=self._pictures(),
             levels=self._levels(),
         )
