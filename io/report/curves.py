@@ -42,6 +42,17 @@ class Curves:
         """Class names in the order of the plots."""
         return in_order({name for name, _ in self.columns})
 
+    @property
+    def found(self) -> list[str]:
+        """Classes of which at least one defect was there, and `all`: the others have a bound, no curve."""
+        return [
+            name
+            for name in self.classes
+            if name == "all"
+            or (name, "n") not in self.columns
+            or np.nanmax(self.columns[name, "n"], initial=0) > 0
+        ]
+
     def get(self, name: str, column: str) -> Floats:
         """Return one column of one class."""
         return self.columns[name, column]

@@ -28,7 +28,7 @@ def size_figure(curves: Curves) -> go.Figure:
     lines = (
         (name, "size_nm", "size_lo_nm", "size_hi_nm", name, "solid")
         for name in _shown(curves)
-        if name != "all" or len(curves.classes) == 1
+        if name != "all" or len(curves.found) == 1
     )
     return _against_time(curves, "Mean size (nm)", lines)
 
@@ -42,15 +42,16 @@ def hardening_figure(curves: Curves) -> go.Figure:
     ]
     shares = [
         (name, linear, "", "", name, "solid")
-        for name in curves.classes
-        if name != "all" and len(curves.classes) > 2
+        for name in curves.found
+        if name != "all" and len(curves.found) > 2
     ]
     return _against_time(curves, "Hardening (MPa)", [*totals, *shares])
 
 
 def _shown(curves: Curves) -> list[str]:
     """Classes to plot; `all` says nothing new where there is one class only."""
-    return [name for name in curves.classes if name != "all" or len(curves.classes) != 2]
+    found = curves.found
+    return [name for name in found if name != "all" or len(found) != 2]
 
 
 Line = tuple[str, str, str, str, str, str]
@@ -115,7 +116,7 @@ def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:
 
 def quantity_figure(curves: Curves, column: str, title: str) -> go.Figure:
     """Plot a quantity of the classes that have it against time, each with its 95 % interval."""
-    named = [name for name in curves.classes if name != "all" and np.isfinite(curves.get(name, column)).any()]
+    named = [name for name in curves.found if name != "all" and np.isfinite(curves.get(name, column)).any()]
     return _against_time(
         curves, title, ((name, column, f"{column}_lo", f"{column}_hi", name, "solid") for name in named)
     )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from insitrack.io.draw.palette import CLASS_COLOURS, hex_colour
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.manifest import RunManifest
-from insitrack.io.report.curves import load_curves
+from insitrack.io.report.curves import Curves, load_curves
 from insitrack.io.report.run_plots import density_figure, hardening_figure, size_figure
 from insitrack.io.report.run_report import write_report
 from insitrack.io.report.track_plots import lifetime_figure, size_histogram
@@ -163,6 +163,16 @@ def test_intervals_are_shaded_only_where_they_are_known(tmp_path: Path) -> None:
     assert np.count_nonzero(np.isnan(band.x)) == 2  # two stretches, each closed
     assert np.nanmax(band.y) == pytest.approx(1.2 * 5)
     assert line.line.color == hex_colour(CLASS_COLOURS["void"])
+
+
+def test_a_class_that_was_never_there_has_neither_curve_nor_band() -> None:
+    x = np.arange(4.0)
+    columns = {("void", "n"): x + 1, ("precipitate", "n"): 0 * x, ("all", "n"): x + 1}
+    columns |= {
+        (name, f"n_{end}"): 3.7 + 0 * x for name in ("void", "precipitate", "all") for end in ("lo", "hi")
+    }
+    figure = density_figure(Curves(x, x * np.nan, columns), "n", "Defects")
+    assert {trace.name for trace in figure.data if trace.name} == {"void"}
 
 
 def test_doses_are_marked_where_they_were_reached(tmp_path: Path) -> None:
