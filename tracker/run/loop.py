@@ -43,7 +43,7 @@ class Tally:
 
     `lost_frames` counts frames in a row, from `lost_since_s` on, that could not be registered with those
     before; when the view can be registered again after `_LOST_FRAMES` of them it has changed, the first time
-    at `view_changed_s`, s.
+    at `view_changed_s`, s. `unregistered` counts all frames that did not fit those before.
     """
 
     frames: int = 0
@@ -60,6 +60,7 @@ class Tally:
     view_changed_s: float = math.nan
     lost_frames: int = 0
     lost_since_s: float = math.nan
+    unregistered: int = 0
     registered: bool = False
     last_s: float = 0.0
     started: float = field(default_factory=time.perf_counter)
@@ -89,6 +90,7 @@ class Tally:
         elif quality == 0 and self.registered:
             self.lost_since_s = self.last_s if self.lost_frames == 0 else self.lost_since_s
             self.lost_frames += 1
+            self.unregistered += 1
 
     @property
     def elapsed_s(self) -> float:

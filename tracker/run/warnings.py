@@ -9,6 +9,9 @@ from insitrack.segment.base import Segmenter
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.loop import Tally
 
+_UNRELATED = 0.5
+"""Above this share of frames that cannot be registered the source is no movie of one place."""
+
 
 def run_warnings(
     source: Source, segmenter: Segmenter, config: RunConfig, tally: Tally, others: Sequence[str]
@@ -27,7 +30,13 @@ def run_warnings(
             f"{tally.blank} frames show no specimen (the beam off, or no structure): their numbers stay empty; see"
             " field.blank_share"
         )
-    if tally.view_changes:
+    if tally.processed > 2 and tally.unregistered > _UNRELATED * (tally.processed - 1):
+        lines.append(
+            f"{tally.unregistered} of {tally.processed} frames do not fit the frames before them: if these are"
+            " separate micrographs and no movie, births, deaths and tracks mean nothing; give them one by one,"
+            " or read the counts of each frame from causal/series.csv"
+        )
+    elif tally.view_changes:
         more = f", and {tally.view_changes - 1} times later" if tally.view_changes > 1 else ""
         lines.append(
             f"from {tally.view_changed_s:.6g} s on the view does not fit the frames before it{more}: another"

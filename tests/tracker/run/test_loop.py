@@ -229,3 +229,14 @@ def test_a_change_of_magnification_or_of_the_place_is_noticed_with_its_time(tmp_
     assert tally.view_changes == changes
     if changes:
         assert tally.view_changed_s == 6.0
+
+
+def test_separate_micrographs_are_noticed_to_be_no_movie(tmp_path):
+    scenes = [
+        cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, (200, 200)), (0, 0), 3.0) * 300 + 120
+        for seed in range(6)
+    ]
+    tally = run_on([drifting(i, scene) for i, scene in enumerate(scenes)], GridSegmenter(2, 3, 20), tmp_path)
+    assert tally.unregistered >= 4
+    movie = run_on([drifting(i, scenes[0]) for i in range(6)], GridSegmenter(2, 3, 20), tmp_path)
+    assert movie.unregistered == 0
