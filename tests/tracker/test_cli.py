@@ -22,7 +22,7 @@ from insitrack.io.tables.columns import SERIES, TABLES, TRACKS
 from insitrack.tracker.cli import COMMANDS, SHELLS, main, make_parser
 from insitrack.tracker.commands.progress import ProgressBar, progress_columns
 from insitrack.tracker.hardening.materials import load_material
-from insitrack.tracker.run.loop import Tally
+from insitrack.tracker.run.tally import Tally
 
 SYNTH = "synth:loops?seed=3&frames=6&size=192"
 

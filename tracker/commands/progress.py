@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-from insitrack.tracker.run.loop import Tally
+from insitrack.tracker.run.tally import Tally
 
 _LINE_EVERY_S = 10.0
 _NARROW = 70

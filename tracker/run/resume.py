@@ -18,9 +18,9 @@ from insitrack.segment.base import SegmentConfig
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job import Job
 from insitrack.tracker.run.lock import RunLock
-from insitrack.tracker.run.loop import Tally
 from insitrack.tracker.run.meters import config_of
 from insitrack.tracker.run.state import State, check_tables, read_state
+from insitrack.tracker.run.tally import Tally
 
 
 def resume(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from insitrack.io.frames import Source
 from insitrack.segment.base import Segmenter
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.loop import Tally
+from insitrack.tracker.run.tally import Tally
 
 _UNRELATED = 0.5
 """Above this share of frames that cannot be registered the source is no movie of one place."""
