@@ -63,6 +63,8 @@ HOMES = {
     "shtab": {"tracker/cli.py"},
     "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
     "matplotlib": {"io/report/paper_figure.py"},
+    "pydantic": {"tracker/run/validation.py"},
+    "pydantic_core": {"tracker/run/validation.py"},
     "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/analysis/series_files.py"},
     "starlette": {"io/live/view_server.py"},
     "uvicorn": {"io/live/view_server.py"},
@@ -294,6 +296,7 @@ def test_help_loads_no_heavy_library() -> None:
         "ultralytics",
         "torchvision",
         "plotly",
+        "pydantic",
         "rich",
     )
     code = (

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-import re
 import tomllib
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from insitrack.io.detections import check_class
 from insitrack.io.errors import SettingsError
@@ -22,9 +18,8 @@ from insitrack.segment.prepare.field import FieldConfig
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.link.settings import DriftConfig, LinkConfig
 from insitrack.tracker.measure.measure import MeasureConfig
+from insitrack.tracker.run.validation import build_settings
 from insitrack.tracker.series.settings import SeriesConfig
-
-Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -180,6 +175,9 @@ class RunConfig:
         Sections, each described where its code is.
     """
 
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "strict": True}
+    """How pydantic reads this and its sections, see `insitrack.tracker.run.validation`."""
+
     model: str = "loops"
     source: SourceConfig = field(default_factory=SourceConfig)
     live: LiveConfig = field(default_factory=LiveConfig)
@@ -299,78 +297,3 @@ def _place(tree: dict[str, Any], dotted: str, value: Any) -> None:
             raise SettingsError(f"--set {dotted}: {section} is a value, not a section")
         tree = inner
     tree[key] = value
-
-
-def build_settings(kind: type[Settings], tree: Mapping[str, Any], prefix: str = "") -> Settings:
-    """Make a settings dataclass from nested dictionaries, refusing unknown keys and wrong types.
-
-    Raises
-    ------
-    SettingsError
-        Naming the key, what was expected, and the nearest known key.
-    """
-    hints = typing.get_type_hints(kind)
-    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in tree.items():
-        dotted = prefix + key
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else "see configs/default.toml."
-            raise SettingsError(f"unknown setting {dotted!r}; {hint} Known here: {', '.join(known)}")
-        values[key] = _fit(hints[key], value, dotted)
-    return kind(**values)
-
-
-def _fit(hint: Any, value: Any, dotted: str) -> Any:
-    """Check a value against its type hint; whole numbers pass for floats."""
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise SettingsError(f"{dotted} = {value!r}: expected a section with keys, not a value")
-        return build_settings(typing.cast(Any, hint), value, dotted + ".")
-    allowed = (
-        typing.get_args(hint)
-        if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-        else (hint,)
-    )
-    for kind in allowed:
-        plain = typing.get_origin(kind) or kind
-        if plain is typing.Literal:
-            if value in typing.get_args(kind):
-                return value
-        elif (
-            plain in (dict, Mapping, typing.cast(Any, Mapping)) or getattr(plain, "__name__", "") == "Mapping"
-        ):
-            if isinstance(value, dict):
-                inner = typing.get_args(kind)[1]
-                return {key: _fit(inner, item, f"{dotted}.{key}") for key, item in value.items()}
-        elif plain is tuple:
-            if isinstance(value, (list, tuple)):
-                return _items(kind, value, dotted)
-        elif plain is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
-        elif (
-            isinstance(plain, type)
-            and isinstance(value, plain)
-            and (plain is bool) == isinstance(value, bool)
-        ):
-            return value
-    names = " or ".join(_kind_name(kind) for kind in allowed if kind is not type(None))
-    comma = float in allowed and isinstance(value, str) and re.fullmatch(r"[+-]?\d+,\d+", value)
-    hint = f"; use a point, {value.replace(',', '.')}" if comma else ""
-    raise SettingsError(f"{dotted} = {value!r}: expected {names}{hint}")
-
-
-def _items(kind: Any, value: Sequence[Any], dotted: str) -> tuple[Any, ...]:
-    """Check each item of a list; of lists of pairs the settings themselves say what is wrong."""
-    inner, *rest = typing.get_args(kind)
-    if rest != [Ellipsis] or typing.get_origin(inner) is tuple:
-        return tuple(value)
-    return tuple(_fit(inner, item, f"{dotted}[{i}]") for i, item in enumerate(value))
-
-
-def _kind_name(kind: Any) -> str:
-    """Return what a user may write for a kind of value."""
-    if typing.get_origin(kind) is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(kind)))
-    return str(getattr(kind, "__name__", kind))

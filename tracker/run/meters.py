@@ -9,7 +9,8 @@ from typing import Any
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.materials import load_material, with_constants
-from insitrack.tracker.run.config import RunConfig, SpecimenConfig, build_settings, known_settings
+from insitrack.tracker.run.config import RunConfig, SpecimenConfig, known_settings
+from insitrack.tracker.run.validation import build_settings
 from insitrack.tracker.series.calibration import recorded_calibration
 from insitrack.tracker.series.dose import Exposure, read_log
 from insitrack.tracker.series.meter import SeriesMeter

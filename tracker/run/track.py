@@ -13,9 +13,10 @@ from insitrack.io.errors import OutputError, SourceError
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
 from insitrack.tracker.run import loop
-from insitrack.tracker.run.config import RunConfig, build_settings
+from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job import Job, StartBeyondEndError, clear_outputs
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
+from insitrack.tracker.run.validation import build_settings
 
 
 def track(

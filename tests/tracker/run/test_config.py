@@ -77,12 +77,33 @@ def test_options_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
         ("specimen.alpha.lop_111=0.3", "specimen.alpha.lop_111: no such class; did you mean loop_111?"),
         ("series.visibility_by_class.loop=[1]", "series.visibility_by_class.loop = [1]: expected float"),
         ("source.nm_per_px=0,37", "source.nm_per_px = '0,37': expected float; use a point, 0.37"),
+        ("source.every=true", "source.every = True: expected int"),
+        ("segment.classes=loop", "segment.classes = 'loop': expected a list"),
+        ("segment.scale=[2]", "segment.scale = [2]: expected float or str"),
+        ("segment.levels=[900, 'white']", "segment.levels[1] = 'white': expected float"),
+        ("specimen.beam_off_s=[[1]]", "specimen.beam_off_s[0] = [1]: expected one more item"),
+        ("specimen.beam_off_s=[[1, 2, 3]]", "specimen.beam_off_s[0] = [1, 2, 3]: expected fewer items"),
+        ("link.patience_by_class=3", "link.patience_by_class = 3: expected names with values"),
+        ("specimen.material=\udcff.toml", "not Unicode"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(assignment: str, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)) as caught:
         load_config(assignments=[assignment])
     assert "\n" not in str(caught.value)
+
+
+def test_of_several_wrong_settings_every_one_is_named() -> None:
+    wrong = ["link.patience_s=long", "source.every=1.5", "output.vido=false"]
+    with pytest.raises(SettingsError) as caught:
+        load_config(assignments=wrong)
+    assert all(text.partition("=")[0] in str(caught.value) for text in wrong)
+    assert "\n" not in str(caught.value)
+
+
+@given(st.floats(1e-300, 1e300))
+def test_a_setting_keeps_its_last_digit(value: float) -> None:
+    assert load_config(options={"link.min_gate_px": value}).link.min_gate_px == value
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
