@@ -10,12 +10,13 @@ from pathlib import Path
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import Calibration, Frame, MissingFrame, MissingStatus
 from insitrack.io.live.alarms import Alarms
-from insitrack.io.live.feeds import Captured, Depth, Feed, open_feed
+from insitrack.io.live.feed import Captured, Depth, Feed
+from insitrack.io.live.feeds import open_feed
 from insitrack.io.live.settings import LeftOff, LiveConfig
 from insitrack.io.live.times import RunTimes
 from insitrack.io.live.waiting import WaitingFrames
 
-_FIRST_BACK_OFF_S = 0.1
+_FIRST_BACK_OFF_S, _CLOSE_S = 0.1, 0.5
 
 
 class Capture:
@@ -83,12 +84,13 @@ class Capture:
     def close(self) -> None:
         """Stop capturing, and remove what is stored.
 
-        Of frames that wait only those in memory can still be taken.
+        Of frames that wait only those in memory can still be taken. A driver that is in the middle of a wait
+        for the next picture is not waited for: its thread releases it when that wait ends.
         """
         self._closing.set()
         self._feed.stop()
         self.waiting.close()
-        self._thread.join(timeout=self.config.stall_s + 2)
+        self._thread.join(timeout=_CLOSE_S)
         self.waiting.discard()
 
     def _open(self) -> Feed:

@@ -6,19 +6,14 @@ Cameras, network streams, folders that fill up, a part of the screen. One connec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from insitrack.io.arrays import GreyImage
 from insitrack.io.errors import SourceError
-from insitrack.io.files.luma import to_grey
-from insitrack.io.levels import Levels
+from insitrack.io.live.feed import Captured, Depth, Feed
 from insitrack.io.live.ffmpeg_pipe import FfmpegPipe
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "udp://", "tcp://")
@@ -26,57 +21,6 @@ CAMERA, FOLDER, SCREEN = "camera:", "watch:", "screen:"
 _POLL_S = 0.05
 _UNSTAMPED = ("mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe", "png_pipe")
 """Streams of single pictures: they hold no times, and FFmpeg makes some up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """One picture as it came.
-
-    Parameters
-    ----------
-    image : ndarray of uint8 or uint16, shape (H, W), or None
-        Grey levels at native depth; None where it could not be decoded.
-    stamp_s : float or None
-        Time since the first picture of this connection, s, by the source itself; None: the clock has to tell.
-    reason : str
-        Why there is no picture.
-    """
-
-    image: GreyImage | None
-    stamp_s: float | None = None
-    reason: str = ""
-
-
-@dataclass
-class Feed:
-    """One open connection.
-
-    Parameters
-    ----------
-    pictures : generator of Captured
-        Ends, or raises OSError, when the connection is lost.
-    nominal_s : float
-        Usual time between pictures, s, as far as the source tells; 0 where it does not.
-    facts : dict
-        For the manifest.
-    close : callable
-        Releases it; only in the thread that takes its pictures, for most drivers cannot bear it in the middle
-        of a picture.
-    stop : callable
-        Lets a wait for the next picture end soon, from any thread.
-    nm_per_px : float or None
-        Width of a pixel, nm, if the source states it.
-    told_by : str
-        By what.
-    """
-
-    pictures: Generator[Captured]
-    nominal_s: float
-    facts: dict[str, Any]
-    close: Callable[[], None]
-    stop: Callable[[], None] = lambda: None
-    nm_per_px: float | None = None
-    told_by: str = ""
 
 
 def is_live(uri: str) -> bool:
@@ -88,30 +32,6 @@ def is_live(uri: str) -> bool:
     (True, True, False)
     """
     return uri.startswith((*STREAMS, CAMERA, FOLDER, SCREEN))
-
-
-class Depth:
-    """Makes grey levels of whatever a camera gives, fixed on the first picture of the run.
-
-    Parameters
-    ----------
-    levels : Levels, optional
-        Those of a run that goes on.
-    """
-
-    def __init__(self, levels: Levels | None = None) -> None:
-        self.levels = levels
-
-    def grey(self, picture: NDArray[Any]) -> GreyImage | str:
-        """Return the grey levels, uint8 or uint16, shape (H, W), or why there are none."""
-        grey = to_grey(picture)
-        if grey.ndim != 2 or grey.size == 0 or grey.dtype.kind not in "buif":
-            return f"expected a picture of numbers, got {grey.dtype} {grey.shape}"
-        if self.levels is None:
-            self.levels = Levels.fitted([grey])
-        if grey.dtype != self.levels.dtype:
-            return f"{grey.dtype} picture in a run of {self.levels.dtype}"
-        return self.levels.apply(grey)
 
 
 def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: Depth) -> Feed:
@@ -137,7 +57,9 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: D
     if uri.startswith(CAMERA):
         return _camera(uri, stall_s)
     if uri.startswith(FOLDER):
-        return _folder(uri, closing, depth)
+        from insitrack.io.live.watched import open_folder
+
+        return open_folder(uri, Path(uri.removeprefix(FOLDER)), closing, depth)
     if uri.startswith(SCREEN):
         return _screen(uri, closing)
     return _stream(uri, stall_s)
@@ -272,95 +194,6 @@ def _camera(uri: str, stall_s: float) -> Feed:
         {"container": "camera through OpenCV"},
         device.release,
     )
-
-
-def _folder(uri: str, closing: Callable[[], bool], depth: Depth) -> Feed:
-    """Watch a folder into which the microscope writes pictures, or stacks that grow.
-
-    Times are those of writing.
-    """
-    from insitrack.io.files.folder import IMAGE_SUFFIXES, VENDOR_SUFFIXES, natural_order
-
-    folder = Path(uri.removeprefix(FOLDER))
-    if not folder.is_dir():
-        raise SourceError(
-            f"{uri}: no such folder; expected the one into which the microscope software writes"
-        )
-
-    def found() -> list[Path]:
-        names = [
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES and not path.name.startswith(".")
-        ]
-        return sorted(names, key=natural_order)
-
-    def pictures() -> Generator[Captured]:
-        done: dict[Path, tuple[int, float, int]] = {}  # pages read, time and size when read
-        before: dict[Path, int] = {}
-        start: float | None = None
-        while not closing():
-            new = False
-            for path in found():
-                try:
-                    facts = path.stat()
-                except OSError:
-                    continue
-                settled, before[path] = before.get(path) == facts.st_size, facts.st_size
-                n_read, written, size = done.get(path, (0, -1.0, -1))
-                if not settled or (written, size) == (facts.st_mtime, facts.st_size):
-                    continue  # still being written, or read already
-                new = True
-                start = facts.st_mtime if start is None else start
-                n_now = n_read
-                for n_now, image, reason in _pages(path, n_read, depth):  # noqa: B007 kept for what follows
-                    yield Captured(image, facts.st_mtime - start if image is not None else None, reason)
-                done[path] = (n_now, facts.st_mtime, facts.st_size)
-            if not new:
-                time.sleep(_POLL_S)
-
-    scale, told_by = _scale_of(next(iter(found()), None))
-    return Feed(
-        pictures(), 0.0, {"container": "watched folder"}, lambda: None, nm_per_px=scale, told_by=told_by
-    )
-
-
-def _scale_of(path: Path | None) -> tuple[float | None, str]:
-    """Width of a pixel that the first file of a folder tells, nm, and which metadata tell it."""
-    from insitrack.io.files.stacks import open_stack
-
-    if path is None:
-        return None, ""
-    try:
-        stack = open_stack(path)
-    except SourceError:  # still being written
-        return None, ""
-    stack.close()
-    return (None, "") if stack.refused else (stack.nm_per_px, f"{stack.told_by} of {path.name}")
-
-
-def _pages(path: Path, start: int, depth: Depth) -> Iterator[tuple[int, GreyImage | None, str]]:
-    """Pictures of a file from a number on, with the number that follows."""
-    from insitrack.io.files.stacks import open_stack
-
-    try:
-        stack = open_stack(path)
-    except SourceError as error:
-        yield start, None, str(error)
-        return
-    try:
-        for index in range(start, stack.n_frames):
-            try:
-                image = depth.grey(stack.read(index))
-            except Exception as error:  # decoders raise whatever they like at damaged data
-                yield index + 1, None, f"{path.name}: {error}".splitlines()[0]
-                continue
-            if isinstance(image, str):
-                yield index + 1, None, f"{path.name}: {image}"
-            else:
-                yield index + 1, image, ""
-    finally:
-        stack.close()
 
 
 def _screen(uri: str, closing: Callable[[], bool]) -> Feed:
