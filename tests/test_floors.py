@@ -66,8 +66,8 @@ HOMES = {
     "pydantic": {"tracker/run/validation.py"},
     "pydantic_core": {"tracker/run/validation.py"},
     "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/analysis/series_files.py"},
-    "starlette": {"io/live/view_server.py"},
-    "uvicorn": {"io/live/view_server.py"},
+    "starlette": {"io/live/page/server.py"},
+    "uvicorn": {"io/live/page/server.py"},
     "roifile": {"segment/labels/imagej.py"},
     "ultralytics": {
         "segment/training/export.py",

@@ -9,11 +9,11 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from insitrack.io.live.camera import LiveSource as LiveSource
+    from insitrack.io.live.page.request import ViewerRequest as ViewerRequest
     from insitrack.io.live.settings import LeftOff as LeftOff
     from insitrack.io.live.settings import LiveConfig as LiveConfig
     from insitrack.io.live.status import LiveStatus as LiveStatus
     from insitrack.io.live.view import LiveView as LiveView
-    from insitrack.io.live.view_request import ViewerRequest as ViewerRequest
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -22,6 +22,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "settings": ["LeftOff", "LiveConfig"],
         "status": ["LiveStatus"],
         "view": ["LiveView"],
-        "view_request": ["ViewerRequest"],
+        "page.request": ["ViewerRequest"],
     },
 )

@@ -20,9 +20,9 @@ import numpy as np
 from insitrack.io.draw.annotate import AnnotationStyle, draw
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.frames import Frame
+from insitrack.io.live.page.request import ViewerRequest
+from insitrack.io.live.page.server import ViewServer
 from insitrack.io.live.status import LiveStatus
-from insitrack.io.live.view_request import ViewerRequest
-from insitrack.io.live.view_server import ViewServer
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 _MOST_POINTS, _MOST_MARKS = 3000, 200

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.camera import LiveSource
-from insitrack.io.live.view_request import ViewerRequest
+from insitrack.io.live.page.request import ViewerRequest
 from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables.run_folder import MARKS
 from insitrack.tracker.series.meter import SeriesMeter

@@ -16,8 +16,8 @@ import pytest
 
 import insitrack
 from insitrack.io.errors import SettingsError
-from insitrack.io.live.view_request import parse_request
-from insitrack.io.live.view_server import MOST_CLIENTS
+from insitrack.io.live.page.request import parse_request
+from insitrack.io.live.page.server import MOST_CLIENTS
 from insitrack.io.sources import replay
 from insitrack.tracker.run.config import load_config
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from insitrack.io.errors import SettingsError
-from insitrack.io.live.view_request import ViewerRequest, parse_request
+from insitrack.io.live.page.request import ViewerRequest, parse_request
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MOST_CLIENTS, MOST_BYTES = 32, 2048
