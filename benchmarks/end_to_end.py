@@ -24,7 +24,7 @@ import insitrack
 from insitrack.io.frames import Calibration
 from insitrack.io.results import Measures
 from insitrack.io.synth.source import SynthSource
-from insitrack.io.tables.detection_table import read_detections
+from insitrack.io.tables.read_detections import read_detections
 from insitrack.segment.scores.matching import pairs
 from insitrack.tracker.commands.link import link
 from insitrack.tracker.hardening.materials import load_material

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+
+from insitrack.io.errors import TableError
 
 NM_PER_LENGTH = {
     "pm": 1e-3,
@@ -71,6 +74,44 @@ def seconds_of(value: float, unit: str) -> float | None:
     """Turn a duration into s; None where the unit is not one of time or the value is not positive."""
     factor = SECONDS_PER_TIME.get(unit.strip().lower())
     return float(value) * factor if factor is not None and math.isfinite(value) and value > 0 else None
+
+
+def length_scale(path: Path, unit: str, nm_per_px: float | None) -> float:
+    """Pixels per unit of length of a table of positions.
+
+    Raises
+    ------
+    TableError
+        If the unit is not stated or not known, or a scale is needed and none is given.
+    """
+    if unit.lower() in ("pixel", "pixels", "px"):
+        return 1.0
+    if not unit:
+        raise TableError(f"{path}: does not say the unit of its positions; give --length-unit px, nm or um")
+    factor = nm_per(unit)
+    if factor is None:
+        raise TableError(
+            f"{path}: positions are in {unit!r}; expected pixel, nm, µm or mm, give the right one with"
+            " --length-unit"
+        )
+    if nm_per_px is None:
+        raise TableError(f"{path}: positions are in {unit}; give the width of a pixel with --nm-per-px")
+    return factor / nm_per_px
+
+
+def time_scale(path: Path, unit: str) -> float:
+    """Seconds per unit of time of a table.
+
+    Raises
+    ------
+    TableError
+        If the unit is not stated or not known.
+    """
+    factor = SECONDS_PER_TIME.get(unit.strip().lower())
+    if factor is None:
+        said = f"times are in {unit!r}" if unit.strip() else "does not say the unit of its times"
+        raise TableError(f"{path}: {said}; give --frame-interval-s, or --time-unit s, ms, min or h")
+    return factor
 
 
 def is_reciprocal(unit: str) -> bool:

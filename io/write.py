@@ -72,8 +72,11 @@ def write_bytes(path: Path, data: bytes, *, advice: str = CHOOSE_ANOTHER) -> Pat
 
 
 def write_text(path: Path, text: str, *, advice: str = CHOOSE_ANOTHER) -> Path:
-    """Write a text in UTF-8 as a whole, lines ended as they are; errors as `replacing`."""
-    return write_bytes(path, text.encode("utf-8"), advice=advice)
+    """Write a text in UTF-8 as a whole, lines ended as they are; errors as `replacing`.
+
+    What is no Unicode, as in the name of a file in another coding, becomes a question mark.
+    """
+    return write_bytes(path, text.encode("utf-8", "replace"), advice=advice)
 
 
 def write_json(path: Path, facts: Any, *, indent: int = 2, sort_keys: bool = False) -> Path:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from insitrack.io.tables.columns import TRACKS as TRACKS
     from insitrack.io.tables.columns import describe_columns as describe_columns
     from insitrack.io.tables.detection_table import DetectionTable as DetectionTable
-    from insitrack.io.tables.detection_table import read_detections as read_detections
     from insitrack.io.tables.engine import Column as Column
     from insitrack.io.tables.engine import Table as Table
     from insitrack.io.tables.exchange import read_trackmate as read_trackmate
     from insitrack.io.tables.exchange import write_tracks as write_tracks
+    from insitrack.io.tables.read_detections import read_detections as read_detections
     from insitrack.io.tables.run_folder import Run as Run
     from insitrack.io.tables.run_folder import check_folder as check_folder
     from insitrack.io.tables.run_folder import default_folder as default_folder
@@ -41,9 +41,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "TRACKS",
             "describe_columns",
         ],
-        "detection_table": ["DetectionTable", "read_detections"],
+        "detection_table": ["DetectionTable"],
         "engine": ["Column", "Table"],
         "exchange": ["read_trackmate", "write_tracks"],
+        "read_detections": ["read_detections"],
         "run_folder": ["Run", "check_folder", "default_folder"],
         "sink": ["Sink", "TableSink"],
     },

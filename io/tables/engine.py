@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from insitrack.io.errors import TableError
+from insitrack.io.tables.dialect import dialect_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +108,7 @@ class Table:
         """Check the header; return what pandas needs to know."""
         if not path.is_file():
             raise TableError(f"{path}: no such table; expected the output folder of a run")
-        with path.open(encoding="utf-8") as stream:
-            header = stream.readline().strip().split(",")
+        header = dialect_of(path).header
         absent = [name for name in self.names if name not in header]
         if absent:
             raise TableError(
@@ -164,7 +164,9 @@ class _WholeLines(io.RawIOBase):
 
 
 def read_text(path: Path, expected: str) -> pd.DataFrame:
-    """Read a table made elsewhere, every cell as text.
+    """Read a table made elsewhere, every cell as text, numbers with a decimal point.
+
+    CSV, also with a byte order mark, with semicolons and decimal commas, or with tabs; or Parquet.
 
     Raises
     ------
@@ -175,12 +177,37 @@ def read_text(path: Path, expected: str) -> pd.DataFrame:
 
     if not path.is_file():
         raise TableError(f"{path}: no such table; expected {expected}")
+    if path.suffix == ".parquet":
+        from insitrack.io.tables.parquet import read_parquet_text
+
+        return read_parquet_text(path)
+    found = dialect_of(path)
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError(
-            f"{path}: not a table ({str(error).strip()}); expected CSV with one header line"
-        ) from error
+        with path.open("rb") as stream:  # a stream is never unpacked, whatever its name ends with
+            table = pd.read_csv(
+                stream,
+                dtype=str,
+                keep_default_na=False,
+                skipinitialspace=True,
+                sep=found.separator,
+                encoding=found.encoding,
+                index_col=False,
+            )
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TableError(f"{path}: not a table ({reason}); expected CSV with one header line") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    if found.decimal == ",":
+        table = table.replace(
+            to_replace=r"^(\s*-?\d+),(\d+(?:[eE][-+]?\d+)?\s*)$", value=r"\1.\2", regex=True
+        )
+    return table
 
 
 def _printable(column: Column, values: Sequence[Any] | np.ndarray[Any, Any]) -> tuple[str, Iterable[Any]]:

@@ -9,11 +9,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from insitrack.io.arrays import Ints
+from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.tables.detection_table import DetectionTable
-from insitrack.io.units import nm_per
+from insitrack.io.tables.faults import MOST_FRAMES
+from insitrack.io.tables.read_detections import assemble
+from insitrack.io.units import length_scale, time_scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,9 +110,8 @@ def _trackmate(tracks: pd.DataFrame) -> str:
     for frame in sorted(set(rows["frame"].tolist())):
         frames[frame] = ElementTree.SubElement(all_spots, "SpotsInFrame", frame=str(frame))
     radius = (rows["x2_px"] - rows["x1_px"] + rows["y2_px"] - rows["y1_px"]) / 4
-    for i, (frame, t_s, label, x, y, score) in enumerate(
-        rows[["frame", "t_s", "defect_class", "x_px", "y_px", "score"]].itertuples(index=False)
-    ):
+    named = rows[["frame", "t_s", "defect_class", "x_px", "y_px", "score"]]
+    for i, (frame, t_s, label, x, y, score) in enumerate(named.itertuples(index=False)):
         values = {
             "QUALITY": 0.0 if math.isnan(score) else score,
             "POSITION_X": x,
@@ -137,7 +138,9 @@ def _trackmate(tracks: pd.DataFrame) -> str:
 def _tracks_of(model: ElementTree.Element, ids: Ints) -> None:
     """Edges between neighbours in time; a track of one spot has none, and is a lone spot to TrackMate."""
     tracks, kept = ElementTree.SubElement(model, "AllTracks"), ElementTree.SubElement(model, "FilteredTracks")
-    starts = np.flatnonzero(np.append(True, np.diff(ids) != 0)) if len(ids) else np.zeros(0, np.int64)
+    if not len(ids):
+        return
+    starts = np.flatnonzero(np.append(True, np.diff(ids) != 0))
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(ids)], strict=True):
         if end - start < 2:
             continue
@@ -157,6 +160,9 @@ def read_trackmate(
     frame_interval_s: float | None = None,
     shape: tuple[int, int] | None = None,
     class_names: tuple[str, ...] = DEFECT_CLASSES,
+    frames: str | None = None,
+    length_unit: str | None = None,
+    time_unit: str | None = None,
 ) -> tuple[DetectionTable, Ints]:
     """Read spots and tracks from TrackMate's XML.
 
@@ -165,7 +171,7 @@ def read_trackmate(
     Raises
     ------
     TableError
-        If it is not such a file, or lengths are not in pixels and no scale is given.
+        If it is not such a file, a unit is missing, or lengths are not in pixels and no scale is given.
     """
     try:
         # an XML file of a stranger could declare entities that blow up; TrackMate's have no document type
@@ -180,33 +186,38 @@ def read_trackmate(
     model = root.find("Model")
     if root.tag != "TrackMate" or model is None:
         raise TableError(f"{path}: its root is {root.tag!r}; expected a TrackMate file")
-    unit = model.get("spatialunits", "pixel")
-    factor = nm_per(unit)
-    if unit not in ("pixel", "pixels") and (factor is None or nm_per_px is None):
-        raise TableError(
-            f"{path}: positions are in {unit}; give the width of a pixel with --nm-per-px, or save it in"
-            " pixel"
-        )
-    scale = 1.0 if factor is None else factor / float(nm_per_px or 1.0)
-    spots = {int(spot.get("ID", "-1")): spot for spot in model.iter("Spot")}
-    ids = dict.fromkeys(spots, -1)
-    for track in model.iter("Track"):
-        for edge in track.iter("Edge"):
-            for end in ("SPOT_SOURCE_ID", "SPOT_TARGET_ID"):
-                ids[int(edge.get(end, "-1"))] = int(track.get("TRACK_ID", "-1"))
-    return _table_of(path, spots, ids, scale, nm_per_px, frame_interval_s, shape, class_names)
+    scale = length_scale(path, length_unit or model.get("spatialunits", ""), nm_per_px)
+    second = (
+        1.0 if frame_interval_s is not None else time_scale(path, time_unit or model.get("timeunits", ""))
+    )
+    try:
+        spots = {int(spot.get("ID", "-1")): spot for spot in model.iter("Spot")}
+        ids = dict.fromkeys(spots, -1)
+        for track in model.iter("Track"):
+            for edge in track.iter("Edge"):
+                for end in ("SPOT_SOURCE_ID", "SPOT_TARGET_ID"):
+                    ids[int(edge.get(end, "-1"))] = int(track.get("TRACK_ID", "-1"))
+    except ValueError as error:
+        raise TableError(f"{path}: an id is no number ({error}); expected a TrackMate file") from error
+    rows = _rows_of(path, spots)
+    cells = _cells_of(rows, spots, ids, scale, second, class_names)
+    return assemble(
+        path,
+        cells,
+        timed=frame_interval_s is None,
+        has_boxes=False,
+        lines=np.arange(1, len(rows) + 1),
+        nm_per_px=nm_per_px,
+        frame_interval_s=frame_interval_s,
+        shape=shape,
+        class_names=class_names,
+        frames=frames,
+        warnings=[],
+    )
 
 
-def _table_of(
-    path: Path,
-    spots: dict[int, ElementTree.Element],
-    ids: dict[int, int],
-    scale: float,
-    nm_per_px: float | None,
-    frame_interval_s: float | None,
-    shape: tuple[int, int] | None,
-    class_names: tuple[str, ...],
-) -> tuple[DetectionTable, Ints]:
+def _rows_of(path: Path, spots: dict[int, ElementTree.Element]) -> Floats:
+    """FRAME, POSITION_T, POSITION_X, POSITION_Y, RADIUS and QUALITY of every spot."""
     if not spots:
         raise TableError(f"{path}: holds no spots; expected at least one")
     try:
@@ -223,49 +234,39 @@ def _table_of(
         raise TableError(
             f"{path}: a spot holds no number ({error}); expected a file that TrackMate wrote"
         ) from error
-    if not np.isfinite(rows[:, [0, 2, 3, 4]]).all():
+    if not np.isfinite(rows[:, :5]).all():
         raise TableError(
-            f"{path}: a spot lacks FRAME, POSITION_X, POSITION_Y or RADIUS; expected a file that TrackMate"
-            " wrote"
+            f"{path}: a spot lacks FRAME, POSITION_T, POSITION_X, POSITION_Y or RADIUS; expected a file that"
+            " TrackMate wrote"
         )
+    if not ((rows[:, 0] >= 0) & (rows[:, 0] <= MOST_FRAMES) & (rows[:, 0] == np.rint(rows[:, 0]))).all():
+        raise TableError(f"{path}: a spot has a FRAME that is no whole number from 0 to {MOST_FRAMES}")
+    return rows
+
+
+def _cells_of(
+    rows: Floats,
+    spots: dict[int, ElementTree.Element],
+    ids: dict[int, int],
+    scale: float,
+    second: float,
+    class_names: tuple[str, ...],
+) -> dict[str, np.ndarray]:
+    """Cells of the spots as `insitrack.io.tables.read_detections.assemble` takes them."""
     fallback = class_names.index("loop") + 1 if "loop" in class_names else 1
-    label = np.array(
-        [
-            class_names.index(name) + 1 if (name := spot.get("name", "")) in class_names else fallback
-            for spot in spots.values()
-        ]
-    )
-    track = np.array([ids[key] for key in spots])
-    order = np.argsort(rows[:, 0], kind="stable")
-    rows, label, track = rows[order], label[order], track[order]
-    frame, size = rows[:, 0].astype(np.int64), 2 * scale * rows[:, 4]
-    x, y = scale * rows[:, 2], scale * rows[:, 3]
-    boxes = np.column_stack([x - size / 2, y - size / 2, x + size / 2, y + size / 2])
-    every = np.arange(frame.max() + 1)
-    if frame_interval_s is not None:
-        times = every * frame_interval_s
-    else:
-        known, at = np.unique(frame, return_index=True)
-        times = (
-            np.interp(every, known, rows[at, 1])
-            if np.isfinite(rows[:, 1]).all() and len(known) > 1
-            else every.astype(float)
-        )
-    if shape is None:
-        shape = (int(np.ceil(boxes[:, 3].max())) + 1, int(np.ceil(boxes[:, 2].max())) + 1)
-    score = np.clip(np.nan_to_num(rows[:, 5], nan=1.0), 0, 1)
-    table = DetectionTable(
-        frame=frame,
-        t_s=times[frame],
-        x_px=x,
-        y_px=y,
-        size_px=size,
-        boxes=boxes,
-        label=label,
-        score=score,
-        shape=shape,
-        times=times,
-        nm_per_px=nm_per_px,
-        class_names=class_names,
-    )
-    return table, track
+    label = [
+        class_names.index(name) + 1 if (name := spot.get("name", "")) in class_names else fallback
+        for spot in spots.values()
+    ]
+    x, y, size = scale * rows[:, 2], scale * rows[:, 3], 2 * scale * rows[:, 4]
+    return {
+        "frame": rows[:, 0].astype(np.int64),
+        "t": rows[:, 1] * second,
+        "x": x,
+        "y": y,
+        "size": size,
+        "boxes": np.column_stack([x - size / 2, y - size / 2, x + size / 2, y + size / 2]),
+        "label": np.array(label),
+        "score": np.clip(np.nan_to_num(rows[:, 5], nan=1.0), 0, 1),
+        "track": np.array([ids[key] for key in spots]),
+    }

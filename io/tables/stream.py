@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insitrack.io.arrays import Ints
 from insitrack.io.errors import TableError
 from insitrack.io.tables.columns import TRACKS
+from insitrack.io.tables.dialect import dialect_of
 from insitrack.io.tables.engine import Table
-from insitrack.io.tables.faults import find_fault
+from insitrack.io.tables.faults import LIMITS, find_fault
+from insitrack.io.tables.parquet import open_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,37 +81,81 @@ def to_parquet(
                 )
                 writer.write_table(batch)
             yield columns
-    except pa.ArrowInvalid as error:
-        raise _fault(path, table, needed, str(error)) from error
+    except (pa.ArrowException, UnicodeError, OverflowError) as error:
+        raise _fault(path, table, needed, str(error).splitlines()[0] if str(error) else "damaged") from error
     finally:
         if writer is not None:
             writer.close()
 
 
+def rows_of_frames(path: Path, numbers: Ints) -> Ints:
+    """Count the rows that a table has of each frame.
+
+    Parameters
+    ----------
+    path : Path
+        ``tracks.csv`` or ``tracks.parquet``.
+    numbers : ndarray of int64, shape (F,)
+        Numbers of the frames, rising; rows of other frames are not counted.
+
+    Raises
+    ------
+    TableError
+        If the table is broken, with line and column.
+    """
+    import pyarrow as pa
+
+    only = Table(TRACKS.file, TRACKS.one_row_per, TRACKS.columns[:1])
+    counts = np.zeros(len(numbers), np.int64)
+    try:
+        for batch in _batches(path, only, ("frame",)):
+            frame = batch.column(0).to_numpy(zero_copy_only=False)
+            frame = frame[np.isin(frame, numbers)].astype(np.int64)
+            counts += np.bincount(np.searchsorted(numbers, frame), minlength=len(numbers))
+    except (pa.ArrowException, UnicodeError, OverflowError) as error:
+        raise _fault(path, TRACKS, NEEDED, str(error).splitlines()[0] if str(error) else "damaged") from error
+    return counts
+
+
 def _batches(path: Path, table: Table, needed: Sequence[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.csv as pc
-    import pyarrow.parquet as pq
 
     if path.suffix == ".parquet":
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             have = [name for name in table.names if name in file.schema_arrow.names]
             _need(path, have, needed)
             schema = pa.schema([(name, _type(table, name)) for name in have])
             for batch in file.iter_batches(_ROWS_AT_ONCE, columns=have):
                 yield batch.select(have).cast(schema)
         return
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        header = [name.strip() for name in stream.readline().split(",")]
+    spelt = dialect_of(path)
+    header = spelt.header
     _need(path, header, needed)
     have = [name for name in table.names if name in header]
     types = {name: _type(table, name) for name in have}
     convert = pc.ConvertOptions(
-        column_types=types, include_columns=have, null_values=[""], strings_can_be_null=False
+        column_types=types,
+        include_columns=have,
+        null_values=[""],
+        strings_can_be_null=False,
+        decimal_point=spelt.decimal,
     )
-    with pc.open_csv(
-        path, read_options=pc.ReadOptions(block_size=_BLOCK_BYTES), convert_options=convert
-    ) as reader:
+    reading = pc.ReadOptions(
+        block_size=_BLOCK_BYTES,
+        column_names=list(header),
+        skip_rows=1,
+        encoding="utf-8" if spelt.encoding == "utf-8-sig" else spelt.encoding,
+    )
+    with (
+        path.open("rb") as stream,  # a stream is never unpacked, whatever its name ends with
+        pc.open_csv(
+            stream,
+            read_options=reading,
+            parse_options=pc.ParseOptions(delimiter=spelt.separator),
+            convert_options=convert,
+        ) as reader,
+    ):
         yield from reader
 
 
@@ -190,8 +237,16 @@ def _fill_boxes(columns: Columns) -> None:
 
 
 def _check(path: Path, table: Table, needed: Sequence[str], columns: Columns, last_frame: int) -> None:
-    """Refuse rows out of order and tracks with two rows in a frame."""
-    frame, ids = columns["frame"], columns["track_id"]
+    """Refuse values that cannot be, rows out of order and tracks with two rows in a frame."""
+    frame, ids, t_s = columns["frame"], columns["track_id"], columns["t_s"]
+    for name, (least, most) in LIMITS.items():
+        wrong = (columns[name] < least) | (columns[name] > most)
+        if wrong.any():
+            value = columns[name][wrong][0]
+            words = f"column {name}: {value:g} in frame {frame[wrong][0]}; expected {least:g} to {most:g}"
+            raise _fault(path, table, needed, words)
+    if ((np.diff(frame) == 0) & (np.diff(t_s) != 0) & np.isfinite(np.diff(t_s))).any():
+        raise _fault(path, table, needed, "rows of one frame have different times")
     if frame[0] < last_frame or (np.diff(frame) < 0).any():
         raise _fault(path, table, needed, "rows are not sorted by frame")
     key = np.sort(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insitrack.io.tables.columns import KINETICS, SERIES
 from insitrack.io.tables.engine import Column
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 KEYS = ("run", "defect_class", "t_s", "dose_dpa", "n_frames")
 """First columns of the tidy table; those of ``series.csv`` follow."""
+
+ALWAYS = (*KEYS, "n", "n_lo", "n_hi")
+"""Columns that stay also where nothing is known."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _WORDS = {
     "run": "run",
@@ -80,7 +85,7 @@ def tidy(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def without_unknown(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out quantities that are known nowhere, with their intervals."""
-    empty = {name for name in table.columns if name not in KEYS and table[name].isna().all()}
+    empty = {name for name in table.columns if name not in ALWAYS and table[name].isna().all()}
     ends = {
         name
         for name in table.columns
@@ -91,6 +96,41 @@ def without_unknown(table: pd.DataFrame) -> pd.DataFrame:
     return table.drop(columns=[name for name in table.columns if name in empty - kept])
 
 
+def harmless_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe before texts that a spreadsheet would run as a formula: names of folders and labels.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> harmless_text(pd.DataFrame({"run": ["=1+1", "300 C"], "n": [1, -2]}))["run"].tolist()
+    ["'=1+1", '300 C']
+    """
+    return table.assign(
+        **{
+            name: [
+                f"'{value}"
+                if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value)
+                else value
+                for value in table[name]
+            ]
+            for name in table.columns
+            if not _holds_numbers(table[name])
+        }
+    )
+
+
+def _holds_numbers(values: pd.Series[Any]) -> bool:
+    return bool(values.dtype.kind in "iufb")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def write_tidy(table: pd.DataFrame, folder: Path) -> None:
     """Write ``tidy.csv`` and ``tidy.parquet``.
 
@@ -99,6 +139,7 @@ def write_tidy(table: pd.DataFrame, folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    table = harmless_text(table)
     table.to_csv(folder / "tidy.csv", index=False, float_format="%.8g", lineterminator="\n")
     data = pa.Table.from_pandas(table, preserve_index=False)
     known = {column.name: column for column in SERIES.columns}
@@ -119,7 +160,7 @@ def write_excel(sheets: Mapping[str, pd.DataFrame], path: Path) -> None:
 
     with pd.ExcelWriter(path, engine="openpyxl") as writer:
         for name, table in sheets.items():
-            table.rename(columns=spoken_column).to_excel(
+            harmless_text(table).rename(columns=spoken_column).to_excel(
                 writer, sheet_name=name, index=False, freeze_panes=(1, 0)
             )
             sheet = writer.sheets[name]

@@ -78,12 +78,6 @@ class Recompute:
         frames = self.frames = run.counting_frames()
         self._looked = ((frames["status"] == "processed") & ~(frames["field_px"] == 0)).to_numpy()
         self._t_s = frames["t_s"].to_numpy(np.float64)
-        if not np.isfinite(self._t_s[self._looked]).all() or (np.diff(self._t_s[self._looked]) < 0).any():
-            bad = int(np.flatnonzero(np.diff(self._t_s[self._looked], prepend=-math.inf) < 0)[:1].sum())
-            raise TableError(
-                f"{run.tracks.parent}: times of the frames do not rise at frame {frames['frame'].iloc[bad]};"
-                " expected t_s in order"
-            )
         self._time_bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
         self.pool = Pool(run.meter(), self._time_bins)
         self._same_sizes = run.config.measure == run.was.measure

@@ -10,7 +10,7 @@ from typing import Any
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.manifest import fingerprint, installed_versions, write_manifest
 from insitrack.io.tables.columns import SERIES
-from insitrack.io.tables.tidy import fits_table, tidy, without_unknown, write_excel, write_tidy
+from insitrack.io.tables.tidy import fits_table, harmless_text, tidy, without_unknown, write_excel, write_tidy
 from insitrack.io.write import replacing
 from insitrack.tracker.analysis.fits import average_rows, fit_rows, size_rows
 from insitrack.tracker.analysis.recompute import Recompute, Recomputed
@@ -110,7 +110,7 @@ def write_together(
     fits = fits_table({one.label: fit_rows(one, result) for one, result in pairs})
     write_tidy(table, folder)
     for name, part in (("averages.csv", averages), ("sizes.csv", sizes), ("fits.csv", fits)):
-        part.to_csv(folder / name, index=False, float_format="%.6g", lineterminator="\n")
+        harmless_text(part).to_csv(folder / name, index=False, float_format="%.6g", lineterminator="\n")
     sheets = {
         "series": table,
         "averages": averages,

@@ -18,8 +18,10 @@ from insitrack.io.errors import TableError
 from insitrack.io.frames import Calibration
 from insitrack.io.results import NAN
 from insitrack.io.tables import columns as tables
+from insitrack.io.tables.looked_frames import check_clock
 from insitrack.io.tables.stream import to_parquet
 from insitrack.tracker.analysis.common_field import common_window, cut_frames
+from insitrack.tracker.analysis.table_checks import PlaceCheck, check_class_names, check_times, cut_off
 from insitrack.tracker.run.config import RunConfig, changed
 from insitrack.tracker.run.meters import config_of, meter_for
 from insitrack.tracker.series.calibration import recorded_calibration, resolve_calibration
@@ -154,11 +156,13 @@ def open_run(
         births=np.zeros((0, 0), np.int64),
         deaths=np.zeros((0, 0), np.int64),
         manifest=manifest,
+        warnings=list(tables_of.warnings),
     )
     if manifest and not old_nm and new_nm:
         run.warnings.append(
             f"{label}: the run did not know its scale; sizes are worked out from the outlines in px"
         )
+    check_times(tables_of.tracks, run.frames)
     run = _with_changes(run, tables_of.spans)
     return replace(run, window=common_window(run.frames)) if common_field else run
 
@@ -173,6 +177,7 @@ class _Tables:
     class_names: tuple[str, ...] = ()
     manifest: dict[str, Any] = field(default_factory=dict)
     spans: TrackSpans | None = None
+    warnings: list[str] = field(default_factory=list)
 
 
 def _folder(path: Path) -> _Tables:
@@ -186,12 +191,27 @@ def _folder(path: Path) -> _Tables:
     manifest = _manifest(path / "run.json")
     names = tuple(manifest["model"].get("classes") or DEFECT_CLASSES)
     frames = tables.FRAMES.read(path / tables.FRAMES.file)
-    return _Tables(tracks, frames, config_of(manifest), names, manifest)
+    if (np.diff(frames["frame"]) <= 0).any():
+        raise TableError(f"{path / tables.FRAMES.file}: column frame: numbers do not rise; restore the table")
+    cut = cut_off(tracks, frames)
+    warnings = []
+    if cut.any():
+        first = int(frames["frame"].to_numpy()[cut][0])
+        frames.loc[cut, "status"] = "damaged"
+        warnings.append(
+            f"{tracks}: lacks rows of {np.count_nonzero(cut)} frames, the first {first}, in which the other"
+            " tables of the run count defects: their numbers stay empty; was the table cut off?"
+        )
+    return _Tables(tracks, frames, config_of(manifest), names, manifest, warnings=warnings)
 
 
 def _table_alone(path: Path, size_px: tuple[int, int] | None) -> _Tables:
     """Open a table of tracks without a run."""
-    spans = track_spans(path)
+    check = PlaceCheck(path, size_px)
+    spans = track_spans(path, check)
+    check.finish()
+    check_class_names(path, dict.fromkeys(label for _, label, _ in spans.first.values()))
+    check_clock(path, float(spans.frames["t_s"].iloc[0]))
     return _Tables(path, _frames_of(spans, size_px), RunConfig(), spans=spans)
 
 
@@ -213,13 +233,15 @@ def _manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def track_spans(path: Path) -> TrackSpans:
-    """Go through a table of tracks once."""
+def track_spans(path: Path, check: PlaceCheck | None = None) -> TrackSpans:
+    """Go through a table of tracks once; `check` sees its rows too."""
     parts: list[pd.DataFrame] = []
     first: dict[int, tuple[int, str, bool]] = {}
     last: dict[int, tuple[int, bool]] = {}
     for columns in to_parquet(path, None):
         frame, ids, names = columns["frame"], columns["track_id"], columns["class_names"]
+        if check is not None:
+            check.add(columns)
         starts = np.flatnonzero(np.diff(frame, prepend=-1))
         n = np.diff(np.append(starts, len(frame)))
         parts.append(

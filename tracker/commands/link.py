@@ -26,6 +26,7 @@ Link detections made elsewhere into tracks, and write the tables of a run: track
 
 EPILOG = """\
 Columns: frame x_px y_px size_px, optionally t_s defect_class score x1_px y1_px x2_px y2_px track_id; or TrackMate's spots; or trackpy's features.
+A frame without a row is empty only where --frames, or a frames.csv beside the table, says that it was looked at.
 There are no pictures: the defects themselves tell the drift of the stage.
 """
 
@@ -45,14 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--frame-interval-s", type=number, metavar="S", help="time between frames (default: t_s of the table)"
     )
+    add(
+        "--frames",
+        metavar="N|FIRST:LAST[:STEP]|CSV|rows",
+        help="frames that were looked at (default: frames.csv beside the table, else those that have a row)",
+    )
+    add("--length-unit", metavar="UNIT", help="unit of positions where the table does not say: px, nm, um")
+    add("--time-unit", metavar="UNIT", help="unit of times where the table does not say: s, ms, min, h")
     add_specimen_options(parser)
     add_settings_options(parser)
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
-    from insitrack.io.tables.detection_table import read_detections
     from insitrack.io.tables.exchange import read_trackmate
+    from insitrack.io.tables.read_detections import read_detections
     from insitrack.io.tables.run_folder import check_folder, default_folder
     from insitrack.tracker.run.config import load_config
     from insitrack.tracker.run.link_table import link
@@ -79,10 +87,14 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         nm_per_px=source.nm_per_px,
         frame_interval_s=source.frame_interval_s,
         shape=frame_size(options.size),
+        frames=options.frames,
+        length_unit=options.length_unit,
+        time_unit=options.time_unit,
     )
     done = link(
         table, folder, config, linker=options.linker, given_ids=ids, command=["track", *given], name=str(path)
     )
+    print(f"frames: {len(table.times)}, from {table.frames_from}", file=sys.stderr)
     for line in done.manifest["warnings"]:
         print(f"warning: {line}", file=sys.stderr)
     print(f"done: {len(table.times)} frames, {len(done.summary)} tracks; open {done.folder / 'report.html'}")

@@ -74,13 +74,13 @@ def link(
         source={
             "path": name,
             "kind": "detections",
+            "frames_from": table.frames_from,
             **(fingerprint(Path(name)) if Path(name).is_file() else {}),
         },
         model={"name": f"detections made elsewhere, linked by {linker}"},
         calibration={
-            "nm_per_px": table.nm_per_px,
-            "thickness_nm": meter.calibration.thickness_nm,
-            "origin": meter.calibration.origin,
+            name: getattr(meter.calibration, name)
+            for name in ("nm_per_px", "nm_per_px_sd", "thickness_nm", "thickness_sd_nm", "origin")
         },
         settings=config.plain(),
         material=material,
@@ -144,9 +144,8 @@ def _by_trackpy(table: DetectionTable, config: RunConfig) -> Ints:
 
     trackpy.quiet()
     reach = max(config.link.min_gate_px, config.link.max_distance_diameters * float(np.median(table.size_px)))
-    points = pd.DataFrame(
-        {"frame": table.frame, "x": table.x_px, "y": table.y_px, "row": np.arange(len(table))}
-    )
+    looked = np.searchsorted(table.numbers, table.frame)  # its memory counts frames that were looked at
+    points = pd.DataFrame({"frame": looked, "x": table.x_px, "y": table.y_px, "row": np.arange(len(table))})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         linked = trackpy.link(
@@ -194,15 +193,15 @@ def _by_ids(
 def _frames(table: DetectionTable) -> pd.DataFrame:
     import pandas as pd
 
-    n = len(table.times)
+    n_detections = [rows.stop - rows.start for rows in table.rows_by_frame()]
     return pd.DataFrame(
         {
-            "frame": np.arange(n),
+            "frame": table.numbers,
             "t_s": table.times,
             "status": "processed",
             "shift_x_px": 0.0,
             "shift_y_px": 0.0,
-            "n_detections": np.bincount(table.frame, minlength=n).astype(float),
+            "n_detections": np.array(n_detections, np.float64),
             "drift_quality": math.nan,
             "field_px": float(np.prod(table.shape)),
             "width_px": float(table.shape[1]),

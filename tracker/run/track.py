@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import OutputError, SourceError
+from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
 from insitrack.tracker.run import loop
@@ -85,6 +86,7 @@ def track(
     try:
         if source.refused:
             raise SourceError(source.refused)
+        _refuse_slivers(source)
         job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         refuse_if_held(folder)  # another run may have begun while the model was loaded
         check_folder(folder, overwrite)
@@ -102,6 +104,18 @@ def track(
         source.close()
 
 
+def _refuse_slivers(source: Source) -> None:
+    """Refuse frames that are no micrographs: a line of pixels holds no defect."""
+    first = next(source.samples(), None)
+    if first is not None and min(first.image.shape) < _SMALLEST_SIDE_PX:
+        height, width = first.image.shape
+        raise SourceError(
+            f"{source.name}: frames of {width}x{height} px; expected at least {_SMALLEST_SIDE_PX} px on each"
+            " side"
+        )
+
+
+_SMALLEST_SIDE_PX = 16
 _SHORT = {
     "nm_per_px": "source",
     "nm_per_px_sd": "source",

@@ -20,6 +20,8 @@ def table(tmp_path):
             columns[column.name] = random.choice(["loop_111", "void"], n).tolist()
         else:
             columns.setdefault(column.name, random.integers(0, 2, n))
+    columns["t_s"] = np.repeat(random.normal(size=n // 10) * 1e3, 10)  # one time for a frame
+    columns["size_nm"] = np.abs(columns["size_nm"])
     path = tmp_path / TRACKS.file
     path.write_text(TRACKS.header() + TRACKS.format(columns), encoding="utf-8")
     return path

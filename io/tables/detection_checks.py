@@ -1,0 +1,112 @@
+"""Whether the cells of a table of detections fit each other: repeated rows, places, boxes, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.errors import TableError
+
+_SLACK_PX = 1.0  # programs put a pixel's centre at 0 or at 0.5, and round
+
+Cells = Mapping[str, NDArray[Any]]
+
+
+def distinct_rows(path: Path, cells: Cells, lines: Ints) -> tuple[Bools, list[str]]:
+    """Return which rows are kept when equal ones are dropped, and a line that says how many were.
+
+    Parameters
+    ----------
+    path : Path
+        The table, for complaints.
+    cells : mapping of str to ndarray
+        `frame x y size boxes label score track t` of each row.
+    lines : ndarray of int64, shape (N,)
+        Line of the file of each row.
+
+    Raises
+    ------
+    TableError
+        If two rows put different things at one place in one frame.
+    """
+    n = len(lines)
+    place = np.column_stack([cells["frame"], cells["x"], cells["y"]]).astype(np.float64)
+    whole = np.column_stack([place, *(cells[key] for key in ("size", "label", "score", "t"))])
+    whole = np.column_stack([whole, cells["boxes"], cells["track"]]).astype(np.float64)
+    first_of_place, of_place = _first_rows(place)
+    first_of_whole, _ = _first_rows(whole)
+    kept = np.zeros(n, bool)
+    kept[first_of_whole] = True
+    if len(first_of_whole) > len(first_of_place):
+        other = kept.copy()
+        other[first_of_place] = False
+        i = int(np.argmax(other))
+        j = int(first_of_place[of_place[i]])
+        raise TableError(
+            f"{path}: lines {lines[j]} and {lines[i]} contradict each other: two detections at x"
+            f" {cells['x'][i]:g}, y {cells['y'][i]:g} px in frame {cells['frame'][i]}; leave one"
+        )
+    return kept, [] if kept.all() else [
+        f"{n - np.count_nonzero(kept)} of {n} rows repeat another row and were dropped"
+    ]
+
+
+def _first_rows(table: Floats) -> tuple[Ints, Ints]:
+    """First of equal rows, and to which of them each row belongs."""
+    _, first, inverse = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    return first, inverse.reshape(-1)
+
+
+def check_places(path: Path, cells: Cells, lines: Ints, shape: tuple[int, int], *, has_boxes: bool) -> None:
+    """Refuse sizes that are not positive, centres outside the frame, and boxes that miss their centre.
+
+    Parameters
+    ----------
+    path, cells, lines
+        As of `distinct_rows`.
+    shape : tuple of int
+        Height and width of the frames, px.
+    has_boxes : bool
+        Whether the boxes are those of the table.
+
+    Raises
+    ------
+    TableError
+        With the number of such rows and the first of them.
+    """
+    x, y, size, boxes = (np.asarray(cells[key], np.float64) for key in ("x", "y", "size", "boxes"))
+    height, width = shape
+
+    def refuse(wrong: Bools, words: str, wanted: str) -> None:
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise TableError(
+                f"{path}: {np.count_nonzero(wrong)} of {len(wrong)} {words}, the first in line {lines[i]}"
+                f" (x {x[i]:g}, y {y[i]:g}, size {size[i]:g} px); {wanted}"
+            )
+
+    refuse(~(size > 0), "sizes are zero or negative", "expected a diameter above 0")
+    if has_boxes:
+        refuse(
+            (boxes[:, :2] >= boxes[:, 2:]).any(axis=1),
+            "boxes have no extent",
+            "expected x1_px below x2_px and y1_px below y2_px",
+        )
+    # a defect that the border cuts may have its centre outside, but not all of itself
+    reach = np.maximum(_SLACK_PX, np.maximum(size, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)) / 2)
+    refuse(
+        (x < -reach) | (y < -reach) | (x > width + reach) | (y > height + reach),
+        f"centres lie outside the frame of {width}x{height} px",
+        "give the right --size, or positions in px",
+    )
+    if has_boxes:
+        slack = np.maximum(2 * _SLACK_PX, (boxes[:, 2:] - boxes[:, :2]).min(axis=1) / 2)
+        centre = np.column_stack([x, y])
+        beyond = np.maximum(boxes[:, :2] - centre, centre - boxes[:, 2:]).max(axis=1) > slack
+        refuse(beyond, "boxes do not hold their centre", "expected both in px of one frame")
+    refuse(size > 2 * max(width, height), "sizes exceed the frame", "expected a diameter in px")
