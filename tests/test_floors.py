@@ -65,7 +65,12 @@ HOMES = {
     "matplotlib": {"io/report/paper_figure.py"},
     "pydantic": {"tracker/run/validation.py"},
     "pydantic_core": {"tracker/run/validation.py"},
-    "pyarrow": {"io/tables/stream.py", "io/tables/tidy.py", "tracker/analysis/series_files.py"},
+    "pyarrow": {
+        "io/tables/parquet.py",
+        "io/tables/stream.py",
+        "io/tables/tidy.py",
+        "tracker/analysis/series_files.py",
+    },
     "starlette": {"io/live/page/server.py"},
     "uvicorn": {"io/live/page/server.py"},
     "roifile": {"segment/labels/imagej.py"},

@@ -90,7 +90,7 @@ def check_places(path: Path, cells: Cells, lines: Ints, shape: tuple[int, int], 
                 f" (x {x[i]:g}, y {y[i]:g}, size {size[i]:g} px); {wanted}"
             )
 
-    refuse(~(size > 0), "sizes are zero or negative", "expected a diameter above 0")
+    refuse(np.asarray(~(size > 0)), "sizes are zero or negative", "expected a diameter above 0")
     if has_boxes:
         refuse(
             (boxes[:, :2] >= boxes[:, 2:]).any(axis=1),

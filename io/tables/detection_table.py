@@ -88,7 +88,7 @@ class DetectionTable:
 
     def rows_by_frame(self) -> Iterator[slice]:
         """Rows of every frame, in order of time."""
-        starts, ends = (np.searchsorted(self.frame, self.numbers, side) for side in ("left", "right"))  # type: ignore[call-overload]
+        starts, ends = (np.searchsorted(self.frame, self.numbers, side) for side in ("left", "right"))
         yield from map(slice, starts.tolist(), ends.tolist())
 
 

@@ -186,9 +186,9 @@ def read_trackmate(
     model = root.find("Model")
     if root.tag != "TrackMate" or model is None:
         raise TableError(f"{path}: its root is {root.tag!r}; expected a TrackMate file")
-    scale = length_scale(path, length_unit or model.get("spatialunits", ""), nm_per_px)
+    scale = length_scale(path, length_unit or model.get("spatialunits") or "", nm_per_px)
     second = (
-        1.0 if frame_interval_s is not None else time_scale(path, time_unit or model.get("timeunits", ""))
+        1.0 if frame_interval_s is not None else time_scale(path, time_unit or model.get("timeunits") or "")
     )
     try:
         spots = {int(spot.get("ID", "-1")): spot for spot in model.iter("Spot")}

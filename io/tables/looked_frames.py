@@ -148,7 +148,7 @@ def _from_table(path: Path) -> LookedFrames:
 def _floats(text: object) -> Floats:
     import pandas as pd
 
-    return np.asarray(pd.to_numeric(text, errors="coerce"), np.float64)  # type: ignore[call-overload]
+    return np.asarray(pd.to_numeric(text, errors="coerce"), np.float64)
 
 
 def frame_times(
