@@ -189,11 +189,12 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.segment.models import find_model
     from insitrack.segment.networks.yolo import YoloSegmenter
     from insitrack.segment.prepare.field import FieldFinder
+    from insitrack.tracker.existence.live import LiveExistence
     from insitrack.tracker.hardening.materials import load_material
     from insitrack.tracker.link.drift import DriftEstimator
     from insitrack.tracker.link.linker import Linker
-    from insitrack.tracker.run import loop
     from insitrack.tracker.run.config import RunConfig
+    from insitrack.tracker.run.loop import PreparedFrame, follow
     from insitrack.tracker.series.dose import Exposure
     from insitrack.tracker.series.meter import SeriesMeter
 
@@ -225,6 +226,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
         class_names=segmenter.model.classes,
     )
     linker, drift, fields = Linker(config.link), DriftEstimator(config.drift), FieldFinder(config.field)
+    existence = LiveExistence(config.judged)
     items = iter(source)
     annotator = Annotator(nm_per_px=0.5)
     with TableSink(folder) as tables, MovieWriter(folder / "stage.mp4") as writer:
@@ -236,11 +238,11 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
             field = timed("overlays and borders", lambda frame=frame: fields.update(frame.image))
             moved = timed("drift", lambda frame=frame, field=field: drift.update(frame, field))
             detections = timed("network and masks", lambda frame=frame, field=field: segmenter(frame, field))
-            looked = loop.PreparedFrame(frame, field, moved.shift_px)
+            looked = PreparedFrame(frame, field, moved.shift_px)
             tracked = timed(
                 "measure, link, series",
-                lambda detections=detections, looked=looked: loop.follow(
-                    detections, looked, linker, meter, calibration, config.measure
+                lambda detections=detections, looked=looked: follow(
+                    detections, looked, linker, meter, existence, calibration, config.measure
                 ),
             )
             timed("tables", lambda tracked=tracked: tables.write(tracked))

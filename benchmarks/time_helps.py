@@ -160,7 +160,7 @@ def main() -> None:
     alone = max((key for key in grid if key[1] == 0), key=lambda key: grid[key]["f1"])
     rows = {f"single frames, confidence {alone[0]:g}": scores(reported_on, *alone)}
     rows[f"confidence {best[0]:g}, birth {best[1]:g}"] = scores(reported_on, *best)
-    default = (SegmentConfig().confidence, LinkConfig().birth_score)
+    default = (SegmentConfig().least_score, LinkConfig().birth_score)
     rows[f"as shipped: confidence {default[0]:g}, birth {default[1]:g}"] = scores(reported_on, *default)
     told = {f"{c:g}, {b:g}": row for (c, b), row in grid.items()}
     facts = {"model": given.model, "movies": MOVIES, "frames": FRAMES, "chosen_on": told, "reported_on": rows}

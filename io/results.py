@@ -208,6 +208,28 @@ class TrackSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """Finds of one frame that are more likely none than defects, row by row.
+
+    Parameters
+    ----------
+    detections : Detections
+        What was found, N rows.
+    measures : Measures
+        What was measured, N rows.
+    track_ids : ndarray of int64, shape (N,)
+        Ids of the run.
+    probability : ndarray of float64, shape (N,)
+        Probability that the defect is there, from this frame and those before.
+    """
+
+    detections: Detections
+    measures: Measures
+    track_ids: Ints
+    probability: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class TrackedFrame:
     """Everything known of one source frame; the only thing that a sink ever sees.
 
@@ -238,6 +260,10 @@ class TrackedFrame:
         How well the shift is known, 0..1; NaN where the drift comes from the defects, or is unknown.
     field_px : float
         Specimen in view, px^2; 0 where the picture shows none, NaN where there was none to look at.
+    probability : ndarray of float64, shape (N,)
+        Probability that the defect is there, from this frame and those before. Left out: all NaN.
+    doubted : Doubted or None
+        Finds that are more likely none: neither counted nor drawn, kept for hindsight.
     """
 
     frame: Frame | MissingFrame
@@ -251,8 +277,12 @@ class TrackedFrame:
     finished: tuple[TrackSummary, ...] = field(default=())
     drift_quality: float = NAN
     field_px: float = NAN
+    probability: Floats = field(default_factory=lambda: np.zeros(0))
+    doubted: Doubted | None = None
 
     def __post_init__(self) -> None:
+        if len(self.probability) != len(self.track_ids):
+            object.__setattr__(self, "probability", np.full(len(self.track_ids), NAN))
         lengths = {len(self.detections), len(self.measures), len(self.track_ids), len(self.observed)}
         if len(lengths) != 1:
             raise ValueError(

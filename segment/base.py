@@ -14,6 +14,10 @@ from insitrack.io.frames import Frame
 Tag = TypeVar("Tag")
 
 
+DEFAULT_CONFIDENCE = 0.15
+"""Least score where no tracks judge the detections."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentConfig:
     """Settings of the segmenter.
@@ -22,8 +26,9 @@ class SegmentConfig:
     ----------
     classes : tuple of str
         Classes that are looked for, all others are left out; empty: all that the model knows.
-    confidence : float
-        Detections with a lower score are dropped, 0..1.
+    confidence : float or None
+        Detections with a lower score are dropped, 0..1; None: `DEFAULT_CONFIDENCE`, or in a run the
+        probability of existence decides.
     overlap_iou : float
         Of two detections whose boxes overlap by more than this, the weaker is dropped, 0..1.
     min_area_px : int
@@ -50,7 +55,7 @@ class SegmentConfig:
     """
 
     classes: tuple[str, ...] = ()
-    confidence: float = 0.15
+    confidence: float | None = None
     overlap_iou: float = 0.5
     min_area_px: int = 12
     max_detections: int = 20_000
@@ -70,7 +75,7 @@ class SegmentConfig:
                 )
         for name in ("confidence", "overlap_iou"):
             value = getattr(self, name)
-            if not 0.0 < value < 1.0:
+            if value is not None and not 0.0 < value < 1.0:
                 raise SettingsError(f"segment.{name} = {value}: expected a number between 0 and 1")
         for name, least in (("min_area_px", 1), ("max_detections", 1), ("threads", 0)):
             if getattr(self, name) < least:
@@ -105,6 +110,11 @@ class SegmentConfig:
                 raise SettingsError(
                     f"segment.{name} = {getattr(self, name)!r}: expected one of {', '.join(known)}"
                 )
+
+    @property
+    def least_score(self) -> float:
+        """Score below which detections are dropped."""
+        return DEFAULT_CONFIDENCE if self.confidence is None else self.confidence
 
 
 def looked_for(known: tuple[str, ...], config: SegmentConfig) -> tuple[str, ...]:

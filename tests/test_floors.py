@@ -38,7 +38,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "tracker": (
         ("nouns", "link", "hardening", "kinetics"),
-        ("measure", "series"),
+        ("measure", "series", "existence"),
         ("hindsight",),
         ("run",),
         ("analysis", "evaluation"),

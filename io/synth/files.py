@@ -105,6 +105,7 @@ def _truth_rows(movie: SynthSource, truth: Truth) -> str:
         "size_nm": truth.size_nm,
         "area_nm2": area * movie.nm_per_px**2,
         "observed": truth.visible.astype(int),
+        "probability": np.ones(len(found)),
         "causal_id": truth.track_ids,
         "on_exclusion_edge": ((boxes[:, 0] <= 0) | (boxes[:, 3] >= height)).astype(int),
         **dict.fromkeys(

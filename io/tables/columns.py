@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _integer(name: str, meaning: str, unit: str = "") -> Column:
@@ -91,7 +96,22 @@ TRACKS = Table(
             "circularity of the convex hull, perimeter over that of the circle of equal area; 1 for a circle",
             "%.3f",
         ),
+        Column(
+            "probability",
+            "float",
+            "",
+            "probability that the defect is there, 0..1; in the causal table from this frame and those before;"
+            " empty in tables of versions before 0.2.0",
+            "%.4f",
+            optional=True,
+        ),
     ),
+)
+
+DOUBTED = Table(
+    "doubted.csv",
+    "find that is more likely none than a defect, as it was known frame by frame",
+    TRACKS.columns,
 )
 
 _SERIES_MEANING = {
@@ -256,7 +276,28 @@ KINETICS = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMMARY, EVENTS, FRAMES)}
+TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMMARY, EVENTS, FRAMES, DOUBTED)}
+
+
+def read_candidates(causal: Path, run: Path) -> pd.DataFrame:
+    """Read all finds of the causal tables of a run, sorted by frame and track.
+
+    `causal` is the folder of the causal ``tracks.csv``, `run` that of ``doubted.csv``. A column `doubted` is 0
+    for those of ``tracks.csv``, 1 for those of ``doubted.csv``.
+
+    Raises
+    ------
+    TableError
+        If a table is missing or broken; a run of an earlier version has no doubted finds.
+    """
+    import pandas as pd
+
+    rows = [TRACKS.read(causal / TRACKS.file).assign(doubted=0)]
+    if (run / DOUBTED.file).is_file():
+        rows.append(DOUBTED.read(run / DOUBTED.file).assign(doubted=1))
+    rows = [part for part in rows if len(part)] or rows[:1]
+    table = pd.concat(rows, ignore_index=True)
+    return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
 
 
 def describe_columns() -> str:
@@ -273,6 +314,11 @@ def describe_columns() -> str:
             "",
             f"One row per {table.one_row_per}.",
             "",
+        ]
+        if table is DOUBTED:
+            lines += ["The columns are those of `tracks.csv`.", ""]
+            continue
+        lines += [
             "| column | unit | meaning |",
             "|---|---|---|",
         ]

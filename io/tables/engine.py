@@ -30,6 +30,8 @@ class Column:
     meaning: str
     pattern: str = ""
     """How a number is printed, in percent form."""
+    optional: bool = False
+    """A table of an earlier version may lack it: its numbers are then not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Table:
         import pandas as pd
 
         with self._naming_bad_cells(path), _WholeLines(path) as lines:
-            return pd.read_csv(lines, **self._reading(path, columns))
+            return self._whole(pd.read_csv(lines, **self._reading(path, columns)), columns)
 
     def chunks(
         self, path: Path, columns: Sequence[str] | None = None, rows: int = 100_000
@@ -102,14 +104,22 @@ class Table:
         import pandas as pd
 
         with self._naming_bad_cells(path), _WholeLines(path) as lines:
-            yield from pd.read_csv(lines, chunksize=rows, **self._reading(path, columns))
+            for part in pd.read_csv(lines, chunksize=rows, **self._reading(path, columns)):
+                yield self._whole(part, columns)
+
+    def _whole(self, table: pd.DataFrame, columns: Sequence[str] | None) -> pd.DataFrame:
+        """Add the columns that a table of an earlier version lacks, as not known."""
+        for column in self.columns:
+            if column.optional and column.name not in table and (columns is None or column.name in columns):
+                table[column.name] = float("nan")
+        return table
 
     def _reading(self, path: Path, columns: Sequence[str] | None) -> dict[str, Any]:
         """Check the header; return what pandas needs to know."""
         if not path.is_file():
             raise TableError(f"{path}: no such table; expected the output folder of a run")
         header = dialect_of(path).header
-        absent = [name for name in self.names if name not in header]
+        absent = [column.name for column in self.columns if column.name not in header and not column.optional]
         if absent:
             raise TableError(
                 f"{path}: line 1 lacks the column {absent[0]!r}; expected {', '.join(self.names)}"
@@ -118,7 +128,7 @@ class Table:
         wanted = {
             column.name: types[column.kind]
             for column in self.columns
-            if columns is None or column.name in columns
+            if (columns is None or column.name in columns) and column.name in header
         }
         return {"usecols": list(wanted), "dtype": wanted}
 

@@ -12,7 +12,7 @@ import numpy as np
 from insitrack.io.errors import RunError
 from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS
+from insitrack.io.tables.columns import DOUBTED, EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS
 from insitrack.io.tables.engine import Table
 
 
@@ -79,6 +79,7 @@ class TableSink:
         """
         self._append(
             (TRACKS, _track_rows(tracked) if len(tracked.track_ids) else ""),
+            (DOUBTED, _doubted_rows(tracked)),
             (SERIES, SERIES.format_records(tracked.series)),
             (EVENTS, EVENTS.format_records(tracked.events)),
             (SUMMARY, SUMMARY.format_records(tracked.finished)),
@@ -126,10 +127,28 @@ def _track_rows(tracked: TrackedFrame) -> str:
             "x2_px": boxes[:, 2],
             "y2_px": boxes[:, 3],
             "observed": tracked.observed,
+            "probability": tracked.probability,
             "causal_id": np.where(tracked.observed, tracked.track_ids, -1),
             **dict.fromkeys(("x_sd_px", "y_sd_px", "size_sd_nm"), np.full(n, np.nan)),
             **{name: getattr(measures, name) for name in measures.__slots__},
         }
+    )
+
+
+def _doubted_rows(tracked: TrackedFrame) -> str:
+    doubted = tracked.doubted
+    if doubted is None or not len(doubted.track_ids):
+        return ""
+    seen = np.ones(len(doubted.track_ids), bool)
+    return _track_rows(
+        TrackedFrame(
+            tracked.frame,
+            doubted.detections,
+            doubted.measures,
+            doubted.track_ids,
+            seen,
+            probability=doubted.probability,
+        )
     )
 
 

@@ -86,7 +86,7 @@ class TorchvisionSegmenter:
             model.weights,
             len(model.classes),
             self.settings,
-            confidence=config.confidence,
+            confidence=config.least_score,
             overlap_iou=config.overlap_iou,
             most=min(self.settings.detections, config.max_detections),
             threads=config.threads,

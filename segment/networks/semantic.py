@@ -159,7 +159,7 @@ class SemanticSegmenter:
                     frame.index, frame.t_s, frame.shape, masks.boxes(), kind, scores, masks, self.class_names
                 )
             )
-        found = found.take(found.scores >= self.config.confidence)
+        found = found.take(found.scores >= self.config.least_score)
         found = capped(found.take(np.argsort(-found.scores, kind="stable")), self.config.max_detections)
         return inside_field(found, field)
 

@@ -139,7 +139,7 @@ class YoloSegmenter:
 
     def _read(self, outputs: Outputs, piece: Piece) -> Detections:
         """Turn the network's outputs into detections of one tile, in px of the frame."""
-        candidates = self._candidates(outputs, self.config.confidence)
+        candidates = self._candidates(outputs, self.config.least_score)
         n_over_cap = max(0, len(candidates.boxes) - self.config.max_detections)
         kept = candidates.take(np.arange(len(candidates.boxes) - n_over_cap))
         corner = (piece.tile.y, piece.tile.x)

@@ -269,7 +269,7 @@ class EvaluationJob:
             "table": self.request.table or "",
         }
         if not self.request.predictions:
-            facts["confidence"] = self.config.segment.confidence
+            facts["confidence"] = self.config.segment.least_score
         sizes = (
             dict(self.config.measure.size_definition)
             if self.settings.sizes == "track"

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Floats, Ints
-from insitrack.tracker.hindsight.fill import extreme, filled, one_in_turns
+from insitrack.tracker.existence.judge import Judge
+from insitrack.tracker.existence.settings import ExistenceConfig
+from insitrack.tracker.hindsight.fill import filled, one_in_turns
 from insitrack.tracker.hindsight.join import Joiner
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.hindsight.smooth import step_noise
@@ -39,6 +41,7 @@ def refine(
     frames: pd.DataFrame,
     config: RefineConfig,
     *,
+    existence: ExistenceConfig | None = None,
     nm_per_px: float = math.nan,
     keep_ids: bool = False,
 ) -> Refined:
@@ -52,10 +55,13 @@ def refine(
         Columns of ``frames.csv``: times, drift, and which frames were processed.
     config : RefineConfig
         What to do.
+    existence : ExistenceConfig or None
+        How candidates become defects; None: their scores say nothing, and tracks are judged by how often they
+        were seen of the times that they could have been.
     nm_per_px : float
         Scale, nm; NaN where unknown.
     keep_ids : bool
-        Take the tracks as they are: smooth and fill them only.
+        Take the tracks as they are: smooth and fill them only; nothing is judged.
 
     Returns
     -------
@@ -83,27 +89,32 @@ def refine(
             shift,
             config,
             {"noise_px": float(step_noise(chain, points).max())},
-            join=False,
         )
     joiner = Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
-    chain, facts = _judged(joiner, config)
+    judge, chain, facts = _judged(joiner, seen["score"].to_numpy(np.float64), len(looked), config, existence)
     order = np.flatnonzero(chain >= 0)
     if not len(order):
         return Refined(_nothing(seen), {**facts, "rows_filled": 0})
     order = order[np.lexsort((place[order], chain[order]))]
     # the id of a chain is that of the causal track that gives it the most observations
-    chain, place, points = chain[order], place[order], points[order]
+    chain = np.unique(chain[order], return_inverse=True)[1]
+    place, points = place[order], points[order]
     seen = seen.iloc[order].reset_index(drop=True)
     seen["track_id"] = _names(chain, seen["track_id"].to_numpy(np.int64))
-    return _finish(seen, points, chain, place, looked, shift, config, facts, join=True)
+    return _finish(seen, points, chain, place, looked, shift, config, facts, judge)
 
 
-def _judged(joiner: Joiner, config: RefineConfig) -> tuple[Ints, dict[str, float]]:
-    """Chain of every observation, -1 for those of tracks that are taken for false detections, and the facts."""
+def _judged(
+    joiner: Joiner, score: Floats, n_looks: int, config: RefineConfig, existence: ExistenceConfig | None
+) -> tuple[Judge, Ints, dict[str, float]]:
+    """Judge the joined tracks: chain of every observation, -1 for those of false detections, and the facts."""
     chain, place = joiner.join(), joiner.place
-    n_seen = np.bincount(chain)
-    span = 1 + extreme(np.maximum, chain, place) - extreme(np.minimum, chain, place)
-    good = (n_seen >= config.min_sights) & (n_seen >= config.min_seen_share * span)
+    order = np.lexsort((place, chain))
+    sorted_by_track = chain[order], place[order], score[order]
+    judge = Judge.of(*sorted_by_track, n_looks, existence)
+    looks = judge.along(*sorted_by_track)
+    believed = (looks.row >= 0) & (looks.probability >= judge.keep)
+    good = np.bincount(looks.chain[believed], minlength=int(chain.max()) + 1) > 0
     kept = good[chain]
     if config.glide_nm or config.glide_diameters:
         chain = joiner.across_jumps(chain, kept)
@@ -111,7 +122,7 @@ def _judged(joiner: Joiner, config: RefineConfig) -> tuple[Ints, dict[str, float
         "tracks_dropped": int(np.count_nonzero(~good)),
         "rows_dropped": int(np.count_nonzero(~kept)),
     }
-    return np.where(kept, chain, -1), {**joiner.facts, **dropped}
+    return judge, np.where(kept, chain, -1), {**joiner.facts, **dropped}
 
 
 def _nothing(seen: pd.DataFrame) -> pd.DataFrame:
@@ -155,17 +166,43 @@ def _finish(
     shift: Floats,
     config: RefineConfig,
     facts: dict[str, float],
-    *,
-    join: bool,
+    judge: Judge | None = None,
 ) -> Refined:
     seen = seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"])
     table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth)
-    if join and (belongs := one_in_turns(table)):
+    if judge is not None and (belongs := one_in_turns(table)):
         facts["joined_in_turns"] = len(belongs)
         seen["track_id"] = seen["track_id"].replace(belongs)
         order = np.lexsort((place, seen["track_id"].to_numpy()))
         seen, points, place = seen.iloc[order].reset_index(drop=True), points[order], place[order]
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
         table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth)
+    if judge is not None:
+        table["probability"] = _probability(table, seen, chain, place, looked, judge)
+        observed = (table["observed"] == 1).to_numpy()
+        believed = np.array(table["probability"] >= judge.keep)
+        if judge.evidence is None:
+            believed |= observed
+        facts["rows_dropped"] += int(np.count_nonzero(observed & ~believed))
+        table = table[believed].reset_index(drop=True)
+    elif "probability" in table:
+        table["probability"] = table["probability"].where(table["observed"] == 1)
     facts["rows_filled"] = int(np.count_nonzero(table["observed"] == 0))
     return Refined(table, facts)
+
+
+def _probability(
+    table: pd.DataFrame, seen: pd.DataFrame, chain: Ints, place: Ints, looked: pd.DataFrame, judge: Judge
+) -> Floats:
+    """Probability of existence of every row, seen or filled in; beyond its ends that of the nearest one."""
+    looks = judge.along(chain, place, seen["score"].to_numpy(np.float64))
+    n = judge.n_looks + 1
+    key = looks.chain * n + looks.place
+    first = np.searchsorted(looks.chain, np.arange(int(chain[-1]) + 1))
+    last = np.append(first[1:], len(key)) - 1
+    ids = seen["track_id"].to_numpy()[np.searchsorted(chain, np.arange(len(first)))]
+    order = np.argsort(ids)
+    track = order[np.searchsorted(ids, table["track_id"].to_numpy(), sorter=order)]
+    at = np.searchsorted(looked["frame"].to_numpy(), table["frame"].to_numpy())
+    at = np.clip(at, looks.place[first[track]], looks.place[last[track]])
+    return np.asarray(looks.probability[np.searchsorted(key, track * n + at)])

@@ -18,6 +18,7 @@ from insitrack.io.tables import columns as tables
 from insitrack.io.tables.engine import Table
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing
+from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.refine import looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
@@ -31,7 +32,9 @@ _AT_ONCE = 2000
 Counts = Mapping[str, int]
 
 
-def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[str, float]:
+def refine_run(
+    folder: Path, config: RefineConfig, meter: SeriesMeter, existence: ExistenceConfig | None = None
+) -> dict[str, float]:
     """Refine the tables of a finished run in place; the causal ones stay in ``causal/``.
 
     Parameters
@@ -42,6 +45,8 @@ def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[s
         What to do.
     meter : SeriesMeter
         A fresh meter with the run's settings.
+    existence : ExistenceConfig or None
+        How candidates become defects; None where their scores say nothing.
 
     Returns
     -------
@@ -55,11 +60,19 @@ def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[s
         If the folder cannot be written.
     """
     frames = tables.FRAMES.read(folder / tables.FRAMES.file)
-    if float(frames["n_detections"].sum()) > config.max_rows:
+    with (folder / tables.DOUBTED.file).open("rb") as lines:
+        n_doubted = sum(1 for _ in lines) - 1
+    if float(frames["n_detections"].sum()) + n_doubted > config.max_rows:
         return {}
-    tracks = tables.TRACKS.read(folder / tables.TRACKS.file)
+    tracks = tables.read_candidates(folder, folder)
     nm_per_px = meter.calibration.nm_per_px or math.nan
-    refined = refine(tracks.assign(seen_class=tracks["defect_class"]), frames, config, nm_per_px=nm_per_px)
+    refined = refine(
+        tracks.assign(seen_class=tracks["defect_class"]),
+        frames,
+        config,
+        existence=existence,
+        nm_per_px=nm_per_px,
+    )
     try:
         (folder / CAUSAL).mkdir(exist_ok=True)
         write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL)
@@ -67,7 +80,26 @@ def refine_run(folder: Path, config: RefineConfig, meter: SeriesMeter) -> dict[s
         raise OutputError(
             f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete"
         ) from error
-    return {**refined.facts, "tracks": int(refined.tracks["track_id"].nunique())}
+    left = int((refined.tracks["observed"] == 1).sum())
+    seen = int(((tracks["observed"] == 1) & (tracks["doubted"] == 0)).sum())
+    return {
+        **refined.facts,
+        "tracks": int(refined.tracks["track_id"].nunique()),
+        "rows_seen_live": seen,
+        "rows_left": left,
+    }
+
+
+def warn_of_loss(facts: Mapping[str, float]) -> list[str]:
+    """One line where hindsight dropped more than half of what was believed frame by frame."""
+    seen = facts.get("rows_seen_live", 0)
+    left = facts.get("rows_left", seen)
+    if left >= 0.5 * seen:
+        return []
+    return [
+        f"hindsight dropped {1 - left / seen:.0%} of the {seen:.0f} finds that were believed frame by frame; they"
+        f" are in {CAUSAL}/, and refine.enabled = false keeps them"
+    ]
 
 
 _ADVICE = "make room; the tables that were there stay as they are"

@@ -17,10 +17,6 @@ class RefineConfig:
     ----------
     enabled : bool
         Refine the tables when a run of a file has ended; the causal ones are kept beside them.
-    min_sights : int
-        A track that was seen fewer times is taken for a false detection and left out.
-    min_seen_share : float
-        So is one that was seen in a smaller share of the frames of its life, 0..1.
     max_gap_s : float or None
         Longest gap that is closed, s; None: `max_gap_frames` median frame intervals.
     max_gap_frames : float
@@ -54,8 +50,6 @@ class RefineConfig:
     """
 
     enabled: bool = True
-    min_sights: int = 3
-    min_seen_share: float = 0.4
     max_gap_s: float | None = None
     max_gap_frames: float = 20.0
     max_distance_diameters: float = 0.7
@@ -69,8 +63,6 @@ class RefineConfig:
     max_rows: int = 10_000_000
 
     def __post_init__(self) -> None:
-        if self.min_sights < 1:
-            raise SettingsError(f"refine.min_sights {self.min_sights}: expected at least 1")
         if self.max_rows < 1:
             raise SettingsError(f"refine.max_rows {self.max_rows}: expected at least 1")
         for name in (
@@ -84,8 +76,6 @@ class RefineConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise SettingsError(f"refine.{name} {value}: expected zero or a positive number")
-        if not 0 <= self.min_seen_share <= 1:
-            raise SettingsError(f"refine.min_seen_share {self.min_seen_share}: expected a share from 0 to 1")
         unknown = [name for name in self.sessile if name not in DEFECT_CLASSES]
         if unknown:
             raise SettingsError(

@@ -15,6 +15,7 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.live.settings import LiveConfig
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.prepare.field import FieldConfig
+from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.link.settings import DriftConfig, LinkConfig
 from insitrack.tracker.measure.measure import MeasureConfig
@@ -171,7 +172,7 @@ class RunConfig:
     ----------
     model : str
         Name of a shipped model, or path of an ONNX file with its card beside it.
-    source, live, specimen, field, segment, drift, link, refine, measure, series, output
+    source, live, specimen, field, segment, existence, drift, link, refine, measure, series, output
         Sections, each described where its code is.
     """
 
@@ -184,12 +185,18 @@ class RunConfig:
     specimen: SpecimenConfig = field(default_factory=SpecimenConfig)
     field: FieldConfig = dataclasses.field(default_factory=FieldConfig)
     segment: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)
+    existence: ExistenceConfig = dataclasses.field(default_factory=ExistenceConfig)
     drift: DriftConfig = dataclasses.field(default_factory=DriftConfig)
     link: LinkConfig = dataclasses.field(default_factory=LinkConfig)
     refine: RefineConfig = dataclasses.field(default_factory=RefineConfig)
     measure: MeasureConfig = dataclasses.field(default_factory=MeasureConfig)
     series: SeriesConfig = dataclasses.field(default_factory=SeriesConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+
+    @property
+    def judged(self) -> ExistenceConfig | None:
+        """How candidates are judged; None where a least confidence was asked for, which then decides."""
+        return self.existence if self.segment.confidence is None else None
 
     def plain(self) -> dict[str, Any]:
         """Every resolved setting as nested dictionaries, for the manifest."""

@@ -53,6 +53,8 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     (out / CAUSAL).mkdir(exist_ok=True)
     for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
         shutil.copy(causal / name, out / CAUSAL / name)
+    if (run / tables.DOUBTED.file).is_file():
+        shutil.copy(run / tables.DOUBTED.file, out / tables.DOUBTED.file)
     refined = refine(
         rows, frames, config.refine, nm_per_px=meter.calibration.nm_per_px or math.nan, keep_ids=True
     )
@@ -76,7 +78,7 @@ def observations_of(run: Path) -> pd.DataFrame:
     now = now[now["observed"] == 1]
     if not (run / CAUSAL / tables.TRACKS.file).is_file():
         return now.assign(seen_class=now["defect_class"])
-    measured = tables.TRACKS.read(run / CAUSAL / tables.TRACKS.file)
+    measured = tables.read_candidates(run / CAUSAL, run).drop(columns="doubted")
     measured = (
         measured[measured["observed"] == 1]
         .rename(columns={"track_id": "old_id", "defect_class": "seen_class"})

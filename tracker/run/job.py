@@ -41,7 +41,8 @@ from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.segment.prepare.field import FieldFinder
 from insitrack.segment.prepare.grey import grey_range
-from insitrack.tracker.hindsight.rewrite import refine_run
+from insitrack.tracker.existence.live import LiveExistence
+from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.run import loop
@@ -75,7 +76,7 @@ class Job:
         alarm: Callable[[str], None] | None = None,
     ) -> None:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
-        self.segmenter: Segmenter = load_segmenter(config.model, _with_levels(source, config))
+        self.segmenter: Segmenter = load_segmenter(config.model, _segment_settings(source, config))
         self.calibration = _calibration(source, config)
         self.notes: list[str] = []
         self.meter = self._make_meter()
@@ -108,8 +109,9 @@ class Job:
         """
         stop = stop or threading.Event()
         linker, drift, goes_on = Linker(self.config.link), DriftEstimator(self.config.drift), None
+        existence = LiveExistence(self.config.judged)
         if state is not None:
-            goes_on = self._restore(state, linker, drift)
+            goes_on = self._restore(state, linker, drift, existence)
         self._prepare_folder(state)
         pictures = PictureSink(
             nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first.tracked
@@ -130,6 +132,7 @@ class Job:
                 linker,
                 self.meter,
                 sinks,
+                existence=existence,
                 calibration=self.calibration,
                 fields=self.config.field,
                 drift=drift,
@@ -176,12 +179,15 @@ class Job:
         write_report(self.folder, pictures.pictures(), self.manifest)
         self.manifest.write(self.folder / MANIFEST)
 
-    def _restore(self, state: State, linker: Linker, drift: DriftEstimator) -> loop.ResumePoint:
-        """Bring linker, meter, field and drift to where they were."""
+    def _restore(
+        self, state: State, linker: Linker, drift: DriftEstimator, existence: LiveExistence
+    ) -> loop.ResumePoint:
+        """Bring linker, meter, existence, field and drift to where they were."""
         fields = FieldFinder(self.config.field)
         try:
             linker.restore(state.linker)
             restore_meter(self.meter, state.meter)
+            existence.restore(state.existence)
             drift.restore(state.drift)
             fields.restore(state.fields)
         except (ValueError, SettingsError) as error:
@@ -287,7 +293,8 @@ class Job:
         meter = self._make_meter()
         meter.exposure = self.meter.exposure  # as they were set while it ran
         meter.set_thickness(self.meter.calibration.thickness_nm, self.meter.calibration.thickness_sd_nm)
-        facts = refine_run(self.folder, self.config.refine, meter)
+        facts = refine_run(self.folder, self.config.refine, meter, self.config.judged)
+        self.notes += warn_of_loss(facts)
         if facts:
             self.manifest.tables, self.meter = "refined", meter
         else:
@@ -335,17 +342,22 @@ def _ended_by(error: BaseException) -> tuple[str, str]:
     return "failed", first if isinstance(error, InsitrackError) else f"{type(error).__name__}: {first}"
 
 
-def _with_levels(source: Source, config: RunConfig) -> SegmentConfig:
-    """Fix the grey levels on frames spread over the run, for more than 8 bits and where it is read twice."""
-    asked = config.segment.levels
+def _segment_settings(source: Source, config: RunConfig) -> SegmentConfig:
+    """Return what the segmenter is to find: candidates, where they are judged later.
+
+    Grey levels are fixed on frames spread over the run, for more than 8 bits and where it is read twice.
+    """
+    settings, asked = config.segment, config.segment.levels
+    if config.judged is not None:
+        settings = dataclasses.replace(settings, confidence=config.judged.candidate_score)
     if asked not in ("auto", "run"):
-        return config.segment
+        return settings
     frames = source.samples()
     first = next(frames, None)
     if first is None or (asked == "auto" and first.image.dtype == "uint8"):
-        return config.segment
+        return settings
     levels = grey_range(itertools.chain([first], frames), config.field)
-    return config.segment if levels is None else dataclasses.replace(config.segment, levels=levels)
+    return settings if levels is None else dataclasses.replace(settings, levels=levels)
 
 
 def _calibration(source: Source, config: RunConfig) -> Calibration:

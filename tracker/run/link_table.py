@@ -18,7 +18,8 @@ from insitrack.io.tables import columns as tables
 from insitrack.io.tables.detection_table import DetectionTable
 from insitrack.io.tables.run_folder import MANIFEST, Run
 from insitrack.io.tables.sink import TableSink
-from insitrack.tracker.hindsight.rewrite import refine_run, write_tables
+from insitrack.tracker.existence.live import LiveExistence
+from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss, write_tables
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.measure.from_table import measured_frames
 from insitrack.tracker.run.config import RunConfig
@@ -94,7 +95,7 @@ def link(
         ids = _by_trackpy(table, config) if linker == "trackpy" else _given(given_ids, table)
         facts = _by_ids(table, ids, folder, config, meter)
         manifest.tables = linker
-    manifest.warnings = [*table.warnings, *meter.warnings]
+    manifest.warnings = [*table.warnings, *meter.warnings, *warn_of_loss(facts)]
     counts = {
         "frames": len(table.times),
         "processed": len(table.times),
@@ -124,12 +125,12 @@ def _by_insitrack(
     table: DetectionTable, folder: Path, config: RunConfig, meter: SeriesMeter
 ) -> dict[str, float]:
     """Link frame by frame as a movie is linked, then look back."""
-    linker, nowhere = Linker(config.link), (math.nan, math.nan)
+    linker, nowhere, existence = Linker(config.link), (math.nan, math.nan), LiveExistence(None)
     blank = np.zeros(table.shape, np.uint8)
     with TableSink(folder) as sink:
         for found, measures in measured_frames(table):
             looked = PreparedFrame(Frame(found.frame_index, found.t_s, blank), None, nowhere)
-            sink.write(follow_measured(found, measures, looked, linker, meter))
+            sink.write(follow_measured(found, measures, looked, linker, meter, existence))
         sink.finish(linker.finish())
     return refine_run(folder, config.refine, meter) if config.refine.enabled else {}
 
@@ -231,6 +232,7 @@ def _rows(table: DetectionTable, ids: Ints) -> pd.DataFrame:
             **columns,
             **{name: columns[name].astype(np.int8) for name in ("on_edge", "on_exclusion_edge")},
             "observed": 1,
+            "probability": math.nan,
             "causal_id": ids,
             "x_sd_px": math.nan,
             "y_sd_px": math.nan,

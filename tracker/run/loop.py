@@ -16,15 +16,17 @@ import numpy as np
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Calibration, Frame, MissingFrame, Source
-from insitrack.io.results import Measures, TrackedFrame
+from insitrack.io.results import Doubted, Measures, TrackedFrame
 from insitrack.io.tables.sink import Sink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.prepare.field import FieldConfig, FieldFinder, FieldSnapshot
+from insitrack.tracker.existence.believed import believe
+from insitrack.tracker.existence.live import ExistenceSnapshot, LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator, DriftSnapshot
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
-from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.run.tally import Tally as Tally
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.snapshot import MeterSnapshot, snapshot_of
 
@@ -59,8 +61,9 @@ class Moment:
         Number of the next frame.
     last_s : float
         Time of the last frame, s.
-    fields, drift, linker, meter : FieldSnapshot, DriftSnapshot, LinkerSnapshot, MeterSnapshot
-        What each remembers.
+    fields, drift, linker, meter, existence
+        What each remembers: `FieldSnapshot`, `DriftSnapshot`, `LinkerSnapshot`, `MeterSnapshot`,
+        `ExistenceSnapshot`.
     tally : Tally
         Counts so far.
     """
@@ -71,6 +74,7 @@ class Moment:
     drift: DriftSnapshot
     linker: LinkerSnapshot
     meter: MeterSnapshot
+    existence: ExistenceSnapshot
     tally: Tally
 
 
@@ -202,6 +206,7 @@ def run(
     meter: SeriesMeter,
     sinks: Sequence[Sink],
     *,
+    existence: LiveExistence | None = None,
     calibration: Calibration,
     fields: FieldConfig,
     drift: DriftEstimator,
@@ -220,6 +225,8 @@ def run(
     ----------
     source, segmenter, linker, meter, sinks
         Frames; what finds defects, follows them, makes the rows of the series; where results go.
+    existence : LiveExistence, optional
+        Judges which finds are defects; None: all are.
     calibration, fields, drift, sizes
         Scale and thickness; how overlays and borders are found; what follows the stage; definitions of size.
     progress : callable, optional
@@ -240,35 +247,37 @@ def run(
     """
     tally = Tally() if goes_on is None else goes_on.tally
     every_s = None if keep_state is None else STATE_EVERY_S
+    existence = existence or LiveExistence(None)
     with ExitStack() as stack:
         threads = cv2.getNumThreads()
         stack.callback(cv2.setNumThreads, threads)
-        cv2.setNumThreads(
-            1
-        )  # the cores are busy with the network; splitting small pictures further only adds waiting
+        # the cores are busy with the network; splitting small frames further only adds waiting
+        cv2.setNumThreads(1)
         for sink in sinks:
             stack.enter_context(sink)
         if keep_state is not None and goes_on is None:
-            looked_at = (FieldFinder(fields).snapshot(), drift.snapshot())
-            keep_state(Moment(0, 0.0, *looked_at, linker.snapshot(), snapshot_of(meter), tally))
+            start = FieldFinder(fields).snapshot(), drift.snapshot()
+            followed = linker.snapshot(), snapshot_of(meter)
+            keep_state(Moment(0, 0.0, *start, *followed, existence.snapshot(), tally))
         reader = stack.enter_context(
             Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
         )
         for detections, looked in segmenter.stream(_items(reader, live)):
             if looked is None:
                 continue
-            tracked = follow(detections, looked, linker, meter, calibration, sizes)
+            tracked = follow(detections, looked, linker, meter, existence, calibration, sizes)
             for sink in sinks:
                 sink.write(tracked)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             if keep_state is not None and looked.state is not None:
-                frame, followed = tracked.frame, (linker.snapshot(), snapshot_of(meter))
-                keep_state(Moment(frame.index + 1, frame.t_s, *looked.state, *followed, tally))
+                at = tracked.frame.index + 1, tracked.frame.t_s
+                followed = linker.snapshot(), snapshot_of(meter)
+                keep_state(Moment(*at, *looked.state, *followed, existence.snapshot(), tally))
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
                 break
-        remaining = linker.finish()
+        remaining = existence.known(linker.finish())
         for sink in sinks:
             sink.finish(remaining)
     return tally
@@ -289,6 +298,7 @@ def follow(
     looked: PreparedFrame,
     linker: Linker,
     meter: SeriesMeter,
+    existence: LiveExistence,
     calibration: Calibration,
     sizes: MeasureConfig,
 ) -> TrackedFrame:
@@ -309,11 +319,16 @@ def follow(
             item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area
         )
     local = calibration if looked.field is None else replace(calibration, field=looked.field)
-    return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter)
+    return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter, existence)
 
 
 def follow_measured(
-    detections: Detections, measures: Measures, looked: PreparedFrame, linker: Linker, meter: SeriesMeter
+    detections: Detections,
+    measures: Measures,
+    looked: PreparedFrame,
+    linker: Linker,
+    meter: SeriesMeter,
+    existence: LiveExistence,
 ) -> TrackedFrame:
     """Everything after the measuring for one source frame.
 
@@ -328,35 +343,37 @@ def follow_measured(
     sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
     ids = np.concatenate([linked.track_ids, coasting.track_ids])
     observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
-    if not ids.all():  # too weak to begin a track (link.birth_score)
-        strong = ids > 0
-        everything, sizes_of_all, ids, observed = (
-            everything.take(strong),
-            sizes_of_all.take(strong),
-            ids[strong],
-            observed[strong],
-        )
+    believed = believe(
+        linked, detections.scores.astype(np.float64), everything.names(), (item.index, item.t_s), existence
+    )
+    kept = np.flatnonzero(believed.keep)
+    doubted = np.flatnonzero(~believed.keep & observed & (ids > 0))  # 0: too weak to begin a track
+    found, sizes = everything.take(kept), sizes_of_all.take(kept)
     series = meter.rows(
         item.index,
         item.t_s,
-        everything,
-        sizes_of_all,
-        observed,
-        linked.births_by_class,
-        linked.deaths_by_class,
+        found,
+        sizes,
+        observed[kept],
+        believed.births_by_class,
+        believed.deaths_by_class,
         field=looked.field,
     )
     area = float(np.prod(detections.shape) if looked.field is None else np.count_nonzero(looked.field))
     return TrackedFrame(
         item,
-        everything,
-        sizes_of_all,
-        ids,
-        observed,
+        found,
+        sizes,
+        ids[kept],
+        observed[kept],
         linked.shift_px,
         series,
-        linked.events,
-        linked.finished,
+        believed.events,
+        believed.finished,
         looked.drift_quality,
         area,
+        believed.probability[kept],
+        Doubted(
+            everything.take(doubted), sizes_of_all.take(doubted), ids[doubted], believed.probability[doubted]
+        ),
     )

@@ -23,13 +23,14 @@ from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.tables.run_folder import CAUSAL, STATE
 from insitrack.io.write import replacing
 from insitrack.segment.prepare.field import FieldSnapshot
+from insitrack.tracker.existence.live import ExistenceSnapshot
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.run.loop import Moment, Tally
 from insitrack.tracker.run.pack import PackError, pack, unpack
 from insitrack.tracker.series.snapshot import MeterSnapshot
 
-_MAGIC = b"insitrack state 2 "
+_MAGIC = b"insitrack state 3 "
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class State:
     drift: DriftSnapshot
     linker: LinkerSnapshot
     meter: MeterSnapshot
+    existence: ExistenceSnapshot
     first: FirstFrame
 
     @property
@@ -104,6 +106,7 @@ _PARTS: dict[str, type[Any]] = {
     "drift": DriftSnapshot,
     "linker": LinkerSnapshot,
     "meter": MeterSnapshot,
+    "existence": ExistenceSnapshot,
     "first": FirstFrame,
 }
 
@@ -228,7 +231,13 @@ class StateWriter:
             levels=self._levels(),
         )
         state = State(
-            facts, moment.fields, moment.drift, moment.linker, moment.meter, FirstFrame(self._first())
+            facts,
+            moment.fields,
+            moment.drift,
+            moment.linker,
+            moment.meter,
+            moment.existence,
+            FirstFrame(self._first()),
         )
         write_state(state, self._folder / STATE)
 

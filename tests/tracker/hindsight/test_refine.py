@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.errors import SettingsError
+from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.refine import looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.track_histories import track_histories
@@ -109,6 +110,36 @@ def test_finds_of_one_or_two_frames_are_judged_false() -> None:
     assert (refined.facts["tracks_dropped"], refined.facts["rows_dropped"]) == (2, 3)
 
 
+def test_single_finds_of_a_short_movie_are_kept_for_they_could_not_be_seen_more_often() -> None:
+    for n in (1, 2):
+        rows = [sight(t, name, 40.0 * name) for name in range(1, 6) for t in range(n) if t == name % n]
+        refined = refine(pd.DataFrame(rows), frames(n), RefineConfig())
+        assert set(refined.tracks["track_id"]) == set(range(1, 6))
+
+
+def test_faint_finds_that_live_long_are_not_believed_and_a_blinking_defect_is_with_its_own_probabilities() -> (
+    None
+):
+    rows = [{**row, "score": 0.6} for row in crowd()]
+    rows += [sight(t, 80, 300.0, score=0.08) for t in range(N)]
+    rows += [sight(t, 81, 340.0, score=0.5) for t in range(N) if t % 8 not in (3, 4)]
+    table = refine(pd.DataFrame(rows), frames(), RefineConfig(), existence=ExistenceConfig()).tracks
+    assert set(table["track_id"]) == {*range(1, 21), 81}
+    blinking = table[table["track_id"] == 81].set_index("frame")["probability"]
+    assert len(blinking) == N
+    assert blinking[[3, 4]].max() < blinking[[0, 1, 2]].max()
+    assert table["probability"].between(0.5, 1.0).all()
+
+
+def test_rows_below_the_limit_go_and_the_rest_of_their_track_stays() -> None:
+    rows = [{**row, "score": 0.6} for row in crowd()]
+    rows += [sight(t, 82, 300.0, score=0.7 if t < 30 else 0.055) for t in range(N)]
+    table = refine(pd.DataFrame(rows), frames(), RefineConfig(), existence=ExistenceConfig()).tracks
+    kept = table.loc[table["track_id"] == 82, "frame"]
+    assert set(range(28)) <= set(kept)
+    assert kept.max() < 45
+
+
 def test_a_swap_of_two_neighbours_is_put_right() -> None:
     rows = crowd()
     for t in range(N):
@@ -163,6 +194,8 @@ def test_frames_in_which_nobody_looked_get_no_rows() -> None:
 def test_nothing_and_only_false_finds_make_an_empty_table() -> None:
     assert len(refine(pd.DataFrame(crowd()).iloc[:0], frames(), RefineConfig()).tracks) == 0
     assert len(refine(pd.DataFrame([sight(3, 1, 9.0)]), frames(), RefineConfig()).tracks) == 0
+    faint = pd.DataFrame([sight(3, 1, 9.0, score=0.06)])
+    assert len(refine(faint, frames(1), RefineConfig(), existence=ExistenceConfig()).tracks) == 0
 
 
 def test_a_merge_needs_a_partner_that_grows_by_what_vanished() -> None:
@@ -181,8 +214,8 @@ def test_a_merge_needs_a_partner_that_grows_by_what_vanished() -> None:
 
 
 def test_a_value_out_of_range_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"refine\.min_sights 0: expected at least 1"):
-        RefineConfig(min_sights=0)
+    with pytest.raises(SettingsError, match=r"refine\.max_rows 0: expected at least 1"):
+        RefineConfig(max_rows=0)
     with pytest.raises(SettingsError, match=r"refine\.max_gap_frames -1"):
         RefineConfig(max_gap_frames=-1)
 

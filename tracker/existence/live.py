@@ -1,0 +1,152 @@
+"""The same while a movie runs: what is known after each frame, from that frame and those before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.results import TrackSummary
+from insitrack.tracker.existence.chain import MISS, USUAL_TEMPERING, step
+from insitrack.tracker.existence.evidence import N_BINS, Evidence, histogram
+from insitrack.tracker.existence.judge import MISSED, SEEN
+from insitrack.tracker.existence.settings import ExistenceConfig
+
+_RELEARN = 1.25
+"""The movie's scores are looked at again when there are so many times more of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExistenceSnapshot:
+    """Everything that is remembered after a frame.
+
+    Parameters
+    ----------
+    counts, learnt_counts : ndarray of float64
+        Histogram of the movie's scores, now and when it was last learnt from.
+    ids, announced : ndarray of int64
+        Tracks that are alive, and those of them that have been believed.
+    probability : ndarray of float64
+        Of each track that is alive.
+    """
+
+    counts: Floats
+    learnt_counts: Floats
+    ids: Ints
+    announced: Ints
+    probability: Floats
+
+
+class LiveExistence:
+    """Probability of each track that is alive, frame by frame; memory grows with the tracks in view only.
+
+    Parameters
+    ----------
+    config : ExistenceConfig or None
+        How finds become defects; None: every find is believed, and only gaps are judged.
+
+    Examples
+    --------
+    >>> live = LiveExistence(ExistenceConfig())
+    >>> [round(float(live.update(np.array([1]), np.array([0.6]))[0]), 2) for _ in range(3)]
+    [0.93, 0.96, 0.98]
+    """
+
+    def __init__(self, config: ExistenceConfig | None) -> None:
+        self.config = config
+        self._counts, self._learnt_counts = np.zeros(N_BINS), np.zeros(N_BINS)
+        self._evidence = None if config is None else Evidence(config)
+        self._ids, self._announced = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._probability = np.zeros(0)
+
+    @property
+    def keep(self) -> float:
+        """Least probability of what is believed; what was seen always is where scores are not judged."""
+        return 0.5 if self.config is None else self.config.keep
+
+    def update(self, ids: Ints, scores: Floats) -> Floats:
+        """Take what was seen in one more frame.
+
+        Parameters
+        ----------
+        ids : ndarray of int64, shape (N,)
+            Tracks that were seen, each once; 0 for a find without a track.
+        scores : ndarray of float64, shape (N,)
+            Their scores.
+
+        Returns
+        -------
+        ndarray of float64, shape (N,)
+            Probability of each.
+        """
+        scores = np.asarray(scores, np.float64)
+        self._learn(scores)
+        if self._evidence is None:
+            log_odds, miss = np.full(len(ids), SEEN), MISSED
+        else:
+            log_odds, miss = self._evidence.log_odds(scores), MISS
+        unseen = ~np.isin(self._ids, ids)
+        missed = np.full(int(np.count_nonzero(unseen)), USUAL_TEMPERING * miss)
+        self._probability[unseen] = step(self._probability[unseen], missed)
+        known = np.isin(ids, self._ids)
+        before, weight = np.full(len(ids), 0.5), np.where(known, USUAL_TEMPERING, 1.0)
+        place = np.searchsorted(self._ids, ids[known])
+        before[known] = self._probability[place]
+        now = step(before, weight * log_odds)
+        self._probability[place] = now[known]
+        new = ~known & (ids > 0)
+        order = np.argsort(np.concatenate([self._ids, ids[new]]), kind="stable")
+        self._ids = np.concatenate([self._ids, ids[new]])[order]
+        self._probability = np.concatenate([self._probability, now[new]])[order]
+        return now
+
+    def of(self, ids: Ints) -> Floats:
+        """Probability of tracks that are alive, seen in the last frame or not."""
+        return np.asarray(self._probability[np.searchsorted(self._ids, ids)])
+
+    def announce(self, ids: Ints) -> Ints:
+        """Note that tracks are believed; return those of them that were not before."""
+        new = np.setdiff1d(ids, self._announced)
+        self._announced = np.union1d(self._announced, new)
+        return np.asarray(new)
+
+    def announced(self, ids: Ints) -> Bools:
+        """Tell which tracks have ever been believed."""
+        return np.isin(ids, self._announced)
+
+    def known(self, tracks: tuple[TrackSummary, ...]) -> tuple[TrackSummary, ...]:
+        """Return those of some tracks that have ever been believed."""
+        ids = np.array([track.track_id for track in tracks], np.int64)
+        return tuple(
+            track for track, known in zip(tracks, self.announced(ids).tolist(), strict=True) if known
+        )
+
+    def forget(self, ids: Ints) -> None:
+        """Drop tracks that have ended."""
+        alive = ~np.isin(self._ids, ids)
+        self._ids, self._probability = self._ids[alive], self._probability[alive]
+        self._announced = np.setdiff1d(self._announced, ids)
+
+    def snapshot(self) -> ExistenceSnapshot:
+        """Return everything that is remembered after the last frame."""
+        return ExistenceSnapshot(
+            self._counts.copy(),
+            self._learnt_counts.copy(),
+            self._ids.copy(),
+            self._announced.copy(),
+            self._probability.copy(),
+        )
+
+    def restore(self, snapshot: ExistenceSnapshot) -> None:
+        """Go on from where another one was."""
+        self._counts, self._learnt_counts = snapshot.counts.copy(), snapshot.learnt_counts.copy()
+        self._ids, self._announced = snapshot.ids.copy(), snapshot.announced.copy()
+        self._probability = snapshot.probability.copy()
+        if self.config is not None and self._learnt_counts.any():
+            self._evidence = Evidence.of(self._learnt_counts, self.config)
+
+    def _learn(self, scores: Floats) -> None:
+        self._counts = self._counts + histogram(scores)
+        if self.config is not None and self._counts.sum() > _RELEARN * self._learnt_counts.sum():
+            self._evidence, self._learnt_counts = Evidence.of(self._counts, self.config), self._counts
