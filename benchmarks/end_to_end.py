@@ -26,9 +26,9 @@ from insitrack.io.results import Measures
 from insitrack.io.synth.source import SynthSource
 from insitrack.io.tables.read_detections import read_detections
 from insitrack.segment.scores.matching import pairs
+from insitrack.tracker.analysis.link_table import link
 from insitrack.tracker.hardening.materials import load_material
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.link_table import link
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
 

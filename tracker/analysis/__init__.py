@@ -1,6 +1,6 @@
-"""`track series`: runs recomputed from their tables, pooled over time, fitted and compared.
+"""Runs from tables: `track series`, detections made elsewhere, corrections by hand; pooled, fitted, compared.
 
-Reads finished runs only: nothing here detects, follows or plots.
+Nothing here reads a movie, detects or plots.
 """
 
 from typing import TYPE_CHECKING

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
     from insitrack.io.tables.run_folder import check_folder
-    from insitrack.tracker.run.edit import edit_run
+    from insitrack.tracker.analysis.edit import edit_run
 
     source = Path(options.run)
     folder = Path(options.out) if options.out else source.with_name(source.resolve().name + "_edited")

@@ -62,8 +62,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.io.tables.exchange import read_trackmate
     from insitrack.io.tables.read_detections import read_detections
     from insitrack.io.tables.run_folder import check_folder, default_folder
+    from insitrack.tracker.analysis.link_table import link
     from insitrack.tracker.run.config import load_config
-    from insitrack.tracker.run.link_table import link
 
     config = load_config(
         Path(options.config) if options.config else None,

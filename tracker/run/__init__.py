@@ -1,1 +1,1 @@
-"""A run from its settings to its closed folder: the one loop, the job around it, resuming, editing."""
+"""A run from its settings to its closed folder: the one loop, the job around it, resuming."""
