@@ -48,6 +48,8 @@ class LiveView:
         Where it listens; port 0 takes a free one.
     token : str or None
         What a viewer must know; needed for any host but this computer, and made up there if None.
+    warn : callable, optional
+        Gets one line where something fails here; the run goes on.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class LiveView:
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
+        warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._status, self._name, self._answer, self._nm_per_px = status, name, answer, nm_per_px
         self._lock = threading.Lock()
@@ -80,7 +83,8 @@ class LiveView:
         self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
         self._state: tuple[float, dict[str, Any]] = (-1.0, {})
         self._drawing = threading.Lock()
-        self._server = ViewServer(self, host=host, port=port, token=token)
+        self._warn, self._warned = warn, False
+        self._server = ViewServer(self, host=host, port=port, token=token, failed=warn)
         self.token, self.port, self.address = self._server.token, self._server.port, self._server.address
 
     def __enter__(self) -> Self:
@@ -91,10 +95,23 @@ class LiveView:
         """Keep the newest frame and its row; do what viewers asked for."""
         with self._lock:
             requests, self._requests = self._requests, []
+        try:
+            self._carry_out(requests)
+            self._keep(tracked)
+        except Exception as error:  # nothing that happens in the view reaches the analysis
+            if not self._warned:
+                self._warned = True
+                first = (str(error).splitlines() or [""])[0]
+                self._warn(f"the page is not up to date ({type(error).__name__}: {first}); the run goes on")
+
+    def _carry_out(self, requests: list[ViewerRequest]) -> None:
         for one in requests:
             place = self._answer(one)
             if place is not None and len(self._marks) < _MOST_MARKS:
                 self._marks.append({"t": place[0], "dose": _known(place[1]), "text": one.text})
+
+    def _keep(self, tracked: TrackedFrame) -> None:
+        """Keep a frame for the picture, and its row for the curves."""
         row = self._row(tracked)
         with self._lock:
             self._version += 1

@@ -68,7 +68,10 @@ class LiveControls:
             "dose_rate": f"dose rate {wish.value:g} dpa/s",
             "thickness": f"thickness {wish.value:g} nm",
         }.get(wish.action, wish.action)
-        self._write(words, dose)
+        try:
+            self._write(words, dose)
+        except OSError as error:  # it holds all the same, and is in the manifest
+            self._source.tell(f"{self._path.name}: cannot be written ({error.strerror}); not in it: {words}")
         return None if wish.action in ("pause", "resume", "stop") else (self._t_s, dose)
 
     def _do(self, wish: ViewerRequest) -> None:

@@ -257,6 +257,7 @@ class Job:
                 nm_per_px=self.calibration.nm_per_px,
                 host=host.strip("[]"),
                 port=int(port),
+                warn=camera.tell,
             )
             sinks.insert(2, view)
             if self.alarm is not None:

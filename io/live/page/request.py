@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 from insitrack.io.errors import SettingsError
 
+_LIMITS = {"dose_rate": (1e-12, 1e3, "dpa/s"), "thickness": (1.0, 1e5, "nm")}
+"""What can be: slower than decay in storage and faster than any beam; one nanometre and no longer transparent."""
+_MOST_SHOWN = 40
+_ACTIONS = "pause, resume, stop, mark, dose_rate or thickness"
+
 
 @dataclass(frozen=True, slots=True)
 class ViewerRequest:
@@ -44,27 +49,32 @@ def parse_request(body: bytes) -> ViewerRequest:
     try:
         asked = json.loads(body)
         action = asked["action"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingsError("expected JSON with an action") from error
+    if not isinstance(action, str):
+        raise SettingsError(f"action of type {type(action).__name__}: expected text, {_ACTIONS}")
     if action in ("pause", "resume", "stop"):
         return ViewerRequest(action)
     if action == "mark":
-        text = str(asked.get("text", "")).strip()
+        given = asked.get("text")
+        text = given.strip() if isinstance(given, str) else ""
         if not text or len(text) > 80 or not text.isprintable():
             raise SettingsError("a mark: expected up to 80 printable characters")
         return ViewerRequest(action, text)
     if action in ("dose_rate", "thickness"):
-        value = asked.get("value")
-        words = "zero or a positive number of dpa/s" if action == "dose_rate" else "a positive number of nm"
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or value < 0
-            or (action == "thickness" and not value)
-        ):
-            raise SettingsError(f"{action.replace('_', ' ')} {value}: expected {words}")
-        return ViewerRequest(action, value=float(value))
-    raise SettingsError(
-        f"action {str(action)[:40]!r}: expected pause, resume, stop, mark, dose_rate or thickness"
-    )
+        return ViewerRequest(action, value=_number(action, asked.get("value")))
+    raise SettingsError(f"action {action[:_MOST_SHOWN]!r}: expected {_ACTIONS}")
+
+
+def _number(action: str, value: object) -> float:
+    """Dose rate or thickness that can be; no dose rate is a beam that is off."""
+    least, most, unit = _LIMITS[action]
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+    except OverflowError:
+        number = math.inf
+    if least <= number <= most or (action == "dose_rate" and number == 0):
+        return number
+    what, zero = action.replace("_", " "), "0 or " if action == "dose_rate" else ""
+    shown = str(value)[:_MOST_SHOWN] if isinstance(value, int | float) else f"of type {type(value).__name__}"
+    raise SettingsError(f"{what} {shown}: expected {zero}{least:g} to {most:g} {unit}")

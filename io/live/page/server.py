@@ -7,11 +7,13 @@ import hmac
 import secrets
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from insitrack.io.errors import SettingsError
+from insitrack.io.live.page.limits import BACKLOG, BODY_S, IDLE_S, Connections, limited_protocol
 from insitrack.io.live.page.request import ViewerRequest, parse_request
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -24,6 +26,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -61,6 +64,8 @@ class ViewServer:
         Where it listens; port 0 takes a free one.
     token : str or None
         What a viewer must know; needed for any host but this computer, and made up there if None.
+    failed : callable, optional
+        Gets one line if the server ends by an error; the run goes on without its page.
 
     Raises
     ------
@@ -68,8 +73,17 @@ class ViewServer:
         If the port cannot be used.
     """
 
-    def __init__(self, shown: Shown, *, host: str, port: int, token: str | None) -> None:
-        self._shown = shown
+    def __init__(
+        self,
+        shown: Shown,
+        *,
+        host: str,
+        port: int,
+        token: str | None,
+        failed: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._shown, self._failed = shown, failed
+        self._server: Any = None
         self.token = token if host in LOCAL else token or secrets.token_urlsafe(16)
         self._clients = 0
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -77,7 +91,7 @@ class ViewServer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))
-            self._socket.listen(MOST_CLIENTS)  # who comes before the server runs waits for it
+            self._socket.listen(BACKLOG)  # who comes before the server runs waits for it
         except (OSError, OverflowError) as error:
             self._socket.close()
             raise SettingsError(
@@ -91,26 +105,54 @@ class ViewServer:
 
     def start(self) -> None:
         """Begin to answer."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads
+            self._tell(error)
 
     def stop(self) -> None:
         """Answer no more."""
-        self._server.should_exit = True
-        self._thread.join(timeout=5)
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
         self._socket.close()
 
     def _serve(self) -> None:
-        import uvicorn
+        try:
+            import uvicorn
 
-        options = {
-            "log_level": "critical",
-            "access_log": False,
-            "lifespan": "off",
-            "timeout_graceful_shutdown": 1,
-            "limit_concurrency": 4 * MOST_CLIENTS,
-        }
-        self._server = uvicorn.Server(uvicorn.Config(self._application(), **options))
-        self._server.run(sockets=[self._socket])
+            options: dict[str, Any] = {
+                "log_level": "critical",
+                "access_log": False,
+                "lifespan": "off",
+                "ws": "none",
+                "timeout_graceful_shutdown": 1,
+                "timeout_keep_alive": IDLE_S,
+                "backlog": BACKLOG,
+                "h11_max_incomplete_event_size": 1 << 14,
+            }
+            connections = Connections()
+            # the cap below HTTP comes first; this one would refuse the operator as well
+            options["limit_concurrency"] = 2 * connections.most
+            config = uvicorn.Config(
+                self._application(), http=limited_protocol(connections), loop="asyncio", **options
+            )
+            self._server = uvicorn.Server(config)
+            asyncio.run(self._answer())
+        except BaseException as error:  # whatever it is, the run goes on
+            self._tell(error)
+
+    async def _answer(self) -> None:
+        """Serve until the end; what goes wrong with one connection is that connection's affair."""
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        await self._server.serve(sockets=[self._socket])
+
+    def _tell(self, error: BaseException) -> None:
+        first = (str(error).splitlines() or [""])[0]
+        self._failed(
+            f"the page of the run ends ({type(error).__name__}: {first}); the run goes on without it"
+        )
 
     def _application(self) -> Any:
         from starlette.applications import Starlette
@@ -122,15 +164,12 @@ class ViewServer:
         page = _PAGE.read_text(encoding="utf-8")
 
         def refused(request: Request) -> Response | None:
-            given = request.query_params.get("token", "")
-            if self.token and not hmac.compare_digest(given.encode(), self.token.encode()):
-                return JSONResponse({"error": "the address needs its token"}, 403, _HEADERS)
-            host = (request.url.hostname or "").strip("[]")
-            if (
-                not self.token and host not in LOCAL
-            ):  # a page elsewhere must not reach in under a name of its own
-                return JSONResponse({"error": "ask for 127.0.0.1"}, 403, _HEADERS)
-            return None
+            reason, status = self._refused(
+                request.headers.get("host", ""),
+                request.headers.get("origin"),
+                request.query_params.get("token", ""),
+            )
+            return JSONResponse({"error": reason}, status, _HEADERS) if reason else None
 
         async def index(request: Request) -> Response:
             return refused(request) or HTMLResponse(page, headers=_HEADERS)
@@ -155,10 +194,14 @@ class ViewServer:
             if request.headers.get("x-insitrack") != "1":  # forms and links of other pages cannot send it
                 return JSONResponse({"error": "not from this page"}, 403, _HEADERS)
             body = b""
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BYTES:
-                    return JSONResponse({"error": f"more than {MOST_BYTES} bytes"}, 413, _HEADERS)
+            try:
+                async with asyncio.timeout(BODY_S):
+                    async for part in request.stream():
+                        body += part
+                        if len(body) > MOST_BYTES:
+                            return JSONResponse({"error": f"more than {MOST_BYTES} bytes"}, 413, _HEADERS)
+            except TimeoutError:
+                return JSONResponse({"error": f"nothing complete within {BODY_S:g} s"}, 408, _HEADERS)
             try:
                 self._shown.ask(parse_request(body))
             except SettingsError as error:
@@ -169,6 +212,19 @@ class ViewServer:
             Route(path, answer) for path, answer in (("/", index), ("/picture", picture), ("/events", events))
         ]
         return Starlette(routes=[*gets, Route("/control", control, methods=["POST"])])
+
+    def _refused(self, host: str, origin: str | None, token: str) -> tuple[str, int]:
+        """Why a request is not answered, and the status; nothing and 200 where it is."""
+        name = host_name(host)
+        if name is None:
+            return f"Host {host[:40]!r}: expected NAME or NAME:PORT", 400
+        if self.token and not hmac.compare_digest(token.encode(), self.token.encode()):
+            return "the address needs its token", 403
+        if not self.token and name not in LOCAL:  # a page elsewhere must not reach in under a name of its own
+            return "ask for 127.0.0.1", 403
+        if origin is not None and origin != f"http://{host}":
+            return "asked by a page of another origin", 403
+        return "", 200
 
     async def _events(self, request: Any) -> AsyncIterator[str]:
         """Tell one viewer what is new, tick by tick; one who does not listen holds up nobody else."""
@@ -185,3 +241,21 @@ class ViewServer:
                 await asyncio.sleep(self._shown.tick_s)
         finally:
             self._clients -= 1
+
+
+def host_name(host: str) -> str | None:
+    """Name in a Host header, in small letters; None where there is none.
+
+    Examples
+    --------
+    >>> host_name("127.0.0.1:8000"), host_name("[::1]:80"), host_name("[::1"), host_name("a:b"), host_name("")
+    ('127.0.0.1', '::1', None, None, None)
+    """
+    if not host.isascii() or any(sign in host for sign in "/?#@\\ \t%"):
+        return None
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # refuses what is no number
+        return parts.hostname
+    except ValueError:
+        return None
