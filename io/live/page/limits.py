@@ -79,7 +79,7 @@ def limited_protocol(connections: Connections) -> type[asyncio.Protocol]:
     """
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class LimitedProtocol(H11Protocol):
+    class LimitedProtocol(H11Protocol):  # type: ignore[misc]
         """HTTP/1.1 with a time for its headers; a connection without a request gives way to a new one."""
 
         _deadline: asyncio.TimerHandle | None = None
@@ -93,7 +93,7 @@ def limited_protocol(connections: Connections) -> type[asyncio.Protocol]:
             """Close at once."""
             self.transport.abort()
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             if connections.admit(self, self.client[0] if self.client else ""):
                 self._set_deadline()

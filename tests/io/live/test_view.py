@@ -6,24 +6,18 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-import insitrack
 from insitrack.io.errors import SettingsError
-from insitrack.io.live.page.limits import BACKLOG, MOST_CONNECTIONS
 from insitrack.io.live.page.request import parse_request
-from insitrack.io.live.page.server import MOST_CLIENTS, ViewServer
-from insitrack.io.live.view import LiveView
-from insitrack.io.sources import replay
-from insitrack.tracker.run.config import load_config
+from insitrack.io.live.page.server import MOST_CLIENTS
+from insitrack.tests.support.live_run import LiveRun, place_of
 
 # event streams are left in the middle, which urllib complains of
 pytestmark = pytest.mark.filterwarnings(
@@ -31,76 +25,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-TOLD = ["output.video=false", "segment.scale=1.0", "segment.contrast=dark", "live.give_up_s=1"]
-GIVEN = ["source.nm_per_px=0.4", "specimen.thickness_nm=100", "specimen.material=fecral"]
-
-
-class LiveRun:
-    """A run of a camera that is not there, with its view."""
-
-    def __init__(self, folder, fps=12.0, settings=(), frames=900):
-        self.folder, self.lines, self.stop = folder, [], threading.Event()
-        self.camera = replay(f"synth:two_beam?frames={frames}&size=192&seed=3&start=0.5", fps=fps)
-        self.config = load_config(assignments=[*TOLD, *GIVEN, *settings])
-
-    def __enter__(self):
-        self.camera.__enter__()
-        self.work = threading.Thread(target=self._run, daemon=True)
-        self.work.start()
-        self.address = self.until(
-            lambda: next((line.split()[-1] for line in self.lines if "watch it at" in line), None)
-        )
-        self.until(lambda: self.status()["processed"] > 5)
-        return self
-
-    def _run(self):
-        self.run = insitrack.track(
-            self.camera.address, self.folder, config=self.config, alarm=self.lines.append, stop=self.stop
-        )
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.work.join(timeout=20)
-        self.camera.__exit__()
-        assert not self.work.is_alive()
-
-    @staticmethod
-    def until(condition, timeout_s=30.0):
-        end = time.monotonic() + timeout_s
-        while True:
-            value = condition()
-            if value:
-                return value
-            assert time.monotonic() < end, "it did not come"
-            time.sleep(0.05)
-
-    def get(self, path, headers=None):
-        base, _, query = self.address.partition("?")
-        request = urllib.request.Request(
-            f"{base}{path}{'&' if '?' in path else '?'}{query}", headers=headers or {}
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.read(), dict(answer.headers)
-
-    def message(self):
-        base, _, query = self.address.partition("?")
-        with urllib.request.urlopen(f"{base}events?{query}", timeout=10) as answer:
-            return json.loads(answer.readline()[6:])
-
-    def status(self):
-        return self.message()["status"]
-
-    def control(self, body, headers=None):
-        base, _, query = self.address.partition("?")
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{base}control?{query}", data=data, headers={"X-Insitrack": "1", **(headers or {})}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"{}")
 
 
 @pytest.fixture(scope="module")
@@ -182,94 +106,6 @@ def test_what_does_not_come_from_the_page_is_refused(live):
     with pytest.raises(urllib.error.HTTPError) as error:
         live.get("", {"Host": "evil.example:80"})
     assert error.value.code == 403
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"action": "thickness", "value": 1' + b"0" * 400 + b"}",
-        b'{"action": ' + b"[" * 1000 + b"]" * 1000 + b"}",
-        b'{"action": "dose_rate", "value": null}',
-        b'{"action": "dose_rate", "value": ""}',
-        b'{"action": "dose_rate", "value": 1e300}',
-        b'{"action": "thickness", "value": 5e-324}',
-        b'{"action": "thickness", "value": 0}',
-    ],
-)
-def test_numbers_that_cannot_be_are_refused_in_one_line(live, body):
-    status, answer = live.control(body)
-    assert status == 400
-    assert "expected" in answer["error"]
-    assert "\n" not in answer["error"]
-
-
-def raw(live, text, timeout_s=10):
-    """Answer to a request that no library would send."""
-    with socket.create_connection(place_of(live), timeout=timeout_s) as connection:
-        connection.sendall(text)
-        return connection.recv(4096).decode("latin-1")
-
-
-def place_of(live):
-    host, _, port = live.address.removeprefix("http://").rstrip("/").partition(":")
-    return host, int(port)
-
-
-@pytest.mark.parametrize("host", [b"[::1", b"127.0.0.1:port", b"user@127.0.0.1", b"127.0.0.1/x", b""])
-def test_a_host_that_cannot_be_parsed_is_refused(live, host):
-    assert raw(live, b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").startswith("HTTP/1.1 400")
-
-
-def test_pages_of_other_origins_are_refused_and_ours_is_not(live):
-    own = live.address.rstrip("/")
-    assert live.control({"action": "mark", "text": "own"}, {"Origin": own})[0] == 200
-    for origin in ("http://evil.example", "null", own + "1", "https" + own[4:]):
-        assert live.control({"action": "mark", "text": "x"}, {"Origin": origin})[0] == 403
-    assert live.get("")[1]["cross-origin-resource-policy"] == "same-origin"
-
-
-@pytest.mark.parametrize(("n", "sent"), [(300, b""), (100, b"GET / HTTP/1.1\r\nX-Slow: ")])
-def test_silent_and_slow_connections_lock_nobody_out_and_are_ended(live, n, sent):
-    n_files = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0
-    silent = []
-    for _ in range(n):
-        silent.append(socket.create_connection(place_of(live), timeout=20))
-        with contextlib.suppress(OSError):  # it was ended already, for one that came later
-            silent[-1].sendall(sent)
-    if n_files:  # both ends are in this process
-        held = len(list(Path("/proc/self/fd").iterdir())) - n_files - n
-        assert held <= MOST_CONNECTIONS + BACKLOG
-    assert live.control({"action": "mark", "text": "still here"})[0] == 200
-    before = live.status()["processed"]
-    live.until(lambda: live.status()["processed"] > before + 5)
-    for connection in silent:
-        with contextlib.suppress(ConnectionError):
-            assert connection.recv(1) == b""  # ended by the server, not by a time limit of this test
-        connection.close()
-
-
-def test_a_page_that_fails_does_not_reach_the_run(tmp_path, monkeypatch):
-    def fail(*_):
-        raise ValueError("no such curve")
-
-    with LiveRun(tmp_path / "run") as run:
-        monkeypatch.setattr(LiveView, "_row", fail)
-        before = run.status()["processed"]
-        run.until(lambda: run.status()["processed"] > before + 5)
-        assert sum("the page is not up to date" in line for line in run.lines) == 1
-
-
-def test_a_server_that_cannot_begin_is_one_line_and_the_run_goes_on(tmp_path, monkeypatch):
-    def fail(self):
-        raise OSError("no more files")
-
-    monkeypatch.setattr(ViewServer, "_application", fail)
-    config = load_config(assignments=[*TOLD, *GIVEN])
-    lines = []
-    with replay("synth:two_beam?frames=8&size=96&seed=3") as camera:
-        run = insitrack.track(camera.address, tmp_path / "run", config=config, alarm=lines.append)
-    assert run.manifest["status"] == "done"
-    assert sum("the page of the run ends (OSError: no more files)" in line for line in lines) == 1
 
 
 def test_viewers_who_do_not_listen_and_too_many_of_them_harm_nobody(live):
