@@ -93,6 +93,8 @@ class SpecimenConfig:
         `dose_rate_dpa_per_s`.
     log_start : str or None
         Date and time of the first frame, for a log with dates and times.
+    log_dates : {"auto", "day_first", "month_first"}
+        Order of dates such as 01/05/2026 in the log; `auto` finds it, or asks.
     nominal_current_a : float or None
         Beam current at `dose_rate_dpa_per_s`, A: the rate then follows the logged current.
     """
@@ -109,6 +111,7 @@ class SpecimenConfig:
     beam_off_s: tuple[tuple[float, float], ...] = ()
     log: str | None = None
     log_start: str | None = None
+    log_dates: Literal["auto", "day_first", "month_first"] = "auto"
     nominal_current_a: float | None = None
 
     def __post_init__(self) -> None:

@@ -53,6 +53,7 @@ def _exposure(specimen: SpecimenConfig) -> Exposure:
     return read_log(
         Path(specimen.log),
         log_start=specimen.log_start,
+        log_dates=specimen.log_dates,
         dose_rate_dpa_per_s=specimen.dose_rate_dpa_per_s,
         nominal_current_a=specimen.nominal_current_a,
     )

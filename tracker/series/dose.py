@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from insitrack.io.arrays import Floats
 from insitrack.io.errors import SettingsError, TableError
 from insitrack.io.results import NAN
+from insitrack.tracker.series.dates import DateOrder, read_dates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,16 @@ class Exposure:
             off += np.clip(t, low, high) - low
         return np.asarray(t - start_s - off, np.float64)
 
+    @property
+    def log_words(self) -> str:
+        """When the log was kept, in words."""
+        return f"from {self.log_t_s[0]:g} to {self.log_t_s[-1]:g} s"
+
+    def outlasts_log(self, t_s: ArrayLike) -> bool:
+        """Whether there is a log, and a time lies outside it."""
+        t = np.asarray(t_s, np.float64)
+        return bool(len(self.log_t_s)) and bool(((t < self.log_t_s[0]) | (t > self.log_t_s[-1])).any())
+
     def temperature_c(self, t_s: ArrayLike) -> Floats:
         """Temperature at each time, degrees Celsius; NaN where it is not known."""
         return self._logged("temperature_c", np.asarray(t_s, np.float64))
@@ -141,6 +152,7 @@ def read_log(
     path: Path,
     *,
     log_start: str | None = None,
+    log_dates: DateOrder = "auto",
     dose_rate_dpa_per_s: float | None = None,
     nominal_current_a: float | None = None,
 ) -> Exposure:
@@ -156,6 +168,8 @@ def read_log(
         Other columns are left alone.
     log_start : str, optional
         Date and time of the first frame, where the log has ``time``.
+    log_dates : {"auto", "day_first", "month_first"}
+        Order of dates such as 01/05/2026; `auto` finds it from the whole column.
     dose_rate_dpa_per_s : float, optional
         Nominal dose rate, dpa/s: with a logged current, but neither dose nor dose rate, the rate while the
         beam is on.
@@ -179,7 +193,7 @@ def read_log(
     table = read_text(
         path, "a log with t_s or time, and dose_dpa, dose_rate_dpa_per_s, current_a or temperature_c"
     )
-    times = _times(path, table, log_start)
+    times = _times(path, table, log_start, log_dates)
     columns: dict[str, Floats] = {}
     for name in table.columns:
         if name in UNITS:
@@ -212,9 +226,7 @@ def _rate_from_current(current: Floats, nominal_rate: float, nominal_current_a: 
     return np.where(current > BEAM_ON_SHARE * np.nanmax(current, initial=0.0), nominal_rate, 0.0)
 
 
-def _times(path: Path, table: pd.DataFrame, log_start: str | None) -> Floats:
-    import pandas as pd
-
+def _times(path: Path, table: pd.DataFrame, log_start: str | None, log_dates: DateOrder) -> Floats:
     if "t_s" in table.columns:
         times = _numbers(path, table, "t_s")
     elif "time" in table.columns:
@@ -223,17 +235,7 @@ def _times(path: Path, table: pd.DataFrame, log_start: str | None) -> Floats:
                 f"--log {path}: has dates and times; say when the first frame was taken, --log-start"
                 " 2026-05-01T10:15:00"
             )
-        stamps = pd.to_datetime(table["time"], errors="coerce", utc=True, format="mixed")
-        first = pd.to_datetime(log_start, errors="coerce", utc=True)
-        if pd.isna(first):
-            raise SettingsError(
-                f"--log-start {log_start}: expected a date and time, for example 2026-05-01T10:15:00"
-            )
-        bad = np.flatnonzero(stamps.isna().to_numpy())
-        if len(bad):
-            raise TableError(
-                f"{path}: line {bad[0] + 2}, column time: {table['time'].iloc[bad[0]]!r} is no date and time"
-            )
+        stamps, first = read_dates(path, table["time"], log_start, log_dates)
         times = (stamps - first).dt.total_seconds().to_numpy(np.float64)
     else:
         raise TableError(

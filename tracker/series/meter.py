@@ -184,6 +184,7 @@ class SeriesMeter:
         frame_px : ndarray of float64, shape (T, 2)
             Width and height of the frames, px; NaN where not known.
         """
+        self._note_log(t_s)
         t, k = len(t_s), len(self.class_names)
         there, counts = counts_of(seen, seen.share, t, k), counts_of(seen, seen.counted, t, k)
         densities, sizes = self.densities, sizes_of(seen, self.densities.dispersed, t)
@@ -221,6 +222,16 @@ class SeriesMeter:
             "beam_current_a": _every_class(self.exposure.beam_current_a(t_s), k),
         }
         return {name: np.asarray(columns[name], np.float64) for name in SERIES_COLUMNS}
+
+    def _note_log(self, t_s: Floats) -> None:
+        """Note once that the log covers part of the movie only."""
+        if self.exposure.outlasts_log(t_s):
+            note = (
+                f"the log runs {self.exposure.log_words}, the movie goes beyond: dose, temperature and current are"
+                " empty there; check --log-start"
+            )
+            if note not in self.diagnostics.notes:
+                self.diagnostics.notes.append(note)
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""

@@ -103,6 +103,37 @@ def test_trackmates_spots_and_trackpys_features_give_the_same_tracks(tmp_path: P
     pd.testing.assert_frame_equal(first, third[["frame", "x_px", "track_id"]], check_exact=False, atol=0.01)
 
 
+def test_detections_in_every_fifth_frame_are_as_many_defects_as_in_every_frame(tmp_path: Path) -> None:
+    table = detections(n_frames=40)
+    table = table[table["frame"] % 5 == 0].assign(frame=table["frame"] + 400)
+    run = link(
+        tmp_path, write(tmp_path, table), "--nm-per-px", "0.5", "--set", "source.nm_per_px_sd=0.02",
+        "--thickness-nm", "90", "--thickness-sd-nm", "7",
+    )  # fmt: skip
+    total = run.series[run.series["defect_class"] == "all"]
+    assert total["frame"].tolist() == list(range(400, 440, 5))
+    assert total["n"].median() == 20
+    assert run.summary["left_censored"].sum() >= 19
+    assert total["births"].iloc[1:].sum() <= 1
+    assert run.manifest["source"]["frames_from"].startswith("the rows")
+    known = run.manifest["calibration"]
+    assert (known["nm_per_px_sd"], known["thickness_sd_nm"]) == (0.02, 7.0)
+
+
+def test_a_run_without_defects_goes_to_every_program_and_through_series(tmp_path: Path) -> None:
+    pd.DataFrame(columns=["frame", "x_px", "y_px", "size_px"]).to_csv(tmp_path / "none.csv", index=False)
+    run = link(tmp_path, str(tmp_path / "none.csv"), "--frames", "6", "--nm-per-px", "0.5")
+    assert (run.series["n"] == 0).all()
+    assert (run.folder / "report.html").is_file()
+    for kind in ("napari", "trackmate", "mot"):
+        assert main(["export", str(run.folder), "--to", kind, "--out", str(tmp_path / kind)]) == 0
+    assert main(["series", str(run.folder), "--out", str(tmp_path / "again")]) == 0
+    frames = run.frames.assign(field_px=0.0)  # and where no frame shows the specimen
+    frames.to_csv(run.folder / "frames.csv", index=False)
+    assert main(["series", str(run.folder), "--out", str(tmp_path / "unknown")]) == 0
+    assert pd.read_csv(tmp_path / "unknown" / "series.csv")["n"].isna().all()
+
+
 def test_trackpy_links_the_same_input(tmp_path: Path) -> None:
     run = link(tmp_path, write(tmp_path, detections()), "--linker", "trackpy")
     assert run.manifest["tables"] == "trackpy"

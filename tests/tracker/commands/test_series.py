@@ -241,6 +241,90 @@ def test_gaps_are_unknown_and_not_zero(run, tmp_path):
     assert whole[whole["frame"] == 30]["n"].notna().all()
 
 
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+def test_frames_whose_rows_were_cut_off_are_unknown_and_not_zero(run, tmp_path, capsys, kept):
+    broken = tmp_path / "cut_track"
+    shutil.copytree(run, broken)
+    lines = (broken / "tracks.csv").read_text().splitlines(keepends=True)
+    left = lines[: int(kept * len(lines))]
+    (broken / "tracks.csv").write_text("".join(left))
+    whole, cut = (
+        tables.SERIES.read(run / "series.csv"),
+        tables.SERIES.read(series(tmp_path, broken) / "series.csv"),
+    )
+    last = int(left[-1].split(",")[0])
+    before = cut["frame"] < last
+    np.testing.assert_array_equal(cut[before]["n"], whole[before]["n"])
+    assert cut[~before]["n"].isna().all()
+    assert f"lacks rows of {60 - last} frames, the first {last}" in capsys.readouterr().err
+
+
+def test_tables_of_a_spreadsheet_give_the_same_series(run, tmp_path):
+    names = ["frame", "t_s", "track_id", "defect_class", "x_px", "y_px", "size_nm"]
+    rows = tables.TRACKS.read(run / "tracks.csv")[names]
+    rows.to_csv(tmp_path / "plain.csv", index=False)
+    rows.to_csv(tmp_path / "bom.csv", index=False, encoding="utf-8-sig")
+    rows.to_csv(tmp_path / "comma.csv", index=False, sep=";", decimal=",")
+    texts = {
+        (series(tmp_path, tmp_path / f"{name}.csv", name=name) / "series.csv").read_text()
+        for name in ("plain", "bom", "comma")
+    }
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.assign(t_s=0.0), "expected times that rise from frame to frame"),
+        (lambda t: t.assign(t_s=t["t_s"] + 1.7e9), "is the time of a clock"),
+        (lambda t: t.assign(t_s=t["t_s"] % 0.5), "expected times that rise from frame to frame"),
+        (lambda t: t.assign(t_s=1e300), "column t_s: '1e+300'"),
+        (lambda t: t.assign(size_nm=-t["size_nm"]), "line 2, column size_nm"),
+        (lambda t: t.assign(size_nm=0.0), "sizes are zero or negative"),
+        (lambda t: t.assign(frame=t["frame"] + 2_000_000_000), "line 2, column frame"),
+        (lambda t: t.assign(x_px=t["x_px"] * 9), "centres lie outside the frame"),
+        (lambda t: t.assign(defect_class="=cmd"), "column defect_class: '=cmd'"),
+        (lambda t: twice(t), "two tracks at one place in one frame"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_in_one_line_and_nothing_is_written(
+    run, tmp_path, capsys, change, message
+):
+    names = ["frame", "t_s", "track_id", "defect_class", "x_px", "y_px", "size_nm"]
+    change(tables.TRACKS.read(run / "tracks.csv")[names]).to_csv(tmp_path / "mine.csv", index=False)
+    out = tmp_path / "out"
+    assert main(["series", str(tmp_path / "mine.csv"), "--size", "384x384", "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert not out.exists()
+
+
+def twice(table):
+    other = table.assign(track_id=table["track_id"] + 100_000)
+    return pd.concat([table, other]).sort_values("frame", kind="stable")
+
+
+def test_a_damaged_parquet_table_is_refused_in_one_line(run, tmp_path, capsys):
+    whole = (series(tmp_path, run) / "tracks.parquet").read_bytes()
+    random = np.random.default_rng(1)
+    for i in range(12):
+        data = bytearray(whole[: len(whole) - (i % 3) * 100])
+        for place in random.integers(len(data), size=60).tolist():
+            data[place] = int(random.integers(256))
+        (tmp_path / "mine.parquet").write_bytes(data)
+        capsys.readouterr()
+        if main(["series", str(tmp_path / "mine.parquet"), "--out", str(tmp_path / f"out{i}")]) == 2:
+            assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_label_that_a_spreadsheet_would_run_is_written_as_text(run, tmp_path):
+    out = series(tmp_path, run, "--labels", "=1+1")
+    assert set(pd.read_csv(out / "tidy.csv")["run"]) == {"'=1+1"}
+    for sheet in pd.read_excel(out / "tidy.xlsx", sheet_name=None).values():
+        assert set(sheet["run"]) <= {"'=1+1"}
+
+
 def test_dose_stands_still_while_the_beam_is_off(run, tmp_path):
     out = series(tmp_path, run, "--set", "specimen.beam_off_s=[[0.5, 1.0]]", "--against", "dose")
     table = pd.read_csv(out / "series.csv").drop_duplicates("frame")

@@ -101,3 +101,39 @@ def test_beam_off_and_log_are_settings_that_exclude_each_other(tmp_path):
             load_config(assignments=wrong)
     with pytest.raises(SettingsError, match="do not overlap"):
         Exposure(1e-3, ((0.0, 10.0), (5.0, 20.0)))
+
+
+@pytest.mark.parametrize(
+    ("lines", "start", "seconds"),
+    [
+        (["30/04/2026 23:59", "01/05/2026 00:01"], "30/04/2026 23:58", [60, 180]),
+        (["04/30/2026 23:59", "05/01/2026 00:01"], "04/30/2026 23:58", [60, 180]),
+        (["01.05.2026 10:00", "02.05.2026 10:00"], "2026-05-01T10:00", [0, 86_400]),
+        (["05/05/2026 10:00", "05/05/2026 10:01"], "2026-05-05T10:00", [0, 60]),
+    ],
+)
+def test_the_order_of_day_and_month_is_that_of_the_whole_column(tmp_path, lines, start, seconds):
+    text = "time,dose_dpa\n" + "".join(f"{line},{i}\n" for i, line in enumerate(lines))
+    assert read_log(write(tmp_path, text), log_start=start).log_t_s.tolist() == seconds
+
+
+def test_dates_that_read_either_way_are_refused_and_the_setting_named(tmp_path):
+    path = write(tmp_path, "time,dose_dpa\n01/05/2026 10:00,0\n02/05/2026 10:00,1\n")
+    with pytest.raises(TableError, match=r"specimen\.log_dates=day_first"):
+        read_log(path, log_start="2026-05-01T10:00")
+    days = [
+        read_log(path, log_start="2026-01-01T10:00", log_dates=order).log_t_s[-1] / 86_400
+        for order in ("day_first", "month_first")
+    ]
+    assert days == [121, 35]
+    mixed = write(tmp_path, "time,dose_dpa\n13/05/2026 10:00,0\n05/14/2026 10:00,1\n")
+    with pytest.raises(TableError, match="some with the month"):
+        read_log(mixed, log_start="2026-05-01")
+
+
+def test_a_log_that_covers_part_of_the_times_says_so():
+    beam = Exposure(log_t_s=np.array([10.0, 20.0]), log={"dose_dpa": np.array([0.0, 1.0])})
+    assert not beam.outlasts_log([10.0, 20.0])
+    assert beam.outlasts_log([15.0, 21.0])
+    assert np.isnan(beam.dose_dpa(21.0))
+    assert not Exposure(dose_rate_dpa_per_s=1.0).outlasts_log([1e9])
