@@ -4,6 +4,7 @@ One clear line or frames, never a crash, a hang or a full memory.
 
     python benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
     python benchmarks/fuzz.py labels [--files 2000]          so many of each form of labels
+    python benchmarks/fuzz.py tables [--files 2000]          so many of each form of tables
 
 Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes
 changed, pieces cut out, doubled or cut off. Each is opened and read to its end in a child process that is
@@ -174,15 +175,15 @@ def run(
 def main() -> None:
     """Damage, read, write the page."""
     parser = record.options(__doc__)
-    parser.add_argument("what", nargs="?", choices=("files", "labels"), default="files")
+    parser.add_argument("what", nargs="?", choices=("files", "labels", "tables"), default="files")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vendor", type=Path)
     options = parser.parse_args()
     if options.smoke:
         options.files = 30
-    if options.what == "labels":
-        return fuzz_labels(options.files, options.seed, options.results)
+    if options.what != "files":
+        return fuzz_forms(options.what, options.files, options.seed, options.results)
     random = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -222,14 +223,19 @@ def main() -> None:
     write_page(__file__, "Damaged files through the readers", facts, bad, options.results)
 
 
-def fuzz_labels(each: int, seed: int, folder: Path) -> None:
-    """Damage labels of every form, read them, write the page."""
-    import fuzz_labels as labels
+def fuzz_forms(what: str, each: int, seed: int, folder: Path) -> None:
+    """Damage labels or tables of every form, read them, write the page."""
+    import fuzz_labels
+    import fuzz_tables
 
+    damage, worker = {
+        "labels": (fuzz_labels.damaged_labels, fuzz_labels.WORKER),
+        "tables": (fuzz_tables.damaged_tables, fuzz_tables.WORKER),
+    }[what]
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as made:
-        paths, forms = labels.damaged_labels(Path(made), each, random, damaged)
-        results = run(paths, Path(made), labels.WORKER, at_once=400)
+        paths, forms = damage(Path(made), each, random, damaged)
+        results = run(paths, Path(made), worker, at_once=400)
     said_of = {name: said for name, said, _, _ in results}
     bad = [
         (form, said_of.get(str(path), "nothing said"), 0.0)
@@ -239,9 +245,9 @@ def fuzz_labels(each: int, seed: int, folder: Path) -> None:
     kinds = Counter(said.split(" ")[0] for said in said_of.values())
     facts = {
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "command": "python benchmarks/fuzz.py labels",
-        "forms_of_labels": len(set(forms)),
-        "damaged_folders_of_each": each,
+        "command": f"python benchmarks/fuzz.py {what} --files {each}",
+        f"forms_of_{what}": len(set(forms)),
+        "damaged_of_each": each,
         "read": kinds["read"],
         "refused_in_one_line": kinds["refused"],
         "crashes": kinds["crash"],
@@ -250,7 +256,7 @@ def fuzz_labels(each: int, seed: int, folder: Path) -> None:
         "slowest_s": max(took for _, _, took, _ in results),
         "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
     }
-    write_page("fuzz_labels.py", "Damaged labels through the readers", facts, bad, folder)
+    write_page(f"fuzz_{what}.py", f"Damaged {what} through the readers", facts, bad, folder)
 
 
 def write_page(

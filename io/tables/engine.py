@@ -210,7 +210,7 @@ def read_text(path: Path, expected: str) -> pd.DataFrame:
         OverflowError,
         MemoryError,
     ) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise TableError(f"{path}: not a table ({reason}); expected CSV with one header line") from error
     table.columns = [str(name).strip() for name in table.columns]
     if found.decimal == ",":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NEEDED = ("frame", "t_s", "track_id", "defect_class", "x_px", "y_px", "size_nm")
 """Columns without which nothing can be worked out; all others have a value for where they are not known."""
 
+_LONGEST_WORDS = 600
 _BLOCK_BYTES = 16 << 20
 _ROWS_AT_ONCE = 400_000
 _TYPES = {"int": "int64", "bool": "int8", "text": "string", "float": "float64"}
@@ -170,8 +171,11 @@ def _need(path: Path, have: Sequence[str], needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in have]
     if missing:
         raise TableError(
-            f"{path}: line 1 lacks the column {missing[0]!r}; expected {', '.join(needed)}, found"
-            f" {', '.join(have) or 'nothing'}"
+            f"{path}: "
+            + _one_line(
+                f"line 1 lacks the column {missing[0]!r}; expected {', '.join(needed)}, found"
+                f" {', '.join(have) or 'nothing'}"
+            )
         )
 
 
@@ -262,4 +266,10 @@ def _check(path: Path, table: Table, needed: Sequence[str], columns: Columns, la
 def _fault(path: Path, table: Table, needed: Sequence[str], words: str) -> TableError:
     """Say where the table is broken."""
     fault = None if path.suffix == ".parquet" else find_fault(path, table, needed)
-    return TableError(f"{path}: {fault or words}")
+    return TableError(f"{path}: {_one_line(fault or words)}")
+
+
+def _one_line(words: str) -> str:
+    """Shorten a complaint that quotes a cell of any length."""
+    plain = " ".join(words.split())
+    return plain if len(plain) <= _LONGEST_WORDS else plain[:_LONGEST_WORDS] + " ..."

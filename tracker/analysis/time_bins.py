@@ -226,7 +226,8 @@ class Pool:
             counted=rows["counted"].to_numpy(np.float64) / frames,
             observed=rows["observed"].to_numpy(np.float64) / frames,
         )
-        mean = [self._over_window(values) / n_frames for values in (t_s, field_nm2, *frame_px.T)]
+        with np.errstate(invalid="ignore"):  # where no frame was looked at, nothing is known
+            mean = [self._over_window(values) / n_frames for values in (t_s, field_nm2, *frame_px.T)]
         changes = [
             np.column_stack([self._over_window(column.astype(np.float64)) for column in counts.T]).astype(
                 np.int64

@@ -51,16 +51,29 @@ def read_dates(
     import pandas as pd
 
     day_first = _day_first(path, texts.tolist(), order)
-    stamps = pd.to_datetime(texts, errors="coerce", utc=True, format="mixed", dayfirst=day_first)
+    stamps = _parsed(texts, day_first)
     bad = np.flatnonzero(stamps.isna().to_numpy())
     if len(bad):
         raise TableError(
             f"{path}: line {bad[0] + 2}, column time: {texts.iloc[bad[0]]!r} is no date and time"
         )
-    start = pd.to_datetime(first, errors="coerce", utc=True, dayfirst=day_first)
+    start = _parsed(pd.Series([first]), day_first).iloc[0]
     if pd.isna(start):
         raise SettingsError(f"--log-start {first}: expected a date and time, for example 2026-05-01T10:15:00")
     return stamps, start
+
+
+def _parsed(texts: pd.Series[str], day_first: bool) -> pd.Series[Any]:
+    """Read each text by itself; the order of day and month concerns only dates in numbers, not ISO 8601."""
+    import pandas as pd
+
+    numbers = np.array([_NUMBERS.match(text) is not None for text in texts], bool) & day_first
+    parts = [
+        pd.to_datetime(texts[mask], errors="coerce", utc=True, format="mixed", dayfirst=order)
+        for mask, order in ((numbers, True), (~numbers, False))
+        if mask.any()
+    ]
+    return pd.concat(parts).reindex(texts.index)
 
 
 def _day_first(path: Path, texts: list[str], order: DateOrder) -> bool:

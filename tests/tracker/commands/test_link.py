@@ -113,8 +113,10 @@ def test_detections_in_every_fifth_frame_are_as_many_defects_as_in_every_frame(t
     total = run.series[run.series["defect_class"] == "all"]
     assert total["frame"].tolist() == list(range(400, 440, 5))
     assert total["n"].median() == 20
-    assert run.summary["left_censored"].sum() >= 19
-    assert total["births"].iloc[1:].sum() <= 1
+    assert len(run.summary) == 20
+    # one in ten is missed at random, in the first frame too
+    assert run.summary["left_censored"].sum() >= 15
+    assert total["births"].sum() == 20
     assert run.manifest["source"]["frames_from"].startswith("the rows")
     known = run.manifest["calibration"]
     assert (known["nm_per_px_sd"], known["thickness_sd_nm"]) == (0.02, 7.0)
