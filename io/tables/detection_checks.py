@@ -93,7 +93,7 @@ def check_places(path: Path, cells: Cells, lines: Ints, shape: tuple[int, int], 
     refuse(np.asarray(~(size > 0)), "sizes are zero or negative", "expected a diameter above 0")
     if has_boxes:
         refuse(
-            (boxes[:, :2] >= boxes[:, 2:]).any(axis=1),
+            np.asarray((boxes[:, :2] >= boxes[:, 2:]).any(axis=1), bool),
             "boxes have no extent",
             "expected x1_px below x2_px and y1_px below y2_px",
         )
