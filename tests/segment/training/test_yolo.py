@@ -17,6 +17,7 @@ with warnings.catch_warnings():
     torch = pytest.importorskip("torch")
     train = pytest.importorskip("insitrack.segment.training.yolo")
     export = pytest.importorskip("insitrack.segment.training.export")
+    model_card = pytest.importorskip("insitrack.segment.training.model_card")
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -49,7 +50,7 @@ def test_an_exported_network_takes_any_multiple_of_32(exported: Path, shape: tup
 def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
     from insitrack.segment.models import find_model
 
-    path = export.write_card(
+    path = model_card.write_card(
         exported,
         classes=TRAINED_CLASSES,
         recipe=asdict(train.TrainSettings(seed=5)),
@@ -78,7 +79,7 @@ def test_the_page_lists_every_score(exported: Path) -> None:
         0, 0.0, (9, 9), masks.boxes(), np.ones(1, np.int64), np.ones(1, np.float32), masks, DEFECT_CLASSES
     )
     metrics = {"synthetic": {"net": {"iou_0.5": score([(truth, truth)]).facts()}}}
-    export.write_card(exported, classes=TRAINED_CLASSES, recipe={}, facts={"metrics": metrics})
+    model_card.write_card(exported, classes=TRAINED_CLASSES, recipe={}, facts={"metrics": metrics})
     assert "| synthetic | net | 0.5 | 1 | 1 | 1 | 1 | 1 | 1 | 0 | 0 |" in exported.with_suffix(
         ".md"
     ).read_text(encoding="utf-8")
