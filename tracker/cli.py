@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -21,9 +22,20 @@ SHELLS = ("bash", "zsh")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be Unicode
+    try:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        finally:
+            _flush()
+    except BrokenPipeError:
+        if not _reader_has_gone():
+            raise
+        return 0
+
+
+def _run(given: list[str]) -> int:
     try:
         if given and given[0] in COMMANDS:
             command = _command(given[0])
@@ -42,6 +54,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _reader_has_gone() -> bool:
+    """Whether nobody reads what is printed, as after `| head -1`; what is left of it is then dropped."""
+    try:
+        print(
+            flush=True
+        )  # what could not be written before may be dropped already, and flush without a fault
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the very end
+        return True
+    return False
 
 
 def make_parser(name: str = "") -> argparse.ArgumentParser:

@@ -254,7 +254,12 @@ class _Job:
         settings = self.settings = self.chosen.training(n_tiles, self.base.checkpoint is None)
         torch.set_num_threads(settings.threads)
         judge = Judge(
-            self.folder, self.held_out(), self.chosen.segment_config(), self.base.mask_logit, self.say
+            self.folder,
+            self.held_out(),
+            self.chosen.segment_config(),
+            self.base.mask_logit,
+            self.say,
+            self.chosen.minutes,
         )
         run = self.folder / "run"
         stopped = (run / "weights" / "last.pt").is_file()

@@ -38,6 +38,8 @@ class Judge:
         Threshold of its masks.
     say : callable
         Takes a line for the user.
+    minutes : float, optional
+        Time to train, min: where it is given the lines count to it, else to the last epoch.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Judge:
         config: SegmentConfig,
         mask_logit: float,
         say: Callable[[str], None],
+        minutes: float | None = None,
     ) -> None:
         self.folder, self.config, self.mask_logit, self.say = folder, config, mask_logit, say
+        self.minutes = minutes
         self.examples = [middle_of(frame, true, _JUDGED_PX) for frame, true in examples[:_JUDGED_PICTURES]]
         self._began = self._told = time.monotonic()
         self._first: float | None = None
@@ -61,8 +65,18 @@ class Judge:
         if now - self._told < _LINE_EVERY_S or epochs <= self._first:
             return
         self._told = now
-        left_s = (now - self._began) * max(0.0, of - epochs) / (epochs - self._first)
-        self.say(
+        self.say(self._how_far(epochs, of, loss, now - self._began, epochs - self._first))
+
+    def _how_far(self, epochs: float, of: int, loss: float, spent_s: float, since_first: float) -> str:
+        """Count to the minutes that were given, else to the last epoch."""
+        if self.minutes is not None:
+            spent = min(spent_s / 60, self.minutes)
+            return (
+                f"{spent:.1f} of {self.minutes:g} min, epoch {int(epochs) + 1}, loss {loss:.2f}, about"
+                f" {self.minutes - spent:.1f} min left"
+            )
+        left_s = spent_s * max(0.0, of - epochs) / since_first
+        return (
             f"epoch {int(epochs) + 1} of {of}, {100 * (epochs % 1):.0f} %, loss {loss:.2f}, about"
             f" {left_s / 60:.1f} min left"
         )

@@ -313,3 +313,41 @@ def test_ctrl_c_and_the_end_of_the_session_leave_complete_and_readable_files(
     done = len(TABLES["frames.csv"].read(frames))
     assert done == manifest["results"]["frames"]
     assert TRACKS.read(out / "tracks.csv")["frame"].max() == done - 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["eval", "--help"],
+        ["doctor", "synth:loops?frames=3&size=64"],
+        ["synth:loops?frames=2&size=64"],
+    ],
+)
+def test_a_command_whose_reader_has_gone_ends_without_a_word(tmp_path, arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    quiet = ["--no-video", "--out", "out"] if arguments[0].startswith("synth:") else []
+    ended = subprocess.run(
+        [sys.executable, "-m", "insitrack.tracker.cli", *arguments, *quiet],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    os.close(writer)
+    assert "Broken" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 0
+
+
+def test_a_broken_pipe_of_another_kind_is_no_quiet_end(monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError("of a camera")
+
+    monkeypatch.setattr("insitrack.tracker.cli._run", broken)
+    with pytest.raises(BrokenPipeError, match="camera"):
+        main(["--help"])

@@ -55,6 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", help="model to score (default: loops); may hold {split}")
     add("--predictions", metavar="FILE", help="score these detections in place of a model; may hold {split}")
     add_output_options(parser, default="named after the labels, here", what="evaluation")
+    _add_rules(parser)
+    _add_facts(parser)
+    _add_splits(parser)
+    add_settings_options(parser)
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    """Add how detections and labels are compared."""
+    add = parser.add_argument
     add(
         "--iou",
         type=number,
@@ -86,6 +95,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the labels are not complete: give recall, and how many detections it took",
     )
+
+
+def _add_facts(parser: argparse.ArgumentParser) -> None:
+    """Add what is known of the pictures."""
+    add = parser.add_argument
     add(
         "--nm-per-px",
         type=number,
@@ -110,6 +124,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="facts of the pictures: column file, and alloy, microscope, nm_per_px, thickness_nm, ...",
     )
+
+
+def _add_splits(parser: argparse.ArgumentParser) -> None:
+    """Add which pictures are which."""
+    add = parser.add_argument
     add(
         "--split",
         metavar="KIND",
@@ -120,7 +139,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=whole, default=0, help="seed of random splits")
     add("--splits-only", action="store_true", help="write splits.json and stop")
-    add_settings_options(parser)
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,7 +16,7 @@ import numpy as np
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Calibration, Frame, MissingFrame, Source
-from insitrack.io.results import Doubted, Measures, TrackedFrame
+from insitrack.io.results import Doubted, Measures, TrackedFrame, TrackSummary
 from insitrack.io.tables.sink import Sink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.prepare.field import FieldConfig, FieldFinder, FieldSnapshot
@@ -26,7 +26,7 @@ from insitrack.tracker.link.drift import DriftEstimator, DriftSnapshot
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
-from insitrack.tracker.run.tally import Tally as Tally
+from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.snapshot import MeterSnapshot, snapshot_of
 
@@ -249,38 +249,71 @@ def run(
     every_s = None if keep_state is None else STATE_EVERY_S
     existence = existence or LiveExistence(None)
     with ExitStack() as stack:
-        threads = cv2.getNumThreads()
-        stack.callback(cv2.setNumThreads, threads)
-        # the cores are busy with the network; splitting small frames further only adds waiting
-        cv2.setNumThreads(1)
-        for sink in sinks:
-            stack.enter_context(sink)
+        stack.enter_context(_ready(sinks))
         if keep_state is not None and goes_on is None:
-            start = FieldFinder(fields).snapshot(), drift.snapshot()
-            followed = linker.snapshot(), snapshot_of(meter)
-            keep_state(Moment(0, 0.0, *start, *followed, existence.snapshot(), tally))
+            unseen = FieldFinder(fields).snapshot(), drift.snapshot()
+            keep_state(_moment((0, 0.0), unseen, linker, meter, existence, tally))
         reader = stack.enter_context(
             Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
         )
-        for detections, looked in segmenter.stream(_items(reader, live)):
-            if looked is None:
-                continue
+        for detections, looked in _found(segmenter, reader, live):
             tracked = follow(detections, looked, linker, meter, existence, calibration, sizes)
-            for sink in sinks:
-                sink.write(tracked)
+            _write(tracked, sinks)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             if keep_state is not None and looked.state is not None:
                 at = tracked.frame.index + 1, tracked.frame.t_s
-                followed = linker.snapshot(), snapshot_of(meter)
-                keep_state(Moment(*at, *looked.state, *followed, existence.snapshot(), tally))
+                keep_state(_moment(at, looked.state, linker, meter, existence, tally))
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
                 break
-        remaining = existence.known(linker.finish())
-        for sink in sinks:
-            sink.finish(remaining)
+        _finish(existence.known(linker.finish()), sinks)
     return tally
+
+
+@contextmanager
+def _ready(sinks: Sequence[Sink]) -> Iterator[None]:
+    """Open the sinks, and keep OpenCV to one thread.
+
+    The cores are busy with the network; sharing small frames among them only adds waiting.
+    """
+    threads = cv2.getNumThreads()
+    with ExitStack() as stack:
+        stack.callback(cv2.setNumThreads, threads)
+        cv2.setNumThreads(1)
+        for sink in sinks:
+            stack.enter_context(sink)
+        yield
+
+
+def _write(tracked: TrackedFrame, sinks: Sequence[Sink]) -> None:
+    for sink in sinks:
+        sink.write(tracked)
+
+
+def _finish(remaining: tuple[TrackSummary, ...], sinks: Sequence[Sink]) -> None:
+    for sink in sinks:
+        sink.finish(remaining)
+
+
+def _found(
+    segmenter: Segmenter, reader: Reader, live: bool
+) -> Iterator[tuple[Detections | None, PreparedFrame]]:
+    """Give the frames with what the segmenter finds in them."""
+    for detections, looked in segmenter.stream(_items(reader, live)):
+        if looked is not None:
+            yield detections, looked
+
+
+def _moment(
+    at: tuple[int, float],
+    looked_at: tuple[FieldSnapshot, DriftSnapshot],
+    linker: Linker,
+    meter: SeriesMeter,
+    existence: LiveExistence,
+    tally: Tally,
+) -> Moment:
+    return Moment(*at, *looked_at, linker.snapshot(), snapshot_of(meter), existence.snapshot(), tally)
 
 
 def _items(

@@ -35,6 +35,10 @@ class Choice:
     effect: str
 
 
+_Row = tuple[str, str, str, str]
+"""Topic, setting, value and effect of a `Choice`."""
+
+
 def choices(config: RunConfig, material: Material | None) -> list[Choice]:
     """Every choice as the settings make it, in the order of ``docs/physics.md``.
 
@@ -44,7 +48,12 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
     >>> len(rows), rows[9].topic, rows[9].value
     (22, 'defects at the border', 'gundersen')
     """
-    series, measure, specimen = config.series, config.measure, config.specimen
+    rows = (*_of_hardening(config, material), *_of_counting(config), *_of_tracking(config))
+    return [Choice(number, *row) for number, row in enumerate(rows, 1)]
+
+
+def _of_hardening(config: RunConfig, material: Material | None) -> tuple[_Row, ...]:
+    series = config.series
     models = (
         "no material"
         if material is None
@@ -55,14 +64,7 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
         if series.superposition == "none"
         else f"; {series.superposition} {_or(series.superposition_value, '')}".rstrip()
     )
-    spread = (
-        f"{specimen.thickness_sd_nm:g} nm"
-        if specimen.thickness_sd_nm
-        else f"{series.thickness_sd_relative:.0%}"
-    )
-    visible = _pairs(series.visibility_by_class)
-    sizes = ", ".join(f"{name} {definition}" for name, definition in measure.size_definition.items())
-    values = (
+    return (
         (
             "superposition of classes",
             "series.superposition",
@@ -90,6 +92,15 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
             "in proportion",
         ),
         ("increment by lines", "series.line_increment", _lines(series), "-"),
+    )
+
+
+def _of_counting(config: RunConfig) -> tuple[_Row, ...]:
+    series, measure, thickness_sd_nm = config.series, config.measure, config.specimen.thickness_sd_nm
+    spread = f"{thickness_sd_nm:g} nm" if thickness_sd_nm else f"{series.thickness_sd_relative:.0%}"
+    visible = _pairs(series.visibility_by_class)
+    sizes = ", ".join(f"{name} {definition}" for name, definition in measure.size_definition.items())
+    return (
         ("surfaces of the foil", "series.foil", _foil(series), "7 to 18 %"),
         ("error of the thickness", "series.thickness_sd_relative", spread, "5 or 10 % on the stress"),
         (
@@ -125,7 +136,12 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
             _pairs(series.black_dots_as) or "a class of their own",
             "their hardening",
         ),
-        ("standard of dose", "specimen.dose_standard", specimen.dose_standard, "a factor of 2"),
+    )
+
+
+def _of_tracking(config: RunConfig) -> tuple[_Row, ...]:
+    return (
+        ("standard of dose", "specimen.dose_standard", config.specimen.dose_standard, "a factor of 2"),
         (
             "lifetimes",
             "link.patience_frames, refine.max_gap_frames",
@@ -136,7 +152,6 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
         ("averages over pictures", "track eval", "pooled and per picture, both", "-"),
         ("glide of loops", "refine.glide_nm, refine.sessile", _glide(config), "linking"),
     )
-    return [Choice(i, *row) for i, row in enumerate(values, 1)]
 
 
 def _or(value: object, otherwise: str) -> str:

@@ -26,8 +26,9 @@ from insitrack.segment.prepare.field import FieldSnapshot
 from insitrack.tracker.existence.live import ExistenceSnapshot
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.state import LinkerSnapshot
-from insitrack.tracker.run.loop import Moment, Tally
+from insitrack.tracker.run.loop import Moment
 from insitrack.tracker.run.pack import PackError, pack, unpack
+from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.series.snapshot import MeterSnapshot
 
 _MAGIC = b"insitrack state 3 "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable, Sequence
@@ -13,10 +12,11 @@ from insitrack.io.errors import OutputError, SourceError
 from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
-from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.job import Job, StartBeyondEndError, clear_outputs
+from insitrack.tracker.run.job import Job
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
+from insitrack.tracker.run.opening import check_start
+from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.validation import build_settings
 
 
@@ -26,7 +26,7 @@ def track(
     *,
     config: RunConfig | None = None,
     overwrite: bool = False,
-    progress: Callable[[loop.Tally, int | None], None] | None = None,
+    progress: Callable[[Tally, int | None], None] | None = None,
     stop: threading.Event | None = None,
     command: Sequence[str] | None = None,
     alarm: Callable[[str], None] | None = None,
@@ -76,32 +76,37 @@ def track(
     config = _with_options(config or RunConfig(), options)
     uri = str(uri)
     folder = Path(out) if out is not None else default_folder(uri)
-    refuse_if_held(folder)
-    check_folder(folder, overwrite)
-    if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:
-        raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
-    chosen = dataclasses.asdict(config.source)
-    del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
-    source = open_source(uri, **chosen, live=config.live, alarm=alarm)
+    _check_out(folder, uri, overwrite)
+    source = _opened(uri, config, alarm)
     try:
-        if source.refused:
-            raise SourceError(source.refused)
         _refuse_slivers(source)
+        check_start(source, config.source.start_s, stop)
         job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
         refuse_if_held(folder)  # another run may have begun while the model was loaded
         check_folder(folder, overwrite)
         with RunLock(folder):
-            try:
-                return job.execute(progress, stop)
-            except StartBeyondEndError:
-                clear_outputs(folder)
-                raise
-    except StartBeyondEndError:
-        with contextlib.suppress(OSError):  # it holds something of the user's
-            folder.rmdir()
-        raise
+            return job.execute(progress, stop)
     finally:
         source.close()
+
+
+def _check_out(folder: Path, uri: str, overwrite: bool) -> None:
+    """Refuse an output folder that is in use, holds an earlier run, or the source itself."""
+    refuse_if_held(folder)
+    check_folder(folder, overwrite)
+    if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:
+        raise OutputError(f"--out {folder}: {uri} lies there and would be overwritten; choose another folder")
+
+
+def _opened(uri: str, config: RunConfig, alarm: Callable[[str], None] | None) -> Source:
+    """Open the source; one that shows no specimen is refused."""
+    chosen = dataclasses.asdict(config.source)
+    del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
+    source = open_source(uri, **chosen, live=config.live, alarm=alarm)
+    if source.refused:
+        source.close()
+        raise SourceError(source.refused)
+    return source
 
 
 def _refuse_slivers(source: Source) -> None:

@@ -1,14 +1,17 @@
 """However a run ends, `run.json` says how and why, and what was done stays readable."""
 
 import json
+import shutil
 import threading
 
+import numpy as np
 import pytest
+import tifffile
 
 import insitrack
-from insitrack.io.errors import OutputError
+from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.tables.columns import FRAMES
-from insitrack.tracker.run import job
+from insitrack.tracker.run import closing
 from insitrack.tracker.run.resume import resume
 
 SOURCE = "synth:loops?seed=3&frames=4&size=128"
@@ -27,7 +30,7 @@ def test_a_fault_after_the_last_frame_leaves_a_run_that_has_failed_says_why_and_
 
     out = tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(job, place, broken)
+        patched.setattr(closing, place, broken)
         with pytest.raises(type(error), match=str(error)[:5]):
             insitrack.track(SOURCE, out, video=False)
     manifest = json.loads((out / "run.json").read_text())
@@ -45,3 +48,27 @@ def test_a_run_that_was_stopped_says_so(tmp_path):
     )
     assert run.manifest["status"] == "stopped"
     assert "asked" in run.manifest["reason"]
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("kind", ["drawn", "pictures", "movie"])
+def test_a_start_beyond_the_end_leaves_an_earlier_run_as_it_was(tmp_path, kind):
+    source = SOURCE
+    if kind == "pictures":
+        source = tmp_path / "pictures"
+        source.mkdir()
+        for i in range(3):
+            tifffile.imwrite(
+                source / f"{i}.tif", np.random.default_rng(i).integers(90, 160, (64, 64), np.uint8)
+            )
+    out = tmp_path / "run"
+    insitrack.track(SOURCE, out, video=True)
+    if kind == "movie":
+        source = shutil.copy(out / "annotated.mp4", tmp_path / "movie.mp4")
+    before = contents(out)
+    with pytest.raises(SettingsError, match=r"--start 1000: .* ends at"):
+        insitrack.track(source, out, overwrite=True, start_s=1000.0)
+    assert contents(out) == before

@@ -26,7 +26,7 @@ from insitrack.io.synth.files import write_synth
 from insitrack.io.tables import columns
 from insitrack.io.tables.run_folder import MOVIE, MOVIE_BEFORE, STATE
 from insitrack.tracker.hindsight import rewrite
-from insitrack.tracker.run import job, loop
+from insitrack.tracker.run import closing, job, loop
 from insitrack.tracker.run import state as state_module
 from insitrack.tracker.run.config import load_config
 from insitrack.tracker.run.resume import resume
@@ -161,7 +161,7 @@ def test_a_run_that_was_cut_off_while_it_was_refined_is_finished(movie, whole, t
         if place == "moving":
             patched.setattr(rewrite.shutil, "move", killed)
         else:
-            patched.setattr(job, place, killed)
+            patched.setattr(closing, place, killed)
         with pytest.raises(Killed):
             insitrack.track(
                 movie, tmp_path / "cut", config=load_config(assignments=[*SETTINGS, "output.video=true"])

@@ -1,0 +1,155 @@
+"""What comes after the last frame, and how a run is entered in `run.json`, however it ended."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from insitrack.io.draw.movie_writer import join_movies
+from insitrack.io.draw.sinks import PictureSink
+from insitrack.io.errors import InsitrackError, OutputError
+from insitrack.io.frames import Calibration, Source
+from insitrack.io.live.status import LiveStatus
+from insitrack.io.manifest import RunManifest
+from insitrack.io.report.run_report import write_report
+from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
+from insitrack.segment.base import Segmenter
+from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
+from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.controls import LiveControls
+from insitrack.tracker.run.meters import meter_for
+from insitrack.tracker.run.opening import start_beyond_end
+from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.run.warnings import run_warnings
+from insitrack.tracker.series.meter import SeriesMeter
+
+_STOPPED = "stopped before the source had ended, as was asked for"
+
+
+class Closing:
+    """Joins the movie, refines the tables, writes report and manifest of a run.
+
+    Parameters
+    ----------
+    source, segmenter, config, calibration
+        Of the run.
+    folder : Path
+        Output folder.
+    manifest : RunManifest
+        Gets how the run ended.
+    meter : SeriesMeter
+        As it is after the last frame.
+    notes : list of str
+        Warnings of the run itself.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        segmenter: Segmenter,
+        config: RunConfig,
+        calibration: Calibration,
+        folder: Path,
+        manifest: RunManifest,
+        meter: SeriesMeter,
+        notes: list[str],
+    ) -> None:
+        self.source, self.segmenter, self.config, self.calibration = source, segmenter, config, calibration
+        self.folder, self.manifest, self.meter, self.notes = folder, manifest, meter, notes
+
+    def finish(
+        self,
+        tally: Tally,
+        pictures: PictureSink,
+        *,
+        stopped: bool,
+        live: tuple[LiveStatus | None, LiveControls | None],
+    ) -> None:
+        """Do everything that comes after the last frame."""
+        start_s = self.config.source.start_s
+        if start_s is not None and tally.last_s < start_s and tally.skipped == tally.frames and not stopped:
+            raise start_beyond_end(self.source, start_s, tally.last_s)  # of a camera it is known only now
+        self._join_movie()
+        refined = self._refine()
+        self.manifest.warnings = run_warnings(
+            self.source, self.segmenter, self.config, tally, [*self.meter.warnings, *self.notes]
+        )
+        results = {**_results(tally), "refined": refined}
+        status, controls = live
+        if status is not None and controls is not None:
+            results["live"] = {**status.results(), "changes": controls.changes}
+        self._settle("stopped" if stopped else "done", _STOPPED if stopped else "", results)
+        write_report(self.folder, pictures.pictures(), self.manifest)
+        self.manifest.write(self.folder / MANIFEST)
+
+    def fail(self, error: BaseException) -> None:
+        """Enter in the manifest that an error ended the run, and which."""
+        self._settle(*_ended_by(error), {})
+        self.manifest.write(self.folder / MANIFEST)
+
+    def _join_movie(self) -> None:
+        """Put the movie behind what was there before the run was cut off."""
+        before = self.folder / MOVIE_BEFORE
+        if not before.exists():
+            return
+        try:
+            join_movies(before, self.folder / MOVIE)
+            before.replace(self.folder / MOVIE)
+        except OutputError as error:
+            self.notes.append(str(error))
+
+    def _refine(self) -> dict[str, float]:
+        """Refine the tables if that is wanted; `run.json` says which kind they are."""
+        if not self.config.refine.enabled:
+            return {}
+        meter = meter_for(self.config, self.calibration, self.segmenter.class_names)
+        meter.exposure = self.meter.exposure  # as they were set while it ran
+        meter.set_thickness(self.meter.calibration.thickness_nm, self.meter.calibration.thickness_sd_nm)
+        facts = refine_run(self.folder, self.config.refine, meter, self.config.judged)
+        self.notes += warn_of_loss(facts)
+        if facts:
+            self.manifest.tables, self.meter = "refined", meter
+        else:
+            self.meter.diagnostics.notes.append(
+                f"more than refine.max_rows = {self.config.refine.max_rows} rows: the tables are causal, not"
+                " refined; raise it"
+            )
+        return facts
+
+    def _settle(self, status: str, reason: str, results: dict[str, Any]) -> None:
+        """Enter in the manifest how the run ended."""
+        self.manifest.status, self.manifest.reason = status, reason
+        self.manifest.finished, self.manifest.results = now(), results
+        self.manifest.model = self.segmenter.describe()
+        self.manifest.source = self.source.describe()
+
+
+def _ended_by(error: BaseException) -> tuple[str, str]:
+    """Say what an error makes of a run, and why, in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped", "stopped at once, by a second Ctrl-C"
+    first = (str(error).splitlines() or [""])[0]
+    return "failed", first if isinstance(error, InsitrackError) else f"{type(error).__name__}: {first}"
+
+
+def _results(tally: Tally) -> dict[str, Any]:
+    names = ("frames", "processed", "damaged", "dropped", "skipped", "gap", "detections", "tracks")
+    return {
+        **{name: getattr(tally, name) for name in names},
+        "frames_per_s": round(tally.frames_per_s, 3),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+
+
+def _peak_memory_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1024 * 1024 if sys.platform == "darwin" else 1024), 1)
+
+
+def now() -> str:
+    """Date and time, to the second, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
