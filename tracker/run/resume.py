@@ -16,7 +16,7 @@ from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import MANIFEST, STATE, Run
 from insitrack.segment.base import SegmentConfig
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.job import Job
+from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock
 from insitrack.tracker.run.meters import config_of
 from insitrack.tracker.run.state import State, check_tables, read_state

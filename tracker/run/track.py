@@ -13,9 +13,9 @@ from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.job import Job
+from insitrack.tracker.run.job.opening import check_start
+from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
-from insitrack.tracker.run.opening import check_start
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.validation import build_settings
 

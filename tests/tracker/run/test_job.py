@@ -11,7 +11,7 @@ import tifffile
 import insitrack
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.tables.columns import FRAMES
-from insitrack.tracker.run import closing
+from insitrack.tracker.run.job import closing
 from insitrack.tracker.run.resume import resume
 
 SOURCE = "synth:loops?seed=3&frames=4&size=128"

@@ -26,9 +26,10 @@ from insitrack.io.synth.files import write_synth
 from insitrack.io.tables import columns
 from insitrack.io.tables.run_folder import MOVIE, MOVIE_BEFORE, STATE
 from insitrack.tracker.hindsight import rewrite
-from insitrack.tracker.run import closing, job, loop
+from insitrack.tracker.run import loop
 from insitrack.tracker.run import state as state_module
 from insitrack.tracker.run.config import load_config
+from insitrack.tracker.run.job import closing, running
 from insitrack.tracker.run.resume import resume
 from insitrack.tracker.run.state import read_state, write_state
 
@@ -303,7 +304,7 @@ def changed_source(folder, patched):
 
 
 def changed_model(folder, patched):
-    patched.setattr(job.RunManifest, "write", lambda self, path: pytest.fail("written"))
+    patched.setattr(running.RunManifest, "write", lambda self, path: pytest.fail("written"))
     state = read_state(folder)
     identity = {**state.facts.identity, "model": "0" * 64}
     write_state(replace(state, facts=replace(state.facts, identity=identity)), folder / STATE)

@@ -19,8 +19,8 @@ from insitrack.segment.base import Segmenter
 from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
+from insitrack.tracker.run.job.opening import start_beyond_end
 from insitrack.tracker.run.meters import meter_for
-from insitrack.tracker.run.opening import start_beyond_end
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.warnings import run_warnings
 from insitrack.tracker.series.meter import SeriesMeter

@@ -25,12 +25,10 @@ from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.run import loop
-from insitrack.tracker.run.closing import Closing, now
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
-from insitrack.tracker.run.meters import meter_for
-from insitrack.tracker.run.methods import describe_choices
-from insitrack.tracker.run.opening import (
+from insitrack.tracker.run.job.closing import Closing, now
+from insitrack.tracker.run.job.opening import (
     calibration_facts,
     camera_of,
     find_calibration,
@@ -38,6 +36,8 @@ from insitrack.tracker.run.opening import (
     restore,
     segment_settings,
 )
+from insitrack.tracker.run.meters import meter_for
+from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.state import State, StateWriter
 from insitrack.tracker.run.tally import Tally
 

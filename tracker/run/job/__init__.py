@@ -1,0 +1,1 @@
+"""One run from its opening, before anything is written, through its frames to its closing."""
