@@ -115,12 +115,12 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
     """
     from unittest import mock
 
-    from insitrack.tracker.run import job
+    from insitrack.tracker.run.job import closing
     from insitrack.tracker.run.track import track
 
     times: list[float] = []
     ends: list[float] = []
-    write_report = job.write_report
+    write_report = closing.write_report
 
     def reported(*arguments: Any) -> Path:
         ends.append(time.perf_counter())
@@ -129,7 +129,7 @@ def rate_of_ours(movie: Path, folder: Path, video: bool) -> tuple[float, float]:
         return page
 
     given = {"nm_per_px": 0.5, "thickness_nm": 100.0, "material": "fecral"}
-    with mock.patch.object(job, "write_report", reported):
+    with mock.patch.object(closing, "write_report", reported):
         run = track(
             movie,
             folder,
