@@ -50,16 +50,26 @@ _PUBLISHED = (
 
 _CLASS_KEYS = (
     *("defect_class", "n_true", "n_found", "n_matched", "find_recall"),
-    *("type_precision_pairs", "type_recall_pairs", "type_f1_pairs", "type_f1_strict", "ap"),
-    *("pixel_accuracy", "pixel_precision", "pixel_recall", "pixel_iu"),
+    *("type_precision_pairs", "type_recall_pairs", "type_f1_pairs", "type_f1_pairs_people"),
+    *("type_f1_strict", "type_f1_strict_people", "ap"),
 )
 _PICTURE_KEYS = (
     *("picture", "split", "n_true", "n_found", "n_matched", "find_precision", "find_recall", "find_f1"),
-    *("type_f1_pairs", "size_error", "density_error", "area_error", "field_share"),
+    *("find_f1_people", "type_f1_pairs", "size_error", "density_error", "area_error", "field_share"),
 )
 _SPLIT_KEYS = (
-    *("split", "n_train_defects", "n_test_pictures", "n_test_defects"),
-    *("find_f1", "type_f1_pairs", "type_f1_strict", "ap"),
+    *("split", "n_train_pictures", "n_train_defects", "n_test_pictures", "n_test_defects"),
+    *("find_f1", "find_f1_people", "type_f1_pairs", "type_f1_pairs_people", "type_f1_strict", "ap"),
+)
+_SPLIT_CLASS_KEYS = ("n_train_", "n_test_", "type_f1_pairs_", "type_f1_strict_")
+_ERROR_KEYS = ("one_point_is", "only", "n_points", "r2", "mae", "rmse", "mape")
+_PIXEL_KEYS = (
+    *("defect_class", "n_pictures_labelled"),
+    *(f"pixel_{name}_{of}" for name in ("accuracy", "precision", "recall", "iu") for of in ("mean", "sd")),
+)
+_PEOPLE_KEYS = (
+    *("first", "second", "n_pictures", "defect_class", "n_first", "n_second", "find_f1"),
+    *("type_f1_pairs", "type_f1_strict", "n_difference", "density_difference", "size_difference"),
 )
 
 
@@ -83,7 +93,12 @@ def page_of(facts: Mapping[str, Any], maps: Mapping[str, Path]) -> str:
         key_facts=_key_facts(facts),
         warnings=facts["warnings"],
         curve=Plot("curve", title, iou_figure(tables["curve"])),
-        scores=[(words, _cell(pooled[key], key)) for words, key in _NAMES if pooled.get(key) is not None],
+        scores=[
+            (words, _cell(pooled[key], key), _cell(pooled.get(f"{key}_people"), key))
+            for words, key in _NAMES
+            if pooled.get(key) is not None
+        ],
+        people=_table(tables["annotators"], _PEOPLE_KEYS) if tables.get("annotators") else None,
         published=[(words, _cell(pooled.get(key), key), mark) for words, key, mark in _PUBLISHED]
         if full
         else [],
@@ -117,6 +132,8 @@ def _details(facts: Mapping[str, Any], maps: Mapping[str, Path]) -> dict[str, An
         "unit": unit,
         "parity": _parity(tables, unit),
         "errors": _table(tables["classes"], errors),
+        "averages": _averages(tables["parity"]),
+        "pixels": _table(tables["pixels"], _PIXEL_KEYS),
         "confusion": _confusion(tables["confusion"]),
         "histograms": _histograms(tables["defects"], tables["classes"], unit),
         "maps": _maps(tables["pictures"], maps),
@@ -127,9 +144,9 @@ def _cell(value: Any, key: str = "") -> dict[str, str]:
     """Print one cell; shares are shown in percent."""
     if value is None or isinstance(value, str):
         text = "" if value is None else value
-    elif key.endswith(("_by_class", "_mape")):  # a mean of absolute values: without a sign
+    elif key.endswith(("_by_class", "_mape")) or key == "mape":  # a mean of absolute values: without a sign
         text = f"{100 * value:.1f} %"
-    elif key.endswith("_error"):
+    elif key.endswith(("_error", "_difference")):
         text = f"{100 * value:+.1f} %"
     else:
         text = f"{value:d}" if isinstance(value, int) else f"{value:.3g}"
@@ -166,7 +183,37 @@ def _splits(facts: Mapping[str, Any]) -> dict[str, Any]:
         "plot": Plot("splits", title, splits_figure(tables["splits"], learning=learning)),
         "summary": _table(tables["split_summary"], ("score", "mean", "sd", "range")),
         "table": _table(tables["splits"], _SPLIT_KEYS),
+        "classes": _table(tables["splits"], _split_class_keys(tables["splits"][0])),
     }
+
+
+def _split_class_keys(row: Row) -> list[str]:
+    """Columns of single classes in the table of the splits: Table 1 and figure 9B of Jacobs et al. 2022."""
+    whole = ("_pictures", "_defects", "_people")
+    return [
+        "split",
+        *(key for key in row if key.startswith(_SPLIT_CLASS_KEYS) and not key.endswith(whole)),
+    ]
+
+
+def _averages(rows: Sequence[Row]) -> dict[str, Any]:
+    """Errors of all classes together, by what one point of the average stands for."""
+    whole = [row for row in rows if row["defect_class"] == "all" and row["n_points"]]
+    named = [{**row, "quantity": f"{row['quantity']} ({row['unit']})"} for row in whole]
+    return _table(named, ("quantity", *_ERROR_KEYS))
+
+
+def _errors_in_words(rows: Sequence[Row], quantity: str, unit: str, start: str = "") -> str:
+    """R2, MAE and RMSE of the points of a parity plot, from the row of the table that holds them."""
+    row = next(row for row in rows if row["quantity"] == quantity and row["defect_class"] == "all")
+    if not row["n_points"]:
+        return ""
+    known = [
+        f"{name} {row[key]:.3g}{of}"
+        for name, key, of in (("R²", "r2", ""), ("MAE", "mae", f" {unit}"), ("RMSE", "rmse", f" {unit}"))
+        if row[key] is not None
+    ]
+    return f"{start}{', '.join(known)} ({row['n_points']} points)"
 
 
 def _parity(tables: Mapping[str, Sequence[Row]], unit: str) -> list[Plot | Note]:
@@ -188,12 +235,12 @@ def _parity(tables: Mapping[str, Sequence[Row]], unit: str) -> list[Plot | Note]
         ),
         ("shape", "Mean circularity", "heywood_true", "heywood_found", "Heywood circularity", "1", 1.0),
     )
-    figures: list[Plot | Note] = [
-        Plot(
-            name, f"{title}, picture by picture", parity_figure(by_class, true, found, words, of, start=start)
-        )
-        for name, title, true, found, words, of, start in shown
-    ]
+    quantities = {"size": "size", "density": "density", "shape": "heywood"}
+    figures: list[Plot | Note] = []
+    for name, title, true, found, words, of, start in shown:
+        line = _errors_in_words(tables["parity"], quantities[name], "" if of == "1" else of)
+        figure = parity_figure(by_class, true, found, words, of, start, [line] if line else [])
+        figures.append(Plot(name, f"{title}, by picture and class", figure))
     columns = {
         f"{rule} sum": (f"hardening_{rule}_true_mpa", f"hardening_{rule}_found_mpa")
         for rule in ("linear", "quadrature")
@@ -208,7 +255,13 @@ def _parity(tables: Mapping[str, Sequence[Row]], unit: str) -> list[Plot | Note]
         ]
         for words, (true, found) in columns.items()
     }
-    hardening = parity_figure(groups, "true", "found", "hardening", "MPa")
+    lines = [
+        _errors_in_words(tables["parity"], f"hardening_{rule}", "MPa", f"{rule}: ")
+        for rule in ("linear", "quadrature")
+    ]
+    hardening = parity_figure(
+        groups, "true", "found", "hardening", "MPa", errors=[line for line in lines if line]
+    )
     return [*figures, Plot("hardening", "Hardening, picture by picture", hardening)]
 
 

@@ -27,13 +27,17 @@ _CURVES = (
     ("type_f1_pairs", "type F1, of the pairs", "#d55e00", "dash"),
     ("type_f1_strict", "type F1, strict", "#cc79a7", "dash"),
 )
+_PEOPLE = (
+    ("find_f1_people", "find F1, between people", "#222222", "longdashdot"),
+    ("type_f1_strict_people", "type F1, strict, between people", "#cc79a7", "longdashdot"),
+)
 
 
 def iou_figure(curve: Sequence[Row]) -> go.Figure:
     """Plot scores against the overlap that is asked for."""
     figure = go.Figure()
     x = _column(curve, "iou")
-    for name, words, colour, dash in _CURVES:
+    for name, words, colour, dash in (*_CURVES, *_PEOPLE):
         y = _column(curve, name)
         if np.isfinite(y).any():
             line = {"color": colour, "dash": dash, "width": 2}
@@ -52,7 +56,13 @@ def iou_figure(curve: Sequence[Row]) -> go.Figure:
 
 
 def parity_figure(
-    groups: Mapping[str, Sequence[Row]], true: str, found: str, title: str, unit: str, start: float = 0.0
+    groups: Mapping[str, Sequence[Row]],
+    true: str,
+    found: str,
+    title: str,
+    unit: str,
+    start: float = 0.0,
+    errors: Sequence[str] = (),
 ) -> go.Figure:
     """Plot found against true, one point per picture and group; the line is where both agree.
 
@@ -66,6 +76,8 @@ def parity_figure(
         What it is, and its unit.
     start : float
         Least value there can be.
+    errors : sequence of str
+        Lines in the corner: R2, MAE and RMSE of the points.
     """
     figure = go.Figure()
     colours = class_colours(groups)
@@ -95,6 +107,9 @@ def parity_figure(
     ends = [start, start + (top - start) * 1.05]
     figure.add_scatter(x=ends, y=ends, mode="lines", line=line, name="found = true", hoverinfo="skip")
     lay_out(figure, f"True {title} ({unit})", f"Found {title} ({unit})")
+    if errors:
+        place = {"xref": "paper", "yref": "paper", "x": 0.02, "y": 0.98, "xanchor": "left", "yanchor": "top"}
+        figure.add_annotation(text="<br>".join(errors), showarrow=False, align="left", **place)
     figure.update_layout(xaxis_rangemode="tozero" if not start else "normal", xaxis_exponentformat="power")
     if start:
         figure.update_layout(yaxis_rangemode="normal")

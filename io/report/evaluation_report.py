@@ -17,7 +17,7 @@ from insitrack.io.report.evaluation_page import page_of
 from insitrack.io.write import replacing, write_json, write_text
 
 Row = Mapping[str, Any]
-EVAL_JSON, EVAL_PAGE, MAPS = "eval.json", "eval.html", "maps"
+EVAL_JSON, EVAL_PAGE, MAPS, OUTLINES = "eval.json", "eval.html", "maps", "outlines"
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -54,6 +54,22 @@ def write_map(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
+    return path
+
+
+def write_outlines(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
+    """Write one picture of the outlines of both sides as JPEG.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    path = folder / OUTLINES / f"{name}.jpg"
+    with replacing(path) as part:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        part.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
     return path
 
 

@@ -40,11 +40,13 @@ def parse_classes(text: str) -> dict[str, str]:
     return out
 
 
-def known_classes(source: Path, sheets: Sequence[Sheet], told: Mapping[str, str]) -> dict[str, str]:
-    """Meaning of every name that occurs."""
+def known_classes(
+    source: Path, sheets: Sequence[Sheet], told: Mapping[str, str], *, absent_too: bool = False
+) -> dict[str, str]:
+    """Meaning of every name that occurs; a given name that does not is refused unless `absent_too`."""
     found = sorted({name for sheet in sheets for name in sheet.names})
     absent = sorted(set(told) - set(found) - {"*"})
-    if absent:
+    if absent and not absent_too:
         raise SettingsError(
             f"--classes {absent[0]}=...: no label has that class; those found: {shown(', '.join(found), 200)}"
         )

@@ -124,7 +124,9 @@ class Labels:
         return LabelledPicture(name, group, image, truth, outlined, nm_per_px)
 
 
-def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) -> Labels:
+def read_labelled(
+    path: Path | str, classes: Mapping[str, str] | None = None, *, absent_too: bool = False
+) -> Labels:
     """Find the labels in a folder or file, whatever their form.
 
     Where a folder holds several forms, outlines come before boxes: COCO, VIA, LabelMe, rows (YOLO), ImageJ,
@@ -136,6 +138,8 @@ def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) ->
         Folder of pictures and labels, or the label file.
     classes : mapping of str to str, optional
         What the laboratory's names mean, see `parse_classes`.
+    absent_too : bool
+        Whether `classes` may name some that do not occur, as where several people labelled the same pictures.
 
     Returns
     -------
@@ -178,7 +182,8 @@ def read_labelled(path: Path | str, classes: Mapping[str, str] | None = None) ->
         for sheet in ordered
     )
     groups = tuple(group_of(sheet.picture, root, stacked=frames[sheet.picture] > 1) for sheet in ordered)
-    return Labels(source, kind, tuple(ordered), names, groups, known_classes(source, ordered, classes or {}))
+    known = known_classes(source, ordered, classes or {}, absent_too=absent_too)
+    return Labels(source, kind, tuple(ordered), names, groups, known)
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import BoolImage
+from insitrack.io.arrays import BoolImage, Floats
 from insitrack.io.detections import Detections
 
 COMPARISON_COLOURS = {"TP": (64, 224, 208), "TN": (0, 0, 0), "FP": (255, 0, 0), "FN": (255, 255, 0)}
@@ -101,6 +101,45 @@ def pixel_counts(
     return out
 
 
+def counts_of(pictures: Sequence[Mapping[str | None, PixelCounts]], name: str | None) -> list[PixelCounts]:
+    """Return the counts of a class in each picture; where it is in neither, every pixel is background."""
+    return [one.get(name) or PixelCounts(tn=one[None].total) for one in pictures]
+
+
+def pixel_rows(
+    pictures: Sequence[Mapping[str | None, PixelCounts]], names: Sequence[str]
+) -> list[dict[str, str | float]]:
+    """Pixel scores of each class, and DefectNet's "overall".
+
+    Parameters
+    ----------
+    pictures : sequence of mapping
+        Counts of each picture, as `pixel_counts` gives them, None among the classes.
+    names : sequence of str
+        Classes.
+
+    Returns
+    -------
+    list of dict
+        One row per class, one `overall` and one `any`, in which the class does not matter. Each has
+        `n_pictures_labelled`, where the class is labelled, and every score three times: `NAME_pooled`, all
+        pixels of all pictures; `NAME_mean` and `NAME_sd`, mean and standard deviation (n - 1) over the
+        pictures in which it is defined. `overall` is the unweighted mean of the classes; its deviation is
+        that of the pictures' own means over classes (Roberts et al. 2019, doi 10.1038/s41598-019-49105-0,
+        table 1).
+    """
+    keys = tuple(PixelCounts().scores())
+    counts = {name: counts_of(pictures, name) for name in names}
+    rows = {name: _pixel_row(name, one) for name, one in counts.items()}
+    overall: dict[str, str | float] = {"defect_class": "overall", "n_pictures_labelled": _labelled(pictures)}
+    for key in keys:
+        each = [[one[i].scores()[key] for one in counts.values()] for i in range(len(pictures))]
+        overall[f"{key}_pooled"] = _known_mean([float(row[f"{key}_pooled"]) for row in rows.values()])
+        overall[f"{key}_mean"] = _known_mean([float(row[f"{key}_mean"]) for row in rows.values()])
+        overall[f"{key}_sd"] = _known_sd([_known_mean(values) for values in each])
+    return [*rows.values(), overall, _pixel_row("any", counts_of(pictures, None))]
+
+
 def comparison_map(found: Detections, true: Detections) -> NDArray[np.uint8]:
     """Picture of the pixels that are right and wrong, whatever the class, uint8 (H, W, 3) red green blue.
 
@@ -112,6 +151,34 @@ def comparison_map(found: Detections, true: Detections) -> NDArray[np.uint8]:
     a, b = covered(found), covered(true)
     palette = np.array([COMPARISON_COLOURS[key] for key in ("TN", "FP", "FN", "TP")], np.uint8)
     return np.asarray(palette[a.astype(np.uint8) + 2 * b.astype(np.uint8)], np.uint8)
+
+
+def _pixel_row(name: str, counts: Sequence[PixelCounts]) -> dict[str, str | float]:
+    row: dict[str, str | float] = {"defect_class": name}
+    row["n_pictures_labelled"] = sum(one.tp + one.fn > 0 for one in counts)
+    for key, value in sum(counts, PixelCounts()).scores().items():
+        values = [one.scores()[key] for one in counts]
+        row |= {f"{key}_pooled": value, f"{key}_mean": _known_mean(values), f"{key}_sd": _known_sd(values)}
+    return row
+
+
+def _labelled(pictures: Sequence[Mapping[str | None, PixelCounts]]) -> int:
+    return sum(one[None].tp + one[None].fn > 0 for one in pictures)
+
+
+def _known(values: Sequence[float]) -> Floats:
+    array = np.array(values, np.float64)
+    return array[np.isfinite(array)]
+
+
+def _known_mean(values: Sequence[float]) -> float:
+    known = _known(values)
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _known_sd(values: Sequence[float]) -> float:
+    known = _known(values)
+    return float(known.std(ddof=1)) if known.size > 1 else float("nan")
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -22,6 +22,7 @@ Score a model, or detections made elsewhere, on labelled pictures: F1 against Io
   track eval LABELS --predictions found.json                 COCO results, or a folder of Mask R-CNN predictions NAME.npz
   track eval LABELS --overlap box --matching greedy --sizes jacobs    the rules of the script behind Jacobs et al. 2022
   track eval LABELS --recall-only --overlap box              not everything is labelled: recall only
+  track eval LABELS --also LABELS2                           what two people agree on, beside every F1 of the model
   track eval RUN --truth tracks.csv                          tracks of a run against true ones: HOTA, MOTA, IDF1
   track eval LABELS --split group:alloy --table table.csv    scores of one model, group by group
 """
@@ -32,8 +33,9 @@ tell how they scatter; they are those of unseen pictures only if the model saw n
 splits with --splits-only, train one model for each on its `train` pictures, and come back with {split} in --model or
 --predictions, for example --model "runs/{split}/model.onnx": each picture is then scored by the model of the split that left it
 out, and the learning curve is drawn. From Python: insitrack.segment.scores.splits.cross_validate(pictures, splits, train, test).
-Written to the output folder: eval.html eval.json pooled.csv classes.csv pictures.csv picture_classes.csv curve.csv
-confusion.csv defects.csv, with splits also splits.csv split_summary.csv splits.json, and maps/ of right and wrong pixels.
+Written to the output folder: eval.html eval.json pooled.csv classes.csv pictures.csv picture_classes.csv parity.csv pixels.csv
+curve.csv confusion.csv defects.csv, with splits also splits.csv split_summary.csv split_parity.csv split_pictures.csv
+splits.json, with --also annotators.csv; maps/ of right and wrong pixels, and outlines/ of labels (left) and detections (right).
 """
 
 
@@ -46,6 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="THEIRS=OURS,...",
         help="what the classes of the labels mean; `ignore` leaves one out, `*` is all others",
+    )
+    add(
+        "--also",
+        action="append",
+        default=[],
+        metavar="LABELS2",
+        help=(
+            "other people's labels of the same pictures, known by name: their agreement stands beside every F1"
+            " (repeatable)"
+        ),
     )
     add(
         "--truth",
@@ -175,6 +187,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         labels=labels,
         folder=Path(options.out or (labels.resolve().stem or "labels") + "_eval"),
         classes=options.classes,
+        also=options.also,
         predictions=options.predictions or "",
         confidence=options.conf,
         overwrite=options.overwrite,

@@ -27,7 +27,7 @@ from insitrack.tracker.evaluation.parity import Picture, Sizes, look_at
 from insitrack.tracker.measure.measure import MeasureConfig
 
 PreparedPicture = tuple[LabelledPicture, BoolImage | None, Detections]
-Comparison = Callable[[str, Detections, Detections], None]
+Comparison = Callable[[LabelledPicture, Detections, Detections], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +120,12 @@ def from_predictions(
         yield picture, field_of(picture.frame, fields), predictions[picture.name]
 
 
+def in_view(labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[PreparedPicture]:
+    """Give labelled pictures with where they show the specimen, as `track` finds it, and nothing found in them."""
+    for picture in labels:
+        yield picture, field_of(picture.frame, fields), picture.truth.take(np.zeros(0, np.int64))
+
+
 @dataclass(slots=True)
 class Evaluation:
     """Everything that was compared, picture by picture.
@@ -130,8 +136,8 @@ class Evaluation:
         How.
     pictures : list of Picture
         Measured and paired.
-    pixels : dict of str or None to PixelCounts
-        Right and wrong pixels by class; None is any class.
+    pixels : list of dict of str or None to PixelCounts
+        Right and wrong pixels of each picture by class; None is any class. Empty for recall only.
     n_boxes : int
         Labels that are nothing but a box.
     n_labels : int
@@ -142,7 +148,7 @@ class Evaluation:
 
     settings: EvalSettings
     pictures: list[Picture] = field(default_factory=list)
-    pixels: dict[str | None, PixelCounts] = field(default_factory=dict)
+    pixels: list[dict[str | None, PixelCounts]] = field(default_factory=list)
     n_boxes: int = 0
     n_labels: int = 0
     over_cap: int = 0
@@ -170,7 +176,7 @@ class Evaluation:
         split : str
             Split in which it is a test picture.
         draw : callable, optional
-            Gets the name, the detections and the labels, to draw them.
+            Gets the picture, the detections and the labels, to draw them.
         """
         labelled, area, found = looked
         found, true = merged(found, self.settings.merge), merged(labelled.truth, self.settings.merge)
@@ -190,20 +196,11 @@ class Evaluation:
         self.n_boxes += int(np.count_nonzero(~labelled.outlined))
         self.over_cap += found.n_over_cap
         if not self.settings.recall_only:
-            self._count_pixels(found, true)
+            names = sorted({*true.names(), *found.names()})
+            self.pixels.append(pixel_counts(found, true, [None, *names]))
             if draw is not None:
-                draw(picture.name, found, true)
+                draw(labelled, found, true)
         return picture
-
-    def _count_pixels(self, found: Detections, true: Detections) -> None:
-        """Add the pixels of a picture.
-
-        A class that is new brings the pixels of all pictures before as background.
-        """
-        before = PixelCounts(tn=self.pixels[None].total) if self.pixels else PixelCounts()
-        names = {*true.names(), *found.names(), *self.pixels, None}
-        for name, counts in pixel_counts(found, true, sorted(names, key=str)).items():
-            self.pixels[name] = self.pixels.get(name, before) + counts
 
 
 def value_of(row: Mapping[str, str], column: str, name: str) -> float | None:
@@ -239,7 +236,8 @@ def told_apart(labels: Labels, *, by_name: bool) -> Labels:
     labels : Labels
         Labelled pictures.
     by_name : bool
-        Whether predictions or a table speak of the pictures by name: then the same name twice is refused.
+        Whether predictions, a table or other labels speak of the pictures by name: then the same name twice
+        is refused.
 
     Raises
     ------
@@ -252,8 +250,8 @@ def told_apart(labels: Labels, *, by_name: bool) -> Labels:
         return labels
     if by_name:
         raise SettingsError(
-            f"two labelled pictures are named {repeated[0]!r}; predictions and tables go by name: give one"
-            " folder, or rename"
+            f"two labelled pictures are named {repeated[0]!r}; predictions, tables and other people's labels go"
+            " by name: give one folder, or rename"
         )
     names = [
         name if counts[name] == 1 else f"{sheet.picture.parent.name}_{name}"

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from insitrack import __version__
+from insitrack.io.detections import Detections
+from insitrack.io.draw.side_by_side import side_by_side
 from insitrack.io.errors import OutputError, SettingsError
-from insitrack.io.report.evaluation_report import write_evaluation, write_map
+from insitrack.io.report.evaluation_report import MAPS, OUTLINES, write_evaluation, write_map, write_outlines
 from insitrack.io.tables.run_folder import check_folder
 from insitrack.io.write import write_json
 from insitrack.segment.labels.classes import parse_classes
 from insitrack.segment.labels.predictions import coco_facts, read_predictions
-from insitrack.segment.labels.reader import Labels, read_labelled
+from insitrack.segment.labels.reader import LabelledPicture, Labels, read_labelled
 from insitrack.segment.models import load_segmenter
 from insitrack.segment.scores.pixels import comparison_map
 from insitrack.segment.scores.splits import DataSplit, leave_out_groups, read_table, splits_from
 from insitrack.tracker.evaluation.evaluation import (
+    Comparison,
     EvalSettings,
     Evaluation,
     PreparedPicture,
     from_model,
     from_predictions,
+    in_view,
+    merged,
     told_apart,
     value_of,
 )
 from insitrack.tracker.evaluation.parity import unit_of
-from insitrack.tracker.evaluation.tables import make_tables, plain, split_summary
+from insitrack.tracker.evaluation.people import read_annotators
+from insitrack.tracker.evaluation.split_tables import split_tables
+from insitrack.tracker.evaluation.tables import make_tables, plain
 from insitrack.tracker.evaluation.warnings import evaluation_warnings
 from insitrack.tracker.hardening.materials import load_material
 from insitrack.tracker.run.config import RunConfig
@@ -40,11 +48,16 @@ _OUTPUTS = (
     "classes",
     "pictures",
     "picture_classes",
+    "parity",
+    "pixels",
+    "annotators",
     "curve",
     "confusion",
     "defects",
     "splits",
     "split_summary",
+    "split_parity",
+    "split_pictures",
 )
 
 
@@ -58,6 +71,8 @@ class EvalRequest:
         Folder of pictures and labels, or the label file.
     classes : str
         What the classes of the labels mean, THEIRS=OURS between commas.
+    also : list of str
+        Labels of the same pictures by other people.
     predictions : str
         Detections to score in place of the model of the settings; may hold ``{split}``; empty: the model.
     confidence : float or None
@@ -81,6 +96,7 @@ class EvalRequest:
     labels: Path
     folder: Path
     classes: str = ""
+    also: list[str] = field(default_factory=list)
     predictions: str = ""
     confidence: float | None = None
     overwrite: bool = False
@@ -129,8 +145,11 @@ class EvaluationJob:
         self.material = None if material is None else load_material(material)
         self.folder = request.folder
         check_folder(self.folder, request.overwrite)
-        labels = read_labelled(request.labels, parse_classes(request.classes))
-        self.labels: Labels = told_apart(labels, by_name=bool(request.table or request.predictions))
+        classes = parse_classes(request.classes)
+        labels = read_labelled(request.labels, classes, absent_too=bool(request.also))
+        by_name = bool(request.table or request.predictions or request.also)
+        self.labels: Labels = told_apart(labels, by_name=by_name)
+        self.annotators = read_annotators(request.also, self.labels, classes, settings)
         self.table = read_table(Path(request.table)) if request.table else {}
         self.found_by = request.predictions or config.model
         self.per_split = "{split}" in self.found_by
@@ -147,7 +166,8 @@ class EvaluationJob:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             names = [f"{name}.csv" for name in _OUTPUTS] + ["eval.json", "eval.html", "splits.json"]
-            for path in [*(self.folder / name for name in names), *(self.folder / "maps").glob("*.png")]:
+            pictures = [*(self.folder / MAPS).glob("*.png"), *(self.folder / OUTLINES).glob("*.jpg")]
+            for path in [*(self.folder / name for name in names), *pictures]:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
@@ -180,23 +200,23 @@ class EvaluationJob:
         first = self._prepared(
             rounds[0][1], rounds[0][0]
         )  # a model that does not load leaves an earlier evaluation as it was
+        if self.annotators is not None:  # and so do damaged labels
+            shared = self.labels.chosen(self.annotators.rows_of(self.labels))
+            self.annotators.compare_people(in_view(shared, self.config.field), self._take)
         self.make_folder()
 
         for i, (split, labels) in enumerate(rounds):
-
-            def draw(name: str, found: Any, true: Any, split: str = split) -> None:
-                key = f"{split}_{name}" if split else name
-                maps[key] = write_map(self.folder, key, comparison_map(found, true))
-
             for looked in first if i == 0 else self._prepared(labels, split):
-                self._take(evaluation, looked, split, draw)
-        tables = make_tables(
-            evaluation, self.material, [(split, *self._n_labels(split)) for split in self.splits]
-        )
-        if "splits" in tables:
-            tables["split_summary"] = split_summary(tables["splits"])
+                self._take(evaluation, looked, split, partial(self._draw, maps, split))
+                if self.annotators is not None:
+                    self.annotators.take_model(looked, partial(self._take, split=split))
+        tables = make_tables(evaluation, self.material, self.annotators)
+        if self.splits and not self.settings.recall_only:
+            tables |= split_tables(
+                evaluation, self.material, self.splits, self.labels.names, self._labelled, self.annotators
+            )
             self.write_splits()
-        self.warnings += evaluation_warnings(evaluation, tables, self.settings)
+        self.warnings += evaluation_warnings(evaluation, tables, self.settings, self.annotators)
         facts = {
             "title": f"{Path(self.found_by).name} on {Path(self.request.labels).name}",
             "command": self.request.command,
@@ -231,8 +251,8 @@ class EvaluationJob:
         self,
         evaluation: Evaluation,
         looked: PreparedPicture,
-        split: str,
-        draw: Callable[[str, Any, Any], None],
+        split: str = "",
+        draw: Comparison | None = None,
     ) -> None:
         name = looked[0].name
         row: Mapping[str, str] = self.table.get(name, {})
@@ -246,20 +266,30 @@ class EvaluationJob:
             draw=draw,
         )
 
-    @cached_property
-    def _counts(self) -> list[int]:
-        """Labels in each picture."""
-        return [len(picture.truth) for picture in self.labels]
+    def _draw(
+        self,
+        maps: dict[str, Path],
+        split: str,
+        picture: LabelledPicture,
+        found: Detections,
+        true: Detections,
+    ) -> None:
+        """Write the map of right and wrong pixels, and the outlines of both sides by class."""
+        key = f"{split}_{picture.name}" if split else picture.name
+        maps[key] = write_map(self.folder, key, comparison_map(found, true))
+        write_outlines(self.folder, key, side_by_side(picture.image, true, found))
 
-    def _n_labels(self, split: DataSplit) -> tuple[int, int]:
-        """Labels among the training and among the test pictures."""
-        return sum(self._counts[i] for i in split.train), sum(self._counts[i] for i in split.test)
+    @cached_property
+    def _labelled(self) -> list[Counter[str]]:
+        """Labels of each class in each picture."""
+        return [Counter(merged(picture.truth, self.settings.merge).names()) for picture in self.labels]
 
     def _facts(self) -> dict[str, Any]:
         """Say what was compared with what, for the manifest."""
         facts = {
             "labels": str(self.request.labels),
             "label_form": self.labels.kind,
+            "also": list(self.request.also),
             "found_by": self.found_by,
             "model_per_split": self.per_split,
         }

@@ -7,7 +7,7 @@ They differ, and both are published (Jacobs et al. 2022, doi 10.1016/j.xcrp.2022
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -287,40 +287,6 @@ def _totals(
     if n_all and not n_known:
         return NAN, NAN
     return float(linear(np.array(stresses))), float(quadrature(np.array(stresses)))
-
-
-def error_summary(rows: Sequence[Mapping[str, float]], name: str) -> dict[str, float]:
-    """Mean absolute, root mean square and mean absolute relative error of one property over pictures.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        One per picture, with `NAME_true` and `NAME_found` (or `NAME_true_mpa`, ...).
-    name : str
-        Property.
-
-    Returns
-    -------
-    dict of str to float
-        `NAME_mae`, `NAME_rmse`, `NAME_mape`, over the pictures in which both are known.
-
-    Examples
-    --------
-    >>> error_summary([{"size_true": 10.0, "size_found": 11.0}, {"size_true": 20.0, "size_found": 17.0}], "size")
-    {'size_mae': 2.0, 'size_rmse': 2.23606797749979, 'size_mape': 0.125}
-    """
-    suffix = "_mpa" if rows and f"{name}_true_mpa" in rows[0] else ""
-    both = np.array([[row[f"{name}_{side}{suffix}"] for side in SIDES] for row in rows], np.float64).reshape(
-        -1, 2
-    )
-    both = both[np.isfinite(both).all(axis=1)]
-    difference = both[:, 1] - both[:, 0]
-    shares = np.array([abs(relative(found, true)) for true, found in both.tolist()])
-    return {
-        f"{name}_mae": _mean(abs(difference)),
-        f"{name}_rmse": math.sqrt(_mean(difference**2)),
-        f"{name}_mape": _mean(shares[np.isfinite(shares)]),
-    }
 
 
 def relative(found: float, true: float) -> float:

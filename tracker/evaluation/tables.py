@@ -13,32 +13,24 @@ import numpy as np
 
 from insitrack.segment.scores.average_precision import average_precision, mean_average_precision
 from insitrack.segment.scores.confusion import Confusion, classes_of, confusion, curve
-from insitrack.segment.scores.pixels import PixelCounts
-from insitrack.segment.scores.splits import DataSplit
+from insitrack.segment.scores.pixels import PixelCounts, counts_of, pixel_rows
+from insitrack.tracker.evaluation.errors import error_summary, parity_rows
 from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation
 from insitrack.tracker.evaluation.parity import (
     NAN,
     Picture,
     Row,
     Unit,
-    error_summary,
     hardening,
     properties,
     unit_of,
 )
+from insitrack.tracker.evaluation.people import Annotators
 from insitrack.tracker.hardening.models import Material
 
 Tables = dict[str, list[Row]]
 SUMMARISED = ("n", "density", "size", "heywood", "area")
 """Properties whose errors are averaged over pictures."""
-SPLIT_SCORES = (
-    "find_f1",
-    "type_f1_pairs",
-    "type_f1_strict",
-    "ap",
-    "size_error_by_class",
-    "density_error_by_class",
-)
 _RECALL = (
     "n_true",
     "n_found",
@@ -48,7 +40,7 @@ _RECALL = (
 
 
 def make_tables(
-    evaluation: Evaluation, material: Material | None, splits: Sequence[tuple[DataSplit, int, int]] = ()
+    evaluation: Evaluation, material: Material | None, annotators: Annotators | None = None
 ) -> Tables:
     """Every table of an evaluation, by name, in rows.
 
@@ -58,50 +50,73 @@ def make_tables(
         The pictures compared.
     material : Material or None
         Constants of the hardening model.
-    splits : sequence of (Split, int, int)
-        Each with the number of training and of test pictures' labels.
+    annotators : Annotators, optional
+        Other people's labels: their agreement stands in columns `..._people` beside every F1.
 
     Returns
     -------
     dict of str to list of dict
-        `pooled` (one row), `classes`, `pictures`, `picture_classes`, `curve`, `confusion`, `defects` and,
-        where there are splits, `splits`. Lengths are in nm, columns `_nm`, where the scale of every picture
-        is known, else in px.
+        `pooled` (one row), `classes`, `pictures`, `picture_classes`, `parity`, `pixels`, `curve`, `confusion`,
+        `defects` and, where there are other people's labels, `annotators`. Lengths are in nm, columns `_nm`,
+        where the scale of every picture is known, else in px.
     """
     pictures, settings = evaluation.pictures, evaluation.settings
     compared = [picture.compared for picture in pictures]
     classes, unit = classes_of(compared), unit_of(pictures)
     counts = _confusion(pictures, settings, classes)
     if settings.recall_only:
-        by_picture = [
-            _named(picture) | _only(_confusion([picture], settings, classes).scores()) for picture in pictures
-        ]
-        curves = [_only(row, "iou") for row in curve(compared, method=settings.matching)]
-        recalled = [
-            _recall_of(counts, name) for name in classes if counts.counts[counts.classes.index(name)].sum()
-        ]
-        return {
-            "pooled": [_only(counts.scores())],
-            "classes": recalled,
-            "pictures": by_picture,
-            "curve": curves,
-        }
+        return _recall_tables(evaluation, counts)
     tables: Tables = {
         "classes": [_class_row(evaluation, counts, name, unit, material) for name in classes],
         "pictures": [_picture_row(picture, settings, unit, material) for picture in pictures],
         "picture_classes": [
-            _named(picture) | {"defect_class": name} | with_unit(properties([picture], name, unit), unit)
+            _named(picture) | {"defect_class": name} | with_unit(_differences(picture, name, unit), unit)
             for picture in pictures
             for name in classes_of([picture.compared])
         ],
+        "parity": parity_rows(pictures, unit, material),
+        "pixels": list(map(dict, pixel_rows(evaluation.pixels, classes))),
         "curve": list(map(dict, curve(compared, method=settings.matching))),
         "confusion": confusion_rows(counts),
         "defects": [row for picture in pictures for row in _defect_rows(picture, unit)],
     }
-    tables["pooled"] = [pooled_row(pictures, settings, unit, material) | _scores(evaluation.pixels.get(None))]
-    if splits:
-        tables["splits"] = [_split_row(pictures, settings, material, *split) for split in splits]
+    pixels = sum(counts_of(evaluation.pixels, None), PixelCounts())
+    tables["pooled"] = [pooled_row(pictures, settings, unit, material) | dict(pixels.scores())]
+    if annotators is not None:
+        _add_ceilings(tables, annotators)
+        tables["annotators"] = annotators.rows(evaluation, unit)
     return tables
+
+
+def _recall_tables(evaluation: Evaluation, counts: Confusion) -> Tables:
+    """Make the tables that mean anything where not every defect is labelled."""
+    pictures, settings = evaluation.pictures, evaluation.settings
+    compared = [picture.compared for picture in pictures]
+    by_picture = [
+        _named(picture) | _only(_confusion([picture], settings, counts.classes).scores())
+        for picture in pictures
+    ]
+    recalled = [
+        _recall_of(counts, name) for name in counts.classes if counts.counts[counts.classes.index(name)].sum()
+    ]
+    return {
+        "pooled": [_only(counts.scores())],
+        "classes": recalled,
+        "pictures": by_picture,
+        "curve": [_only(row, "iou") for row in curve(compared, method=settings.matching)],
+    }
+
+
+def _add_ceilings(tables: Tables, annotators: Annotators) -> None:
+    """Put the agreement between people beside every F1 of the model."""
+    for row in tables["pooled"]:
+        row |= annotators.ceiling()
+    for row in tables["classes"]:
+        row |= annotators.class_ceiling(str(row["defect_class"]))
+    for row in tables["pictures"]:
+        row |= annotators.ceiling([str(row["picture"])])
+    for row in tables["curve"]:
+        row |= annotators.ceiling(least_iou=float(row["iou"]))
 
 
 def pooled_row(
@@ -120,14 +135,18 @@ def pooled_row(
     row |= with_unit(properties(pictures, None, unit), unit)
     for name in ("size", "density", "heywood", "pair_size"):
         row[f"{name}_error_by_class"] = _mean([abs(values[f"{name}_error"]) for values in by_class.values()])
-    each = [properties([picture], None, unit) for picture in pictures]
+    by_one = [properties([picture], None, unit) for picture in pictures]
+    by_two = [
+        properties([picture], name, unit) for picture in pictures for name in classes_of([picture.compared])
+    ]
     for name in SUMMARISED:
-        row |= with_unit(error_summary(each, name), unit)
+        row |= with_unit(error_summary(by_one, name, "by_picture"), unit)
+        row |= with_unit(error_summary(by_two, name, "by_picture_and_class"), unit)
     row |= hardening(pictures, material)
     by_picture = [hardening([picture], material) for picture in pictures]
     for rule in ("linear", "quadrature"):
         errors = error_summary(by_picture, f"hardening_{rule}")
-        row |= {f"{key}_mpa" if not key.endswith("mape") else key: value for key, value in errors.items()}
+        row |= {key if key.endswith(("mape", "r2")) else f"{key}_mpa": value for key, value in errors.items()}
     return row
 
 
@@ -146,7 +165,14 @@ def _class_row(
     each = [properties([picture], name, unit) for picture in pictures]
     for key in SUMMARISED:
         row |= with_unit(error_summary(each, key), unit)
-    return row | _scores(evaluation.pixels.get(name))
+    return row | sum(counts_of(evaluation.pixels, name), PixelCounts()).scores()
+
+
+def _differences(picture: Picture, name: str, unit: Unit) -> dict[str, float]:
+    """Properties of one class in one picture, and found - true in the unit of each."""
+    row = properties([picture], name, unit)
+    more = {f"{key}_difference": row[f"{key}_found"] - row[f"{key}_true"] for key in SUMMARISED}
+    return row | more
 
 
 def _picture_row(picture: Picture, settings: EvalSettings, unit: Unit, material: Material | None) -> Row:
@@ -160,40 +186,6 @@ def _picture_row(picture: Picture, settings: EvalSettings, unit: Unit, material:
     row |= {"nm_per_px": picture.nm_per_px, "thickness_nm": picture.thickness_nm}
     row |= _confusion([picture], settings, classes_of([compared])).scores()
     return row | with_unit(properties([picture], None, unit), unit) | dict(hardening([picture], material))
-
-
-def _split_row(
-    pictures: Sequence[Picture],
-    settings: EvalSettings,
-    material: Material | None,
-    split: DataSplit,
-    n_train: int,
-    n_test: int,
-) -> Row:
-    chosen = [picture for picture in pictures if picture.split == split.name] or [
-        pictures[i] for i in split.test
-    ]
-    row: Row = {"split": split.name, "n_train_pictures": len(split.train), "n_train_defects": n_train}
-    row |= {"n_test_pictures": len(chosen), "n_test_defects": n_test}
-    return row | pooled_row(chosen, settings, unit_of(chosen), material)
-
-
-def split_summary(rows: Sequence[Row]) -> list[Row]:
-    """Mean, standard deviation and range of the scores over the splits."""
-    out: list[Row] = []
-    for name in SPLIT_SCORES:
-        values = np.array([row[name] for row in rows], np.float64)
-        values = values[np.isfinite(values)]
-        spread = float(values.std(ddof=1)) if values.size > 1 else NAN
-        out.append(
-            {
-                "score": name,
-                "mean": _mean(values.tolist()),
-                "sd": spread,
-                "range": float(np.ptp(values)) if values.size else NAN,
-            }
-        )
-    return out
 
 
 def confusion_rows(counts: Confusion) -> list[Row]:
@@ -249,7 +241,7 @@ def with_unit(row: Mapping[str, float], unit: Unit) -> Row:
     out: Row = {}
     for key, value in row.items():
         quantity = next((name for name in units if key.startswith((name, f"pair_{name}"))), None)
-        bare = quantity is None or key.endswith(("_error", "_mape"))
+        bare = quantity is None or key.endswith(("_error", "_mape", "_r2"))
         out[key if bare else f"{key}_{units[quantity or 'size']}"] = value
     return out
 
@@ -289,10 +281,6 @@ def _recall_of(counts: Confusion, name: str) -> Row:
         "n_matched": n_matched,
         "find_recall": n_matched / n_true if n_true else NAN,
     }
-
-
-def _scores(counts: PixelCounts | None) -> Row:
-    return {} if counts is None else dict(counts.scores())
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from insitrack.tracker.evaluation.evaluation import EvalSettings, Evaluation
+from insitrack.tracker.evaluation.people import Annotators
 
 
 def evaluation_warnings(
-    evaluation: Evaluation, tables: Mapping[str, Any], settings: EvalSettings
+    evaluation: Evaluation,
+    tables: Mapping[str, Any],
+    settings: EvalSettings,
+    annotators: Annotators | None = None,
 ) -> list[str]:
     """Collect what a reader of the scores should know, one line each."""
     lines = []
@@ -42,6 +46,12 @@ def evaluation_warnings(
         lines.append(
             "hardening stays empty; it needs --thickness-nm and --material with strengths for the"
             " labelled classes"
+        )
+    names = {picture.name for picture in evaluation.pictures}
+    if annotators is not None and names != annotators.shared:
+        lines.append(
+            f"{len(names & annotators.shared)} of the {len(names)} pictures were labelled by everybody;"
+            " agreement between people is that of these"
         )
     if evaluation.over_cap:
         lines.append(f"{evaluation.over_cap} detections were thrown away by segment.max_detections; raise it")

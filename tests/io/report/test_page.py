@@ -17,6 +17,7 @@ FACTS = {
     "curve": Note("curve", "none"),
     "scores": [],
     "published": [],
+    "people": None,
     "splits": None,
     "details": None,
     "classes": {"heads": [], "rows": []},

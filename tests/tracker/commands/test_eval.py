@@ -117,11 +117,15 @@ def test_a_model_is_scored_and_everything_is_written(
         "classes",
         "pictures",
         "picture_classes",
+        "parity",
+        "pixels",
         "curve",
         "confusion",
         "defects",
         "splits",
         "split_summary",
+        "split_parity",
+        "split_pictures",
     )
     assert {path.name for path in out.iterdir()} == {
         *(f"{name}.csv" for name in names),
@@ -129,6 +133,7 @@ def test_a_model_is_scored_and_everything_is_written(
         "eval.html",
         "splits.json",
         "maps",
+        "outlines",
     }
     assert {path.stem for path in (out / "maps").iterdir()} == set(SQUARES)
     facts = json.loads((out / "eval.json").read_text(encoding="utf-8"))
@@ -349,6 +354,11 @@ def test_pictures_without_any_defect_are_not_an_error(
         (["--set", "segment.confidense=1"], "confidense"),
         (["--table", "bad.csv"], "nm_per_px of one is 'wide'"),
         (["--out", "."], "not empty"),
+        (["--also", "absent"], "absent: no such folder or label file"),
+        (["--also", "elsewhere"], "--also elsewhere: no picture named as in the labels (empty, one, three"),
+        (["--also", "smaller"], "one has 64 x 64 px, that of the labels 128 x 128"),
+        (["--also", "damaged"], "damaged"),
+        (["--also", "smaller", "--recall-only"], "expected one of them"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(
@@ -365,9 +375,22 @@ def test_bad_input_is_one_line_that_names_it(
         json.dumps([{"image_id": "elsewhere", "category_id": 0, "bbox": [1, 1, 2, 2]}]), encoding="utf-8"
     )
     (tmp_path / "bad.csv").write_text("file,nm_per_px\none.png,wide\n", encoding="utf-8")
-    if options[0] == "--table":
+    row = "0 0.2 0.2 0.4 0.2 0.4 0.4\n"
+    for folder, name, side, text in (
+        ("elsewhere", "other", SIDE, row),
+        ("smaller", "one", 64, row),
+        ("damaged", "one", SIDE, row + "0 0.2 nothing\n"),
+    ):
+        Path(folder).mkdir()
+        cv2.imwrite(f"{folder}/{name}.png", np.zeros((side, side), np.uint8))
+        Path(folder, f"{name}.txt").write_text(text, encoding="utf-8")
+    if options[0] == "--also":
+        options = [*options, "--classes", "0=black_dot"]
+    if options[0] in ("--table", "--also"):
         monkeypatch.setattr("insitrack.tracker.evaluation.job.load_segmenter", lambda *_: Stub())
     assert main(["eval", str(labels), *options]) == 2
+    if options[0] == "--also":
+        assert not (tmp_path / "labelled_eval").exists()
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert message in said[0]

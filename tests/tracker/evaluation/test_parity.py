@@ -7,13 +7,11 @@ from hypothesis import strategies as st
 
 from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.io.frames import Calibration
-from insitrack.segment.scores.confusion import compare
 from insitrack.segment.scores.pixels import COMPARISON_COLOURS, comparison_map, covered, pixel_counts
+from insitrack.tests.support.squares import SHAPE, Square, pictured, scene
+from insitrack.tracker.evaluation.errors import error_summary
 from insitrack.tracker.evaluation.parity import (
-    Picture,
-    error_summary,
     hardening,
-    look_at,
     properties,
     unit_of,
 )
@@ -21,24 +19,6 @@ from insitrack.tracker.hardening.materials import load_material, with_constants
 from insitrack.tracker.measure.measure import MeasureConfig, measure
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
-
-SHAPE = (100, 200)
-Square = tuple[int, int, int, str]
-
-
-def scene(squares: list[Square]) -> Detections:
-    """Draw squares: row, column, side, class."""
-    masks = Masks.from_crops(
-        [np.ones((side, side), bool) for _, _, side, _ in squares], [(y, x) for y, x, _, _ in squares]
-    )
-    labels = np.array([DEFECT_CLASSES.index(name) + 1 for *_, name in squares], np.int64)
-    return Detections(
-        0, 0.0, SHAPE, masks.boxes(), labels, np.ones(len(masks), np.float32), masks, DEFECT_CLASSES
-    )
-
-
-def pictured(true: list[Square], found: list[Square], **more: object) -> Picture:
-    return look_at(compare("a", scene(found), scene(true)), **more)  # type: ignore[arg-type]
 
 
 def test_a_worked_case_of_the_published_statistics() -> None:
@@ -111,7 +91,10 @@ def test_per_image_and_pooled_errors_differ() -> None:
     )
     assert properties([few, many], "void", "px")["n_error"] == 0  # 11 found, 11 true
     each = error_summary([properties([part], "void", "px") for part in (few, many)], "n")
-    assert each == pytest.approx({"n_mae": 1.0, "n_rmse": 1.0, "n_mape": (1 + 0.1) / 2})
+    spread = (1 - 5.5) ** 2 + (10 - 5.5) ** 2
+    assert each == pytest.approx(
+        {"n_r2": 1 - 2 / spread, "n_mae": 1.0, "n_rmse": 1.0, "n_mape": (1 + 0.1) / 2}
+    )
 
 
 @settings(max_examples=15, deadline=None)
