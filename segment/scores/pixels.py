@@ -124,18 +124,19 @@ def pixel_rows(
         One row per class, one `overall` and one `any`, in which the class does not matter. Each has
         `n_pictures_labelled`, where the class is labelled, and every score three times: `NAME_pooled`, all
         pixels of all pictures; `NAME_mean` and `NAME_sd`, mean and standard deviation (n - 1) over the
-        pictures in which it is defined. `overall` is the unweighted mean of the classes; its deviation is
+        pictures in which it is defined. `overall` is the unweighted mean of the labelled classes; its deviation is
         that of the pictures' own means over classes (Roberts et al. 2019, doi 10.1038/s41598-019-49105-0,
         table 1).
     """
     keys = tuple(PixelCounts().scores())
     counts = {name: counts_of(pictures, name) for name in names}
     rows = {name: _pixel_row(name, one) for name, one in counts.items()}
+    real = [name for name in names if rows[name]["n_pictures_labelled"]]
     overall: dict[str, str | float] = {"defect_class": "overall", "n_pictures_labelled": _labelled(pictures)}
     for key in keys:
-        each = [[one[i].scores()[key] for one in counts.values()] for i in range(len(pictures))]
-        overall[f"{key}_pooled"] = _known_mean([float(row[f"{key}_pooled"]) for row in rows.values()])
-        overall[f"{key}_mean"] = _known_mean([float(row[f"{key}_mean"]) for row in rows.values()])
+        each = [[counts[name][i].scores()[key] for name in real] for i in range(len(pictures))]
+        overall[f"{key}_pooled"] = _known_mean([float(rows[name][f"{key}_pooled"]) for name in real])
+        overall[f"{key}_mean"] = _known_mean([float(rows[name][f"{key}_mean"]) for name in real])
         overall[f"{key}_sd"] = _known_sd([_known_mean(values) for values in each])
     return [*rows.values(), overall, _pixel_row("any", counts_of(pictures, None))]
 
