@@ -141,7 +141,7 @@ class Recompute:
         ]
         if unknown:
             raise TableError(
-                f"{self.run.tracks}: column defect_class: {unknown[0]!r} is unknown; the run knows"
+                f"{self.run.tracks}: column defect_class: {unknown[0][:60]!r} is unknown; the run knows"
                 f" {', '.join(self.run.class_names)}"
             )
         codes = np.array(

@@ -16,6 +16,7 @@ from insitrack.io.tables import columns as tables
 from insitrack.io.tables.stream import Columns, rows_of_frames
 
 _MOST_REPEATED = 0.5  # share of rows that lie on another one; two tracks meet now and then, not all of them
+_LONGEST_NAME = 60
 _BORDER_SHARE = 0.05
 _SPREADSHEET_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -129,7 +130,7 @@ _REPEATED = "two tracks at one place in one frame; leave one row for each defect
 
 
 def check_class_names(path: Path, names: Mapping[str, object]) -> None:
-    """Refuse names of classes that a spreadsheet would run, or that break a CSV.
+    """Refuse names of classes that a spreadsheet would run, that break a CSV, or that are no names.
 
     Raises
     ------
@@ -137,7 +138,11 @@ def check_class_names(path: Path, names: Mapping[str, object]) -> None:
         With the name.
     """
     for name in names:
-        if not name.strip() or name.startswith(_SPREADSHEET_STARTS) or set(name) & set(',;"\n\r\t'):
+        if (
+            not 0 < len(name.strip()) <= _LONGEST_NAME
+            or name.startswith(_SPREADSHEET_STARTS)
+            or set(name) & set(',;"\n\r\t')
+        ):
             raise TableError(
                 f"{path}: column defect_class: {name[:60]!r}; expected a name of letters, digits and _"
             )
