@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -29,6 +30,22 @@ PACKAGES = (
 )
 HASHED_WHOLE_BYTES = 2 << 30
 HASHED_END_BYTES = 64 << 20
+
+
+_PASSWORD = re.compile(
+    r"(?<=://)([^/?#\s]*?):[^/?#\s]*@|\b((?:password|passwd|pwd|passphrase|token)=)[^&#\s'\"]+", re.I
+)
+
+
+def without_password(text: str) -> str:
+    """Hide the passwords of addresses in a text: what is written down and shown goes to other people.
+
+    Examples
+    --------
+    >>> without_password("rtsp://user:secret@host/1"), without_password("srt://host:9?passphrase=secret&x=1")
+    ('rtsp://user:***@host/1', 'srt://host:9?passphrase=***&x=1')
+    """
+    return _PASSWORD.sub(lambda found: f"{found[2]}***" if found[2] else f"{found[1]}:***@", text)
 
 
 @dataclass(kw_only=True, slots=True)

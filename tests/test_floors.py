@@ -70,7 +70,7 @@ HOMES = {
         "tracker/analysis/series_files.py",
     },
     "starlette": {"io/live/page/server.py"},
-    "uvicorn": {"io/live/page/server.py"},
+    "uvicorn": {"io/live/page/limits.py", "io/live/page/server.py"},
     "roifile": {"segment/labels/imagej.py"},
     "ultralytics": {
         "segment/training/export.py",

@@ -92,7 +92,7 @@ class LiveSource(Capture):
             size["levels"] = str(self.levels)
         facts = {
             "kind": "live",
-            "uri": self.uri,
+            "uri": self.name,
             **self._facts,
             **size,
             **counts,

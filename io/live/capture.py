@@ -15,6 +15,7 @@ from insitrack.io.live.feeds import open_feed
 from insitrack.io.live.settings import LeftOff, LiveConfig
 from insitrack.io.live.times import RunTimes
 from insitrack.io.live.waiting import WaitingFrames
+from insitrack.io.manifest import without_password
 
 _FIRST_BACK_OFF_S, _CLOSE_S = 0.1, 0.5
 
@@ -37,7 +38,7 @@ class Capture:
         alarm: Callable[[str], None] | None = None,
         left_off: LeftOff | None = None,
     ) -> None:
-        self.name, self.uri, self.config = uri, uri, config or LiveConfig()
+        self.name, self.uri, self.config = without_password(uri), uri, config or LiveConfig()
         self.calibration = Calibration(
             nm_per_px=nm_per_px, origin="unknown" if nm_per_px is None else "command line"
         )
@@ -56,7 +57,7 @@ class Capture:
         self._captured_at: dict[int, float] = {}
         self._closing = threading.Event()
         self._failure: BaseException | None = None
-        self._alarms = Alarms(uri, alarm)
+        self._alarms = Alarms(self.name, alarm)
         self._feed = self._open()  # the first time a wrong address is an error, not a gap
         self._facts = dict(self._feed.facts)
         if nm_per_px is None and self._feed.nm_per_px is not None:

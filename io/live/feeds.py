@@ -15,6 +15,7 @@ import numpy as np
 from insitrack.io.errors import SourceError
 from insitrack.io.live.feed import Captured, Depth, Feed
 from insitrack.io.live.ffmpeg_pipe import FfmpegPipe
+from insitrack.io.manifest import without_password
 
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "udp://", "tcp://")
 CAMERA, FOLDER, SCREEN = "camera:", "watch:", "screen:"
@@ -62,7 +63,10 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: D
         return open_folder(uri, Path(uri.removeprefix(FOLDER)), closing, depth)
     if uri.startswith(SCREEN):
         return _screen(uri, closing)
-    return _stream(uri, stall_s)
+    try:
+        return _stream(uri, stall_s)
+    except SourceError as error:  # an address may hold a password
+        raise SourceError(str(error).replace(uri, without_password(uri))) from None
 
 
 def _stream(uri: str, stall_s: float) -> Feed:

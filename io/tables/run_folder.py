@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insitrack.io.errors import OutputError
+from insitrack.io.manifest import without_password
 from insitrack.io.tables import columns
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ CAUSAL = "causal"
 """Folder of the tables as they were known frame by frame."""
 MARKS = "marks.csv"
 STATE = "resume.state"
+SECRET = "source.secret"
+"""Address of a source with its password, for its owner alone, until the run has ended."""
 MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
 MOVIE_BEFORE = "annotated_before.mp4"
 """The movie up to where the run was cut off, until it has ended."""
@@ -32,6 +35,7 @@ OUTPUTS = (
     MANIFEST,
     MARKS,
     STATE,
+    SECRET,
 )
 
 
@@ -99,6 +103,7 @@ def default_folder(uri: str) -> Path:
     >>> default_folder("movies/anneal.mp4").name, default_folder("synth:loops?seed=7").name, default_folder("frames/*.png").name
     ('anneal_track', 'synth_loops_seed_7_track', 'frames_track')
     """
+    uri = without_password(uri)
     stem = Path(uri).stem if "?" not in uri and ":" not in uri else uri
     folder = Path(uri).resolve()
     name = (

@@ -19,7 +19,7 @@ from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock
 from insitrack.tracker.run.meters import config_of
-from insitrack.tracker.run.state import State, check_tables, read_state
+from insitrack.tracker.run.state import State, address_of, check_tables, read_state
 from insitrack.tracker.run.tally import Tally
 
 
@@ -92,9 +92,10 @@ def _go_on(
     chosen = asdict(config.source)
     del chosen["nm_per_px_sd"]
     left_off = LeftOff(facts.next_index, facts.last_s + max(0.0, time.time() - facts.wall_s), facts.levels)
-    source = open_source(facts.uri, **chosen, live=config.live, alarm=alarm, left_off=left_off)
+    uri = address_of(folder, facts.uri)
+    source = open_source(uri, **chosen, live=config.live, alarm=alarm, left_off=left_off)
     try:
-        job = Job(facts.uri, source, config, folder, [*manifest.get("command", []), "(resumed)"], alarm)
+        job = Job(uri, source, config, folder, [*manifest.get("command", []), "(resumed)"], alarm)
         for what, before in facts.identity.items():
             if job.identity.get(what) != before:
                 raise OutputError(

@@ -18,9 +18,10 @@ from typing import Any
 
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.levels import Levels
+from insitrack.io.manifest import without_password
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.columns import KINETICS, TABLES
-from insitrack.io.tables.run_folder import CAUSAL, STATE
+from insitrack.io.tables.run_folder import CAUSAL, SECRET, STATE
 from insitrack.io.write import replacing
 from insitrack.segment.prepare.field import FieldSnapshot
 from insitrack.tracker.existence.live import ExistenceSnapshot
@@ -207,7 +208,10 @@ class StateWriter:
         pictures: Callable[[], int],
         levels: Callable[[], Levels | None],
     ) -> None:
-        self._folder, self._uri, self._identity, self._view = folder, uri, identity, view
+        self._folder, self._uri = folder, without_password(uri)
+        self._identity, self._view = identity, view
+        if self._uri != uri:
+            write_secret(folder / SECRET, uri)
         self._first, self._pictures, self._levels = first, pictures, levels
 
     def write(self, moment: Moment) -> None:
@@ -244,8 +248,33 @@ class StateWriter:
 
     def remove(self) -> None:
         """Remove the state of a run that has ended."""
-        for name in (STATE, f"{STATE}.part"):
+        for name in (STATE, f"{STATE}.part", SECRET):
             (self._folder / name).unlink(missing_ok=True)
+
+
+def write_secret(path: Path, uri: str) -> None:
+    """Keep an address with its password, readable by its owner alone, for a run that is cut off.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(uri, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def address_of(folder: Path, uri: str) -> str:
+    """Address of the source of a run, with its password where it has one."""
+    try:
+        secret = (folder / SECRET).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return uri
+    return secret if without_password(secret) == uri else uri
 
 
 def check_tables(folder: Path, offsets: dict[str, int]) -> None:

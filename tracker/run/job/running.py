@@ -16,7 +16,7 @@ from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.frames import Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
-from insitrack.io.manifest import RunManifest
+from insitrack.io.manifest import RunManifest, without_password
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED, Run
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import Segmenter
@@ -61,7 +61,7 @@ class Job:
         self.meter = meter_for(config, self.calibration, self.segmenter.class_names)
         material = self.meter.material
         self.manifest = RunManifest(
-            command=command,
+            command=[without_password(word) for word in command],
             source=source.describe(),
             model=self.segmenter.describe(),
             calibration=calibration_facts(self.calibration, config),
