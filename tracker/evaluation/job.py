@@ -207,7 +207,7 @@ class EvaluationJob:
 
         for i, (split, labels) in enumerate(rounds):
             for looked in first if i == 0 else self._prepared(labels, split):
-                self._take(evaluation, looked, split, partial(self._draw, maps, split))
+                self._take(evaluation, looked, split, partial(_draw, self.folder, maps, split))
                 if self.annotators is not None:
                     self.annotators.take_model(looked, partial(self._take, split=split))
         tables = make_tables(evaluation, self.material, self.annotators)
@@ -266,19 +266,6 @@ class EvaluationJob:
             draw=draw,
         )
 
-    def _draw(
-        self,
-        maps: dict[str, Path],
-        split: str,
-        picture: LabelledPicture,
-        found: Detections,
-        true: Detections,
-    ) -> None:
-        """Write the map of right and wrong pixels, and the outlines of both sides by class."""
-        key = f"{split}_{picture.name}" if split else picture.name
-        maps[key] = write_map(self.folder, key, comparison_map(found, true))
-        write_outlines(self.folder, key, side_by_side(picture.image, true, found))
-
     @cached_property
     def _labelled(self) -> list[Counter[str]]:
         """Labels of each class in each picture."""
@@ -312,3 +299,17 @@ class EvaluationJob:
             "material": self.config.specimen.material,
             "insitrack": __version__,
         }
+
+
+def _draw(
+    folder: Path,
+    maps: dict[str, Path],
+    split: str,
+    picture: LabelledPicture,
+    found: Detections,
+    true: Detections,
+) -> None:
+    """Write the map of right and wrong pixels, and the outlines of both sides by class."""
+    key = f"{split}_{picture.name}" if split else picture.name
+    maps[key] = write_map(folder, key, comparison_map(found, true))
+    write_outlines(folder, key, side_by_side(picture.image, true, found))
