@@ -56,7 +56,7 @@ def folds(n: int, k: int = 5, seed: int | None = None) -> list[DataSplit]:
     Examples
     --------
     >>> folds(5, 2)[0]
-    Split(name='fold_1', train=(3, 4), test=(0, 1, 2))
+    DataSplit(name='fold_1', train=(3, 4), test=(0, 1, 2))
     """
     if not 2 <= k <= n:
         raise SettingsError(f"folds:{k}: expected from 2 to as many as there are pictures, {n}")
