@@ -58,8 +58,7 @@ def no_image(path: Path, because: str) -> str:
 
     Examples
     --------
-    >>> no_image(Path("saed.dm4"), "its axes are in 1/nm")
-    'saed.dm4: a diffraction pattern, its axes are in 1/nm; expected an image (if it is one, give
-    --nm-per-px)'
+    >>> no_image(Path("saed.dm4"), "in 1/nm")
+    'saed.dm4: a diffraction pattern, in 1/nm; expected an image (if it is one, give --nm-per-px)'
     """
     return f"{path}: a diffraction pattern, {because}; expected an image (if it is one, give --nm-per-px)"
