@@ -13,6 +13,12 @@ from insitrack.tracker.existence.evidence import N_BINS, Evidence, histogram
 from insitrack.tracker.existence.judge import MISSED, SEEN
 from insitrack.tracker.existence.settings import ExistenceConfig
 
+_FOUND_AGAIN = 0.8
+"""Where less than this share of the clear finds of a frame is found again in the next one, frames are too far
+apart, or of different places: much of what is linked then is linked by chance, and each frame stands on its
+own."""
+_ENOUGH = 10
+"""Clear finds of which a share is worth something."""
 _RELEARN = 1.25
 """The movie's scores are looked at again when there are so many times more of them."""
 
@@ -29,6 +35,8 @@ class ExistenceSnapshot:
         Tracks that are alive, and those of them that have been believed.
     probability : ndarray of float64
         Of each track that is alive.
+    strong : ndarray of int64
+        Tracks whose find in the last frame spoke for a defect by itself.
     """
 
     counts: Floats
@@ -36,6 +44,7 @@ class ExistenceSnapshot:
     ids: Ints
     announced: Ints
     probability: Floats
+    strong: Ints
 
 
 class LiveExistence:
@@ -59,6 +68,7 @@ class LiveExistence:
         self._evidence = None if config is None else Evidence(config)
         self._ids, self._announced = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._probability = np.zeros(0)
+        self._strong = np.zeros(0, np.int64)
 
     @property
     def keep(self) -> float:
@@ -86,6 +96,9 @@ class LiveExistence:
             log_odds, miss = np.full(len(ids), SEEN), MISSED
         else:
             log_odds, miss = self._evidence.log_odds(scores), MISS
+        if len(self._strong) >= _ENOUGH and np.isin(self._strong, ids).mean() < _FOUND_AGAIN:
+            self._ids, self._probability = self._ids[:0], self._probability[:0]
+        self._strong = np.asarray(ids[(log_odds > 0) & (ids > 0)], np.int64)
         unseen = ~np.isin(self._ids, ids)
         missed = np.full(int(np.count_nonzero(unseen)), USUAL_TEMPERING * miss)
         self._probability[unseen] = step(self._probability[unseen], missed)
@@ -103,7 +116,11 @@ class LiveExistence:
 
     def of(self, ids: Ints) -> Floats:
         """Probability of tracks that are alive, seen in the last frame or not."""
-        return np.asarray(self._probability[np.searchsorted(self._ids, ids)])
+        place = np.searchsorted(self._ids, ids)
+        known = np.isin(ids, self._ids)
+        answer = np.zeros(len(ids))  # forgotten tracks are worth nothing until they are found again
+        answer[known] = self._probability[place[known]]
+        return answer
 
     def announce(self, ids: Ints) -> Ints:
         """Note that tracks are believed; return those of them that were not before."""
@@ -136,13 +153,14 @@ class LiveExistence:
             self._ids.copy(),
             self._announced.copy(),
             self._probability.copy(),
+            self._strong.copy(),
         )
 
     def restore(self, snapshot: ExistenceSnapshot) -> None:
         """Go on from where another one was."""
         self._counts, self._learnt_counts = snapshot.counts.copy(), snapshot.learnt_counts.copy()
         self._ids, self._announced = snapshot.ids.copy(), snapshot.announced.copy()
-        self._probability = snapshot.probability.copy()
+        self._probability, self._strong = snapshot.probability.copy(), snapshot.strong.copy()
         if self.config is not None and self._learnt_counts.any():
             self._evidence = Evidence.of(self._learnt_counts, self.config)
 

@@ -119,3 +119,19 @@ def test_with_a_least_confidence_every_find_is_believed() -> None:
     live = LiveExistence(None)
     for t in range(5):
         assert believe(linked((1, 2)), np.array([0.06, 0.9]), ["loop"] * 2, (t, t / 10), live).keep.all()
+
+
+@pytest.mark.parametrize(("found_again", "alone"), [(19, False), (8, True)])
+def test_frames_that_share_few_defects_are_judged_each_by_itself(found_again, alone):
+    """Doubtful finds that lost belief in one look after another are judged anew where linking is chance."""
+    live, doubtful = LiveExistence(ExistenceConfig()), np.full(5, 0.16)
+    clear = np.arange(1, 21)
+    for _ in range(4):
+        live.update(
+            np.concatenate([clear, np.arange(101, 106)]), np.concatenate([np.full(20, 0.8), doubtful])
+        )
+    for _ in range(6):  # missed
+        live.update(clear, np.full(20, 0.8))
+    seen = np.concatenate([clear[:found_again], np.arange(101, 106)])
+    after = live.update(seen, np.concatenate([np.full(found_again, 0.8), doubtful]))[-5:]
+    assert bool((after > 0.15).all()) == alone  # 0.05 with their history, 0.27 by themselves
