@@ -97,6 +97,7 @@ def _rows(
     }
     columns |= {
         "score": np.full(k, 0.8),
+        "probability": np.full(k, 0.9),
         "x_px": x,
         "y_px": y,
         "x1_px": low[0],
