@@ -5,16 +5,13 @@ A console or Python block stands below a mark: ``examples`` runs on a drawn movi
 their order, in one folder.
 """
 
-import contextlib
 import importlib.util
-import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +20,6 @@ from types import ModuleType
 import cv2
 import pandas as pd
 import pytest
-
-from insitrack.tracker.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 TITANIUM = ROOT.parent / "shared" / "data" / "ti-anneal"
@@ -56,22 +51,12 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def run(line: str, folder: Path, *more: str) -> None:
-    """Run the `track` command of a line in a folder.
-
-    In this process, which is seconds faster; training in one of its own, because its libraries change threads and how
-    numpy prints.
-    """
+    """Run the `track` command of a line in a folder, in a process of its own as a reader would."""
     words = [*shlex.split(line), *more]
     assert words[0] == "track", line
-    if words[1] == "train":
-        command = [sys.executable, "-m", "insitrack.tracker.cli", *words[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        return
-    said = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stderr(said), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        assert main(words[1:]) == 0, f"{line}\n{said.getvalue()}"
+    command = [sys.executable, "-m", "insitrack.tracker.cli", *words[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 
 def run_page(page: Path, mark: str, folder: Path) -> None:

@@ -252,6 +252,8 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
                     size = (picture.height, picture.width)
             except Image.DecompressionBombError as error:
                 raise ValueError("the mask is larger than its picture") from error
+            except ImportError as error:  # ultralytics, once imported, tries a reader of HEIF that is absent
+                raise ValueError("the mask cannot be read") from error
         _same_size(size, shape)
         _check_parts(path)
         values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

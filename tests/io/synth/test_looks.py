@@ -39,7 +39,7 @@ def first(condition: str, **wanted: float) -> SynthSource:
     """Movie of the first seed whose specimen has a veil, or the like."""
     for seed in range(60):
         movie = SynthSource(f"synth:dense?seed={seed}&frames=1&size=160&overlay=0&drift=0&jumps=0&n=200")
-        veil = movie._specimen.veil
+        veil = movie.scenery.specimen.veil
         if veil is not None and veil.min() < 0.01 and veil.mean() < 0.8:
             return movie
     raise AssertionError(condition)
@@ -47,8 +47,8 @@ def first(condition: str, **wanted: float) -> SynthSource:
 
 def test_nothing_is_labelled_in_a_hole() -> None:
     movie = first("a hole")
-    veil = movie._specimen.veil
-    left, top, _, _ = movie._margins
+    veil = movie.scenery.specimen.veil
+    left, top, _, _ = movie.scenery.margins
     state = movie.truth_state(0)
     kept = veil[
         np.clip(state.y_px + top, 0, veil.shape[0] - 1).astype(int),
