@@ -43,9 +43,7 @@ class Linker:
 
     Examples
     --------
-    A dot that moves by 2 px, seen in two frames:
-
-    >>> from insitrack.io.detections import Masks
+    >>> from insitrack.io.detections import Masks  # a dot that moves by 2 px, seen in two frames
     >>> def frame(i, x):
     ...     masks = Masks.from_crops([np.ones((6, 6), bool)], [(10, x)])
     ...     found = Detections(i, i / 7, (64, 64), masks.boxes(), np.array([1]), np.array([0.9], np.float32), masks)
