@@ -1,4 +1,4 @@
-"""From finished tracks to what befell them.
+"""What becomes of each track: its beginning, its end, and the rates that follow.
 
 Births, deaths, gaps, merges and splits, the summary of each life, and the kinetics of all.
 """
