@@ -194,7 +194,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.tracker.link.drift import DriftEstimator
     from insitrack.tracker.link.linker import Linker
     from insitrack.tracker.run.config import RunConfig
-    from insitrack.tracker.run.loop import PreparedFrame, follow
+    from insitrack.tracker.run.follow import PreparedFrame, follow
     from insitrack.tracker.series.dose import Exposure
     from insitrack.tracker.series.meter import SeriesMeter
 

@@ -23,7 +23,7 @@ from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss, write_
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.measure.from_table import measured_frames
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.loop import PreparedFrame, follow_measured
+from insitrack.tracker.run.follow import PreparedFrame, follow_measured
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.series.calibration import resolve_calibration

@@ -1,0 +1,120 @@
+"""One source frame after the network: measured, linked, judged, and turned into rows of the series."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from insitrack.io.arrays import BoolImage
+from insitrack.io.detections import Detections
+from insitrack.io.frames import Calibration, Frame, MissingFrame
+from insitrack.io.results import Doubted, Measures, TrackedFrame
+from insitrack.segment.prepare.field import FieldSnapshot
+from insitrack.tracker.existence.believed import believe
+from insitrack.tracker.existence.live import LiveExistence
+from insitrack.tracker.link.drift import DriftSnapshot
+from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
+from insitrack.tracker.series.meter import SeriesMeter
+
+Shift = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFrame:
+    """A source frame after the first stage: decoded, its field found, its drift known."""
+
+    item: Frame | MissingFrame
+    field: BoolImage | None
+    shift_px: Shift
+    drift_quality: float = math.nan
+    state: tuple[FieldSnapshot, DriftSnapshot] | None = None
+    """Field and drift after this frame, now and then: what a run that was cut off goes on from."""
+
+
+def follow(
+    detections: Detections | None,
+    looked: PreparedFrame,
+    linker: Linker,
+    meter: SeriesMeter,
+    existence: LiveExistence,
+    calibration: Calibration,
+    sizes: MeasureConfig,
+) -> TrackedFrame:
+    """Everything after the network for one source frame."""
+    item = looked.item
+    blind = looked.field is not None and not looked.field.any()
+    if detections is None or blind:  # nothing was looked for: neither a count of 0 nor the end of a track
+        lost = item if isinstance(item, MissingFrame) else MissingFrame(item.index, item.t_s, "gap")
+        nothing = (
+            Detections.empty(item.index, item.t_s, (0, 0))
+            if detections is None
+            else detections.take(np.zeros(0, np.int64))
+        )
+        series = () if lost.status == "skipped" else meter.missing(lost)
+        empty = (measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool))
+        area = math.nan if detections is None else 0.0
+        return TrackedFrame(
+            item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area
+        )
+    local = calibration if looked.field is None else replace(calibration, field=looked.field)
+    return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter, existence)
+
+
+def follow_measured(
+    detections: Detections,
+    measures: Measures,
+    looked: PreparedFrame,
+    linker: Linker,
+    meter: SeriesMeter,
+    existence: LiveExistence,
+) -> TrackedFrame:
+    """Everything after the measuring for one source frame.
+
+    Without a shift in `looked` the drift is estimated from the defects themselves.
+    """
+    item = looked.item
+    linked = linker.update(
+        detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None
+    )
+    coasting = linked.coasting
+    everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
+    sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
+    ids = np.concatenate([linked.track_ids, coasting.track_ids])
+    observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
+    believed = believe(
+        linked, detections.scores.astype(np.float64), everything.names(), (item.index, item.t_s), existence
+    )
+    kept = np.flatnonzero(believed.keep)
+    doubted = np.flatnonzero(~believed.keep & observed & (ids > 0))  # 0: too weak to begin a track
+    found, sizes = everything.take(kept), sizes_of_all.take(kept)
+    series = meter.rows(
+        item.index,
+        item.t_s,
+        found,
+        sizes,
+        observed[kept],
+        believed.births_by_class,
+        believed.deaths_by_class,
+        field=looked.field,
+    )
+    area = float(np.prod(detections.shape) if looked.field is None else np.count_nonzero(looked.field))
+    return TrackedFrame(
+        item,
+        found,
+        sizes,
+        ids[kept],
+        observed[kept],
+        linked.shift_px,
+        series,
+        believed.events,
+        believed.finished,
+        looked.drift_quality,
+        area,
+        believed.probability[kept],
+        Doubted(
+            everything.take(doubted), sizes_of_all.take(doubted), ids[doubted], believed.probability[doubted]
+        ),
+    )
