@@ -28,6 +28,7 @@ PACKAGES = (
     "torch",
     "torchvision",
 )
+WHOLE = "the whole file"
 HASHED_WHOLE_BYTES = 2 << 30
 HASHED_END_BYTES = 64 << 20
 
@@ -66,6 +67,8 @@ class RunManifest:
         Every resolved setting.
     material : dict
         Constants of the hardening model, each with its source.
+    conditions : list of dict
+        Thickness, dose rate and material: `what`, `value`, `by`, and `frame` and `t_s` from which each held.
     choices : list of dict
         How the run decided what the literature disagrees on: `topic`, `setting`, `value`, `effect`.
     methods : str
@@ -86,6 +89,7 @@ class RunManifest:
     calibration: dict[str, Any]
     settings: dict[str, Any]
     material: dict[str, Any] = field(default_factory=dict)
+    conditions: list[dict[str, Any]] = field(default_factory=list)
     choices: list[dict[str, Any]] = field(default_factory=list)
     methods: str = ""
     status: str = "running"
@@ -149,7 +153,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
     """
     size = path.stat().st_size
     if size <= HASHED_WHOLE_BYTES:
-        return {"bytes": size, "sha256": file_sha256(path), "sha256_of": "the whole file"}
+        return {"bytes": size, "sha256": file_sha256(path), "sha256_of": WHOLE}
     with path.open("rb") as stream:
         digest = hashlib.sha256(stream.read(HASHED_END_BYTES))
         stream.seek(-HASHED_END_BYTES, 2)

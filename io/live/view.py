@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,14 +19,34 @@ import numpy as np
 
 from insitrack.io.draw.annotate import AnnotationStyle, draw
 from insitrack.io.draw.palette import class_colours, hex_colour
+from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
-from insitrack.io.live.page.request import ViewerRequest
+from insitrack.io.live.page.request import AT_ONCE, ViewerRequest
 from insitrack.io.live.page.server import ViewServer
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 _MOST_POINTS, _MOST_MARKS = 3000, 200
+_MOST_WAITING, _ANSWER_S = 16, 1.0
 _TICK_S, _LONG_TICK_S = 0.25, 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a request: in words, and time, s, and dose, dpa, where the curves show it."""
+
+    words: str
+    place: tuple[float, float] | None = None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that is carried out with the next frame, and who waits for the answer."""
+
+    request: ViewerRequest
+    answered: threading.Event = field(default_factory=threading.Event)
+    words: str = ""
+    refused: str = ""
 
 
 class LiveView:
@@ -39,9 +59,10 @@ class LiveView:
     name : str
         What is shown.
     answer : callable
-        Gets what a viewer asked for, in the thread of the analysis, before the next frame is written; returns
-        when and at which dose a mark was set, else None. `stop` and `resume` come at once, from the thread of
-        the server.
+        Gets what a viewer asked for, in the thread of the analysis, after a frame is written; returns what was
+        done, or raises `SettingsError`. What is done `AT_ONCE` comes from the thread of the server.
+    held : callable, optional
+        Gives the settings that hold now, for the page.
     nm_per_px : float or None
         Width of a pixel, nm.
     host, port : str, int
@@ -61,8 +82,9 @@ class LiveView:
         self,
         status: LiveStatus,
         name: str,
-        answer: Callable[[ViewerRequest], tuple[float, float] | None],
+        answer: Callable[[ViewerRequest], Done],
         *,
+        held: Callable[[], dict[str, Any]] = dict,
         nm_per_px: float | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -70,6 +92,7 @@ class LiveView:
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._status, self._name, self._answer, self._nm_per_px = status, name, answer, nm_per_px
+        self._held = held
         self._lock = threading.Lock()
         self._newest: TrackedFrame | None = None
         self._version = 0
@@ -78,7 +101,7 @@ class LiveView:
         self._marks: list[dict[str, object]] = []
         self._classes: list[dict[str, object]] = []
         self._density = ("density_per_m3", "density (m⁻³)")
-        self._requests: list[ViewerRequest] = []
+        self._requests: list[_Waiting] = []
         self.over = False
         self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
         self._state: tuple[float, dict[str, Any]] = (-1.0, {})
@@ -104,11 +127,20 @@ class LiveView:
                 first = (str(error).splitlines() or [""])[0]
                 self._warn(f"the page is not up to date ({type(error).__name__}: {first}); the run goes on")
 
-    def _carry_out(self, requests: list[ViewerRequest]) -> None:
+    def _carry_out(self, requests: list[_Waiting]) -> None:
         for one in requests:
-            place = self._answer(one)
-            if place is not None and len(self._marks) < _MOST_MARKS:
-                self._marks.append({"t": place[0], "dose": _known(place[1]), "text": one.text})
+            try:
+                done = self._answer(one.request)
+            except SettingsError as error:  # what cannot be must not end the run
+                one.refused = str(error)
+            else:
+                one.words = done.words
+                if done.place is not None and len(self._marks) < _MOST_MARKS:
+                    self._marks.append(
+                        {"t": done.place[0], "dose": _known(done.place[1]), "text": done.words}
+                    )
+            finally:
+                one.answered.set()
 
     def _keep(self, tracked: TrackedFrame) -> None:
         """Keep a frame for the picture, and its row for the curves."""
@@ -182,7 +214,7 @@ class LiveView:
                 "density_name": self._density[1],
             }
             following = first + len(rows)
-        message |= {"status": self._status_now(), "name": self._name, "over": self.over}
+        message |= {"status": self._status_now(), "name": self._name, "over": self.over, "held": self._held()}
         return json.dumps(message, allow_nan=False), following
 
     def picture(self, outlines: bool, ids: bool) -> bytes:
@@ -217,14 +249,28 @@ class LiveView:
             self._state = now, self._status.now()
         return self._state[1]
 
-    def ask(self, request: ViewerRequest) -> None:
-        """Take what a viewer asks for: at once where no frame may come to carry it."""
-        if request.action in ("stop", "resume", "pause"):
-            self._answer(request)
-            return
+    def ask(self, request: ViewerRequest) -> str:
+        """Take what a viewer asks for, and say what became of it.
+
+        Raises
+        ------
+        SettingsError
+            If it cannot be, or too much waits for a frame already.
+        """
+        if request.action in AT_ONCE:
+            return self._answer(request).words
+        waiting = _Waiting(request)
         with self._lock:
-            if len(self._requests) < _MOST_MARKS:
-                self._requests.append(request)
+            if len(self._requests) >= _MOST_WAITING:
+                raise SettingsError(
+                    f"{_MOST_WAITING} requests wait for the next frame already; try again later"
+                )
+            self._requests.append(waiting)
+        if not waiting.answered.wait(_ANSWER_S):
+            return "taken; it holds from the next frame on"
+        if waiting.refused:
+            raise SettingsError(waiting.refused)
+        return waiting.words
 
 
 def _without_defects(tracked: TrackedFrame) -> TrackedFrame:

@@ -106,9 +106,18 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
     words.append(f"{n_tracks} tracks")
     scale, thickness = calibration.get("nm_per_px"), calibration.get("thickness_nm")
     words.append(f"{scale:.4g} nm/px" if scale else "scale unknown")
-    words.append(f"foil {thickness:.4g} nm" if thickness else "foil thickness unknown")
+    in_time = [float(one["value"]) for one in _held(facts, "thickness_nm")]
+    if len(in_time) > 1:
+        words.append(f"foil {min(in_time):.4g} to {max(in_time):.4g} nm, set {len(in_time)} times")
+    else:
+        words.append(f"foil {thickness:.4g} nm" if thickness else "foil thickness unknown")
     words += [f"model {model['name']}"] if model.get("name") else []
     return words + ([str(facts["finished"])[:16].replace("T", " ")] if facts.get("finished") else [])
+
+
+def _held(facts: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
+    """Values that a setting had, one after the other."""
+    return [one for one in facts.get("conditions") or [] if one["what"] == what and one["value"]]
 
 
 def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[Plot | Note]:
@@ -151,6 +160,7 @@ _WHERE_KNOWN = (
 def _empty(facts: Mapping[str, Any], needed: tuple[str, ...]) -> Markup:
     """Say that a plot is empty, which figures are not known and how to give them."""
     given = {**(facts.get("calibration") or {}), "material": facts.get("material")}
+    given["thickness_nm"] = given.get("thickness_nm") or _held(facts, "thickness_nm")
     words = {
         "nm_per_px": "the scale (<code>--nm-per-px</code>)",
         "thickness_nm": "the foil thickness (<code>--thickness-nm</code>)",
@@ -275,12 +285,24 @@ _OTHER_FILES = (
 
 
 def _provenance(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One table per part of the manifest; source and calibration are open."""
+    """One table per part of the manifest; source, calibration and conditions are open."""
+    facts = {**facts, "conditions": _in_time(facts.get("conditions") or [])}
+    keys = ("source", "model", "calibration", "conditions", "material", "settings", "results", "versions")
     return [
-        {"title": key.capitalize(), "rows": rows, "open": key in ("source", "calibration")}
-        for key in ("source", "model", "calibration", "material", "settings", "results", "versions")
+        {"title": key.capitalize(), "rows": rows, "open": key in ("source", "calibration", "conditions")}
+        for key in keys
         if (rows := _flat(facts.get(key) or {}))
     ]
+
+
+def _in_time(held: list[Mapping[str, Any]]) -> dict[str, str]:
+    """Say what held from which frame on."""
+    return {
+        f"{one['what']} from frame {one['frame']} ({one['t_s']:.6g} s) on": (
+            f"{one['value'] or 'not known'} (by {one['by']})"
+        )
+        for one in held
+    }
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:

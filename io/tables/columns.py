@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
+from insitrack.io.tables.records import MARKS, SETTINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -308,7 +309,7 @@ def describe_columns() -> str:
         "Comma-separated, UTF-8, one header line; an empty cell means not known.",
         "",
     ]
-    for table in (*TABLES.values(), KINETICS):
+    for table in (*TABLES.values(), KINETICS, SETTINGS, MARKS):
         lines += [
             f"## {table.file}",
             "",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from insitrack.io.errors import OutputError
 from insitrack.io.manifest import without_password
 from insitrack.io.tables import columns
+from insitrack.io.tables.records import MARKS, SETTINGS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CAUSAL = "causal"
 """Folder of the tables as they were known frame by frame."""
-MARKS = "marks.csv"
 STATE = "resume.state"
 SECRET = "source.secret"
 """Address of a source with its password, for its owner alone, until the run has ended."""
@@ -33,7 +33,8 @@ OUTPUTS = (
     REGISTERED,
     REPORT,
     MANIFEST,
-    MARKS,
+    MARKS.file,
+    SETTINGS.file,
     STATE,
     SECRET,
 )

@@ -12,6 +12,7 @@ from insitrack.io.errors import TableError
 from insitrack.io.manifest import file_sha256, write_manifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables import columns as tables
+from insitrack.io.tables.records import SETTINGS
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.tracker.hindsight.edits import apply_edits, read_edits
 from insitrack.tracker.hindsight.refine import refine
@@ -46,15 +47,16 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
     frames = tables.FRAMES.read(run / tables.FRAMES.file)
     observed = observations_of(run)
     rows, trail = apply_edits(observed, planned, str(edits))
-    config, meter = config_of(manifest), meter_of(manifest)
+    config, meter = config_of(manifest), meter_of(run, manifest)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(run / tables.FRAMES.file, out / tables.FRAMES.file)
     causal = run / CAUSAL if (run / CAUSAL).is_dir() else run
     (out / CAUSAL).mkdir(exist_ok=True)
     for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
         shutil.copy(causal / name, out / CAUSAL / name)
-    if (run / tables.DOUBTED.file).is_file():
-        shutil.copy(run / tables.DOUBTED.file, out / tables.DOUBTED.file)
+    for name in (tables.DOUBTED.file, SETTINGS.file):
+        if (run / name).is_file():
+            shutil.copy(run / name, out / name)
     refined = refine(
         rows, frames, config.refine, nm_per_px=meter.calibration.nm_per_px or math.nan, keep_ids=True
     )

@@ -20,6 +20,7 @@ from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.saturation import best_saturations, saturation
 from insitrack.tracker.kinetics.track_histories import kinetics_row, rate_rows
+from insitrack.tracker.series.conditions import SEVERAL
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
 _GROWTH_TRACKS = 5000
@@ -238,10 +239,11 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     frames = out.time_bins.groupby("t_s", sort=True)["n_frames"].first().to_numpy(np.float64)
     last = len(out.t_s) - 1
     meter, area = run.meter(), out.area_nm2
-    for when, chosen, looked in (
-        ("whole run", np.ones(len(pool), bool), frames.sum()),
-        ("first stretch", (pool["time_bin"] == 0).to_numpy(), frames[0]),
-        ("last stretch", (pool["time_bin"] == last).to_numpy(), frames[-1]),
+    number = looked_at(run.counting_frames())["frame"].to_numpy(np.int64)
+    for when, chosen, looked, frame in (
+        ("whole run", np.ones(len(pool), bool), frames.sum(), SEVERAL),
+        ("first stretch", (pool["time_bin"] == 0).to_numpy(), frames[0], int(number[0])),
+        ("last stretch", (pool["time_bin"] == last).to_numpy(), frames[-1], int(number[-1])),
     ):
         part = pool[chosen].groupby(["label", "track"], as_index=False)[["whole", "size", "weight"]].sum()
         for label, mine in part.groupby("label"):
@@ -255,7 +257,7 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
                 effective = n**2 / float((weight[here] ** 2).sum()) if n else 0.0
                 low, high = (float(end) for end in poisson_interval(effective))
                 each = n / effective if effective else 1.0
-                depth = meter.densities.depth_nm(size[here])
+                depth = meter.specimen(frame).densities.depth_nm(size[here])
                 volume = (
                     float((np.pi / 6 * size[here] ** 3 / depth * weight[here]).sum()) / area
                     if name in VOLUME_CLASSES
@@ -298,6 +300,7 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
         looked[["width_px", "height_px"]].to_numpy(np.float64),
         nothing,
         nothing,
+        frame=looked["frame"].to_numpy(np.int64),
     )
     columns = {
         name: column[0]

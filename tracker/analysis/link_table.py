@@ -69,7 +69,7 @@ def link(
     """
     if not len(table.times):
         raise SettingsError(f"{name}: no detections; expected at least one row")
-    meter, material = _meter(table, config)
+    meter = _meter(table, config)
     manifest = RunManifest(
         command=command or ["insitrack.link"],
         source={
@@ -84,8 +84,7 @@ def link(
             for name in ("nm_per_px", "nm_per_px_sd", "thickness_nm", "thickness_sd_nm", "origin")
         },
         settings=config.plain(),
-        material=material,
-        **describe_choices(config, meter.material, meter.calibration, {"classes": table.class_names}),
+        **describe_choices(config, meter, {"classes": table.class_names}),
     )
     folder.mkdir(parents=True, exist_ok=True)
     if linker == "insitrack":
@@ -108,8 +107,7 @@ def link(
     return Run(folder)
 
 
-def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[str, object]]:
-
+def _meter(table: DetectionTable, config: RunConfig) -> SeriesMeter:
     calibration = resolve_calibration(
         Calibration(),
         nm_per_px=table.nm_per_px,
@@ -117,8 +115,7 @@ def _meter(table: DetectionTable, config: RunConfig) -> tuple[SeriesMeter, dict[
         thickness_nm=config.specimen.thickness_nm,
         thickness_sd_nm=config.specimen.thickness_sd_nm,
     )
-    meter = meter_for(config, calibration, table.class_names)
-    return meter, {} if meter.material is None else meter.material.provenance()
+    return meter_for(config, calibration, table.class_names)
 
 
 def _by_insitrack(

@@ -78,7 +78,9 @@ class Recompute:
         frames = self.frames = run.counting_frames()
         self._looked = ((frames["status"] == "processed") & ~(frames["field_px"] == 0)).to_numpy()
         self._t_s = frames["t_s"].to_numpy(np.float64)
-        self._time_bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
+        self._number = frames["frame"].to_numpy(np.int64)
+        bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
+        self._time_bins = bins.cut(self.meter.stretch_of(self._number[self._looked]))
         self.pool = Pool(run.meter(), self._time_bins)
         self._same_sizes = run.config.measure == run.was.measure
         self.n_rows = 0
@@ -181,7 +183,8 @@ class Recompute:
         frames = run.counting_frames()
         frame_px = frames[["width_px", "height_px"]].to_numpy(np.float64)[looked]
         area = frames["field_px"].to_numpy(np.float64)[looked] * (run.calibration.nm_per_px or NAN) ** 2
-        values = self.pool.series(t_s, area, frame_px, run.births[looked], run.deaths[looked])
+        number = self._number[looked]
+        values = self.pool.series(t_s, area, frame_px, run.births[looked], run.deaths[looked], frame=number)
         middle = values["t_s"][:, 0]
         names = (*run.class_names, "all")
         table = pd.DataFrame(

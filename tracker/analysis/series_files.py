@@ -16,6 +16,7 @@ from insitrack.tracker.analysis.fits import average_rows, fit_rows, size_rows
 from insitrack.tracker.analysis.recompute import Recompute, Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.run.methods import choices, describe_choices
+from insitrack.tracker.series.conditions import calibration_in_time
 
 
 def write_series(
@@ -129,16 +130,14 @@ def _settings_sheet(opened: list[TableRun]) -> Any:
     rows: list[dict[str, object]] = []
     for one in opened:
         known = one.calibration
-        for name in ("nm_per_px", "nm_per_px_sd", "thickness_nm", "thickness_sd_nm", "origin"):
-            rows.append(
-                {
-                    "run": one.label,
-                    "setting": name,
-                    "value": str(getattr(known, name)),
-                    "what it decides": "calibration",
-                }
-            )
-        for choice in choices(one.config, one.meter().material):
+        facts = {name: getattr(known, name) for name in ("nm_per_px", "nm_per_px_sd", "origin")}
+        held = [(str(row.pop("what")), row) for row in one.meter().conditions.record()]
+        for name, value, decides in (
+            *((name, value, "calibration") for name, value in facts.items()),
+            *((what, row["value"], f"from frame {row['frame']} on") for what, row in held),
+        ):
+            rows.append({"run": one.label, "setting": name, "value": str(value), "what it decides": decides})
+        for choice in choices(one.config, *(material for _, material in one.meter().materials)):
             rows.append(
                 {
                     "run": one.label,
@@ -152,11 +151,9 @@ def _settings_sheet(opened: list[TableRun]) -> Any:
 
 def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, command: list[str]) -> None:
     def known(one: TableRun) -> dict[str, object]:
-        return {
-            f.name: getattr(one.calibration, f.name)
-            for f in dataclasses.fields(one.calibration)
-            if f.name != "field"
-        }
+        facts = {f.name: getattr(one.calibration, f.name) for f in dataclasses.fields(one.calibration)}
+        del facts["field"]
+        return calibration_in_time(facts, one.meter().conditions)
 
     record = {
         "command": command,
@@ -168,12 +165,8 @@ def _manifest(opened: list[TableRun], results: list[Recomputed], folder: Path, c
                 "calibration": known(one),
                 "settings": one.config.plain(),
                 **describe_choices(
-                    one.config,
-                    one.meter().material,
-                    one.calibration,
-                    one.manifest.get("model") or {"classes": one.class_names},
+                    one.config, one.meter(), one.manifest.get("model") or {"classes": one.class_names}
                 ),
-                "material": {} if (material := one.meter().material) is None else material.provenance(),
                 "warnings": result.warnings,
                 "rows": result.n_rows,
                 "frames": result.n_frames,

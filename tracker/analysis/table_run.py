@@ -23,8 +23,16 @@ from insitrack.io.tables.stream import to_parquet
 from insitrack.tracker.analysis.common_field import common_window, cut_frames
 from insitrack.tracker.analysis.table_checks import PlaceCheck, check_class_names, check_times, cut_off
 from insitrack.tracker.run.config import RunConfig, changed
-from insitrack.tracker.run.meters import config_of, meter_for
+from insitrack.tracker.run.meters import config_of, meter_for, recorded_conditions
 from insitrack.tracker.series.calibration import recorded_calibration, resolve_calibration
+from insitrack.tracker.series.conditions import (
+    DOSE_RATE,
+    LOG,
+    MATERIAL,
+    THICKNESS,
+    THICKNESS_SD,
+    Conditions,
+)
 from insitrack.tracker.series.meter import SeriesMeter
 
 CHANGEABLE = ("source.nm_per_px", "source.nm_per_px_sd", "specimen", "measure", "series")
@@ -87,6 +95,8 @@ class TableRun:
     warnings: list[str] = field(default_factory=list)
     spans: TrackSpans | None = None
     window: tuple[float, float, float, float] | None = None
+    conditions: Conditions | None = None
+    """What held at which frame; None: what the settings say."""
 
     def counting_frames(self) -> pd.DataFrame:
         """Frames with the area and the sides in which defects count."""
@@ -94,7 +104,10 @@ class TableRun:
 
     def meter(self) -> SeriesMeter:
         """Make a fresh meter."""
-        return meter_for(self.config, self.calibration, self.class_names)
+        meter = meter_for(self.config, self.calibration, self.class_names)
+        if self.conditions is not None:
+            meter.follow(self.conditions)
+        return meter
 
 
 def open_run(
@@ -162,9 +175,25 @@ def open_run(
         run.warnings.append(
             f"{label}: the run did not know its scale; sizes are worked out from the outlines in px"
         )
+    if manifest:
+        given = _given(assignments, options)
+        run.conditions = recorded_conditions(path, manifest, run.meter().conditions).given(
+            run.meter().conditions, given
+        )
     check_times(tables_of.tracks, run.frames)
     run = _with_changes(run, tables_of.spans)
     return replace(run, window=common_window(run.frames)) if common_field else run
+
+
+def _given(assignments: Sequence[str], options: Mapping[str, Any] | None) -> set[str]:
+    """Return the settings in time for which the user gives one value."""
+    keys = [text.partition("=")[0].strip() for text in assignments]
+    keys += [key for key, value in (options or {}).items() if value is not None]
+    return {
+        key.removeprefix("specimen.")
+        for key in keys
+        if key.removeprefix("specimen.") in (THICKNESS, THICKNESS_SD, DOSE_RATE, MATERIAL, LOG)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.errors import SettingsError
+from insitrack.tracker.series.conditions import SEVERAL
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.observations import Observations, observe
 
@@ -39,11 +40,34 @@ class TimeBins:
         Number of time bins.
     width : int
         Time bins that a window covers, odd: 1 resamples, more smooths.
+    stretch : ndarray of int64, shape (n,), or None
+        Stretch of equal thickness and material that each time bin belongs to, rising; windows do not reach
+        beyond it. None: all are one.
     """
 
     of_frame: Ints
     n: int
     width: int = 1
+    stretch: Ints | None = None
+
+    def cut(self, stretch: Ints) -> TimeBins:
+        """Cut the time bins where another stretch begins.
+
+        Parameters
+        ----------
+        stretch : ndarray of int64, shape (F,)
+            Stretch of each frame that was looked at, rising.
+
+        Examples
+        --------
+        >>> TimeBins(np.array([0, 0, 1, 1]), 2).cut(np.array([0, 1, 1, 1])).of_frame.tolist()
+        [0, 1, 2, 2]
+        """
+        if not len(stretch) or stretch[0] == stretch[-1]:
+            return self
+        pairs = np.column_stack([self.of_frame, stretch])
+        bins, of_frame = np.unique(pairs, axis=0, return_inverse=True)
+        return TimeBins(of_frame.reshape(-1), len(bins), self.width, bins[:, 1])
 
     @classmethod
     def of_times(
@@ -186,12 +210,35 @@ class Pool:
         rows, half = self.rows(), self.time_bins.width // 2
         if not half:
             return rows
-        moved = [rows.assign(time_bin=rows["time_bin"] + by) for by in range(-half, half + 1)]
-        joined = pd.concat(moved, ignore_index=True)
-        return _summed(joined[(joined["time_bin"] >= 0) & (joined["time_bin"] < self.time_bins.n)])
+        here = rows["time_bin"].to_numpy(np.int64)
+        low, high = self._reach(half)
+        moved = [
+            rows.assign(time_bin=here + by)[(here + by >= low[here]) & (here + by <= high[here])]
+            for by in range(-half, half + 1)
+        ]
+        return _summed(pd.concat(moved, ignore_index=True))
+
+    def _reach(self, half: int) -> tuple[Ints, Ints]:
+        """First and last time bin of the window about each one."""
+        n, here = self.time_bins.n, np.arange(self.time_bins.n)
+        low, high = np.maximum(here - half, 0), np.minimum(here + half, n - 1)
+        stretch = self.time_bins.stretch
+        if stretch is None:
+            return low, high
+        return (
+            np.maximum(low, np.searchsorted(stretch, stretch, side="left")),
+            np.minimum(high, np.searchsorted(stretch, stretch, side="right") - 1),
+        )
 
     def series(
-        self, t_s: Floats, field_nm2: Floats, frame_px: Floats, births: Ints, deaths: Ints
+        self,
+        t_s: Floats,
+        field_nm2: Floats,
+        frame_px: Floats,
+        births: Ints,
+        deaths: Ints,
+        *,
+        frame: Ints | None = None,
     ) -> dict[str, Floats]:
         """Columns of the series of every window, with two more: `n_frames`, and `t_s` in the middle of them.
 
@@ -207,6 +254,8 @@ class Pool:
             Width and height, px.
         births, deaths : ndarray of int64, shape (F, K)
             Tracks that began and that were given up.
+        frame : ndarray of int64, shape (F,), optional
+            Numbers of the frames, which say what thickness and material hold.
         """
         rows, n = self.windows(), self.time_bins.n
         n_frames = self._over_window(np.ones(len(t_s)))
@@ -234,7 +283,14 @@ class Pool:
             )
             for counts in (births, deaths)
         ]
-        values = self.meter.table(mean[0], mean[1], seen, *changes, frame_px=np.column_stack(mean[2:]))
+        values = self.meter.table(
+            mean[0],
+            mean[1],
+            seen,
+            *changes,
+            frame_px=np.column_stack(mean[2:]),
+            frame=None if frame is None else self._frames_of(frame),
+        )
         k = len(self.meter.class_names) + 1
         return {
             "t_s": np.repeat(mean[0][:, None], k, axis=1),
@@ -247,11 +303,17 @@ class Pool:
         sums = np.bincount(self.time_bins.of_frame, weights=values, minlength=self.time_bins.n)
         half = self.time_bins.width // 2
         total = np.concatenate([[0.0], np.cumsum(sums)])
-        here = np.arange(self.time_bins.n)
-        return np.asarray(
-            total[np.minimum(here + half + 1, self.time_bins.n)] - total[np.maximum(here - half, 0)],
-            np.float64,
-        )
+        low, high = self._reach(half)
+        return np.asarray(total[high + 1] - total[low], np.float64)
+
+    def _frames_of(self, frame: Ints) -> Ints:
+        """First frame of each time bin; `SEVERAL` where not the same foil is in all of its frames."""
+        first = np.full(self.time_bins.n, SEVERAL, np.int64)
+        of_frame, stretch = self.time_bins.of_frame, self.meter.stretch_of(frame)
+        first[of_frame[::-1]] = frame[::-1]
+        own = self.meter.stretch_of(first)
+        first[of_frame[stretch != own[of_frame]]] = SEVERAL
+        return first
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:

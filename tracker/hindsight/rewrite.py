@@ -211,7 +211,8 @@ def series_columns(
     )
     area = frames["field_px"].to_numpy(np.float64)
     field_nm2 = np.where(area > 0, area, math.nan) * (meter.calibration.nm_per_px or math.nan) ** 2
-    values = meter.table(t_s, field_nm2, seen, births, deaths, frame_px=frame_px)
+    number = frames["frame"].to_numpy(np.int64)
+    values = meter.table(t_s, field_nm2, seen, births, deaths, frame_px=frame_px, frame=number)
     lost = ((frames["status"] != "processed") | (frames["field_px"] == 0)).to_numpy()
     names = (*meter.class_names, "all")
     dose = meter.exposure.dose_dpa(t_s)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 from insitrack.io.detections import check_class
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.settings import LiveConfig
+from insitrack.io.plausible import DOSE_RATE_DPA_PER_S, THICKNESS_NM, plausible
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.prepare.field import FieldConfig
 from insitrack.tracker.existence.settings import ExistenceConfig
@@ -128,15 +129,17 @@ class SpecimenConfig:
             raise SettingsError(
                 "specimen.beam_off_s and specimen.log: give one; the log says when the beam was off"
             )
-        for name, least in (
-            ("thickness_nm", "a positive number of nm"),
-            ("dose_rate_dpa_per_s", "a positive number of dpa/s"),
-            ("nominal_current_a", "a positive number of A"),
+        for name, limits, unit in (
+            ("thickness_nm", THICKNESS_NM, "nm"),
+            ("dose_rate_dpa_per_s", DOSE_RATE_DPA_PER_S, "dpa/s"),
+            ("nominal_current_a", (5e-324, 1.7e308), "A"),
         ):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not plausible(value, limits):
+                among = f" from {limits[0]:g} to {limits[1]:g}" if unit != "A" else ""
                 raise SettingsError(
-                    f"specimen.{name} = {value}: expected {least}; leave it out if it is unknown"
+                    f"specimen.{name} = {value}: expected a positive number of {unit}{among}; leave it out if it"
+                    " is unknown"
                 )
 
 

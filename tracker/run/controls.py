@@ -1,4 +1,4 @@
-"""What a viewer may do to a live run: pause, mark, set dose rate and thickness, stop; all of it is recorded."""
+"""What a viewer may do to a live run: pause, mark, stop, and set what is known of specimen and beam; all is recorded."""
 
 from __future__ import annotations
 
@@ -10,9 +10,29 @@ from typing import Any, Self
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.camera import LiveSource
 from insitrack.io.live.page.request import ViewerRequest
+from insitrack.io.live.view import Done
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.tables.run_folder import MARKS
+from insitrack.io.tables.append import append_rows, harmless
+from insitrack.io.tables.records import MARKS, SETTINGS
+from insitrack.tracker.hardening.materials import material_names
+from insitrack.tracker.series.conditions import (
+    DOSE_RATE,
+    MATERIAL,
+    THICKNESS,
+    THICKNESS_SD,
+    Change,
+    exact,
+    write_changes,
+)
 from insitrack.tracker.series.meter import SeriesMeter
+
+_SETTINGS = {"thickness": THICKNESS, "dose_rate": DOSE_RATE, "material": MATERIAL}
+_WORDS = {
+    THICKNESS: ("thickness", " nm"),
+    THICKNESS_SD: ("error of the thickness", " nm"),
+    DOSE_RATE: ("dose rate", " dpa/s"),
+    MATERIAL: ("material", ""),
+}
 
 
 class LiveControls:
@@ -23,9 +43,9 @@ class LiveControls:
     source : LiveSource
         What is paused.
     meter : SeriesMeter
-        What dose rate and thickness are set of, from the next frame on.
+        Whose thickness, dose rate and material change, from the next frame on.
     folder : Path
-        Where ``marks.csv`` is written: time, dose, what was done.
+        Where ``settings.csv`` and ``marks.csv`` are written.
     stop : threading.Event
         Set to end the run.
 
@@ -37,16 +57,19 @@ class LiveControls:
 
     def __init__(self, source: LiveSource, meter: SeriesMeter, folder: Path, stop: threading.Event) -> None:
         self._source, self._meter, self._stop = source, meter, stop
-        self._path = folder / MARKS
-        self._t_s = 0.0
+        self._folder = folder
+        self._frame, self._t_s = -1, 0.0
+        self._writing = threading.Lock()
+        began_with = [one.to for one in meter.conditions.of(MATERIAL) if one.to]
+        self._materials = list(dict.fromkeys([*material_names(), *began_with]))
         self.changes: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def write(self, tracked: TrackedFrame) -> None:
-        """Keep the time of the newest frame: that is when things happen."""
-        self._t_s = tracked.frame.t_s
+        """Keep number and time of the newest frame: that is when things happen."""
+        self._frame, self._t_s = tracked.frame.index, tracked.frame.t_s
 
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is done to finished tracks."""
@@ -55,42 +78,111 @@ class LiveControls:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def __call__(self, wish: ViewerRequest) -> tuple[float, float] | None:
-        """Do it; return time and dose of what a curve should show."""
-        try:
-            self._do(wish)
-        except SettingsError as error:  # what cannot be must not end the run
-            self._source.tell(str(error))
-            return None
-        dose = float(self._meter.exposure.dose_dpa(self._t_s))
-        words = {
-            "mark": wish.text,
-            "dose_rate": f"dose rate {wish.value:g} dpa/s",
-            "thickness": f"thickness {wish.value:g} nm",
-        }.get(wish.action, wish.action)
-        try:
-            self._write(words, dose)
-        except OSError as error:  # it holds all the same, and is in the manifest
-            self._source.tell(f"{self._path.name}: cannot be written ({error.strerror}); not in it: {words}")
-        return None if wish.action in ("pause", "resume", "stop") else (self._t_s, dose)
+    def __call__(self, wish: ViewerRequest) -> Done:
+        """Do it; return what was done, and time and dose where a curve should show it.
 
-    def _do(self, wish: ViewerRequest) -> None:
+        Raises
+        ------
+        SettingsError
+            If it cannot be; nothing is changed then.
+        """
+        if wish.action in (*_SETTINGS, "undo"):
+            words = self._change(self._undone() if wish.action == "undo" else self._asked(wish))
+            return Done(words, (self._t_s, self._dose()))
         if wish.action in ("pause", "resume"):
             self._source.paused = wish.action == "pause"
         elif wish.action == "stop":
             self._stop.set()
-        elif wish.action == "dose_rate":
-            self._meter.exposure = self._meter.exposure.stepped(self._t_s, wish.value)
-        elif wish.action == "thickness":
-            self._meter.set_thickness(wish.value)
+        words = wish.text or wish.action
+        self._mark(words)
+        return Done(words, (self._t_s, self._dose()) if wish.action == "mark" else None)
 
-    def _write(self, words: str, dose: float) -> None:
-        """Append a line to the table, and keep it for the manifest."""
+    def held(self) -> dict[str, Any]:
+        """Return what holds now, for the page: values, materials to choose from, and what undo would do."""
+        conditions, frame = self._meter.conditions, self._frame + 1
+        last = self._last_of_page()
+        return {
+            "thickness_nm": conditions.at(THICKNESS, frame),
+            "dose_rate": "as logged" if self._logged else conditions.at(DOSE_RATE, frame),
+            "material": conditions.at(MATERIAL, frame),
+            "materials": self._materials,
+            "undo": ""
+            if last is None
+            else f"{_in_words(last.what, last.to)}, before {last.before or 'none'}",
+        }
+
+    @property
+    def _logged(self) -> bool:
+        return "dose_dpa" in self._meter.exposure.log
+
+    def _dose(self) -> float:
+        return float(self._meter.exposure.dose_dpa(self._t_s))
+
+    def _asked(self, wish: ViewerRequest) -> list[Change]:
+        """Return the change that a viewer asks for."""
+        what = _SETTINGS[wish.action]
+        if what == DOSE_RATE and self._logged:
+            raise SettingsError("the dose comes from the log; a dose rate would change nothing")
+        if what == MATERIAL and wish.text not in self._materials:
+            raise SettingsError(f"material {wish.text!r}: expected {', '.join(self._materials)}")
+        to = wish.text if what == MATERIAL else exact(wish.value)
+        before = self._meter.conditions.at(what, self._frame + 1)
+        if to == before:
+            raise SettingsError(f"{_in_words(what, to)}: holds already")
+        return [Change(self._frame + 1, self._t_s, what, to, "page", before)]
+
+    def _undone(self) -> list[Change]:
+        """Return what takes back the last change of the page: from now on its setting is as it was before."""
+        last = self._last_of_page()
+        if last is None:
+            raise SettingsError("nothing to undo: no setting was changed on the page")
+        conditions, frame = self._meter.conditions, self._frame + 1
+        now = Change(frame, self._t_s, last.what, last.before, "undo", conditions.at(last.what, frame))
+        if last.what != THICKNESS or not (spread := conditions.at(THICKNESS_SD, last.frame - 1)):
+            return [now]
+        return [now, Change(frame, self._t_s, THICKNESS_SD, spread, "undo")]
+
+    def _last_of_page(self) -> Change | None:
+        """Return the last change on the page that was not taken back."""
+        stack: list[Change] = []
+        for one in self._meter.conditions.changes:
+            if one.by == "page":
+                stack.append(one)
+            elif one.by == "undo" and one.what != THICKNESS_SD and stack:
+                stack.pop()
+        return stack[-1] if stack else None
+
+    def _change(self, changes: list[Change]) -> str:
+        """Let a change hold from the next frame on, once it is on disk."""
+        before, words = self._meter.conditions, _in_words(changes[0].what, changes[0].to)
+        self._meter.follow(before.then(*changes))
+        try:
+            with self._writing:
+                write_changes(self._folder / SETTINGS.file, changes)
+        except OSError as error:
+            self._meter.follow(before)
+            raise SettingsError(
+                f"{SETTINGS.file}: cannot be written ({error.strerror}), so that {words} does not hold; make room"
+            ) from error
         self.changes.append({"t_s": self._t_s, "what": words})
-        fresh = not self._path.exists()
-        with self._path.open("a", encoding="utf-8", newline="\n") as stream:
-            quoted = '"' + words.replace('"', '""') + '"'
-            stream.write(
-                ("t_s,dose_dpa,mark\n" if fresh else "")
-                + f"{self._t_s:.6f},{'' if dose != dose else f'{dose:.6g}'},{quoted}\n"
-            )
+        return words
+
+    def _mark(self, words: str) -> None:
+        """Append a line to ``marks.csv``, and keep it for the manifest."""
+        self.changes.append({"t_s": self._t_s, "what": words})
+        dose = self._dose()
+        cells = {
+            "t_s": f"{self._t_s:.6f}",
+            "dose_dpa": "" if dose != dose else f"{dose:.6g}",
+            "mark": harmless(words),
+        }
+        try:
+            with self._writing:
+                append_rows(self._folder / MARKS.file, MARKS, [cells])
+        except OSError as error:  # it is in the manifest all the same
+            self._source.tell(f"{MARKS.file}: cannot be written ({error.strerror}); not in it: {words}")
+
+
+def _in_words(what: str, value: str) -> str:
+    name, unit = _WORDS[what]
+    return f"{name} {value}{unit}" if value else f"{name} not known"

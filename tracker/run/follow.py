@@ -30,6 +30,8 @@ class PreparedFrame:
     field: BoolImage | None
     shift_px: Shift
     drift_quality: float = math.nan
+    read_sha256: str = ""
+    """Hash of all frames up to this one."""
     state: tuple[FieldSnapshot, DriftSnapshot] | None = None
     """Field and drift after this frame, now and then: what a run that was cut off goes on from."""
 

@@ -25,6 +25,7 @@ from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.run.follow import PreparedFrame, follow
+from insitrack.tracker.run.pixels import PixelHash
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.snapshot import MeterSnapshot, snapshot_of
@@ -118,6 +119,7 @@ class Reader:
         self._source, self._drift = source, drift
         self._fields = FieldFinder(fields) if goes_on is None else goes_on.fields
         self._from = 0 if goes_on is None else goes_on.next_index
+        self._read = PixelHash("" if goes_on is None else goes_on.tally.read_sha256)
         self._state_every_s, self._state_s = state_every_s, time.monotonic()
         self._queue: queue.Queue[PreparedFrame | BaseException | None] = queue.Queue(
             1 if live else _READ_AHEAD
@@ -179,10 +181,10 @@ class Reader:
 
     def _look(self, item: Frame | MissingFrame) -> PreparedFrame:
         if isinstance(item, MissingFrame):
-            return PreparedFrame(item, None, (float("nan"), float("nan")))
+            return PreparedFrame(item, None, (math.nan, math.nan), read_sha256=self._read.value)
         area = self._fields.update(item.image)
         drift = self._drift.update(item, area)
-        return PreparedFrame(item, area, drift.shift_px, drift.quality)
+        return PreparedFrame(item, area, drift.shift_px, drift.quality, self._read.update(item.image))
 
 
 def run(
@@ -246,6 +248,7 @@ def run(
             tracked = follow(detections, looked, linker, meter, existence, calibration, sizes)
             _write(tracked, sinks)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
+            tally.read_sha256 = looked.read_sha256
             if keep_state is not None and looked.state is not None:
                 at = tracked.frame.index + 1, tracked.frame.t_s
                 keep_state(_moment(at, looked.state, linker, meter, existence, tally))

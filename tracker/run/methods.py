@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.models import Material
 from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.series.conditions import DOSE_RATE, THICKNESS, Change, Conditions
+from insitrack.tracker.series.meter import SeriesMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,10 @@ _Row = tuple[str, str, str, str]
 """Topic, setting, value and effect of a `Choice`."""
 
 
-def choices(config: RunConfig, material: Material | None) -> list[Choice]:
+def choices(config: RunConfig, *materials: Material | None) -> list[Choice]:
     """Every choice as the settings make it, in the order of ``docs/physics.md``.
+
+    Where the material changed during a run, what differs is said for one after the other.
 
     Examples
     --------
@@ -48,7 +51,13 @@ def choices(config: RunConfig, material: Material | None) -> list[Choice]:
     >>> len(rows), rows[9].topic, rows[9].value
     (22, 'defects at the border', 'gundersen')
     """
-    rows = (*_of_hardening(config, material), *_of_counting(config), *_of_tracking(config))
+    of_each = [_of_hardening(config, material) for material in materials or (None,)]
+    hardening = [
+        (topic, setting, "; later ".join(dict.fromkeys(row[2] for row in same)), effect)
+        for same in zip(*of_each, strict=True)
+        for topic, setting, _, effect in same[:1]
+    ]
+    rows = (*hardening, *_of_counting(config), *_of_tracking(config))
     return [Choice(number, *row) for number, row in enumerate(rows, 1)]
 
 
@@ -201,13 +210,23 @@ def _glide(config: RunConfig) -> str:
     )
 
 
-def describe_choices(
-    config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`choices` and `methods` of a manifest."""
+def describe_choices(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> dict[str, Any]:
+    """`choices`, `methods`, `material` and `conditions` of a manifest, by what held during the run."""
+    materials = [material for _, material in meter.materials]
+    constants = [material.provenance() for material in materials if material is not None]
     return {
-        "choices": [asdict(one) for one in choices(config, material)],
-        "methods": methods(config, material, calibration, model),
+        "choices": [asdict(one) for one in choices(config, *materials)],
+        "methods": methods(config, meter, model),
+        "material": {} if not constants else constants[0] if len(materials) == 1 else _each(meter),
+        "conditions": meter.conditions.record(),
+    }
+
+
+def _each(meter: SeriesMeter) -> dict[str, Any]:
+    """Constants of every material with the frame from which they held."""
+    return {
+        f"from frame {start}": {} if material is None else material.provenance()
+        for start, material in meter.materials
     }
 
 
@@ -235,14 +254,13 @@ _BORDERS = {
 }
 
 
-def methods(
-    config: RunConfig, material: Material | None, calibration: Calibration, model: Mapping[str, Any]
-) -> str:
+def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> str:
     """Paragraph of methods with its citations, ready to paste; it says only what was done.
 
     Examples
     --------
-    >>> text = methods(RunConfig(), None, Calibration(nm_per_px=0.37), {})
+    >>> from insitrack.io.frames import Calibration
+    >>> text = methods(RunConfig(), SeriesMeter(RunConfig().series, Calibration(nm_per_px=0.37)), {})
     >>> "Gundersen" in text, "yield strength" in text
     (True, False)
     """
@@ -274,17 +292,16 @@ def methods(
             " errors of scale and foil thickness, and for sizes Student's t."
         ),
     ]
-    if calibration.thickness_nm:
-        spread = calibration.thickness_sd_nm or config.series.thickness_sd_relative * calibration.thickness_nm
+    thickness = thickness_words(config, meter.conditions)
+    if thickness:
         foil = {
             "none": "without a correction for its surfaces",
             "abercrombie": "corrected for cut defects (Abercrombie, Anat. Rec. 94 (1946) 239)",
             "denuded": f"less a denuded zone of {config.series.denuded_zone_nm or 0:g} nm at each surface",
         }
-        parts.append(
-            f"Volume densities are for a foil of {calibration.thickness_nm:g} +- {spread:g} nm,"
-            f" {foil[config.series.foil]}."
-        )
+        parts.append(f"Volume densities are for a foil of {thickness}, {foil[config.series.foil]}.")
+    if len(meter.conditions.of(DOSE_RATE)) > 1:
+        parts.append(f"The dose rate was {dose_rate_words(meter.conditions)}.")
     if config.series.imaging != "as_seen" or config.series.visibility_by_class:
         parts.append(
             f"They were corrected for defects hidden by g.b = 0 ({config.series.imaging.replace('_', ' ')};"
@@ -292,9 +309,37 @@ def methods(
         )
     if config.series.detector_precision:
         parts.append("They were multiplied by precision over recall of the detector.")
-    if material is not None and material.barriers and calibration.thickness_nm:
-        parts.append(_hardening_words(config, material))
+    for number, (start, material) in enumerate(meter.materials):
+        if material is not None and material.barriers and thickness:
+            since = f"From frame {start} on: " if number else ""
+            parts.append(since + _hardening_words(config, material))
     return " ".join(parts)
+
+
+def thickness_words(config: RunConfig, conditions: Conditions) -> str:
+    """Foil thickness with its standard deviation, and when it was another; empty where it is not known."""
+    words = []
+    for change in conditions.of(THICKNESS):
+        foil = conditions.foil(change.frame)
+        if foil.thickness_nm is None:
+            words.append((change, "unknown thickness"))
+            continue
+        spread = foil.thickness_sd_nm or config.series.thickness_sd_relative * foil.thickness_nm
+        words.append((change, f"{foil.thickness_nm:g} +- {spread:g} nm"))
+    return _in_time(words)
+
+
+def dose_rate_words(conditions: Conditions) -> str:
+    """Dose rate, and when it was another."""
+    changes = conditions.of(DOSE_RATE)
+    return _in_time([(one, f"{one.to} dpa/s" if one.to else "not known") for one in changes])
+
+
+def _in_time(words: list[tuple[Change, str]]) -> str:
+    return ", ".join(
+        text if change.frame == 0 else f"{text} from frame {change.frame} ({change.t_s:g} s) on"
+        for change, text in words
+    )
 
 
 def _hardening_words(config: RunConfig, material: Material) -> str:

@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, OutputError
+from insitrack.io.frames import Frame
 from insitrack.io.live.settings import LeftOff
+from insitrack.io.manifest import WHOLE
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import MANIFEST, STATE, Run
 from insitrack.segment.base import SegmentConfig
 from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.job.opening import camera_of
 from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock
 from insitrack.tracker.run.meters import config_of
-from insitrack.tracker.run.state import State, address_of, check_tables, read_state
+from insitrack.tracker.run.pixels import PixelHash
+from insitrack.tracker.run.state import RunFacts, State, address_of, check_tables, read_state
 from insitrack.tracker.run.tally import Tally
 
 
@@ -102,7 +106,30 @@ def _go_on(
                     f"{folder / STATE}: the {what} is another one than the run began with"
                     f" ({facts.uri if what == 'source' else what}); put that one back, or begin the run anew"
                 )
+        if camera_of(source) is None and job.manifest.source.get("sha256_of", WHOLE) != WHOLE:
+            _check_frames(folder, job, facts)
         job.manifest.started = manifest.get("started", job.manifest.started)
         return job.execute(progress, stop, state)
     finally:
         source.close()
+
+
+def _check_frames(folder: Path, job: Job, facts: RunFacts) -> None:
+    """Make sure that the frames before the cut are those that were read, where no hash of a file says so.
+
+    Raises
+    ------
+    OutputError
+        If they are others.
+    """
+    read = PixelHash()
+    for item in job.source:
+        if item.index >= facts.next_index:
+            break
+        if isinstance(item, Frame):
+            read.update(item.image)
+    if read.value != facts.read_sha256:
+        raise OutputError(
+            f"{folder / STATE}: the frames of {facts.uri} before frame {facts.next_index} are not those that were"
+            " read; put them back, or begin the run anew"
+        )

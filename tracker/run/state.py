@@ -20,7 +20,9 @@ from insitrack.io.errors import OutputError, TableError
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import without_password
 from insitrack.io.results import TrackedFrame
+from insitrack.io.tables.append import whole_lines
 from insitrack.io.tables.columns import KINETICS, TABLES
+from insitrack.io.tables.records import SETTINGS
 from insitrack.io.tables.run_folder import CAUSAL, SECRET, STATE
 from insitrack.io.write import replacing
 from insitrack.segment.prepare.field import FieldSnapshot
@@ -32,7 +34,7 @@ from insitrack.tracker.run.pack import PackError, pack, unpack
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.series.snapshot import MeterSnapshot
 
-_MAGIC = b"insitrack state 3 "
+_MAGIC = b"insitrack state 4 "
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class RunFacts:
         Clock when it was written, s since 1970: a live source goes on by it.
     offsets : dict of str to int
         Length of every table, bytes.
+    settings_bytes, settings_sha256 : int, str
+        Length of ``settings.csv``, and its SHA-256.
+    read_sha256 : str
+        Hash of all frames so far, see `insitrack.tracker.run.pixels.PixelHash`.
     uri : str
         Source.
     view : str
@@ -67,6 +73,9 @@ class RunFacts:
     last_s: float
     wall_s: float
     offsets: dict[str, int]
+    settings_bytes: int
+    settings_sha256: str
+    read_sha256: str
     uri: str
     view: str
     identity: dict[str, str]
@@ -99,7 +108,8 @@ class State:
         """The counts so far, with a clock that starts now."""
         kinds = {"int": int, "float": float, "bool": bool}
         stored = {one.name: kinds[str(one.type)] for one in fields(Tally) if one.name in self.facts.tally}
-        return Tally(**{name: kind(self.facts.tally[name]) for name, kind in stored.items()})
+        counts = {name: kind(self.facts.tally[name]) for name, kind in stored.items()}
+        return Tally(**counts, read_sha256=self.facts.read_sha256)
 
 
 _PARTS: dict[str, type[Any]] = {
@@ -222,12 +232,16 @@ class StateWriter:
         OutputError
             If it cannot be written.
         """
-        names = [field.name for field in fields(Tally) if field.name != "started"]
+        names = [field.name for field in fields(Tally) if field.name not in ("started", "read_sha256")]
+        record = whole_lines((self._folder / SETTINGS.file).read_bytes())
         facts = RunFacts(
             next_index=moment.next_index,
             last_s=moment.last_s,
             wall_s=time.time(),
             offsets={name: (self._folder / name).stat().st_size for name in TABLES},
+            settings_bytes=len(record),
+            settings_sha256=_sha256(record),
+            read_sha256=moment.tally.read_sha256,
             uri=self._uri,
             view=json.dumps(self._view()),
             identity=self._identity,

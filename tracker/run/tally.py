@@ -20,7 +20,8 @@ class Tally:
 
     `lost_frames` counts frames in a row, from `lost_since_s` on, that could not be registered with those
     before; when the view can be registered again after `_LOST_FRAMES` of them it has changed, the first time
-    at `view_changed_s`, s. `unregistered` counts all frames that did not fit those before.
+    at `view_changed_s`, s. `unregistered` counts all frames that did not fit those before. `read_sha256`
+    is the hash of the pixels of all frames.
     """
 
     frames: int = 0
@@ -40,6 +41,7 @@ class Tally:
     unregistered: int = 0
     registered: bool = False
     last_s: float = 0.0
+    read_sha256: str = ""
     started: float = field(default_factory=time.perf_counter)
 
     def count(self, tracked: TrackedFrame, n_over_cap: int) -> None:

@@ -77,10 +77,10 @@ class SeriesDiagnostics:
             lost = np.where(self._dispersed, overlap_loss(per_m2[:, :-1], size_nm), 0.0)
             self.overlap = np.fmax(self.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
 
-    def note_hardening(self, density: Floats, size_nm: Floats, hardening_mpa: Floats) -> None:
+    def note_hardening(self, density: Floats, size_nm: Floats, hardening_mpa: Floats, hardens: Bools) -> None:
         """Note where a model had no room between obstacles whose density and size are known; shape (T, K)."""
-        computable = np.isfinite(density) & np.isfinite(size_nm) & self.hardens
-        self.too_dense += (computable & np.isnan(hardening_mpa[:, : len(self.hardens)])).sum(axis=0)
+        computable = np.isfinite(density) & np.isfinite(size_nm) & hardens
+        self.too_dense += (computable & np.isnan(hardening_mpa[:, : len(hardens)])).sum(axis=0)
 
 
 def series_warnings(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -26,10 +26,20 @@ from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.intervals import Z_95, mean_half_width
 from insitrack.io.results import NAN, Measures, SeriesRow
 from insitrack.tracker.hardening.models import Material
-from insitrack.tracker.series.density import Densities, Ranged
+from insitrack.tracker.series.conditions import (
+    GIVEN,
+    MATERIAL,
+    SEVERAL,
+    THICKNESS,
+    THICKNESS_SD,
+    Change,
+    Conditions,
+    exact,
+)
+from insitrack.tracker.series.density import Ranged
 from insitrack.tracker.series.diagnostics import SeriesDiagnostics, series_warnings
 from insitrack.tracker.series.dose import Exposure
-from insitrack.tracker.series.hardening import HardeningMeter, Population
+from insitrack.tracker.series.hardening import Population
 from insitrack.tracker.series.observations import (
     Moments,
     Observations,
@@ -40,6 +50,7 @@ from insitrack.tracker.series.observations import (
     with_total,
 )
 from insitrack.tracker.series.settings import SeriesConfig
+from insitrack.tracker.series.specimen import MaterialOf, Specimen, Specimens
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
@@ -65,6 +76,13 @@ class SeriesMeter:
         Dose, temperature and beam current against time; without it they stay empty.
     class_names : tuple of str
         Classes that the segmenter can produce.
+    material_of : callable, optional
+        Gives the constants of other materials by their names, for conditions that name some.
+
+    Attributes
+    ----------
+    conditions : Conditions
+        Thickness and material at every frame; at first those of `calibration` and `material` throughout.
 
     Raises
     ------
@@ -90,26 +108,60 @@ class SeriesMeter:
         exposure: Exposure | None = None,
         *,
         class_names: tuple[str, ...] = DEFECT_CLASSES,
+        material_of: MaterialOf | None = None,
     ) -> None:
         self.config, self.calibration, self.material = config, calibration, material
         self.class_names, self.exposure = class_names, exposure or Exposure()
         self._nm_per_px = NAN if calibration.nm_per_px is None else calibration.nm_per_px
         self._scale_rel = calibration.nm_per_px_sd / self._nm_per_px
-        self.densities = Densities(config, class_names, scale_rel=self._scale_rel)
-        self.set_thickness(calibration.thickness_nm, calibration.thickness_sd_nm)
-        detector_rel = self.densities.detector_rel
-        self._hardening = HardeningMeter(
-            config, material, class_names, scale_rel=self._scale_rel, detector_rel=detector_rel
+        other = material_of or (lambda _: material)
+        self._specimens = Specimens(
+            config, class_names, self._scale_rel, lambda name: material if name == GIVEN else other(name)
         )
-        self.diagnostics = SeriesDiagnostics(class_names, self._hardening.hardens)
+        self._hold(constant_conditions(calibration, None if material is None else GIVEN))
+        self.diagnostics = SeriesDiagnostics(class_names, self.specimen(0).hardening.hardens)
 
-    def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
-        """Take another foil thickness, nm, from now on.
+    def follow(self, conditions: Conditions) -> None:
+        """Take thickness, dose rate and material as they are recorded.
 
-        Without an error of its own the relative one of the settings.
+        Raises
+        ------
+        SettingsError
+            If a thickness or a material cannot be used; nothing is changed then.
         """
-        self.calibration = self.calibration.with_(thickness_nm=thickness_nm, thickness_sd_nm=thickness_sd_nm)
-        self.densities.set_thickness(thickness_nm, thickness_sd_nm)
+        self._hold(conditions)
+        rate, steps = conditions.dose_rates()
+        self.exposure = replace(self.exposure, dose_rate_dpa_per_s=rate, steps=steps)
+        self.diagnostics.hardens = self._held[-1].hardening.hardens
+
+    def _hold(self, conditions: Conditions) -> None:
+        starts = conditions.starts()
+        held = [self._specimens.of(conditions.foil(start)) for start in starts.tolist()]
+        self.conditions, self._starts, self._held = conditions, starts, held
+
+    @property
+    def materials(self) -> list[tuple[int, Material | None]]:
+        """Constants of the hardening models with the first frame of each, None where there are none."""
+        found: list[tuple[int, Material | None]] = []
+        for start, held in zip(self._starts.tolist(), self._held, strict=True):
+            if not found or held.material != found[-1][1]:
+                found.append((start, held.material))
+        return found
+
+    def stretch_of(self, frame: Ints) -> Ints:
+        """Return which stretch of equal thickness and material each frame belongs to, rising from 0."""
+        place = np.searchsorted(self._starts, frame, side="right") - 1
+        return np.where(frame == SEVERAL, SEVERAL if len(self._starts) > 1 else 0, place)
+
+    def specimen(self, frame: int) -> Specimen:
+        """Return what densities and hardening are made with at a frame, or for `SEVERAL` at once."""
+        stretch = int(self.stretch_of(np.array([frame]))[0])
+        return self._of_stretch(stretch)
+
+    def _of_stretch(self, stretch: int) -> Specimen:
+        return (
+            self._held[stretch] if stretch != SEVERAL else self._specimens.of(self.conditions.foil(SEVERAL))
+        )
 
     def rows(
         self,
@@ -156,7 +208,8 @@ class SeriesMeter:
         frame_px = np.array([detections.shape[::-1]], np.float64)
         seen = observe_frame(self.config, detections, measures, observed)
         changes = (_by_class(births, self.class_names), _by_class(deaths, self.class_names))
-        values = self.table(np.array([t_s]), field_nm2, seen, *changes, frame_px=frame_px)
+        number = np.array([frame_index], np.int64)
+        values = self.table(np.array([t_s]), field_nm2, seen, *changes, frame_px=frame_px, frame=number)
         return _as_rows(frame_index, t_s, float(self.exposure.dose_dpa(t_s)), self.class_names, values)
 
     def table(
@@ -168,6 +221,7 @@ class SeriesMeter:
         deaths: Ints,
         *,
         frame_px: Floats,
+        frame: Ints | None = None,
     ) -> dict[str, Floats]:
         """Every column of the series of some frames, under its name in `SeriesRow`, from `n` on.
 
@@ -183,11 +237,43 @@ class SeriesMeter:
             Tracks that began and that were given up, by class.
         frame_px : ndarray of float64, shape (T, 2)
             Width and height of the frames, px; NaN where not known.
+        frame : ndarray of int64, shape (T,), optional
+            Numbers of the frames, which say what thickness and material hold; `SEVERAL` where not the same ones
+            do. Left out, those of the beginning.
         """
         self._note_log(t_s)
+        stretch = self.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
+        columns: dict[str, Floats] = {}
+        for one in np.unique(stretch).tolist() or [0]:
+            here = stretch == one
+            part = self._columns(
+                self._of_stretch(one),
+                t_s[here],
+                np.broadcast_to(field_nm2, t_s.shape)[here],
+                seen.of_frames(here),
+                births[here],
+                deaths[here],
+                frame_px[here],
+            )
+            for name, values in part.items():
+                columns.setdefault(name, np.full((len(t_s), values.shape[1]), NAN))[here] = values
+        return columns
+
+    def _columns(
+        self,
+        specimen: Specimen,
+        t_s: Floats,
+        field_nm2: Floats,
+        seen: Observations,
+        births: Ints,
+        deaths: Ints,
+        frame_px: Floats,
+    ) -> dict[str, Floats]:
+        """Make the columns of frames with the same foil."""
         t, k = len(t_s), len(self.class_names)
         there, counts = counts_of(seen, seen.share, t, k), counts_of(seen, seen.counted, t, k)
-        densities, sizes = self.densities, sizes_of(seen, self.densities.dispersed, t)
+        densities, hardening = specimen.densities, specimen.hardening
+        sizes = sizes_of(seen, densities.dispersed, t)
         area_m2 = densities.counting_area_m2(field_nm2, frame_px)
         inverse_depth = densities.inverse_depth(seen, t)
         per_m2 = densities.per_area(counts, area_m2)
@@ -198,9 +284,11 @@ class SeriesMeter:
         obstacles = Population.of(
             there, counts, sizes_or_cut(seen, sizes, t), *densities.of_obstacles(per_m3, lines, inverse_depth)
         )
-        straight, squared, third = (Ranged(*total) for total in self._hardening.columns(obstacles))
+        straight, squared, third = (Ranged(*total) for total in hardening.columns(obstacles))
         self.diagnostics.note_frames(seen, there, per_m2.value, sizes, scaled=scaled)
-        self.diagnostics.note_hardening(obstacles.density, obstacles.size_nm, straight.value)
+        self.diagnostics.note_hardening(
+            obstacles.density, obstacles.size_nm, straight.value, hardening.hardens
+        )
         columns = {
             **Ranged(there.n, *there.interval()).columns("n"),
             "n_observed": counts_of(seen, seen.observed, t, k).n,
@@ -243,9 +331,33 @@ class SeriesMeter:
     @property
     def warnings(self) -> list[str]:
         """What is unknown or biased in the rows so far, one line each, with the option that mends it."""
-        return series_warnings(
-            self.config, self.calibration, self.material, self.diagnostics, dose_known=self.exposure.known
+        last = self._held[-1]
+        foil = self.conditions.foil(int(self._starts[-1]))
+        calibration = self.calibration.with_(
+            thickness_nm=foil.thickness_nm, thickness_sd_nm=foil.thickness_sd_nm
         )
+        return [
+            *series_warnings(
+                self.config, calibration, last.material, self.diagnostics, dose_known=self.exposure.known
+            ),
+            *([_VARIED] if self.conditions.varied else []),
+        ]
+
+
+_VARIED = (
+    "thickness, dose rate or material changed during the run: every row holds what held at its frame, and"
+    " settings.csv says when; for one value throughout: track series RUN --thickness-nm, --dose-rate, --material"
+)
+
+
+def constant_conditions(calibration: Calibration, material: str | None) -> Conditions:
+    """Thickness and material that hold for every frame."""
+    known = (
+        (THICKNESS, exact(calibration.thickness_nm)),
+        (THICKNESS_SD, exact(calibration.thickness_sd_nm or None)),
+        (MATERIAL, exact(material)),
+    )
+    return Conditions(tuple(Change(0, 0.0, what, value) for what, value in known if value))
 
 
 def _as_rows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -46,6 +46,15 @@ class Observations:
     share: Floats
     counted: Floats
     observed: Floats
+
+    def of_frames(self, wanted: Bools) -> Observations:
+        """Return the defects of some of the frames alone; `wanted` of shape (T,)."""
+        if wanted.all():
+            return self
+        rows = wanted[self.frame]
+        place = np.cumsum(wanted) - 1
+        kept = {one.name: getattr(self, one.name)[rows] for one in fields(self)}
+        return Observations(**{**kept, "frame": place[kept["frame"]]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import math
 from dataclasses import dataclass
 
 from insitrack.io.errors import SettingsError
+from insitrack.io.plausible import DOSE_RATE_DPA_PER_S, THICKNESS_NM, plausible
 
-_LIMITS = {"dose_rate": (1e-12, 1e3, "dpa/s"), "thickness": (1.0, 1e5, "nm")}
-"""What can be: slower than decay in storage and faster than any beam; one nanometre and no longer transparent."""
+_LIMITS = {"dose_rate": (DOSE_RATE_DPA_PER_S, "dpa/s"), "thickness": (THICKNESS_NM, "nm")}
 _MOST_SHOWN = 40
-_ACTIONS = "pause, resume, stop, mark, dose_rate or thickness"
+_ACTIONS = "pause, resume, stop, mark, dose_rate, thickness, material or undo"
+AT_ONCE = ("pause", "resume", "stop")
+"""What is done whether or not another frame comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +23,9 @@ class ViewerRequest:
     Parameters
     ----------
     action : str
-        `pause`, `resume`, `stop`, `mark`, `dose_rate` or `thickness`.
+        `pause`, `resume`, `stop`, `mark`, `dose_rate`, `thickness`, `material` or `undo`.
     text : str
-        Of a mark.
+        Of a mark; name of a material.
     value : float
         Dose rate, dpa/s, or thickness, nm.
     """
@@ -53,13 +55,13 @@ def parse_request(body: bytes) -> ViewerRequest:
         raise SettingsError("expected JSON with an action") from error
     if not isinstance(action, str):
         raise SettingsError(f"action of type {type(action).__name__}: expected text, {_ACTIONS}")
-    if action in ("pause", "resume", "stop"):
+    if action in (*AT_ONCE, "undo"):
         return ViewerRequest(action)
-    if action == "mark":
+    if action in ("mark", "material"):
         given = asked.get("text")
         text = given.strip() if isinstance(given, str) else ""
         if not text or len(text) > 80 or not text.isprintable():
-            raise SettingsError("a mark: expected up to 80 printable characters")
+            raise SettingsError(f"a {action}: expected up to 80 printable characters")
         return ViewerRequest(action, text)
     if action in ("dose_rate", "thickness"):
         return ViewerRequest(action, value=_number(action, asked.get("value")))
@@ -68,12 +70,13 @@ def parse_request(body: bytes) -> ViewerRequest:
 
 def _number(action: str, value: object) -> float:
     """Dose rate or thickness that can be; no dose rate is a beam that is off."""
-    least, most, unit = _LIMITS[action]
+    limits, unit = _LIMITS[action]
+    least, most = limits
     try:
         number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     except OverflowError:
         number = math.inf
-    if least <= number <= most or (action == "dose_rate" and number == 0):
+    if plausible(number, limits, zero=action == "dose_rate"):
         return number
     what, zero = action.replace("_", " "), "0 or " if action == "dose_rate" else ""
     shown = str(value)[:_MOST_SHOWN] if isinstance(value, int | float) else f"of type {type(value).__name__}"

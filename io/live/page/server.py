@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.page.limits import BACKLOG, BODY_S, IDLE_S, Connections, limited_protocol
-from insitrack.io.live.page.request import ViewerRequest, parse_request
+from insitrack.io.live.page.request import AT_ONCE, ViewerRequest, parse_request
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MOST_CLIENTS, MOST_BYTES = 32, 2048
@@ -48,8 +48,8 @@ class Shown(Protocol):
         """Return the newest frame as JPEG; empty before the first."""
         ...
 
-    def ask(self, request: ViewerRequest) -> None:
-        """Take what a viewer asks for."""
+    def ask(self, request: ViewerRequest) -> str:
+        """Take what a viewer asks for; say what became of it, or raise `SettingsError`."""
         ...
 
 
@@ -203,10 +203,14 @@ class ViewServer:
             except TimeoutError:
                 return JSONResponse({"error": f"nothing complete within {BODY_S:g} s"}, 408, _HEADERS)
             try:
-                self._shown.ask(parse_request(body))
+                asked = parse_request(body)
+                if asked.action in AT_ONCE:  # needs no thread, so that nobody waits for one to stop a run
+                    words = self._shown.ask(asked)
+                else:
+                    words = await run_in_threadpool(self._shown.ask, asked)
             except SettingsError as error:
                 return JSONResponse({"error": str(error)}, 400, _HEADERS)
-            return JSONResponse({"done": True}, headers=_HEADERS)
+            return JSONResponse({"done": True, "told": words}, headers=_HEADERS)
 
         gets = [
             Route(path, answer) for path, answer in (("/", index), ("/picture", picture), ("/events", events))

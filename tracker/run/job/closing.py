@@ -15,14 +15,17 @@ from insitrack.io.live.status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
+from insitrack.io.unchanged import SourceFiles
 from insitrack.segment.base import Segmenter
 from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.job.opening import start_beyond_end
 from insitrack.tracker.run.meters import meter_for
+from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.warnings import run_warnings
+from insitrack.tracker.series.conditions import calibration_in_time
 from insitrack.tracker.series.meter import SeriesMeter
 
 _STOPPED = "stopped before the source had ended, as was asked for"
@@ -43,6 +46,8 @@ class Closing:
         As it is after the last frame.
     notes : list of str
         Warnings of the run itself.
+    files : SourceFiles
+        As they were before the first frame.
     """
 
     def __init__(
@@ -55,9 +60,11 @@ class Closing:
         manifest: RunManifest,
         meter: SeriesMeter,
         notes: list[str],
+        files: SourceFiles,
     ) -> None:
         self.source, self.segmenter, self.config, self.calibration = source, segmenter, config, calibration
         self.folder, self.manifest, self.meter, self.notes = folder, manifest, meter, notes
+        self._files, self._changed = files, list[str]()
 
     def finish(
         self,
@@ -71,6 +78,7 @@ class Closing:
         start_s = self.config.source.start_s
         if start_s is not None and tally.last_s < start_s and tally.skipped == tally.frames and not stopped:
             raise start_beyond_end(self.source, start_s, tally.last_s)  # of a camera it is known only now
+        self._note_changes()
         self._join_movie()
         refined = self._refine()
         self.manifest.warnings = run_warnings(
@@ -86,8 +94,17 @@ class Closing:
 
     def fail(self, error: BaseException) -> None:
         """Enter in the manifest that an error ended the run, and which."""
+        self._note_changes()
         self._settle(*_ended_by(error), {})
         self.manifest.write(self.folder / MANIFEST)
+
+    def _note_changes(self) -> None:
+        """Look whether the source was changed while it was read."""
+        self._changed = self._files.changes(self.manifest.source)
+        self.notes += [
+            f"{line}: the results are of what was read, by its hash results.frames_read_sha256"
+            for line in self._changed
+        ]
 
     def _join_movie(self) -> None:
         """Put the movie behind what was there before the run was cut off."""
@@ -105,8 +122,7 @@ class Closing:
         if not self.config.refine.enabled:
             return {}
         meter = meter_for(self.config, self.calibration, self.segmenter.class_names)
-        meter.exposure = self.meter.exposure  # as they were set while it ran
-        meter.set_thickness(self.meter.calibration.thickness_nm, self.meter.calibration.thickness_sd_nm)
+        meter.follow(self.meter.conditions)  # as they were set while it ran
         facts = refine_run(self.folder, self.config.refine, meter, self.config.judged)
         self.notes += warn_of_loss(facts)
         if facts:
@@ -123,7 +139,12 @@ class Closing:
         self.manifest.status, self.manifest.reason = status, reason
         self.manifest.finished, self.manifest.results = now(), results
         self.manifest.model = self.segmenter.describe()
+        for name, value in describe_choices(self.config, self.meter, self.manifest.model).items():
+            setattr(self.manifest, name, value)
+        self.manifest.calibration = calibration_in_time(self.manifest.calibration, self.meter.conditions)
         self.manifest.source = self.source.describe()
+        if self._changed:
+            self.manifest.source["changed_while_read"] = self._changed
 
 
 def _ended_by(error: BaseException) -> tuple[str, str]:
@@ -138,6 +159,7 @@ def _results(tally: Tally) -> dict[str, Any]:
     names = ("frames", "processed", "damaged", "dropped", "skipped", "gap", "detections", "tracks")
     return {
         **{name: getattr(tally, name) for name in names},
+        "frames_read_sha256": tally.read_sha256,
         "frames_per_s": round(tally.frames_per_s, 3),
         "peak_memory_mb": _peak_memory_mb(),
     }

@@ -19,6 +19,7 @@ from insitrack.io.live.view import LiveView
 from insitrack.io.manifest import RunManifest, without_password
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED, Run
 from insitrack.io.tables.sink import Sink, TableSink
+from insitrack.io.unchanged import SourceFiles
 from insitrack.segment.base import Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.tracker.existence.live import LiveExistence
@@ -28,6 +29,7 @@ from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.job.closing import Closing, now
+from insitrack.tracker.run.job.conditions import begin_record
 from insitrack.tracker.run.job.opening import (
     calibration_facts,
     camera_of,
@@ -55,20 +57,19 @@ class Job:
         alarm: Callable[[str], None] | None = None,
     ) -> None:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
+        self.files = SourceFiles(uri)  # as they are before they are hashed and read
         self.segmenter: Segmenter = load_segmenter(config.model, segment_settings(source, config))
         self.calibration = find_calibration(source, config)
         self.notes: list[str] = []
         self.meter = meter_for(config, self.calibration, self.segmenter.class_names)
-        material = self.meter.material
         self.manifest = RunManifest(
             command=[without_password(word) for word in command],
             source=source.describe(),
             model=self.segmenter.describe(),
             calibration=calibration_facts(self.calibration, config),
             settings=config.plain(),
-            material={} if material is None else material.provenance(),
             started=now(),
-            **describe_choices(config, material, self.calibration, self.segmenter.describe()),
+            **describe_choices(config, self.meter, self.segmenter.describe()),
         )
 
     def execute(
@@ -92,7 +93,9 @@ class Job:
         if state is not None:
             goes_on = restore(state, self.folder, self.config, linker, self.meter, existence, drift)
             self.notes += _late_beginnings(self.config, goes_on.next_index)
+        record = begin_record(self.folder, self.meter, state)
         prepare_folder(self.folder, state)
+        record()
         pictures = PictureSink(
             nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first.tracked
         )
@@ -142,6 +145,7 @@ class Job:
             self.manifest,
             self.meter,
             self.notes,
+            self.files,
         )
 
     def _keeper(self, pictures: PictureSink, movie: AnnotatedMovieSink) -> StateWriter:
@@ -186,6 +190,7 @@ class Job:
                 status,
                 camera.name,
                 controls,
+                held=controls.held,
                 nm_per_px=self.calibration.nm_per_px,
                 host=host.strip("[]"),
                 port=int(port),
