@@ -5,6 +5,9 @@ One clear line or frames, never a crash, a hang or a full memory.
     python benchmarks/fuzz.py [--files 2000] [--vendor FOLDER] [--seed 0]
     python benchmarks/fuzz.py labels [--files 2000]          so many of each form of labels
     python benchmarks/fuzz.py tables [--files 2000]          so many of each form of tables
+    python benchmarks/fuzz.py state [--files 2000]           so many states of runs that were cut off
+    python benchmarks/fuzz.py settings [--files 2000]        so many tables of settings that changed
+    python benchmarks/fuzz.py http [--files 2000]            so many requests to the page of a live run
 
 Sound files are made here (and taken from a folder of microscope files, if one is given), then damaged: bytes
 changed, pieces cut out, doubled or cut off. Each is opened and read to its end in a child process that is
@@ -32,6 +35,7 @@ from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.tests.support.microscope_files import EMI, signal, write_ser
 
 ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
+FORMS = ("labels", "tables", "state", "settings", "http")
 BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
 _WORKER = """
 import sys, time, resource
@@ -175,13 +179,15 @@ def run(
 def main() -> None:
     """Damage, read, write the page."""
     parser = record.options(__doc__)
-    parser.add_argument("what", nargs="?", choices=("files", "labels", "tables"), default="files")
+    parser.add_argument("what", nargs="?", choices=("files", *FORMS), default="files")
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vendor", type=Path)
     options = parser.parse_args()
     if options.smoke:
         options.files = 30
+    if options.what == "http":
+        return fuzz_page(options.files, options.seed, options.results)
     if options.what != "files":
         return fuzz_forms(options.what, options.files, options.seed, options.results)
     random = np.random.default_rng(options.seed)
@@ -226,11 +232,14 @@ def main() -> None:
 def fuzz_forms(what: str, each: int, seed: int, folder: Path) -> None:
     """Damage labels or tables of every form, read them, write the page."""
     import fuzz_labels
+    import fuzz_record
     import fuzz_tables
 
     damage, worker = {
         "labels": (fuzz_labels.damaged_labels, fuzz_labels.WORKER),
         "tables": (fuzz_tables.damaged_tables, fuzz_tables.WORKER),
+        "state": (fuzz_record.damaged_state, fuzz_record.STATE_WORKER),
+        "settings": (fuzz_record.damaged_settings, fuzz_record.SETTINGS_WORKER),
     }[what]
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as made:
@@ -252,11 +261,22 @@ def fuzz_forms(what: str, each: int, seed: int, folder: Path) -> None:
         "refused_in_one_line": kinds["refused"],
         "crashes": kinds["crash"],
         "tracebacks": kinds["traceback"],
+        "wrong": kinds["wrong:"],
         "hangs_over_20_s": kinds["hang"] + sum(took > LIMIT_S for _, _, took, _ in results),
         "slowest_s": max(took for _, _, took, _ in results),
         "peak_memory_gb": round(max(memory for *_, memory in results) / 1024**2, 2),
     }
     write_page(f"fuzz_{what}.py", f"Damaged {what} through the readers", facts, bad, folder)
+
+
+def fuzz_page(n: int, seed: int, folder: Path) -> None:
+    """Ask the page of a live run damaged things, and write what came of it."""
+    import fuzz_http
+
+    facts, bad = fuzz_http.fuzz_http(n, np.random.default_rng(seed), damaged)
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    facts = {"machine": machine, "command": f"python benchmarks/fuzz.py http --files {n}", **facts}
+    write_page("fuzz_http.py", "Damaged requests to the page of a live run", facts, bad, folder)
 
 
 def write_page(
@@ -265,6 +285,8 @@ def write_page(
     """Write the facts as JSON and as a page."""
     lines = [f"# {title}", "", f"`{facts['command']}`", "", "| | |", "|---|---|"]
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in facts.items()] + [""]
+    if Path(script).stem == "fuzz":
+        lines += [f"The same for {', '.join(f'[{name}](fuzz_{name}.md)' for name in FORMS)}.", ""]
     record.keep(script, {**facts, "bad": bad[:40]}, "\n".join(lines), folder)
     print(*bad[:40], sep="\n")
 

@@ -1,7 +1,7 @@
-"""Live runs under load: delay, overload, faults, kills, a full disk, viewers.
+"""Live runs under load: delay, overload, faults, kills, a full disk, viewers; and what they promise.
 
-    python benchmarks/live.py [latency overload faults kill disk viewers]   (or page: only write the page
-    again)
+    python benchmarks/live.py [latency overload faults kill disk viewers owners ends writers changes records
+    crowd]   (or page: only write the page again)
 
 Loopback only; camera and analysis share this machine. Results of parts that are not run again are kept.
 """
@@ -21,6 +21,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import live_marks
 import numpy as np
 import record
 
@@ -288,7 +289,14 @@ PARTS = {
     "kill": kill,
     "disk": disk,
     "viewers": viewers,
+    "owners": live_marks.owners,
+    "ends": live_marks.ends,
+    "writers": live_marks.writers,
+    "changes": live_marks.changes,
+    "records": live_marks.records,
+    "crowd": live_marks.crowd,
 }
+TEXTS = {name: (part.__doc__ or "").strip() for name, part in PARTS.items()}
 
 
 def main() -> None:
@@ -300,7 +308,11 @@ def main() -> None:
     if given.smoke:
         globals().update(SMALL)
         PARTS["kill"], PARTS["faults"] = partial(kill, n=1), partial(faults, n=4)
-        parts = ["kill", "faults"]
+        PARTS["owners"], PARTS["ends"] = partial(live_marks.owners, n=1), partial(live_marks.ends, n=0)
+        PARTS["writers"] = partial(live_marks.writers, n=3)
+        PARTS["records"] = partial(live_marks.records, n=1, flips=5)
+        PARTS["crowd"] = partial(live_marks.crowd, seconds=1.0, idle=60, slow=20)
+        parts = ["kill", "faults", "owners", "ends", "writers", "changes", "records", "crowd"]
     path = given.results / "live.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
@@ -320,7 +332,7 @@ def main() -> None:
             lines += [
                 f"## {name.capitalize()}",
                 "",
-                (globals()[name].__doc__ or "").strip(),
+                TEXTS[name],
                 "",
                 "| | |",
                 "|---|---|",

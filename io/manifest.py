@@ -11,7 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from insitrack.io.write import write_json
+from insitrack.io.errors import OutputError
+from insitrack.io.write import json_text, write_in_place, write_json, write_text
 
 PACKAGES = (
     "insitrack",
@@ -31,6 +32,7 @@ PACKAGES = (
 WHOLE = "the whole file"
 HASHED_WHOLE_BYTES = 2 << 30
 HASHED_END_BYTES = 64 << 20
+_ROOM_BYTES = 8192
 
 
 _PASSWORD = re.compile(
@@ -102,8 +104,24 @@ class RunManifest:
     versions: dict[str, str] = field(default_factory=lambda: installed_versions())
 
     def write(self, path: Path) -> None:
-        """Write as `write_manifest`."""
-        write_manifest(path, asdict(self))
+        """Write as `write_manifest`; how a run ended is also written where the disk is full.
+
+        While a run goes on the file ends with blanks, as room for that.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        text = json_text(asdict(self), sort_keys=True)
+        if self.status == "running":
+            write_text(path, text + " " * _ROOM_BYTES + "\n")
+            return
+        try:
+            write_text(path, text)
+        except OutputError:
+            if not write_in_place(path, text):
+                raise
 
 
 def write_manifest(path: Path, facts: Mapping[str, Any]) -> None:

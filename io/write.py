@@ -81,8 +81,35 @@ def write_text(path: Path, text: str, *, advice: str = CHOOSE_ANOTHER) -> Path:
 
 def write_json(path: Path, facts: Any, *, indent: int = 2, sort_keys: bool = False) -> Path:
     """Write facts as JSON; a number that is not finite becomes null; errors as `replacing`."""
+    return write_text(path, json_text(facts, indent=indent, sort_keys=sort_keys))
+
+
+def json_text(facts: Any, *, indent: int = 2, sort_keys: bool = False) -> str:
+    """Return facts as JSON; a number that is not finite becomes null."""
     plain = plain_facts(facts)
-    return write_text(path, json.dumps(plain, indent=indent, sort_keys=sort_keys, allow_nan=False) + "\n")
+    return json.dumps(plain, indent=indent, sort_keys=sort_keys, allow_nan=False) + "\n"
+
+
+def write_in_place(path: Path, text: str) -> bool:
+    """Write a text over a file that is there and long enough for it, filled up with spaces.
+
+    On a full disk this goes where nothing else can be written. It is not safe against a power cut.
+
+    Returns
+    -------
+    bool
+        Whether it could be done; the file is as it was if not.
+    """
+    data = text.encode("utf-8", "replace")
+    try:
+        room = path.stat().st_size - len(data)
+        if room < 0:
+            return False
+        with path.open("r+b") as stream:
+            stream.write(data.rstrip(b"\n") + b" " * room + b"\n")
+        return True
+    except OSError:
+        return False
 
 
 def plain_facts(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -18,6 +19,18 @@ from insitrack.tracker.commands.parser import Parser, nearest
 COMMANDS = ("synth", "link", "series", "resume", "replay", "edit", "export", "eval", "train", "doctor")
 """Commands beside `track SOURCE`; each is a file in `tracker/commands`."""
 SHELLS = ("bash", "zsh")
+_LESS_MEMORY = "close other programs, raise the limit (ulimit -v), or cut the movie with --start and --end"
+_OF_THE_MACHINE = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room: your share of the disk is used up",
+    errno.EROFS: "choose another folder",
+    errno.EMFILE: "allow more open files: ulimit -n 1024",
+    errno.ENFILE: "close other programs",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOMEM: _LESS_MEMORY,
+    errno.EIO: "check the disk and the network",
+}
+"""What stops a run from outside, with what to do; everything else is an error of ours."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +61,15 @@ def _run(given: list[str]) -> int:
     except InsitrackError as error:
         print(f"track: {error}", file=sys.stderr)
         return error.exit_status
+    except MemoryError:
+        print(f"track: not enough memory; {_LESS_MEMORY}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"track: {where}{error.strerror}; {_OF_THE_MACHINE[error.errno]}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(
             "track: stopped at once; a run that had begun left what it had done in its output folder",

@@ -13,6 +13,7 @@ import av
 from insitrack.io.errors import SourceError
 from insitrack.io.files.luma import grey_levels, is_full_range, is_monochrome_h264, upright
 from insitrack.io.files.presentation import Presentation
+from insitrack.io.files.stack import check_promises
 from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import fingerprint
@@ -95,6 +96,7 @@ class MovieSource:
         with _opened(self.path) as (container, stream):
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self._nominal_s = float(1 / rate)
+            check_promises(self.path, 1, stream.codec_context.width * stream.codec_context.height)
             first = _first_picture(container, stream, self.path)
             monochrome = stream.codec_context.name == "h264" and is_monochrome_h264(
                 stream.codec_context.extradata

@@ -9,6 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from insitrack.io.errors import SourceError
+
 
 @dataclass(kw_only=True)
 class Stack:
@@ -51,6 +53,40 @@ class Stack:
     refused: str = ""
     times_s: list[float | None] = field(default_factory=list)
     gaps: dict[int, str] = field(default_factory=dict)
+
+
+MOST_FRAME_PX = 100_000_000
+"""Pixels of a frame: the largest cameras of microscopes have 94 million."""
+_LEAST_FRAME_BYTES = 64
+"""No program writes a frame, or its entry in an index, into fewer."""
+
+
+def check_promises(path: Path, n_frames: int, frame_px: int) -> None:
+    """Refuse a file that promises more than it can hold, before anything is made ready for it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    n_frames, frame_px : int
+        Frames that it promises, and pixels of each.
+
+    Raises
+    ------
+    SourceError
+        If it is more than a file of its size can hold, or a frame is larger than that of any camera.
+    """
+    if frame_px > MOST_FRAME_PX:
+        raise SourceError(
+            f"{path}: frames of {frame_px / 1e6:.0f} million pixels; expected at most {MOST_FRAME_PX / 1e6:.0f}"
+            " million: cut or bin them first"
+        )
+    size = sum(part.stat().st_size for part in path.rglob("*")) if path.is_dir() else path.stat().st_size
+    if n_frames > max(1, size // _LEAST_FRAME_BYTES):
+        raise SourceError(
+            f"{path}: promises {n_frames} frames, more than a file of {size} bytes can hold; it is damaged: copy it"
+            " again from where it was recorded"
+        )
 
 
 def no_image(path: Path, because: str) -> str:

@@ -6,6 +6,7 @@ One picture after another, memory flat.
 from __future__ import annotations
 
 import glob
+import math
 import re
 import weakref
 from collections import Counter
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from insitrack.io.errors import SourceError
 from insitrack.io.files.folder import TIFF_SUFFIXES, VENDOR_SUFFIXES, Listing, in_order, list_folder
 from insitrack.io.files.luma import to_grey
-from insitrack.io.files.stack import Stack
+from insitrack.io.files.stack import Stack, check_promises
 from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import fingerprint, listing_fingerprint
@@ -334,6 +335,7 @@ def _read_image(path: Path) -> NDArray[Any]:
     from PIL import Image, ImageOps  # unlike OpenCV it tells when an image is cut off
 
     with Image.open(path) as image:
+        check_promises(path, 1, math.prod(image.size))  # before it is unpacked
         upright = ImageOps.exif_transpose(image)  # as every viewer shows it, and as it was outlined
         plain = upright.mode in ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I", "F", "RGB", "RGBA")
         return np.asarray(upright if plain else upright.convert("RGB"))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stack import Stack
+from insitrack.io.files.stack import Stack, check_promises
 from insitrack.io.units import nm_of, seconds_of
 
 _SQUARE = 0.01  # pixels whose sides differ by more are not square
@@ -56,7 +56,12 @@ def open_tiff(path: Path) -> Stack:
             f"{path}: not a TIFF file that can be read ({error}); expected .tif as written by a microscope or"
             " ImageJ"
         ) from error
-    _check_compression(path, tif)
+    try:
+        _check_promises(path, tif)
+        _check_compression(path, tif)
+    except SourceError:
+        tif.close()
+        raise
     chosen: list[int] = []
     try:
         chosen, notes = _series_of_the_movie(tif)
@@ -70,6 +75,36 @@ def open_tiff(path: Path) -> Stack:
     return stack
 
 
+def _check_promises(path: Path, tif: Any) -> None:
+    """Refuse more frames or pixels than there can be: tifffile makes ready for all that are promised."""
+    try:
+        first = tif.pages[0]
+        shape = (first.imagelength, first.imagewidth)
+        promised = [int(_number((tif.imagej_metadata or {}).get("images", 1)) or 1)] if tif.is_imagej else [1]
+        if tif.is_shaped:
+            promised += [
+                math.prod(one["shape"]) // max(1, math.prod(shape)) for one in tif.shaped_metadata or ()
+            ]
+        if tif.is_ome:
+            promised += [_ome_planes(pixels) for pixels in _ome_pixels(tif.ome_metadata or "")]
+    except Exception:  # a damaged beginning is dealt with where the pages are read
+        return
+    check_promises(path, max(promised), math.prod(shape))
+
+
+def _ome_pixels(text: str) -> list[ElementTree.Element]:
+    try:
+        return [e for e in ElementTree.fromstring(text).iter() if e.tag.rpartition("}")[2] == "Pixels"]
+    except ElementTree.ParseError:
+        return []
+
+
+def _ome_planes(pixels: ElementTree.Element) -> int:
+    """Return how many planes one recording of an OME file is to have."""
+    sizes = [_number(pixels.attrib.get(f"Size{axis}", 1)) for axis in "TZC"]
+    return int(math.prod(size for size in sizes if size >= 1))
+
+
 def _check_compression(path: Path, tif: Any) -> None:
     """Refuse what cannot be unpacked here: page by page it would pass for damage."""
     import tifffile
@@ -81,7 +116,6 @@ def _check_compression(path: Path, tif: Any) -> None:
     try:
         _ = tifffile.TIFF.DECOMPRESSORS[compression]
     except KeyError as error:
-        tif.close()
         name = getattr(compression, "name", compression)
         raise SourceError(
             f"{path}: its pictures are compressed by {name}; install what unpacks them:"
@@ -308,11 +342,10 @@ def _number(stated: Any) -> float:
 
 def _ome(text: str, number: int) -> tuple[float | None, float | None, float | None, list[float | None]]:
     """Width and height of a pixel, nm, interval, s, and the time of every frame, s, of one image."""
-    try:
-        images = [e for e in ElementTree.fromstring(text).iter() if e.tag.rpartition("}")[2] == "Pixels"]
-        pixels = images[number]
-    except (ElementTree.ParseError, IndexError):
+    images = _ome_pixels(text)
+    if number >= len(images):
         return None, None, None, []
+    pixels = images[number]
     get = pixels.attrib.get
     x, y = (nm_of(_number(get(f"PhysicalSize{axis}")), get(f"PhysicalSize{axis}Unit", "µm")) for axis in "XY")
     interval_s = seconds_of(_number(get("TimeIncrement")), get("TimeIncrementUnit", "s"))

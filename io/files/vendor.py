@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.errors import SourceError
-from insitrack.io.files.stack import Stack, no_image
+from insitrack.io.files.stack import Stack, check_promises, no_image
 from insitrack.io.units import is_reciprocal, nm_of, seconds_of
 
 _EXPOSURE = re.compile(r"(?i)exposure ?time( \((s|seconds)\))?|exposure \(s\)")
 _RATE = re.compile(r"(?i)frames ?per ?second( \(.*\))?")
 _PACKED = ("EMD", "HSPY", "ZSPY")  # their blocks hold several pictures, mostly compressed
 _BLOCK_BYTES = 128 << 20
+_MOST_BLOCK_BYTES = 1 << 28
 _PREFERRED = ("MRC",)  # where several readers know a suffix: the one without further requirements
 
 
@@ -54,7 +55,10 @@ def open_vendor(path: Path) -> Stack:
             f"{path}: holds no pictures, only spectra or tables; expected images from a camera or a scan"
         )
     signal = max(pictures, key=lambda each: math.prod(_lead(each)))
-    lead, pictures_of = _lead(signal), _Blocks(signal["data"], plugin in _PACKED)
+    lead, data = _lead(signal), signal["data"]
+    check_promises(path, math.prod(lead), math.prod(data.shape) // max(1, math.prod(lead)))
+    _check_block(path, data)
+    pictures_of = _Blocks(data, plugin in _PACKED)
 
     def read(index: int) -> NDArray[Any]:
         picture = pictures_of.read(np.unravel_index(index, lead) if lead else ())
@@ -107,6 +111,19 @@ class _Blocks:
             self._first = int(self._ends[number - 1]) if number else 0
             self._block = np.asarray(self._data[self._first : int(self._ends[number])])
         return np.array(self._block[(first - self._first, *rest)])  # no view: it would keep the whole block
+
+
+def _check_block(path: Path, data: Any) -> None:
+    """Refuse a file whose blocks, which are unpacked as a whole, are larger than a large frame."""
+    chunks = getattr(data, "chunks", None)
+    if not chunks:
+        return
+    block = math.prod(max(sizes, default=1) for sizes in chunks) * data.dtype.itemsize
+    if block > _MOST_BLOCK_BYTES:
+        raise SourceError(
+            f"{path}: is packed in blocks of {block / 1e9:.3g} GB, each of which is unpacked as a whole; expected at"
+            f" most {_MOST_BLOCK_BYTES / 1e9:.3g} GB: save it with smaller chunks"
+        )
 
 
 def _check_mrc(path: Path) -> None:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,34 +19,15 @@ import numpy as np
 
 from insitrack.io.draw.annotate import AnnotationStyle, draw
 from insitrack.io.draw.palette import class_colours, hex_colour
-from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
-from insitrack.io.live.page.request import AT_ONCE, ViewerRequest
+from insitrack.io.live.page.request import ViewerRequest
+from insitrack.io.live.page.requests import Done, Requests
 from insitrack.io.live.page.server import ViewServer
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 _MOST_POINTS, _MOST_MARKS = 3000, 200
-_MOST_WAITING, _ANSWER_S = 16, 1.0
 _TICK_S, _LONG_TICK_S = 0.25, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of a request: in words, and time, s, and dose, dpa, where the curves show it."""
-
-    words: str
-    place: tuple[float, float] | None = None
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A request that is carried out with the next frame, and who waits for the answer."""
-
-    request: ViewerRequest
-    answered: threading.Event = field(default_factory=threading.Event)
-    words: str = ""
-    refused: str = ""
 
 
 class LiveView:
@@ -91,7 +72,7 @@ class LiveView:
         token: str | None = None,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._status, self._name, self._answer, self._nm_per_px = status, name, answer, nm_per_px
+        self._status, self._name, self._nm_per_px = status, name, nm_per_px
         self._held = held
         self._lock = threading.Lock()
         self._newest: TrackedFrame | None = None
@@ -101,7 +82,7 @@ class LiveView:
         self._marks: list[dict[str, object]] = []
         self._classes: list[dict[str, object]] = []
         self._density = ("density_per_m3", "density (m⁻³)")
-        self._requests: list[_Waiting] = []
+        self._requests = Requests(answer)
         self.over = False
         self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
         self._state: tuple[float, dict[str, Any]] = (-1.0, {})
@@ -116,10 +97,8 @@ class LiveView:
 
     def write(self, tracked: TrackedFrame) -> None:
         """Keep the newest frame and its row; do what viewers asked for."""
-        with self._lock:
-            requests, self._requests = self._requests, []
         try:
-            self._carry_out(requests)
+            self._carry_out()
             self._keep(tracked)
         except Exception as error:  # nothing that happens in the view reaches the analysis
             if not self._warned:
@@ -127,20 +106,10 @@ class LiveView:
                 first = (str(error).splitlines() or [""])[0]
                 self._warn(f"the page is not up to date ({type(error).__name__}: {first}); the run goes on")
 
-    def _carry_out(self, requests: list[_Waiting]) -> None:
-        for one in requests:
-            try:
-                done = self._answer(one.request)
-            except SettingsError as error:  # what cannot be must not end the run
-                one.refused = str(error)
-            else:
-                one.words = done.words
-                if done.place is not None and len(self._marks) < _MOST_MARKS:
-                    self._marks.append(
-                        {"t": done.place[0], "dose": _known(done.place[1]), "text": done.words}
-                    )
-            finally:
-                one.answered.set()
+    def _carry_out(self) -> None:
+        for done in self._requests.carry_out():
+            if done.place is not None and len(self._marks) < _MOST_MARKS:
+                self._marks.append({"t": done.place[0], "dose": _known(done.place[1]), "text": done.words})
 
     def _keep(self, tracked: TrackedFrame) -> None:
         """Keep a frame for the picture, and its row for the curves."""
@@ -250,27 +219,8 @@ class LiveView:
         return self._state[1]
 
     def ask(self, request: ViewerRequest) -> str:
-        """Take what a viewer asks for, and say what became of it.
-
-        Raises
-        ------
-        SettingsError
-            If it cannot be, or too much waits for a frame already.
-        """
-        if request.action in AT_ONCE:
-            return self._answer(request).words
-        waiting = _Waiting(request)
-        with self._lock:
-            if len(self._requests) >= _MOST_WAITING:
-                raise SettingsError(
-                    f"{_MOST_WAITING} requests wait for the next frame already; try again later"
-                )
-            self._requests.append(waiting)
-        if not waiting.answered.wait(_ANSWER_S):
-            return "taken; it holds from the next frame on"
-        if waiting.refused:
-            raise SettingsError(waiting.refused)
-        return waiting.words
+        """Take what a viewer asks for, and say what became of it; see `Requests.ask`."""
+        return self._requests.ask(request)
 
 
 def _without_defects(tracked: TrackedFrame) -> TrackedFrame:

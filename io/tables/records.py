@@ -1,7 +1,17 @@
-"""What is kept of a run's course beside its numbers: marks, and settings that changed while it went on."""
+"""What is kept of a run's course beside its numbers: marks, and settings that changed while it went on.
+
+Tables that grow by a line now and then: whole lines only, and on disk before they count.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from insitrack.io.errors import TableError
 from insitrack.io.tables.engine import Column, Table
 
 SETTINGS = Table(
@@ -42,3 +52,94 @@ MARKS = Table(
         Column("mark", "text", "", "what was marked or done", "%s"),
     ),
 )
+
+_MOST_BYTES = 64 << 20
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def append_rows(path: Path, table: Table, rows: Sequence[Mapping[str, str]]) -> None:
+    """Append lines to a table, and wait until they are on disk.
+
+    What a process that was killed left of a line is cut off first, so that no line is ever half one and half
+    another.
+
+    Parameters
+    ----------
+    path : Path
+        The table; it is begun, with its header, where it is not there.
+    table : Table
+        Its columns.
+    rows : sequence of mapping of str to str
+        A text for every column of every line.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the table is then as it was.
+    """
+    with path.open("r+b" if path.exists() else "w+b") as stream:
+        whole = whole_lines(stream.read(_MOST_BYTES))
+        stream.seek(len(whole))
+        stream.truncate()
+        try:
+            stream.write((("" if whole else table.header()) + _lines(table, rows)).encode("utf-8", "replace"))
+            stream.flush()
+            os.fsync(stream.fileno())
+        except OSError:
+            stream.truncate(len(whole))
+            raise
+
+
+def whole_lines(data: bytes) -> bytes:
+    r"""Return a table up to its last whole line.
+
+    Examples
+    --------
+    >>> whole_lines(b"a,b\n1,2\n3,")
+    b'a,b\n1,2\n'
+    """
+    return data[: data.rfind(b"\n") + 1]
+
+
+def read_rows(path: Path, table: Table) -> list[dict[str, str]]:
+    """Read the whole lines of a table as texts.
+
+    Raises
+    ------
+    TableError
+        If it cannot be read, has other columns, or a line has more or fewer cells than the header.
+    """
+    try:
+        with path.open("rb") as stream:
+            text = whole_lines(stream.read(_MOST_BYTES)).decode("utf-8")
+        lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise TableError(f"{path}: cannot be read ({reason}); restore the table") from error
+    if not lines or lines[0] != list(table.names):
+        raise TableError(f"{path}: line 1: expected the columns {', '.join(table.names)}")
+    for number, cells in enumerate(lines[1:], 2):
+        if len(cells) != len(table.names):
+            raise TableError(
+                f"{path}: line {number}: {len(cells)} cells; expected {len(table.names)}, {', '.join(table.names)}"
+            )
+    return [dict(zip(table.names, cells, strict=True)) for cells in lines[1:]]
+
+
+def harmless(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would run as a formula.
+
+    Examples
+    --------
+    >>> harmless("=1+1"), harmless("beam on")
+    ("'=1+1", 'beam on')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _lines(table: Table, rows: Sequence[Mapping[str, str]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(
+        [[cells[name] for name in table.names] for cells in rows]
+    )
+    return stream.getvalue()

@@ -117,6 +117,10 @@ def default_folder(uri: str) -> Path:
 
 def check_folder(folder: Path, overwrite: bool) -> None:
     """Refuse to write over anything, unless asked to."""
+    try:
+        folder.exists()
+    except OSError as error:
+        raise OutputError(f"--out {str(folder)[:60]}...: {error.strerror}; choose a shorter name") from error
     if folder.is_file():
         raise OutputError(f"--out {folder}: is a file; expected a folder, new or empty")
     if folder.is_dir() and any(folder.iterdir()) and not overwrite:

@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insitrack.io.errors import TableError
-from insitrack.io.manifest import file_sha256, write_manifest
+from insitrack.io.manifest import file_sha256, installed_versions, write_manifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.records import SETTINGS
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.tracker.hindsight.edits import apply_edits, read_edits
-from insitrack.tracker.hindsight.refine import refine
+from insitrack.tracker.hindsight.refine import Refined, refine
 from insitrack.tracker.hindsight.rewrite import write_tables
+from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.job.closing import now
 from insitrack.tracker.run.meters import config_of, meter_of
+from insitrack.tracker.run.methods import describe_choices
+from insitrack.tracker.series.meter import SeriesMeter
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
+def edit_run(run: Path, edits: Path, out: Path, command: list[str] | None = None) -> list[dict[str, object]]:
     """Apply a table of edits to a finished run, into a folder of its own; the run itself stays as it is.
 
     Parameters
@@ -34,6 +39,8 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
         Table of edits.
     out : Path
         New folder.
+    command : list of str, optional
+        Command line, for the manifest.
 
     Returns
     -------
@@ -68,10 +75,39 @@ def edit_run(run: Path, edits: Path, out: Path) -> list[dict[str, object]]:
         "edits": trail,
     }
     manifest["edited"] = [*manifest.get("edited", []), audit]
-    manifest["tables"] = "edited"
+    manifest |= _results(manifest, refined, frames, config, meter)
+    manifest["command"] = command or ["insitrack.edit"]
     write_manifest(out / "run.json", manifest)
     write_report(out, {}, manifest)
     return trail
+
+
+def _results(
+    manifest: Mapping[str, Any], refined: Refined, frames: pd.DataFrame, config: RunConfig, meter: SeriesMeter
+) -> dict[str, Any]:
+    """Return what `run.json` says of the edited tables, in place of what it said of those of the run."""
+    rows = refined.tracks
+    statuses = {str(name): int(n) for name, n in frames["status"].value_counts().items()}
+    kept = [line for line in manifest.get("warnings", []) if line not in meter.warnings]
+    began = manifest.get("results", {})
+    return {
+        "tables": "edited",
+        "status": "done",
+        "reason": "",
+        "started": now(),
+        "finished": now(),
+        "versions": installed_versions(),
+        "warnings": [*kept, *meter.warnings],
+        "results": {
+            "frames": len(frames),
+            **statuses,
+            "detections": int((rows["observed"] == 1).sum()),
+            "tracks": int(rows["track_id"].nunique()),
+            "refined": refined.facts,
+            **{name: began[name] for name in ("frames_read_sha256",) if name in began},
+        },
+        **describe_choices(config, meter, manifest.get("model") or {}),
+    }
 
 
 def observations_of(run: Path) -> pd.DataFrame:

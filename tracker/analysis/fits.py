@@ -257,7 +257,7 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
                 effective = n**2 / float((weight[here] ** 2).sum()) if n else 0.0
                 low, high = (float(end) for end in poisson_interval(effective))
                 each = n / effective if effective else 1.0
-                depth = meter.specimen(frame).densities.depth_nm(size[here])
+                depth = meter.specimens.at(frame).densities.depth_nm(size[here])
                 volume = (
                     float((np.pi / 6 * size[here] ** 3 / depth * weight[here]).sum()) / area
                     if name in VOLUME_CLASSES

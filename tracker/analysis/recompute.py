@@ -80,7 +80,7 @@ class Recompute:
         self._t_s = frames["t_s"].to_numpy(np.float64)
         self._number = frames["frame"].to_numpy(np.int64)
         bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
-        self._time_bins = bins.cut(self.meter.stretch_of(self._number[self._looked]))
+        self._time_bins = bins.cut(self.meter.specimens.stretch_of(self._number[self._looked]))
         self.pool = Pool(run.meter(), self._time_bins)
         self._same_sizes = run.config.measure == run.was.measure
         self.n_rows = 0

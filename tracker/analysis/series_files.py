@@ -137,7 +137,7 @@ def _settings_sheet(opened: list[TableRun]) -> Any:
             *((what, row["value"], f"from frame {row['frame']} on") for what, row in held),
         ):
             rows.append({"run": one.label, "setting": name, "value": str(value), "what it decides": decides})
-        for choice in choices(one.config, *(material for _, material in one.meter().materials)):
+        for choice in choices(one.config, *(material for _, material in one.meter().specimens.materials)):
             rows.append(
                 {
                     "run": one.label,

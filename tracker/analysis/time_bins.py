@@ -309,9 +309,9 @@ class Pool:
     def _frames_of(self, frame: Ints) -> Ints:
         """First frame of each time bin; `SEVERAL` where not the same foil is in all of its frames."""
         first = np.full(self.time_bins.n, SEVERAL, np.int64)
-        of_frame, stretch = self.time_bins.of_frame, self.meter.stretch_of(frame)
+        of_frame, stretch = self.time_bins.of_frame, self.meter.specimens.stretch_of(frame)
         first[of_frame[::-1]] = frame[::-1]
-        own = self.meter.stretch_of(first)
+        own = self.meter.specimens.stretch_of(first)
         first[of_frame[stretch != own[of_frame]]] = SEVERAL
         return first
 

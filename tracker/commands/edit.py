@@ -30,7 +30,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     source = Path(options.run)
     folder = Path(options.out) if options.out else source.with_name(source.resolve().name + "_edited")
     check_folder(folder, overwrite=False)
-    trail = edit_run(source, Path(options.edits), folder)
+    trail = edit_run(source, Path(options.edits), folder, ["track", *given])
     changed = sum(int(str(one["observations"])) for one in trail)
     print(f"done: {len(trail)} edits, {changed} observations changed; open {folder / 'report.html'}")
     return 0

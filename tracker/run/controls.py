@@ -10,10 +10,9 @@ from typing import Any, Self
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.camera import LiveSource
 from insitrack.io.live.page.request import ViewerRequest
-from insitrack.io.live.view import Done
+from insitrack.io.live.page.requests import Done
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.tables.append import append_rows, harmless
-from insitrack.io.tables.records import MARKS, SETTINGS
+from insitrack.io.tables.records import MARKS, SETTINGS, append_rows, harmless
 from insitrack.tracker.hardening.materials import material_names
 from insitrack.tracker.series.conditions import (
     DOSE_RATE,

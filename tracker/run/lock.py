@@ -90,7 +90,11 @@ def refuse_if_held(folder: Path) -> None:
     OutputError
         Naming the run that holds it.
     """
-    if (folder / LOCK).is_file():
+    try:
+        held = (folder / LOCK).is_file()
+    except OSError:  # a name that is too long holds nothing
+        return
+    if held:
         with RunLock(folder):
             pass
 

@@ -212,7 +212,7 @@ def _glide(config: RunConfig) -> str:
 
 def describe_choices(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> dict[str, Any]:
     """`choices`, `methods`, `material` and `conditions` of a manifest, by what held during the run."""
-    materials = [material for _, material in meter.materials]
+    materials = [material for _, material in meter.specimens.materials]
     constants = [material.provenance() for material in materials if material is not None]
     return {
         "choices": [asdict(one) for one in choices(config, *materials)],
@@ -226,7 +226,7 @@ def _each(meter: SeriesMeter) -> dict[str, Any]:
     """Constants of every material with the frame from which they held."""
     return {
         f"from frame {start}": {} if material is None else material.provenance()
-        for start, material in meter.materials
+        for start, material in meter.specimens.materials
     }
 
 
@@ -309,7 +309,7 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
         )
     if config.series.detector_precision:
         parts.append("They were multiplied by precision over recall of the detector.")
-    for number, (start, material) in enumerate(meter.materials):
+    for number, (start, material) in enumerate(meter.specimens.materials):
         if material is not None and material.barriers and thickness:
             since = f"From frame {start} on: " if number else ""
             parts.append(since + _hardening_words(config, material))

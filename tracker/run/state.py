@@ -20,9 +20,8 @@ from insitrack.io.errors import OutputError, TableError
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import without_password
 from insitrack.io.results import TrackedFrame
-from insitrack.io.tables.append import whole_lines
 from insitrack.io.tables.columns import KINETICS, TABLES
-from insitrack.io.tables.records import SETTINGS
+from insitrack.io.tables.records import SETTINGS, whole_lines
 from insitrack.io.tables.run_folder import CAUSAL, SECRET, STATE
 from insitrack.io.write import replacing
 from insitrack.segment.prepare.field import FieldSnapshot
@@ -232,6 +231,15 @@ class StateWriter:
         OutputError
             If it cannot be written.
         """
+        try:
+            self._write(moment)
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"{self._folder}: {Path(error.filename or '').name} is no longer there: the folder was removed or"
+                " renamed while the run wrote into it; begin the run anew"
+            ) from error
+
+    def _write(self, moment: Moment) -> None:
         names = [field.name for field in fields(Tally) if field.name not in ("started", "read_sha256")]
         record = whole_lines((self._folder / SETTINGS.file).read_bytes())
         facts = RunFacts(

@@ -14,8 +14,7 @@ import numpy as np
 from insitrack.io.arrays import Ints
 from insitrack.io.errors import TableError
 from insitrack.io.results import NAN
-from insitrack.io.tables.append import append_rows, read_rows
-from insitrack.io.tables.records import SETTINGS
+from insitrack.io.tables.records import SETTINGS, append_rows, read_rows
 
 THICKNESS, THICKNESS_SD = "thickness_nm", "thickness_sd_nm"
 DOSE_RATE, MATERIAL, LOG = "dose_rate_dpa_per_s", "material", "log"

@@ -52,7 +52,7 @@ class Exposure:
         Times between which the beam is off, s: the dose stands still there.
     steps : tuple of (float, float)
         Times, s, rising, from which on another dose rate holds, dpa/s. Where none was known before, the dose
-        begins with the first.
+        begins after the first.
     log_t_s : ndarray of float64, shape (L,)
         Times of the log, rising, s.
     log : dict of str to ndarray of float64, shape (L,)
@@ -114,7 +114,7 @@ class Exposure:
         dose = rates[0] * self._on_s(t, begins[0])
         for start, before, rate in zip(begins[1:], rates, rates[1:], strict=False):
             dose = dose + (rate - before) * np.where(t > start, self._on_s(t, start), 0.0)
-        return np.asarray(dose if begins[0] == 0 else np.where(t < begins[0], NAN, dose), np.float64)
+        return np.asarray(dose if begins[0] == 0 else np.where(t <= begins[0], NAN, dose), np.float64)
 
     def _on_s(self, t: Floats, start_s: float) -> Floats:
         """Time with the beam on since a start, s; negative before it."""

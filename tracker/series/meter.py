@@ -13,7 +13,6 @@ strength, the total is empty.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
@@ -23,34 +22,25 @@ from insitrack.io.arrays import BoolImage, Bools, Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration, MissingFrame
-from insitrack.io.intervals import Z_95, mean_half_width
 from insitrack.io.results import NAN, Measures, SeriesRow
 from insitrack.tracker.hardening.models import Material
 from insitrack.tracker.series.conditions import (
     GIVEN,
     MATERIAL,
-    SEVERAL,
     THICKNESS,
     THICKNESS_SD,
     Change,
     Conditions,
     exact,
 )
-from insitrack.tracker.series.density import Ranged
 from insitrack.tracker.series.diagnostics import SeriesDiagnostics, series_warnings
 from insitrack.tracker.series.dose import Exposure
-from insitrack.tracker.series.hardening import Population
 from insitrack.tracker.series.observations import (
-    Moments,
     Observations,
-    counts_of,
     observe_frame,
-    sizes_of,
-    sizes_or_cut,
-    with_total,
 )
 from insitrack.tracker.series.settings import SeriesConfig
-from insitrack.tracker.series.specimen import MaterialOf, Specimen, Specimens
+from insitrack.tracker.series.specimen import MaterialOf, Specimens, every_class
 
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
@@ -81,7 +71,7 @@ class SeriesMeter:
 
     Attributes
     ----------
-    conditions : Conditions
+    specimens : Specimens
         Thickness and material at every frame; at first those of `calibration` and `material` throughout.
 
     Raises
@@ -115,11 +105,19 @@ class SeriesMeter:
         self._nm_per_px = NAN if calibration.nm_per_px is None else calibration.nm_per_px
         self._scale_rel = calibration.nm_per_px_sd / self._nm_per_px
         other = material_of or (lambda _: material)
-        self._specimens = Specimens(
-            config, class_names, self._scale_rel, lambda name: material if name == GIVEN else other(name)
+        self.specimens = Specimens(
+            config,
+            class_names,
+            self._scale_rel,
+            lambda name: material if name == GIVEN else other(name),
+            constant_conditions(calibration, None if material is None else GIVEN),
         )
-        self._hold(constant_conditions(calibration, None if material is None else GIVEN))
-        self.diagnostics = SeriesDiagnostics(class_names, self.specimen(0).hardening.hardens)
+        self.diagnostics = SeriesDiagnostics(class_names, self.specimens.last.hardening.hardens)
+
+    @property
+    def conditions(self) -> Conditions:
+        """Thickness, dose rate and material at every frame."""
+        return self.specimens.conditions
 
     def follow(self, conditions: Conditions) -> None:
         """Take thickness, dose rate and material as they are recorded.
@@ -129,39 +127,10 @@ class SeriesMeter:
         SettingsError
             If a thickness or a material cannot be used; nothing is changed then.
         """
-        self._hold(conditions)
+        self.specimens.follow(conditions)
         rate, steps = conditions.dose_rates()
         self.exposure = replace(self.exposure, dose_rate_dpa_per_s=rate, steps=steps)
-        self.diagnostics.hardens = self._held[-1].hardening.hardens
-
-    def _hold(self, conditions: Conditions) -> None:
-        starts = conditions.starts()
-        held = [self._specimens.of(conditions.foil(start)) for start in starts.tolist()]
-        self.conditions, self._starts, self._held = conditions, starts, held
-
-    @property
-    def materials(self) -> list[tuple[int, Material | None]]:
-        """Constants of the hardening models with the first frame of each, None where there are none."""
-        found: list[tuple[int, Material | None]] = []
-        for start, held in zip(self._starts.tolist(), self._held, strict=True):
-            if not found or held.material != found[-1][1]:
-                found.append((start, held.material))
-        return found
-
-    def stretch_of(self, frame: Ints) -> Ints:
-        """Return which stretch of equal thickness and material each frame belongs to, rising from 0."""
-        place = np.searchsorted(self._starts, frame, side="right") - 1
-        return np.where(frame == SEVERAL, SEVERAL if len(self._starts) > 1 else 0, place)
-
-    def specimen(self, frame: int) -> Specimen:
-        """Return what densities and hardening are made with at a frame, or for `SEVERAL` at once."""
-        stretch = int(self.stretch_of(np.array([frame]))[0])
-        return self._of_stretch(stretch)
-
-    def _of_stretch(self, stretch: int) -> Specimen:
-        return (
-            self._held[stretch] if stretch != SEVERAL else self._specimens.of(self.conditions.foil(SEVERAL))
-        )
+        self.diagnostics.hardens = self.specimens.last.hardening.hardens
 
     def rows(
         self,
@@ -241,85 +210,25 @@ class SeriesMeter:
             Numbers of the frames, which say what thickness and material hold; `SEVERAL` where not the same ones
             do. Left out, those of the beginning.
         """
-        self._note_log(t_s)
-        stretch = self.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
+        _note_log(self.exposure, t_s, self.diagnostics)
+        stretch = self.specimens.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
         columns: dict[str, Floats] = {}
         for one in np.unique(stretch).tolist() or [0]:
             here = stretch == one
-            part = self._columns(
-                self._of_stretch(one),
-                t_s[here],
-                np.broadcast_to(field_nm2, t_s.shape)[here],
+            part = self.specimens.of_stretch(one).columns(
                 seen.of_frames(here),
+                np.broadcast_to(field_nm2, t_s.shape)[here],
                 births[here],
                 deaths[here],
                 frame_px[here],
+                self.diagnostics,
             )
             for name, values in part.items():
                 columns.setdefault(name, np.full((len(t_s), values.shape[1]), NAN))[here] = values
-        return columns
-
-    def _columns(
-        self,
-        specimen: Specimen,
-        t_s: Floats,
-        field_nm2: Floats,
-        seen: Observations,
-        births: Ints,
-        deaths: Ints,
-        frame_px: Floats,
-    ) -> dict[str, Floats]:
-        """Make the columns of frames with the same foil."""
-        t, k = len(t_s), len(self.class_names)
-        there, counts = counts_of(seen, seen.share, t, k), counts_of(seen, seen.counted, t, k)
-        densities, hardening = specimen.densities, specimen.hardening
-        sizes = sizes_of(seen, densities.dispersed, t)
-        area_m2 = densities.counting_area_m2(field_nm2, frame_px)
-        inverse_depth = densities.inverse_depth(seen, t)
-        per_m2 = densities.per_area(counts, area_m2)
-        per_m3 = densities.per_volume(counts, area_m2, inverse_depth)
-        scaled = math.isfinite(self._nm_per_px)
-        length_nm, lines = densities.lines(there, seen, field_nm2, scaled=scaled)
-        fraction = densities.volume_fraction(counts, seen, area_m2, inverse_depth)
-        obstacles = Population.of(
-            there, counts, sizes_or_cut(seen, sizes, t), *densities.of_obstacles(per_m3, lines, inverse_depth)
-        )
-        straight, squared, third = (Ranged(*total) for total in hardening.columns(obstacles))
-        self.diagnostics.note_frames(seen, there, per_m2.value, sizes, scaled=scaled)
-        self.diagnostics.note_hardening(
-            obstacles.density, obstacles.size_nm, straight.value, hardening.hardens
-        )
-        columns = {
-            **Ranged(there.n, *there.interval()).columns("n"),
-            "n_observed": counts_of(seen, seen.observed, t, k).n,
-            "n_counted": counts.n,
-            "births": with_total(births),
-            "deaths": with_total(deaths),
-            "field_nm2": _every_class(field_nm2, k),
-            **per_m2.columns("density_per_m2"),
-            **per_m3.columns("density_per_m3"),
-            **_size_columns(sizes, self._scale_rel),
-            **straight.columns("hardening_linear_mpa"),
-            **squared.columns("hardening_quadrature_mpa"),
-            **third.columns("hardening_mixed_mpa"),
-            "line_length_nm": length_nm,
-            **lines.columns("line_density_per_m2"),
-            **fraction.columns("volume_fraction"),
-            **densities.swelling(fraction).columns("swelling_percent"),
-            "temperature_c": _every_class(self.exposure.temperature_c(t_s), k),
-            "beam_current_a": _every_class(self.exposure.beam_current_a(t_s), k),
-        }
-        return {name: np.asarray(columns[name], np.float64) for name in SERIES_COLUMNS}
-
-    def _note_log(self, t_s: Floats) -> None:
-        """Note once that the log covers part of the movie only."""
-        if self.exposure.outlasts_log(t_s):
-            note = (
-                f"the log runs {self.exposure.log_words}, the movie goes beyond: dose, temperature and current are"
-                " empty there; check --log-start"
-            )
-            if note not in self.diagnostics.notes:
-                self.diagnostics.notes.append(note)
+        k = len(self.class_names)
+        columns["temperature_c"] = every_class(self.exposure.temperature_c(t_s), k)
+        columns["beam_current_a"] = every_class(self.exposure.beam_current_a(t_s), k)
+        return {name: columns[name] for name in SERIES_COLUMNS}
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""
@@ -331,17 +240,23 @@ class SeriesMeter:
     @property
     def warnings(self) -> list[str]:
         """What is unknown or biased in the rows so far, one line each, with the option that mends it."""
-        last = self._held[-1]
-        foil = self.conditions.foil(int(self._starts[-1]))
-        calibration = self.calibration.with_(
-            thickness_nm=foil.thickness_nm, thickness_sd_nm=foil.thickness_sd_nm
+        known = self.calibration.with_(**self.specimens.last_thickness())
+        material = self.specimens.last.material
+        lines = series_warnings(
+            self.config, known, material, self.diagnostics, dose_known=self.exposure.known
         )
-        return [
-            *series_warnings(
-                self.config, calibration, last.material, self.diagnostics, dose_known=self.exposure.known
-            ),
-            *([_VARIED] if self.conditions.varied else []),
-        ]
+        return [*lines, *([_VARIED] if self.conditions.varied else [])]
+
+
+def _note_log(exposure: Exposure, t_s: Floats, diagnostics: SeriesDiagnostics) -> None:
+    """Note once that the log covers part of the movie only."""
+    if exposure.outlasts_log(t_s):
+        note = (
+            f"the log runs {exposure.log_words}, the movie goes beyond: dose, temperature and current are"
+            " empty there; check --log-start"
+        )
+        if note not in diagnostics.notes:
+            diagnostics.notes.append(note)
 
 
 _VARIED = (
@@ -381,19 +296,3 @@ def _field_px(shape: tuple[int, int], field: BoolImage | None) -> float:
     if field is not None and field.shape != shape:
         raise SettingsError(f"valid field of shape {field.shape}: expected the shape of the frame, {shape}")
     return float(shape[0] * shape[1] if field is None else np.count_nonzero(field)) or NAN
-
-
-def _every_class(values: Floats, k: int) -> Floats:
-    """Repeat one number a frame for K classes and all together, shape (T, K + 1)."""
-    return np.repeat(values[:, None], k + 1, axis=1)
-
-
-def _size_columns(sizes: Moments, scale_rel: float) -> dict[str, Floats]:
-    """Mean sizes, nm, with the interval of their scatter and of the scale."""
-    half = np.hypot(mean_half_width(sizes.n) * sizes.sd, Z_95 * scale_rel * sizes.mean)
-    return {
-        "size_nm": sizes.mean,
-        "size_sd_nm": sizes.sd,
-        "size_lo_nm": np.maximum(sizes.mean - half, 0),
-        "size_hi_nm": sizes.mean + half,
-    }

@@ -157,7 +157,7 @@ class ViewServer:
     def _application(self) -> Any:
         from starlette.applications import Starlette
         from starlette.concurrency import run_in_threadpool
-        from starlette.requests import Request
+        from starlette.requests import ClientDisconnect, Request
         from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
         from starlette.routing import Route
 
@@ -200,6 +200,8 @@ class ViewServer:
                         body += part
                         if len(body) > MOST_BYTES:
                             return JSONResponse({"error": f"more than {MOST_BYTES} bytes"}, 413, _HEADERS)
+            except ClientDisconnect:  # nobody is there to read an answer
+                return JSONResponse({"error": "the request is not whole"}, 400, _HEADERS)
             except TimeoutError:
                 return JSONResponse({"error": f"nothing complete within {BODY_S:g} s"}, 408, _HEADERS)
             try:

@@ -55,11 +55,11 @@ def run(tmp_path_factory):
         for number in range(20):
             status, said = live.control(asked(number))
             assert status == 200, said
+            n = live.status()["processed"]
+            live.until(lambda n=n: live.status()["processed"] > n + 1)
             if number == 10:
                 held = live.message()["held"]
                 assert (held["thickness_nm"], held["dose_rate"]) == ("105.7", "0.0011")
-        n = live.status()["processed"]
-        live.until(lambda: live.status()["processed"] > n + 5)
     return insitrack.io.tables.run_folder.Run(folder)
 
 
@@ -114,7 +114,8 @@ def dose_at(changes, t_s):
 
 def test_dose_is_the_same_to_the_digit_with_and_without_hindsight(run):
     refined, causal = (SERIES.read(run.folder / name / "series.csv") for name in ("", "causal"))
-    assert refined["dose_dpa"].tolist()[20:] == causal["dose_dpa"].tolist()[20:]
+    np.testing.assert_array_equal(refined["dose_dpa"], causal["dose_dpa"])
+    assert refined["dose_dpa"].notna().sum() > 50
     same = (refined["n_counted"] == causal["n_counted"]) & (refined["field_nm2"] == causal["field_nm2"])
     same &= refined["defect_class"] != "all"
     assert same.sum() > 50

@@ -10,12 +10,12 @@ from typing import Any
 from insitrack.io.draw.movie_writer import join_movies
 from insitrack.io.draw.sinks import PictureSink
 from insitrack.io.errors import InsitrackError, OutputError
+from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
-from insitrack.io.unchanged import SourceFiles
 from insitrack.segment.base import Segmenter
 from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
 from insitrack.tracker.run.config import RunConfig
@@ -89,7 +89,10 @@ class Closing:
         if status is not None and controls is not None:
             results["live"] = {**status.results(), "changes": controls.changes}
         self._settle("stopped" if stopped else "done", _STOPPED if stopped else "", results)
-        write_report(self.folder, pictures.pictures(), self.manifest)
+        try:
+            write_report(self.folder, pictures.pictures(), self.manifest)
+        except OutputError as error:  # tables and movie are whole without it
+            self.manifest.warnings.append(str(error))
         self.manifest.write(self.folder / MANIFEST)
 
     def fail(self, error: BaseException) -> None:

@@ -13,13 +13,13 @@ from typing import Literal
 from insitrack.io.draw.movie_writer import count_pictures
 from insitrack.io.draw.registered import RegisteredMovieSink
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
+from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.frames import Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
 from insitrack.io.manifest import RunManifest, without_password
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED, Run
 from insitrack.io.tables.sink import Sink, TableSink
-from insitrack.io.unchanged import SourceFiles
 from insitrack.segment.base import Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.tracker.existence.live import LiveExistence

@@ -1,0 +1,481 @@
+"""What a live run promises, tried many times: one owner, an end that comes, records that survive, a page that bears."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+import insitrack
+from insitrack.io.frames import Frame
+from insitrack.io.live.camera import LiveSource
+from insitrack.io.live.replay import parse_fault
+from insitrack.io.live.settings import LiveConfig
+from insitrack.io.sources import replay
+from insitrack.io.tables.columns import SERIES
+from insitrack.io.tables.records import SETTINGS
+from insitrack.io.tables.run_folder import STATE
+from insitrack.tracker.analysis.recompute import Recompute
+from insitrack.tracker.analysis.table_run import open_run
+from insitrack.tracker.run.config import load_config
+from insitrack.tracker.run.state import read_state
+from insitrack.tracker.series.conditions import read_conditions
+
+COMMAND = [sys.executable, "-m", "insitrack.tracker.cli"]
+SOURCE = "synth:loops?seed=9&frames=24&size=128&n=4"
+QUICK = ["--no-video", "--set", "segment.scale=1.0", "--set", "segment.contrast=dark"]
+
+
+def _started(out: Path, *more: str) -> subprocess.Popen[str]:
+    """Start a run, and wait until it has written frames."""
+    run = subprocess.Popen(
+        [*COMMAND, SOURCE, *QUICK, "--out", str(out), *more],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (out / "frames.csv").exists() or (out / "frames.csv").read_text().count("\n") < 3:
+        if run.poll() is not None:
+            raise RuntimeError(run.communicate()[1])
+        time.sleep(0.01)
+    return run
+
+
+def _tables(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.glob("*.csv")) if path.name != SETTINGS.file}
+
+
+def _refused(done: subprocess.CompletedProcess[str]) -> bool:
+    return done.returncode == 2 and done.stderr.startswith("track: ") and done.stderr.count("\n") == 1
+
+
+def owners(folder: Path, n: int = 20) -> dict[str, object]:
+    """Two runs into one folder; resume and `--overwrite` on a living run; two resumes of one that was killed."""
+    alone = folder / "alone"
+    subprocess.run([*COMMAND, SOURCE, *QUICK, "--out", str(alone)], check=True, capture_output=True)
+    whole = _tables(alone)
+    facts: dict[str, object] = {"tries_of_each": n}
+    good = 0
+    for i in range(n):
+        out = folder / f"two{i}"
+        both = [_ask(SOURCE, *QUICK, "--out", str(out)) for _ in range(2)]
+        said = [one.communicate()[1] for one in both]
+        good += sorted(one.returncode for one in both) == [0, 2] and _tables(out) == whole
+        good -= any(
+            one.returncode == 2 and text.count("\n") != 1 for one, text in zip(both, said, strict=True)
+        )
+        shutil.rmtree(out, ignore_errors=True)
+    facts["two_runs_one_done_and_undisturbed_one_refused"] = good
+    living = _started(folder / "living")
+    os.kill(living.pid, signal.SIGSTOP)  # it is alive for as long as the others try
+    for name, arguments in (("resume", ["resume"]), ("overwrite", [SOURCE, "--overwrite", "--out"])):
+        facts[f"{name}_on_a_living_run_refused"] = sum(
+            _refused(
+                subprocess.run([*COMMAND, *arguments, str(folder / "living")], capture_output=True, text=True)
+            )
+            for _ in range(n)
+        )
+    os.kill(living.pid, signal.SIGCONT)
+    living.communicate()
+    facts["the_living_run_undisturbed"] = _tables(folder / "living") == whole
+    good = over = 0
+    for i in range(n):
+        out = folder / f"dead{i}"
+        dead = _started(out)
+        dead.kill()
+        dead.communicate()
+        both = [_ask("resume", str(out)) for _ in range(2)]
+        _ = [one.communicate() for one in both]
+        over += 0 in [one.returncode for one in both]
+        good += sorted(one.returncode for one in both) == [0, 2] and _tables(out) == whole
+        shutil.rmtree(out, ignore_errors=True)
+    facts["the_lock_of_a_dead_run_taken_over"] = over
+    facts["two_resumes_one_done_byte_for_byte_one_refused"] = good
+    return facts
+
+
+def _ask(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def ends(folder: Path, n: int = 1) -> dict[str, object]:
+    """Time from being asked to end to the beginning of the refinement, of sources that have fallen silent."""
+    facts: dict[str, object] = {}
+    ways = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None)
+    for kind in ("watched folder", "lossless stream", "MJPEG stream"):
+        for way in ways[: None if n else 1]:
+            name = f"{kind}, {'stop on the page' if way is None else way.name}"
+            facts[name] = _end_of(folder / f"{len(facts)}", kind, way)
+    return facts
+
+
+def _end_of(folder: Path, kind: str, way: signal.Signals | None) -> str:
+    folder.mkdir()
+    out, pictures = folder / "run", folder / "pictures"
+    pictures.mkdir()
+    camera = replay("synth:loops?frames=40&size=96&seed=3", fps=20, faults=[parse_fault("stall@8:300")])
+    with camera:
+        address = {
+            "watched folder": f"watch:{pictures}",
+            "lossless stream": camera.address,
+            "MJPEG stream": camera.mjpeg_address,
+        }[kind]
+        run = subprocess.Popen(
+            [*COMMAND, address, *QUICK, "--set", "live.stall_s=300", "--out", str(out)],
+            stdout=subprocess.DEVNULL,
+            stderr=(said := (folder / "said").open("w+")),
+        )
+        draw = np.random.default_rng(1)
+        for number in range(6 if kind == "watched folder" else 0):
+            tifffile.imwrite(pictures / "new.tmp", draw.integers(90, 160, (96, 96), np.uint8))
+            (pictures / "new.tmp").rename(pictures / f"{number:03d}.tif")
+        while not (out / "frames.csv").exists() or (out / "frames.csv").read_text().count("processed") < 4:
+            if run.poll() is not None:
+                return "did not begin"
+            time.sleep(0.02)
+        time.sleep(0.5)
+        start = time.monotonic()
+        if way is None:
+            _control((folder / "said").read_text(), {"action": "stop"})
+        else:
+            run.send_signal(way)
+        while run.poll() is None and not (out / "causal").exists() and time.monotonic() - start < 30:
+            time.sleep(0.005)
+        took = time.monotonic() - start
+        try:
+            run.wait(60)
+        except subprocess.TimeoutExpired:
+            run.kill()
+        said.close()
+    manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    return f"{took:.2f} s, exit status {run.returncode}, {manifest['status']}, tables {manifest['tables']}"
+
+
+def _control(said: str, body: dict[str, Any]) -> float:
+    """Ask the page of a run for something; return how long it took, s."""
+    address = next(word for line in said.splitlines() if "watch it at" in line for word in line.split()[-1:])
+    request = urllib.request.Request(
+        f"{address}control", data=json.dumps(body).encode(), headers={"X-Insitrack": "1"}
+    )
+    start = time.monotonic()
+    urllib.request.urlopen(request, timeout=20).read()
+    return time.monotonic() - start
+
+
+def writers(folder: Path, n: int = 200) -> dict[str, object]:
+    """Files whose writer pauses in the middle, and one file that is overwritten again and again."""
+    facts: dict[str, object] = {}
+    random = np.random.default_rng(5)
+    for name in ("pauses of 0 to 2 s", "overwritten in place"):
+        place = folder / name.replace(" ", "_")
+        place.mkdir()
+        source = LiveSource(f"watch:{place}", LiveConfig(policy="all"))
+        items: list[Any] = []
+        reader = threading.Thread(target=lambda source=source, items=items: items.extend(source), daemon=True)
+        reader.start()
+        for number in range(n):
+            data = _tiff(folder, random)
+            if name.startswith("pauses"):
+                with (place / f"{number:04d}.tif").open("wb") as stream:
+                    cut = int(random.integers(8, len(data)))
+                    stream.write(data[:cut])
+                    stream.flush()
+                    time.sleep(float(random.uniform(0, 2.0)))
+                    stream.write(data[cut:])
+            else:
+                (place / "latest.tif").write_bytes(data)
+                time.sleep(0.25)
+        end = time.monotonic() + 20
+        while len(items) < n and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        source.close()
+        reader.join(20)
+        pictures = sum(isinstance(item, Frame) for item in items)
+        facts[name] = f"{n} written, {pictures} frames, {len(items) - pictures} damaged or lost"
+    return facts
+
+
+def _tiff(folder: Path, random: np.random.Generator) -> bytes:
+    path = folder / "one.tif"
+    tifffile.imwrite(path, random.integers(90, 160, (96, 96), np.uint8))
+    return path.read_bytes()
+
+
+def changes(folder: Path, n: int = 20) -> dict[str, object]:
+    """Thickness, dose rate and material change during a run; every later number is compared with `causal/`."""
+    told: list[str] = []
+    settings = [*(text for text in QUICK if "=" in text), "output.video=false", "source.nm_per_px=0.4"]
+    settings += ["specimen.thickness_nm=100", "specimen.material=fecral"]
+    stop, out = threading.Event(), folder / "run"
+    with replay("synth:two_beam?frames=900&size=192&seed=3&start=0.5", fps=20) as camera:
+        work = threading.Thread(
+            target=insitrack.track,
+            args=(camera.address, out),
+            kwargs={"config": load_config(assignments=settings), "alarm": told.append, "stop": stop},
+        )
+        work.start()
+        while not any("watch it at" in line for line in told):
+            time.sleep(0.05)
+        for number in range(n):
+            rows = _rows(out)
+            while _rows(out) < rows + 2 + 3 * (number == 0):
+                time.sleep(0.02)
+            asked: dict[str, Any] = {"action": ("thickness", "dose_rate", "material")[number % 3]}
+            asked |= {"value": (40 + 7.3 * number, 1e-4 * (number + 1), None)[number % 3]}
+            asked |= {"text": ("pure_iron", "fecral")[number % 2]}
+            _control(told[0] if "watch it" in told[0] else "\n".join(told), asked)
+        rows = _rows(out)
+        while _rows(out) < rows + 5:
+            time.sleep(0.02)
+        stop.set()
+        work.join()
+    return {"changes": n, **_agreement(out)}
+
+
+def _rows(out: Path) -> int:
+    path = out / "frames.csv"
+    return path.read_text().count("processed") if path.exists() else 0
+
+
+def _agreement(out: Path) -> dict[str, object]:
+    """Count the rows that do not agree to the digit with what held at their frame."""
+    held = read_conditions(out / SETTINGS.file)
+    run = insitrack.Run(out)
+    refined, causal = run.series, run.causal.series
+    wrong = 0
+    for table in (refined, causal):
+        rows = table[(table["density_per_m3"] > 0) & (table["defect_class"] != "all")]
+        thickness = np.array([held.foil(int(frame)).thickness_nm for frame in rows["frame"]])
+        wrong += int(
+            (abs(rows["density_per_m2"] / rows["density_per_m3"] * 1e9 / thickness - 1) > 2e-5).sum()
+        )
+    work = Recompute(open_run(out, "run"))
+    text = "".join(SERIES.format(columns) for columns in work.series())
+    same = (refined["n_counted"] == causal["n_counted"]) & (refined["field_nm2"] == causal["field_nm2"])
+    columns = ["density_per_m3", "density_per_m3_lo", "density_per_m3_hi"]
+    manifest = run.manifest
+    recorded = [one for one in manifest["conditions"] if one["what"] == "thickness_nm"]
+    report = (out / "report.html").read_text(encoding="utf-8")
+    return {
+        "lines_of_settings_csv": len(held.changes),
+        "rows_of_another_thickness_than_held": wrong,
+        "doses_that_differ_between_refined_and_causal": int(
+            (refined["dose_dpa"].fillna(-1) != causal["dose_dpa"].fillna(-1)).sum()
+        ),
+        "rows_with_the_same_count": int(same.sum()),
+        "of_them_with_another_density": int(
+            (refined[same][columns].fillna(-1) != causal[same][columns].fillna(-1)).any(axis=1).sum()
+        ),
+        "dose_and_density_of_track_series_as_in_the_run": _same_columns(out, text),
+        "thicknesses_in_run_json_methods_and_report": [
+            len(recorded),
+            sum(f"{float(one['value']):g} +-" in manifest["methods"] for one in recorded),
+            sum(f"thickness_nm from frame {one['frame']} (" in report for one in recorded),
+        ],
+    }
+
+
+def _same_columns(out: Path, text: str) -> bool:
+    import io
+
+    import pandas as pd
+
+    made, was = pd.read_csv(io.StringIO(SERIES.header() + text)), SERIES.read(out / "series.csv")
+    names = ["dose_dpa", "density_per_m2", "density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "n"]
+    return bool((made[names].fillna(-1).to_numpy() == was[names].fillna(-1).to_numpy()).all())
+
+
+_APPENDING = """
+import sys
+from pathlib import Path
+from insitrack.tracker.series.conditions import Change, write_changes
+path = Path(sys.argv[1]) / 'settings.csv'
+for i in range(10**6):
+    write_changes(path, [Change(i, i / 10, 'thickness_nm', str(50 + i % 100), 'page')])
+    print(i, flush=True)
+"""
+_MARKING = """
+import sys
+from pathlib import Path
+from insitrack.io.tables.records import MARKS, append_rows
+for i in range(10**6):
+    append_rows(Path(sys.argv[1]) / 'marks.csv', MARKS, [{'t_s': str(i), 'dose_dpa': '', 'mark': f'mark {i}'}])
+    print(i, flush=True)
+"""
+_KEEPING = """
+import dataclasses, sys
+from pathlib import Path
+from insitrack.tracker.run.state import read_state, write_state
+folder = Path(sys.argv[1])
+state = read_state(folder)
+for i in range(10**6):
+    write_state(dataclasses.replace(state, facts=dataclasses.replace(state.facts, next_index=i)), folder / 'resume.state')
+    print(i, flush=True)
+"""
+_LOCKING = """
+import sys
+from pathlib import Path
+from insitrack.tracker.run.lock import RunLock
+for i in range(10**6):
+    with RunLock(Path(sys.argv[1])):
+        print(i, flush=True)
+"""
+
+
+def records(folder: Path, n: int = 20, flips: int = 200) -> dict[str, object]:
+    """Kill the writer of each record at random moments; flip single bits of a state."""
+    import fuzz_record
+
+    state = fuzz_record.sound_state(folder / "sound_run")
+    random, facts = np.random.default_rng(2), {"kills_of_each": n}
+    for name, code, last in (
+        ("settings.csv", _APPENDING, lambda where: len(read_conditions(where / SETTINGS.file).changes) - 1),
+        ("marks.csv", _MARKING, _last_mark),
+        ("resume.state", _KEEPING, lambda where: read_state(where).facts.next_index),
+        ("run.lock", _LOCKING, _lockable),
+    ):
+        kept = 0
+        for i in range(n):
+            where = folder / f"{name}_{i}"
+            where.mkdir()
+            shutil.copy(state, where / STATE)
+            kept += _survives(where, code, last, float(random.uniform(0.02, 0.4)))
+            shutil.rmtree(where)
+        facts[f"{name}: everything acknowledged is there, and it can be read and gone on with"] = kept
+    data, found = state.read_bytes(), 0
+    (folder / "flip").mkdir()
+    for _ in range(flips):
+        (folder / "flip" / STATE).write_bytes(fuzz_record.flipped(data, random))
+        try:
+            read_state(folder / "flip")
+        except insitrack.io.errors.OutputError:
+            found += 1
+    return {**facts, "bits_flipped": flips, "flips_found": found}
+
+
+def _survives(where: Path, code: str, last: Any, after_s: float) -> bool:
+    """Kill a writer so long after its first record; say whether nothing that it acknowledged is lost."""
+    writer = subprocess.Popen([sys.executable, "-c", code, str(where)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    first = writer.stdout.readline()
+    time.sleep(after_s)
+    writer.kill()
+    said = [first, *writer.stdout.readlines()]
+    writer.wait()
+    whole = [line for line in said if line.endswith("\n")]
+    try:
+        return bool(last(where) >= int(whole[-1]))
+    except (insitrack.io.errors.InsitrackError, IndexError):
+        return False
+
+
+def _last_mark(where: Path) -> int:
+    from insitrack.io.tables.records import MARKS, read_rows
+
+    return len(read_rows(where / MARKS.file, MARKS)) - 1
+
+
+def _lockable(where: Path) -> float:
+    from insitrack.tracker.run.lock import RunLock
+
+    with RunLock(where):
+        return float("inf")
+
+
+_CROWD = """
+import resource, socket, sys, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+host, port, idle, slow, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+def connected():
+    try:
+        one = socket.create_connection((host, port), timeout=5)
+        one.setblocking(False)
+        return one
+    except OSError:
+        return None
+held = [connected() for _ in range(idle + slow)]
+end = time.monotonic() + seconds
+while time.monotonic() < end:
+    for i in range(idle + slow):
+        try:
+            if held[i] is None:
+                held[i] = connected()
+            if i >= idle:
+                held[i].send(b'G')
+            elif held[i].recv(1) == b'':
+                held[i].close(); held[i] = None
+        except BlockingIOError:
+            pass
+        except (OSError, AttributeError):
+            held[i] = None
+    time.sleep(1.0)
+"""
+
+
+def crowd(folder: Path, seconds: float = 60.0, idle: int = 1100, slow: int = 500) -> dict[str, object]:
+    """Rate of the analysis with idle and slow connections to the page, and alone; then the operator's stop."""
+    told: list[str] = []
+    stop, out = threading.Event(), folder / "run"
+    settings = [*(text for text in QUICK if "=" in text), "output.video=false"]
+    with replay("synth:loops?frames=60&size=96&seed=3", fps=10, loops=200) as camera:
+        work = threading.Thread(
+            target=insitrack.track,
+            args=(camera.address, out),
+            kwargs={"config": load_config(assignments=settings), "alarm": told.append, "stop": stop},
+        )
+        work.start()
+        while _rows(out) < 20:
+            time.sleep(0.05)
+        address = next(line.split()[-1] for line in told if "watch it at" in line)
+        host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+        rates = {}
+        for name, crowded in (("alone", False), ("crowded", True)):
+            many = (
+                subprocess.Popen(
+                    [sys.executable, "-c", _CROWD, host, port, str(idle), str(slow), str(seconds + 30)]
+                )
+                if crowded
+                else None
+            )
+            time.sleep(min(5.0, seconds / 4))
+            before, start = _rows(out), time.monotonic()
+            time.sleep(seconds)
+            rates[name] = (_rows(out) - before) / (time.monotonic() - start)
+        start = time.monotonic()
+        with contextlib.suppress(OSError):
+            _control("\n".join(told), {"action": "stop"})
+        answered = time.monotonic() - start
+        while not (out / "causal").exists() and time.monotonic() - start < 30:
+            time.sleep(0.01)
+        ended = time.monotonic() - start
+        work.join()
+        if many is not None:
+            many.kill()
+            many.wait()
+    return {
+        "seconds": seconds,
+        "idle_connections": idle,
+        "slow_connections": slow,
+        "frames_per_s_alone": round(rates["alone"], 2),
+        "frames_per_s_crowded": round(rates["crowded"], 2),
+        "change": f"{rates['crowded'] / rates['alone'] - 1:+.1%}",
+        "stop_answered_s": round(answered, 2),
+        "stop_ended_the_run_s": round(ended, 2),
+        "status": insitrack.Run(out).manifest["status"],
+    }
