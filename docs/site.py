@@ -40,6 +40,7 @@ REFERENCE = [
     {"Tracking": "tracking.md"},
     {"Files": "files.md"},
     {"Models": "models.md"},
+    {"What is promised": "promises.md"},
     {"Synthetic movies": "synthetic.md"},
     {"Glossary": "glossary.md"},
 ]

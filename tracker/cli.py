@@ -64,6 +64,11 @@ def _run(given: list[str]) -> int:
     except MemoryError:
         print(f"track: not enough memory; {_LESS_MEMORY}", file=sys.stderr)
         return 1
+    except RuntimeError as error:  # as the libraries of networks say it
+        if not re.search("alloc|out of memory", str(error), re.IGNORECASE):
+            raise
+        print(f"track: not enough memory; {_LESS_MEMORY}", file=sys.stderr)
+        return 1
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise

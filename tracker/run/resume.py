@@ -25,6 +25,7 @@ from insitrack.tracker.run.meters import config_of
 from insitrack.tracker.run.pixels import PixelHash
 from insitrack.tracker.run.state import RunFacts, State, address_of, check_tables, read_state
 from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.run.track import check_memory
 
 
 def resume(
@@ -53,6 +54,7 @@ def resume(
         If the folder, its state, its source or the model cannot be used, or the run is alive; nothing is
         changed then.
     """
+    check_memory()
     if not folder.is_dir():
         raise OutputError(f"{folder}: no such folder; expected the output folder of a run that was cut off")
     with RunLock(folder):

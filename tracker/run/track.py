@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from insitrack.io.errors import OutputError, SourceError
+from insitrack.io.errors import OutputError, RunError, SourceError
 from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
@@ -76,6 +77,7 @@ def track(
     config = _with_options(config or RunConfig(), options)
     uri = str(uri)
     folder = Path(out) if out is not None else default_folder(uri)
+    check_memory()
     _check_out(folder, uri, overwrite)
     source = _opened(uri, config, alarm)
     try:
@@ -88,6 +90,26 @@ def track(
             return job.execute(progress, stop)
     finally:
         source.close()
+
+
+def check_memory() -> None:
+    """Refuse a limit of memory under which the network crashes or hangs instead of saying so.
+
+    Raises
+    ------
+    RunError
+        If less is allowed than a small movie needs.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY_BYTES:
+        raise RunError(
+            f"only {limit / 1e9:.1f} GB of memory are allowed (ulimit -v); expected at least"
+            f" {_LEAST_MEMORY_BYTES / 1e9:.0f} GB: raise the limit"
+        )
 
 
 def _check_out(folder: Path, uri: str, overwrite: bool) -> None:
@@ -121,6 +143,7 @@ def _refuse_slivers(source: Source) -> None:
 
 
 _SMALLEST_SIDE_PX = 16
+_LEAST_MEMORY_BYTES = 2_000_000_000
 _SHORT = {
     "nm_per_px": "source",
     "nm_per_px_sd": "source",
