@@ -1,8 +1,10 @@
 """What one find says by itself: log odds of a defect from its score and from the scores of the whole movie.
 
-A logistic curve of the score is the anchor, so that a higher score never speaks against a defect. The movie
-moves it: its scores are taken for a mixture of clutter, which falls off exponentially from the least score,
-and of defects, a normal distribution of the logit.
+A logistic curve of the score, so that a higher score never speaks against a defect. The scores of the movie are
+taken for a mixture of clutter, which falls off exponentially from the least score, and of defects, a normal
+distribution of the logit. All that such a mixture knows is where the two are equally frequent; how steeply
+belief rises it cannot know, since both shapes are assumed. So it moves the even score, by a third of a logit at
+most: a find that is clear by the calibration stays one in every movie.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ N_BINS = 100
 _MIDDLES = _LEAST_LOGIT + _BIN * (np.arange(N_BINS, dtype=np.float64) + 0.5)
 _STEPS = 100
 _LEAST_SD = 0.3
-_MOST_LOG_ODDS = 5.3
-"""Beyond 0.005 and 0.995 the tails of the mixture mean nothing."""
-_MIXTURE_SHARE, _MIXTURE_FINDS = 0.25, 50
-"""Weight of the mixture among the log odds, and finds at which it has half of that."""
+MOST_SHIFT = 1 / 3
+"""Logits by which a movie moves the even score at most, from 0.15 to 0.11 or 0.20."""
+_MIXTURE_FINDS = 50
+"""Finds at which a movie moves the even score by half of what its mixture says."""
 _CLEAR = 0.5
 """Logits by which the mean defect of the mixture must lie above an even score: below, the mixture has split
 clutter into two kinds and says nothing about defects."""
@@ -69,6 +71,13 @@ class Mixture:
         defect = norm.logpdf(x, self.mean, self.sd) - norm.logsf(self.floor, self.mean, self.sd)
         return np.asarray(np.log(self.share / (1 - self.share)) + defect - clutter)
 
+    @property
+    def even(self) -> float:
+        """Logit below the mean defect at which clutter and defects are equally frequent; the least logit if none."""
+        x = np.arange(self.floor, self.mean, 0.02)
+        clutter = np.flatnonzero(self.log_odds(x) < 0)
+        return float(x[clutter[-1]]) if len(clutter) else self.floor
+
     @classmethod
     def fitted(cls, counts: Floats) -> Mixture:
         """Fit by expectation and maximisation to a histogram of logits that is not empty."""
@@ -101,21 +110,18 @@ class Evidence:
 
     Parameters
     ----------
-    config : ExistenceConfig
-        The anchor.
-    mixture : Mixture or None
-        What the movie's own scores look like; None where it says nothing.
-    weight : float
-        Share of the mixture in the log odds.
+    even : float
+        Logit at which a find is as often a defect as not.
+    slope : float
+        Rise of the log odds with the logit.
     """
 
-    config: ExistenceConfig
-    mixture: Mixture | None = None
-    weight: float = 0.0
+    even: float
+    slope: float
 
     @classmethod
     def of(cls, counts: Floats, config: ExistenceConfig) -> Evidence:
-        """Learn from a histogram of scores.
+        """Learn from a histogram of scores; an empty one leaves the calibration as it is.
 
         Examples
         --------
@@ -124,17 +130,13 @@ class Evidence:
         >>> (evidence.log_odds(np.array([0.06, 0.12, 0.7])) > 0).tolist()
         [False, False, True]
         """
-        n = float(counts.sum())
+        usual, n = float(logit(np.array(config.even_score))), float(counts.sum())
         mixture = Mixture.fitted(counts) if np.count_nonzero(counts) > 1 else None
-        if mixture is None or mixture.mean < float(logit(np.array(config.even_score))) + _CLEAR:
-            return cls(config)
-        return cls(config, mixture, _MIXTURE_SHARE * n / (n + _MIXTURE_FINDS))
+        shift = 0.0
+        if mixture is not None and mixture.mean >= usual + _CLEAR:
+            shift = float(np.clip(mixture.even - usual, -MOST_SHIFT, MOST_SHIFT)) * n / (n + _MIXTURE_FINDS)
+        return cls(usual + shift, config.odds_per_logit)
 
     def log_odds(self, score: Floats) -> Floats:
         """Log odds of a defect, shape (N,), for scores 0..1."""
-        x = logit(score)
-        anchor = self.config.odds_per_logit * (x - logit(np.array(self.config.even_score)))
-        if self.mixture is None:
-            return np.asarray(anchor)
-        own = np.clip(self.mixture.log_odds(x), -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
-        return np.asarray(self.weight * own + (1 - self.weight) * anchor)
+        return np.asarray(self.slope * (logit(score) - self.even))

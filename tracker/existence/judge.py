@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from insitrack.io.arrays import Floats, Ints
-from insitrack.tracker.existence.chain import MISS, USUAL_TEMPERING, Looks, along_tracks, tempering
-from insitrack.tracker.existence.evidence import Evidence, histogram, logit
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.tracker.existence.chain import END_LOOKS, MISS, Looks, along_tracks, breaks
+from insitrack.tracker.existence.evidence import Evidence, histogram
 from insitrack.tracker.existence.settings import ExistenceConfig
 
-SEEN, MISSED = 0.7, -0.5
-"""Log odds of a look where every find is believed: three finds make a track, seen in 0.4 of its looks."""
+SEEN, MISSED, UNSEEN_LOOKS = 0.7, -0.5, 4
+"""Log odds of a look where every find is believed, and looks after the last one that count as missed: three finds
+make a track, seen in 0.4 of its looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,19 @@ class Judge:
     ----------
     n_looks : int
         Looks at the specimen.
-    weight : float
-        Tempering of all but the first find of a track.
+    apart : ndarray of bool, shape (n_looks,)
+        Looks that share few defects with the one before; each side of them is judged by itself.
     evidence : Evidence or None
         What a find says by itself; None: nothing (a least confidence was asked for, or the finds were made
         elsewhere), and the looks alone count.
+    keep : float
+        Least probability of what is believed.
     """
 
     n_looks: int
-    weight: float = USUAL_TEMPERING
+    apart: Bools
     evidence: Evidence | None = None
+    keep: float = 0.5
 
     @classmethod
     def of(
@@ -52,18 +56,17 @@ class Judge:
             How finds become defects; None where scores are not judged.
         """
         if config is None:
-            return cls(n_looks)
-        return cls(n_looks, tempering(chain, place, logit(score)), Evidence.of(histogram(score), config))
-
-    @property
-    def keep(self) -> float:
-        """Least probability of what is believed."""
-        return 0.5 if self.evidence is None else self.evidence.config.keep
+            return cls(n_looks, breaks(chain, place, np.ones(len(chain), bool), n_looks))
+        evidence = Evidence.of(histogram(score), config)
+        apart = breaks(chain, place, evidence.log_odds(score) > 0, n_looks)
+        return cls(n_looks, apart, evidence, config.keep)
 
     def along(self, chain: Ints, place: Ints, score: Floats) -> Looks:
         """Judge every look at tracks; the arguments are those of `of`."""
         if self.evidence is None:
-            odds, miss = np.full(len(chain), SEEN), MISSED
+            odds, miss, end_looks = np.full(len(chain), SEEN), MISSED, UNSEEN_LOOKS
         else:
-            odds, miss = self.evidence.log_odds(score), MISS
-        return along_tracks(chain, place, odds, self.n_looks, self.weight, miss)
+            odds, miss, end_looks = self.evidence.log_odds(score), MISS, END_LOOKS
+        return along_tracks(
+            chain, place, odds, self.n_looks, miss=miss, end_looks=end_looks, apart=self.apart
+        )

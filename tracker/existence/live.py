@@ -8,17 +8,11 @@ import numpy as np
 
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.results import TrackSummary
-from insitrack.tracker.existence.chain import MISS, USUAL_TEMPERING, step
+from insitrack.tracker.existence.chain import MEMORY, MISS, believed, few_again
 from insitrack.tracker.existence.evidence import N_BINS, Evidence, histogram
 from insitrack.tracker.existence.judge import MISSED, SEEN
 from insitrack.tracker.existence.settings import ExistenceConfig
 
-_FOUND_AGAIN = 0.8
-"""Where less than this share of the clear finds of a frame is found again in the next one, frames are too far
-apart, or of different places: much of what is linked then is linked by chance, and each frame stands on its
-own."""
-_ENOUGH = 10
-"""Clear finds of which a share is worth something."""
 _RELEARN = 1.25
 """The movie's scores are looked at again when there are so many times more of them."""
 
@@ -33,9 +27,9 @@ class ExistenceSnapshot:
         Histogram of the movie's scores, now and when it was last learnt from.
     ids, announced : ndarray of int64
         Tracks that are alive, and those of them that have been believed.
-    probability : ndarray of float64
-        Of each track that is alive.
-    strong : ndarray of int64
+    evidence, looks : ndarray of float64
+        What the looks at each track that is alive say in sum, and how many there were; older ones count less.
+    clear : ndarray of int64
         Tracks whose find in the last frame spoke for a defect by itself.
     """
 
@@ -43,8 +37,9 @@ class ExistenceSnapshot:
     learnt_counts: Floats
     ids: Ints
     announced: Ints
-    probability: Floats
-    strong: Ints
+    evidence: Floats
+    looks: Floats
+    clear: Ints
 
 
 class LiveExistence:
@@ -59,16 +54,16 @@ class LiveExistence:
     --------
     >>> live = LiveExistence(ExistenceConfig())
     >>> [round(float(live.update(np.array([1]), np.array([0.6]))[0]), 2) for _ in range(3)]
-    [0.93, 0.96, 0.98]
+    [0.93, 0.97, 0.98]
     """
 
     def __init__(self, config: ExistenceConfig | None) -> None:
         self.config = config
         self._counts, self._learnt_counts = np.zeros(N_BINS), np.zeros(N_BINS)
-        self._evidence = None if config is None else Evidence(config)
+        self._learnt = None if config is None else Evidence.of(self._counts, config)
         self._ids, self._announced = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self._probability = np.zeros(0)
-        self._strong = np.zeros(0, np.int64)
+        self._evidence, self._looks = np.zeros(0), np.zeros(0)
+        self._clear = np.zeros(0, np.int64)
 
     @property
     def keep(self) -> float:
@@ -92,34 +87,34 @@ class LiveExistence:
         """
         scores = np.asarray(scores, np.float64)
         self._learn(scores)
-        if self._evidence is None:
+        if self._learnt is None:
             log_odds, miss = np.full(len(ids), SEEN), MISSED
         else:
-            log_odds, miss = self._evidence.log_odds(scores), MISS
-        if len(self._strong) >= _ENOUGH and np.isin(self._strong, ids).mean() < _FOUND_AGAIN:
-            self._ids, self._probability = self._ids[:0], self._probability[:0]
-        self._strong = np.asarray(ids[(log_odds > 0) & (ids > 0)], np.int64)
-        unseen = ~np.isin(self._ids, ids)
-        missed = np.full(int(np.count_nonzero(unseen)), USUAL_TEMPERING * miss)
-        self._probability[unseen] = step(self._probability[unseen], missed)
+            log_odds, miss = self._learnt.log_odds(scores), MISS
+        again = np.count_nonzero(np.isin(self._clear, ids))
+        if few_again(np.array(len(self._clear)), np.array(again)):
+            self._ids, self._evidence, self._looks = self._ids[:0], self._evidence[:0], self._looks[:0]
+        self._clear = np.asarray(ids[(log_odds > 0) & (ids > 0)], np.int64)
+        self._evidence = MEMORY * self._evidence + miss * ~np.isin(self._ids, ids)
+        self._looks = MEMORY * self._looks + 1
         known = np.isin(ids, self._ids)
-        before, weight = np.full(len(ids), 0.5), np.where(known, USUAL_TEMPERING, 1.0)
         place = np.searchsorted(self._ids, ids[known])
-        before[known] = self._probability[place]
-        now = step(before, weight * log_odds)
-        self._probability[place] = now[known]
+        self._evidence[place] += log_odds[known]
+        now = believed(log_odds, np.ones(len(ids)))
+        now[known] = believed(self._evidence[place], self._looks[place])
         new = ~known & (ids > 0)
         order = np.argsort(np.concatenate([self._ids, ids[new]]), kind="stable")
         self._ids = np.concatenate([self._ids, ids[new]])[order]
-        self._probability = np.concatenate([self._probability, now[new]])[order]
+        self._evidence = np.concatenate([self._evidence, log_odds[new]])[order]
+        self._looks = np.concatenate([self._looks, np.ones(np.count_nonzero(new))])[order]
         return now
 
     def of(self, ids: Ints) -> Floats:
         """Probability of tracks that are alive, seen in the last frame or not."""
-        place = np.searchsorted(self._ids, ids)
         known = np.isin(ids, self._ids)
+        place = np.searchsorted(self._ids, ids[known])
         answer = np.zeros(len(ids))  # forgotten tracks are worth nothing until they are found again
-        answer[known] = self._probability[place[known]]
+        answer[known] = believed(self._evidence[place], self._looks[place])
         return answer
 
     def announce(self, ids: Ints) -> Ints:
@@ -142,7 +137,7 @@ class LiveExistence:
     def forget(self, ids: Ints) -> None:
         """Drop tracks that have ended."""
         alive = ~np.isin(self._ids, ids)
-        self._ids, self._probability = self._ids[alive], self._probability[alive]
+        self._ids, self._evidence, self._looks = self._ids[alive], self._evidence[alive], self._looks[alive]
         self._announced = np.setdiff1d(self._announced, ids)
 
     def snapshot(self) -> ExistenceSnapshot:
@@ -152,19 +147,21 @@ class LiveExistence:
             self._learnt_counts.copy(),
             self._ids.copy(),
             self._announced.copy(),
-            self._probability.copy(),
-            self._strong.copy(),
+            self._evidence.copy(),
+            self._looks.copy(),
+            self._clear.copy(),
         )
 
     def restore(self, snapshot: ExistenceSnapshot) -> None:
         """Go on from where another one was."""
         self._counts, self._learnt_counts = snapshot.counts.copy(), snapshot.learnt_counts.copy()
         self._ids, self._announced = snapshot.ids.copy(), snapshot.announced.copy()
-        self._probability, self._strong = snapshot.probability.copy(), snapshot.strong.copy()
-        if self.config is not None and self._learnt_counts.any():
-            self._evidence = Evidence.of(self._learnt_counts, self.config)
+        self._evidence, self._looks = snapshot.evidence.copy(), snapshot.looks.copy()
+        self._clear = snapshot.clear.copy()
+        if self.config is not None:
+            self._learnt = Evidence.of(self._learnt_counts, self.config)
 
     def _learn(self, scores: Floats) -> None:
         self._counts = self._counts + histogram(scores)
         if self.config is not None and self._counts.sum() > _RELEARN * self._learnt_counts.sum():
-            self._evidence, self._learnt_counts = Evidence.of(self._counts, self.config), self._counts
+            self._learnt, self._learnt_counts = Evidence.of(self._counts, self.config), self._counts

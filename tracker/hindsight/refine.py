@@ -194,7 +194,10 @@ def _finish(
 def _probability(
     table: pd.DataFrame, seen: pd.DataFrame, chain: Ints, place: Ints, looked: pd.DataFrame, judge: Judge
 ) -> Floats:
-    """Probability of existence of every row, seen or filled in; beyond its ends that of the nearest one."""
+    """Probability of existence of every row, seen or filled in.
+
+    Beyond the ends of a track it is that of the nearest one, and none where frames between share few defects.
+    """
     looks = judge.along(chain, place, seen["score"].to_numpy(np.float64))
     n = judge.n_looks + 1
     key = looks.chain * n + looks.place
@@ -204,5 +207,7 @@ def _probability(
     order = np.argsort(ids)
     track = order[np.searchsorted(ids, table["track_id"].to_numpy(), sorter=order)]
     at = np.searchsorted(looked["frame"].to_numpy(), table["frame"].to_numpy())
-    at = np.clip(at, looks.place[first[track]], looks.place[last[track]])
-    return np.asarray(looks.probability[np.searchsorted(key, track * n + at)])
+    near = np.clip(at, looks.place[first[track]], looks.place[last[track]])
+    part = np.cumsum(judge.apart)
+    probability = looks.probability[np.searchsorted(key, track * n + near)]
+    return np.asarray(np.where(part[at] == part[near], probability, 0.0))

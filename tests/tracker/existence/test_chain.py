@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.io.arrays import Floats, Ints
-from insitrack.tracker.existence.chain import MISS, USUAL_TEMPERING, along_tracks, step, tempering
+from insitrack.tracker.existence.chain import CORRELATION, along_tracks, believed, breaks
+from insitrack.tracker.existence.judge import Judge
+from insitrack.tracker.existence.settings import ExistenceConfig
 
 
 def one_track(log_odds: Floats, seen: Ints, n_looks: int) -> tuple[Floats, Floats]:
     """Probability of every look between the first and the last at one track, and the forward one."""
-    looks = along_tracks(np.zeros(len(seen), np.int64), seen, log_odds, n_looks, USUAL_TEMPERING)
+    looks = along_tracks(np.zeros(len(seen), np.int64), seen, log_odds, n_looks)
     return looks.probability, looks.forward
 
 
@@ -39,11 +41,9 @@ def test_the_order_of_the_tracks_changes_nothing_and_none_touches_another() -> N
     rng = np.random.default_rng(0)
     parts = [np.sort(rng.choice(30, n, replace=False)) for n in (3, 12, 1)]
     odds = [rng.normal(0, 2, len(part)) for part in parts]
-    together = along_tracks(
-        np.repeat([0, 1, 2], [3, 12, 1]), np.concatenate(parts), np.concatenate(odds), 30, 0.4
-    )
+    together = along_tracks(np.repeat([0, 1, 2], [3, 12, 1]), np.concatenate(parts), np.concatenate(odds), 30)
     for k, (part, value) in enumerate(zip(parts, odds, strict=True)):
-        alone = along_tracks(np.zeros(len(part), np.int64), part, value, 30, 0.4)
+        alone = along_tracks(np.zeros(len(part), np.int64), part, value, 30)
         assert np.allclose(together.probability[together.chain == k], alone.probability)
         assert np.array_equal(together.place[together.chain == k], alone.place)
 
@@ -63,7 +63,7 @@ def test_clutter_that_lives_long_is_not_believed() -> None:
 
 
 def test_a_find_that_is_never_seen_again_counts_less_where_it_could_have_been() -> None:
-    faint = np.array([0.8])
+    faint = np.array([0.4])
     assert one_track(faint, np.array([0]), 2)[0] > 0.5  # nobody looked often enough
     assert one_track(faint, np.array([0]), 60)[0] < 0.5
     assert one_track(faint, np.array([59]), 60)[0] > 0.5  # the movie ended
@@ -76,24 +76,47 @@ def test_a_gap_between_clear_finds_is_filled_and_a_long_absence_between_faint_on
     assert faint[10] < 0.5
 
 
-def test_one_step_forward_is_bayes_rule() -> None:
-    ahead = 0.99 * 0.7 + 0.01 * 0.3
-    ratio = ahead / (1 - ahead) * np.exp(MISS)
-    assert np.allclose(step(np.array([0.7]), np.array([MISS])), ratio / (1 + ratio))
+def test_being_seen_for_ever_does_not_make_a_doubtful_track_sure() -> None:
+    faint, _ = one_track(np.full(500, 0.4), np.arange(500), 500)
+    assert (faint < 1 / (1 + np.exp(-0.4 / CORRELATION))).all()
+    assert (faint > 0.5).all()
 
 
-def test_tempering_is_one_for_independent_finds_and_small_for_finds_that_resemble_their_neighbours() -> None:
-    rng = np.random.default_rng(1)
-    chain, place = np.repeat(np.arange(40), 60), np.tile(np.arange(60), 40)
-    noise = rng.normal(0, 1, (40, 60))
-    assert tempering(chain, place, noise.ravel()) > 0.85
-    slow = np.zeros((40, 60))
-    for t in range(1, 60):
-        slow[:, t] = 0.8 * slow[:, t - 1] + noise[:, t]
-    assert 0.08 < tempering(chain, place, slow.ravel()) < 0.25
-    assert tempering(chain[:5], place[:5], noise.ravel()[:5]) == USUAL_TEMPERING
+def test_independent_looks_add_and_looks_that_are_one_do_not(monkeypatch) -> None:
+    from insitrack.tracker.existence import chain
+
+    for correlation, worth in ((0.0, 3.0), (1.0, 1.0)):
+        monkeypatch.setattr(chain, "CORRELATION", correlation)
+        assert np.allclose(believed(np.array([3.0]), np.array([3.0])), 1 / (1 + np.exp(-worth)))
+
+
+def test_nothing_is_concluded_across_looks_that_share_few_defects() -> None:
+    rng = np.random.default_rng(5)
+    chain, place = np.repeat(np.arange(80), 5), np.tile(np.arange(5), 80)
+    place[200:] += 5  # forty tracks end with the fifth look, forty others begin
+    odds = rng.normal(1.0, 0.5, len(chain))
+    apart = breaks(chain, place, odds > 0, 10)
+    assert np.flatnonzero(apart).tolist() == [5]
+    one = along_tracks(np.zeros(10, np.int64), np.arange(10), np.repeat([-2.0, 2.0], 5), 10, apart=apart)
+    assert (one.probability < 0.5).tolist() == [True] * 5 + [False] * 5
+    alone = along_tracks(np.zeros(5, np.int64), np.arange(5), np.full(5, -2.0), 5)
+    assert np.allclose(one.probability[:5], alone.probability)
+
+
+def test_frames_too_far_apart_are_judged_each_by_itself_with_hindsight_too() -> None:
+    """Tracks linked by chance: what one frame doubts is not doubted for that in the next."""
+    rng = np.random.default_rng(6)
+    score = np.where(rng.random((60, 12)) < 0.5, 0.6, 0.06)
+    chain, place = np.repeat(np.arange(60), 12), np.tile(np.arange(12), 60)
+    judge = Judge.of(chain, place, np.full(720, 0.6), 12, None)
+    assert not judge.apart.any()
+    one_frame_each = np.arange(720)
+    judge = Judge.of(one_frame_each, place, score.ravel(), 12, ExistenceConfig())
+    assert judge.apart[1:].all()
+    looks = judge.along(chain, place, score.ravel())
+    assert ((looks.probability > 0.5) == (score.ravel() > 0.3)).all()
 
 
 def test_nothing_gives_nothing() -> None:
     nothing = np.zeros(0, np.int64)
-    assert len(along_tracks(nothing, nothing, np.zeros(0), 10, 0.3).probability) == 0
+    assert len(along_tracks(nothing, nothing, np.zeros(0), 10).probability) == 0

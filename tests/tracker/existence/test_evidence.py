@@ -25,7 +25,6 @@ def drawn(seed: int, n_clutter: int, n_defects: int) -> tuple[Floats, Bools]:
 
 def test_without_a_movie_the_score_alone_counts_and_an_even_score_is_even() -> None:
     evidence = Evidence.of(np.zeros(100), ExistenceConfig(even_score=0.2))
-    assert evidence.mixture is None
     assert evidence.log_odds(np.array([0.2])) == pytest.approx(0.0)
 
 
@@ -34,10 +33,10 @@ def test_without_a_movie_the_score_alone_counts_and_an_even_score_is_even() -> N
 def test_the_log_odds_rise_with_the_score_where_defects_are_found(seed: int, share: float) -> None:
     scores, _ = drawn(seed, int(800 * share), int(800 * (1 - share)))
     odds = Evidence.of(histogram(scores), ExistenceConfig()).log_odds(np.linspace(0.05, 0.9, 50))
-    assert (np.diff(odds) > -0.02).all()
+    assert (np.diff(odds) > 0).all()
 
 
-def test_the_probability_is_calibrated_within_a_tenth_on_drawn_scores() -> None:
+def test_the_probability_is_calibrated_within_an_eighth_on_drawn_scores() -> None:
     probability, true = np.zeros(0), np.zeros(0, bool)
     for seed, n_clutter, n_defects in ((0, 300, 300), (1, 700, 600), (2, 200, 300)):
         scores, defects = drawn(seed, n_clutter, n_defects)
@@ -46,11 +45,11 @@ def test_the_probability_is_calibrated_within_a_tenth_on_drawn_scores() -> None:
         true = np.concatenate([true, defects])
     bins = np.minimum((10 * probability).astype(int), 9)
     error = sum(abs(probability[bins == k].sum() - true[bins == k].sum()) for k in range(10)) / len(true)
-    assert error < 0.1
+    assert error < 0.125  # a movie moves the even score by less than these scores ask for
 
 
 def test_clutter_moves_the_even_score_up() -> None:
-    few, many = (Evidence.of(histogram(drawn(4, n, 300)[0]), ExistenceConfig()) for n in (100, 3000))
+    few, many = (Evidence.of(histogram(drawn(4, n, 300)[0]), ExistenceConfig()) for n in (20, 3000))
     faint = np.array([0.2])
     assert many.log_odds(faint)[0] < few.log_odds(faint)[0] - 0.1
 
@@ -60,13 +59,23 @@ def test_the_guard_leaves_a_movie_of_clutter_alone_out() -> None:
     two_kinds = np.concatenate([rng.normal(-2.9, 0.1, 2000), rng.normal(-1.9, 0.3, 2000)])
     scores = 1 / (1 + np.exp(-two_kinds))
     evidence = Evidence.of(histogram(scores), ExistenceConfig())
-    assert evidence.mixture is None
+    assert evidence == Evidence.of(np.zeros(100), ExistenceConfig())
     assert (evidence.log_odds(scores) > 0).mean() < 0.35
 
 
 def test_few_finds_move_little() -> None:
     scores, _ = drawn(5, 6, 6)
-    assert Evidence.of(histogram(scores), ExistenceConfig()).weight < 0.06
+    usual = Evidence.of(np.zeros(100), ExistenceConfig())
+    assert abs(Evidence.of(histogram(scores), ExistenceConfig()).even - usual.even) < 0.07
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1000), n_clutter=st.integers(0, 5000), n_defects=st.integers(0, 500))
+def test_no_movie_turns_a_clear_find_into_clutter(seed: int, n_clutter: int, n_defects: int) -> None:
+    """Neither much clutter nor few defects: the even score moves by a third of a logit, from 0.15 to 0.20."""
+    evidence = Evidence.of(histogram(drawn(seed, n_clutter, n_defects)[0]), ExistenceConfig())
+    assert (evidence.log_odds(np.array([0.2, 0.3, 0.9])) > 0).all()
+    assert (evidence.log_odds(np.array([0.05, 0.1])) < 0).all()
 
 
 def test_a_value_out_of_range_is_refused() -> None:
