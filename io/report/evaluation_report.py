@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.report.evaluation_page import page_of
+from insitrack.io.tables.records import harmless
 from insitrack.io.write import replacing, write_json, write_text
 
 Row = Mapping[str, Any]
@@ -21,7 +22,7 @@ EVAL_JSON, EVAL_PAGE, MAPS, OUTLINES = "eval.json", "eval.html", "maps", "outlin
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write a table; an empty cell means not known.
+    """Write a table; an empty cell means not known, and names that a spreadsheet would run are written as text.
 
     Raises
     ------
@@ -39,7 +40,9 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return harmless(value) if isinstance(value, str) else str(value)
 
 
 def write_map(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:

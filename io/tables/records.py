@@ -131,10 +131,16 @@ def harmless(text: str) -> str:
 
     Examples
     --------
-    >>> harmless("=1+1"), harmless("beam on")
-    ("'=1+1", 'beam on')
+    >>> harmless("=1+1"), harmless("beam on"), harmless("-1.5")
+    ("'=1+1", 'beam on', '-1.5')
     """
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    if not text.startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def _lines(table: Table, rows: Sequence[Mapping[str, str]]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from insitrack.io.tables.columns import KINETICS, SERIES
 from insitrack.io.tables.engine import Column
+from insitrack.io.tables.records import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +19,6 @@ KEYS = ("run", "defect_class", "t_s", "dose_dpa", "n_frames")
 ALWAYS = (*KEYS, "n", "n_lo", "n_hi")
 """Columns that stay also where nothing is known."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _WORDS = {
     "run": "run",
@@ -107,12 +107,7 @@ def harmless_text(table: pd.DataFrame) -> pd.DataFrame:
     """
     return table.assign(
         **{
-            name: [
-                f"'{value}"
-                if isinstance(value, str) and value.startswith(_FORMULA) and not _is_number(value)
-                else value
-                for value in table[name]
-            ]
+            name: [harmless(value) if isinstance(value, str) else value for value in table[name]]
             for name in table.columns
             if not _holds_numbers(table[name])
         }
@@ -121,14 +116,6 @@ def harmless_text(table: pd.DataFrame) -> pd.DataFrame:
 
 def _holds_numbers(values: pd.Series[Any]) -> bool:
     return bool(values.dtype.kind in "iufb")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def write_tidy(table: pd.DataFrame, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
 from insitrack.io.frames import Calibration
-from insitrack.io.tables.records import SETTINGS
+from insitrack.io.tables.records import SETTINGS, harmless
 from insitrack.tracker.hardening.materials import load_material, with_constants
 from insitrack.tracker.hardening.models import Material
 from insitrack.tracker.run.config import RunConfig, SpecimenConfig, known_settings
@@ -91,10 +91,15 @@ def first_conditions(config: RunConfig, calibration: Calibration, *, known: bool
         (THICKNESS, exact(calibration.thickness_nm), given),
         (THICKNESS_SD, exact(calibration.thickness_sd_nm or None), given),
         (DOSE_RATE, exact(specimen.dose_rate_dpa_per_s), "command"),
-        (MATERIAL, (specimen.material or GIVEN) if known else "", "command"),
-        (LOG, specimen.log or "", "log"),
+        (MATERIAL, _path(specimen.material or GIVEN) if known else "", "command"),
+        (LOG, _path(specimen.log or ""), "log"),
     )
     return Conditions(tuple(Change(0, 0.0, what, value, by) for what, value, by in values if value))
+
+
+def _path(name: str) -> str:
+    """Write a name so that no spreadsheet runs it as a formula: the same file, from the folder in which it lies."""
+    return name if harmless(name) == name else f"./{name}"
 
 
 def _exposure(specimen: SpecimenConfig) -> Exposure:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shutil
+import threading
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 import insitrack
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.frames import Calibration
+from insitrack.io.live.page.request import ViewerRequest
 from insitrack.io.sources import replay
 from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.records import SETTINGS
@@ -18,6 +20,7 @@ from insitrack.tests.support.live_run import GIVEN, TOLD, LiveRun
 from insitrack.tracker.analysis.table_run import open_run
 from insitrack.tracker.commands import series as series_command
 from insitrack.tracker.run.config import load_config
+from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.resume import resume
 from insitrack.tracker.run.state import read_state
@@ -191,7 +194,7 @@ def test_a_run_that_is_cut_off_goes_on_with_what_held_and_loses_no_change(tmp_pa
         pass
 
     config = load_config(assignments=[*TOLD, *GIVEN, "output.view="])
-    n_cut, out, stop = [0], tmp_path / "run", __import__("threading").Event()
+    n_cut, out, stop = [0], tmp_path / "run", threading.Event()
 
     def cut(tally, _):
         if tally.frames > 30 and (out / "resume.state").exists():
@@ -354,3 +357,34 @@ def test_a_run_of_a_file_records_what_it_began_with(tmp_path):
         (MATERIAL, "fecral", "command"),
     }
     assert json.loads((run.folder / "run.json").read_text())["calibration"]["thickness_nm"] == 100.0
+
+
+class Told:
+    """Stands for a camera; keeps what it is told."""
+
+    def __init__(self):
+        self.lines, self.paused = [], False
+        self.tell = self.lines.append
+
+
+def test_what_cannot_be_written_is_refused_or_told_and_the_run_goes_on(tmp_path):
+    meter = meter_for(load_config(assignments=["specimen.thickness_nm=100"]), Calibration(), ("void",))
+    camera, before = Told(), meter.conditions
+    controls = LiveControls(camera, meter, tmp_path / "gone", threading.Event())
+    with pytest.raises(SettingsError, match=r"settings\.csv: cannot be written .* does not hold; make room"):
+        controls(ViewerRequest("thickness", value=50.0))
+    assert meter.conditions is before
+    assert controls(ViewerRequest("mark", "beam on")).words == "beam on"
+    assert len(camera.lines) == 1
+    assert "marks.csv: cannot be written" in camera.lines[0]
+
+
+def test_a_dose_rate_is_refused_where_a_log_gives_the_dose(tmp_path):
+    (tmp_path / "log.csv").write_text("t_s,dose_dpa\n0,0\n100,1\n")
+    config = load_config(assignments=[f"specimen.log={tmp_path / 'log.csv'}"])
+    meter = meter_for(config, Calibration(), ("void",))
+    controls = LiveControls(Told(), meter, tmp_path, threading.Event())
+    with pytest.raises(SettingsError, match="the dose comes from the log"):
+        controls(ViewerRequest("dose_rate", value=0.1))
+    assert controls.held()["dose_rate"] == "as logged"
+    assert [one.by for one in meter.conditions.changes] == ["log"]
