@@ -16,9 +16,10 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from insitrack.io.sources import open_source as open_source
-    from insitrack.io.tables.run_folder import Run as Run
     from insitrack.segment.models import load_segmenter as load_segmenter
     from insitrack.tracker.link.linker import Linker as Linker
+    from insitrack.tracker.run.job.finished import Run as Run
+    from insitrack.tracker.run.job.finished import open_run as open_run
     from insitrack.tracker.run.track import track as track
 
 __version__ = "0.1.0"
@@ -27,13 +28,13 @@ __getattr__, _, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "io.sources": ["open_source"],
-        "io.tables.run_folder": ["Run"],
         "segment.models": ["load_segmenter"],
         "tracker.link.linker": ["Linker"],
+        "tracker.run.job.finished": ["Run", "open_run"],
         "tracker.run.track": ["track"],
     },
 )
-__all__ = ["Linker", "Run", "__version__", "load_segmenter", "open_source", "track"]
+__all__ = ["Linker", "Run", "__version__", "load_segmenter", "open_run", "open_source", "track"]
 
 
 def __dir__() -> list[str]:

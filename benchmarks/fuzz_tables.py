@@ -13,7 +13,7 @@ import sys, time, resource, warnings
 warnings.simplefilter('ignore')
 from pathlib import Path
 from insitrack.io.errors import InsitrackError
-from insitrack.io.tables.exchange import read_trackmate
+from insitrack.io.exchange.trackmate_file import read_trackmate
 from insitrack.io.tables.read_detections import read_detections
 from insitrack.tracker.analysis.recompute import Recompute
 from insitrack.tracker.analysis.table_run import open_run

@@ -16,7 +16,20 @@ from unittest.mock import patch
 
 DOCS = Path(__file__).resolve().parent
 SETTINGS = DOCS.parent / "configs" / "default.toml"
-COMMANDS = ("", "series", "link", "edit", "export", "resume", "replay", "eval", "train", "synth", "doctor")
+COMMANDS = (
+    "",
+    "series",
+    "link",
+    "edit",
+    "annotate",
+    "export",
+    "resume",
+    "replay",
+    "eval",
+    "train",
+    "synth",
+    "doctor",
+)
 _KEY = re.compile(r"(?P<off># )?(?P<key>[a-z_0-9]+) = (?P<value>.*)")
 
 

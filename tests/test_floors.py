@@ -25,6 +25,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("nouns",),
         ("files", "tables"),
         ("draw",),
+        ("exchange",),
         ("synth", "live", "report"),
         ("sources",),
         ("__init__",),
@@ -60,10 +61,12 @@ HOMES = {
     "filelock": {"tracker/run/lock.py"},
     "shtab": {"tracker/cli.py"},
     "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
+    "hyperspy": {"tracker/run/job/finished.py"},
     "matplotlib": {"io/report/paper_figure.py"},
     "pydantic": {"tracker/run/validation.py"},
     "pydantic_core": {"tracker/run/validation.py"},
     "pyarrow": {
+        "io/tables/outlines/masks.py",
         "io/tables/parquet.py",
         "io/tables/stream.py",
         "io/tables/tidy.py",
@@ -71,7 +74,7 @@ HOMES = {
     },
     "starlette": {"io/live/page/server.py"},
     "uvicorn": {"io/live/page/limits.py", "io/live/page/server.py"},
-    "roifile": {"segment/labels/imagej.py"},
+    "roifile": {"io/exchange/imagej.py", "segment/labels/imagej.py"},
     "ultralytics": {
         "segment/training/export.py",
         "segment/training/harmless.py",
@@ -89,7 +92,7 @@ HOMES = {
     },
     "rsciio": {"io/files/vendor.py"},
     "skimage": {"segment/lines/graph.py"},
-    "tifffile": {"io/files/tiff.py"},
+    "tifffile": {"io/exchange/labels.py", "io/files/tiff.py"},
     "torchvision": {
         "segment/networks/architecture.py",
         "segment/networks/maskrcnn_network.py",

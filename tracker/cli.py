@@ -16,7 +16,19 @@ from typing import Any
 from insitrack.io.errors import InsitrackError, SettingsError
 from insitrack.tracker.commands.parser import Parser, nearest
 
-COMMANDS = ("synth", "link", "series", "resume", "replay", "edit", "export", "eval", "train", "doctor")
+COMMANDS = (
+    "synth",
+    "link",
+    "series",
+    "resume",
+    "replay",
+    "edit",
+    "annotate",
+    "export",
+    "eval",
+    "train",
+    "doctor",
+)
 """Commands beside `track SOURCE`; each is a file in `tracker/commands`."""
 SHELLS = ("bash", "zsh")
 _LESS_MEMORY = "close other programs, raise the limit (ulimit -v), or cut the movie with --start and --end"

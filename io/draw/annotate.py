@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
 
 import cv2
@@ -14,7 +15,7 @@ from insitrack.io.arrays import BoolImage, Bytes, Ints
 from insitrack.io.detections import Masks
 from insitrack.io.draw.canvas import BLACK, NEUTRAL, Canvas, Contrast, stamp_size, video_colours
 from insitrack.io.draw.footer import Footer
-from insitrack.io.draw.palette import class_colours
+from insitrack.io.draw.palette import Colour, class_colours
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import MissingFrame
 from insitrack.io.results import TrackedFrame
@@ -44,6 +45,10 @@ class AnnotationStyle:
         Percentiles of the grey levels that become black and white, 0..100.
     contrast_memory : float
         Frames that the contrast takes to follow a change of the grey levels.
+    colours : mapping of str to (red, green, blue)
+        Colours of classes in place of the usual ones, 0..255.
+    beside : bool
+        Put the frame as it is to the left of the annotated one.
 
     Raises
     ------
@@ -57,6 +62,8 @@ class AnnotationStyle:
     low_percentile: float = 0.2
     high_percentile: float = 99.8
     contrast_memory: float = 50.0
+    colours: Mapping[str, Colour] = field(default_factory=dict)
+    beside: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_percentile < self.high_percentile <= 100:
@@ -155,23 +162,32 @@ class Annotator:
                 )
             )
         height, width = luma.shape
-        footer = Footer.fit(tracked.detections.class_names, height, width + width % 2)
+        names = tracked.detections.class_names
+        palette = video_colours({**class_colours(names), **self._of(names)}.values())
+        footer = Footer.fit(names, height, width + width % 2)
         canvas = Canvas.blank(footer.bottom, width + width % 2)
         canvas.luma[:height, :width] = luma
+        plain = canvas.copy() if self.style.beside else None
         place = _Place(
             (height, width), shrink, self.style.stroke_px or (1 if max(height, width) <= 1536 else 2)
         )
-        lines = _paint_outlines(canvas, tracked, place)
+        lines = _paint_outlines(canvas, tracked, place, palette)
         _paint_ids(canvas, tracked, lines, place, self.style.max_ids)
-        footer.paint(canvas, tracked, self.nm_per_px * shrink if self.nm_per_px else None)
+        footer.paint(canvas, tracked, self.nm_per_px * shrink if self.nm_per_px else None, palette)
+        if plain is not None:
+            canvas = plain.beside(canvas)
         self._last = (canvas, footer, height)
         return canvas
+
+    def _of(self, names: tuple[str, ...]) -> dict[str, Colour]:
+        """Colours of the style for classes that the movie has."""
+        return {name: colour for name, colour in self.style.colours.items() if name in names}
 
     def _paint_missing(self, frame: MissingFrame) -> Canvas | None:
         if self._last is None or frame.status not in NOTES:
             return None
         shown, footer, height = self._last
-        canvas = Canvas(shown.height, shown.width, shown.buffer.copy())
+        canvas = shown.copy()
         canvas.luma[:height] = BLACK + (canvas.luma[:height] - BLACK) // 2
         for plane in canvas.chroma:
             plane[:] = NEUTRAL
@@ -227,7 +243,9 @@ class _Place:
     stroke: int
 
 
-def _paint_outlines(canvas: Canvas, tracked: TrackedFrame, place: _Place) -> BoolImage:
+def _paint_outlines(
+    canvas: Canvas, tracked: TrackedFrame, place: _Place, palette: NDArray[np.uint8]
+) -> BoolImage:
     """Outline every mask in the colour of its class, dashed where it was not seen in this frame.
 
     Return the cells with lines.
@@ -236,9 +254,7 @@ def _paint_outlines(canvas: Canvas, tracked: TrackedFrame, place: _Place) -> Boo
     cells = np.zeros((size[0] // _CELL + 1, size[1] // _CELL + 1), bool)
     x, y, owner, step = outlines(detections.masks)
     drawn = tracked.observed[owner] | (step // (shrink * stroke) % 7 < 4)
-    colours = video_colours(class_colours(detections.class_names).values())[
-        detections.labels[owner[drawn]] - 1
-    ]
+    colours = palette[detections.labels[owner[drawn]] - 1]
     x, y = x[drawn] // shrink, y[drawn] // shrink
     for dx, dy in product(range(stroke), repeat=2):
         inside = (x + dx >= 0) & (y + dy >= 0) & (x + dx < size[1]) & (y + dy < size[0])

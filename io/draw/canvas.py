@@ -102,6 +102,19 @@ class Canvas:
         buffer[:n] = BACKDROP
         return cls(height, width, buffer)
 
+    def copy(self) -> Canvas:
+        """Return the same picture, to be painted on by itself."""
+        return Canvas(self.height, self.width, self.buffer.copy())
+
+    def beside(self, right: Canvas) -> Canvas:
+        """Return one picture of this one and, to its right, another of the same size."""
+        both = Canvas.blank(self.height, 2 * self.width)
+        for part, x in ((self, 0), (right, self.width)):
+            both.luma[:, x : x + self.width] = part.luma
+            for plane, own in zip(both.chroma, part.chroma, strict=True):
+                plane[:, x // 2 : (x + self.width) // 2] = own
+        return both
+
     def dots(self, x: Ints, y: Ints, colours: NDArray[np.uint8]) -> None:
         """Colour single pixels; `colours` is (P, 3) luma, blue and red difference."""
         self.luma[y, x] = colours[:, 0]

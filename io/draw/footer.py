@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from insitrack.io.draw.canvas import BACKDROP, WHITE, Canvas, text_width, video_colours
-from insitrack.io.draw.palette import class_colours
+from insitrack.io.draw.canvas import BACKDROP, WHITE, Canvas, text_width
 from insitrack.io.results import TrackedFrame
 
 
@@ -45,8 +45,10 @@ class Footer:
         """Lower end of the letters of a row, px."""
         return self.top + self.row_px // 6 + (row + 1) * self.row_px - self.row_px // 4
 
-    def paint(self, canvas: Canvas, tracked: TrackedFrame, nm_per_px: float | None) -> None:
-        """Write everything."""
+    def paint(
+        self, canvas: Canvas, tracked: TrackedFrame, nm_per_px: float | None, palette: NDArray[np.uint8]
+    ) -> None:
+        """Write everything; `palette` holds the colour of each class, (K, 3) luma, blue, red difference."""
         margin, y = self.row_px // 3, self.baseline(0)
         canvas.text(f"t = {time_text(tracked.frame.t_s)}", margin, y, self.scale)
         everything = next((row for row in tracked.series if row.defect_class == "all"), None)
@@ -56,7 +58,7 @@ class Footer:
             left += margin + text_width("0.00e-00 dpa", self.scale)
         if nm_per_px:
             self._scale_bar(canvas, nm_per_px, left)
-        self._counts(canvas, tracked)
+        self._counts(canvas, tracked, palette)
 
     def note(self, canvas: Canvas, t_s: float, words: str) -> None:
         """Replace the footer by the time and a note."""
@@ -78,11 +80,10 @@ class Footer:
             canvas.luma[y - tall - 1 : y - 1, x : x + bar] = WHITE
             canvas.text(words, start, y, self.scale)
 
-    def _counts(self, canvas: Canvas, tracked: TrackedFrame) -> None:
+    def _counts(self, canvas: Canvas, tracked: TrackedFrame, palette: NDArray[np.uint8]) -> None:
         names = tracked.detections.class_names
         counts = np.bincount(tracked.detections.labels - 1, minlength=len(names)).tolist()
         seen = {row.defect_class: row.n for row in tracked.series}
-        palette = video_colours(class_colours(names).values())
         slot, side = self.width // self.columns, 2 * (self.row_px // 5)
         shown = [i for i, name in enumerate(names) if counts[i] or name in seen]
         for place, i in enumerate(shown):

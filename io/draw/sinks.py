@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -153,12 +154,18 @@ class PictureSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def pictures(self) -> dict[str, bytes]:
-        """Return PNG files `first` and `last`; a single frame gives `first` only, none gives nothing."""
-        drawn = {
-            name: draw(tracked, self._chosen(tracked), nm_per_px=self._nm_per_px)
-            for name, tracked in self._kept.items()
-        }
+    def pictures(self, final: Callable[[Frame], TrackedFrame] | None = None) -> dict[str, bytes]:
+        """Return PNG files `first` and `last`; a single frame gives `first` only, none gives nothing.
+
+        Parameters
+        ----------
+        final : callable, optional
+            Gives a frame with the defects to draw; without it, those that came with the frame are drawn.
+        """
+        drawn = {}
+        for name, kept in self._kept.items():
+            tracked = final(kept.frame) if final is not None and isinstance(kept.frame, Frame) else kept
+            drawn[name] = draw(tracked, self._chosen(tracked), nm_per_px=self._nm_per_px)
         return {name: cv2.imencode(".png", picture)[1].tobytes() for name, picture in drawn.items()}
 
     def _chosen(self, tracked: TrackedFrame) -> AnnotationStyle:

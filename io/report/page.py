@@ -53,8 +53,11 @@ class Plot:
 
     def drawn(self) -> Markup:
         """Return the figure as markup; the page brings the script."""
+        as_svg = {"toImageButtonOptions": {"format": "svg", "filename": self.name}}
         return Markup(
-            self.figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=self.name)
+            self.figure.to_html(
+                full_html=False, include_plotlyjs=False, config=_PLOT | as_svg, div_id=self.name
+            )
         )
 
 

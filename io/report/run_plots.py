@@ -79,12 +79,17 @@ def _against_time(curves: Curves, title: str, lines: Iterable[Line]) -> go.Figur
             mode="lines+markers" if few else "lines",
             line={"color": colour, "width": 1.8 if low else 1.1, "dash": dash},
             marker={"size": 4},
-            hovertemplate="%{y:.4~g}",
+            hovertemplate=f"%{{y:.4~g}}{_unit_of(title)}",
         )
     lay_out(figure, f"Time ({unit})", title)
     figure.update_layout(hovermode="x unified")
     _dose_axis(figure, x, curves.dose_dpa)
     return figure
+
+
+def _unit_of(title: str) -> str:
+    """Return the unit in the brackets of an axis title, with a space before it; empty where it has none."""
+    return f" {title.rpartition(' (')[2].rstrip(')')}" if title.endswith(")") else ""
 
 
 def _dose_axis(figure: go.Figure, x: Floats, dose: Floats) -> None:

@@ -15,10 +15,13 @@ from markupsafe import Markup
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.curves import Curves, load_curves, load_tracks, longest_time
+from insitrack.io.report.headline import headlines
 from insitrack.io.report.page import Note, Picture, Plot, render
 from insitrack.io.report.run_plots import density_figure, hardening_figure, quantity_figure, size_figure
 from insitrack.io.report.track_plots import lifetime_figure, size_histogram
 from insitrack.io.tables.columns import KINETICS, TABLES
+from insitrack.io.tables.outlines.masks import MASKS
+from insitrack.io.tables.run_folder import MOVIE
 from insitrack.io.units import time_unit
 from insitrack.io.write import write_text
 
@@ -54,11 +57,30 @@ def write_report(
     facts = dataclasses.asdict(manifest) if isinstance(manifest, RunManifest) else dict(manifest)
     curves, tracks = load_curves(folder), load_tracks(folder)
     name, status = _source_name(facts, folder), str(facts.get("status", "done"))
+    kinetics, histograms = _kinetics(folder), _track_plots(tracks, facts) if len(tracks) else []
     page = render(
         "run.html",
         title=f"{name} - insitrack",
         heading=name,
         key_facts=_key_facts(curves, len(tracks), facts),
+        headlines=[one.shown() for one in headlines(folder, facts)],
+        movie=MOVIE if (folder / MOVIE).is_file() else "",
+        contents=[
+            (place, words)
+            for place, words, there in (
+                ("movie", "Movie", (folder / MOVIE).is_file()),
+                ("pictures", "Pictures", pictures),
+                ("time", "Against time", True),
+                ("tracks", "Tracks", histograms),
+                ("kinetics", "Kinetics", kinetics),
+                ("methods", "Methods, ready to paste", facts.get("methods")),
+                ("choices", "Choices behind the numbers", facts.get("choices")),
+                ("ends", "First and last frame", True),
+                ("files", "Files", True),
+                ("settings", "Settings and origins", True),
+            )
+            if there
+        ],
         failed="" if status in ("done", "running") else status,
         warnings=facts.get("warnings") or [],
         pictures=[
@@ -67,14 +89,14 @@ def write_report(
             if key in pictures
         ],
         time_plots=_time_plots(curves, facts),
-        histograms=_track_plots(tracks, facts) if len(tracks) else [],
+        histograms=histograms,
         kind_note=_KIND_NOTES.get(str(facts.get("tables")), ""),
-        kinetics=_kinetics(folder),
+        kinetics=kinetics,
         methods=facts.get("methods") or "",
         choices=facts.get("choices") or [],
         ends=_first_and_last(curves),
         files=_files(folder),
-        tables=(*TABLES.values(), KINETICS),
+        tables=(*TABLES.values(), KINETICS, MASKS),
         command=" ".join(map(str, facts.get("command") or [])),
         parts=_provenance(facts),
     )
@@ -250,8 +272,8 @@ def _with_interval(value: float, low: float, high: float) -> dict[str, str]:
 _KIND_NOTES = {
     "refined": (
         "The tables were refined with hindsight: gaps closed, finds of one or two frames left out, noise"
-        " taken out, misses filled in. What was known frame by frame is in causal/; the annotated movie and"
-        " the pictures show that."
+        " taken out, misses filled in. Movie and pictures show the refined ids and classes, misses with"
+        " dashed outlines. What was known frame by frame is in causal/."
     ),
     "edited": "Tracks were corrected by hand; run.json lists every edit.",
 }
@@ -265,15 +287,37 @@ def _kinetics(folder: Path) -> list[dict[str, Any]]:
     for one in KINETICS.read(folder / KINETICS.file).to_dict("records"):
         value, lo, hi = (f"{one[key]:.3g}" if np.isfinite(one[key]) else "" for key in ("value", "lo", "hi"))
         interval = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
-        rows.append({**one, "value": value, "interval": interval})
+        words = quantity_words(str(one["quantity"]))
+        rows.append({**one, "words": words, "value": value, "interval": interval})
     return rows
+
+
+_KINETICS_WORDS = {
+    "lifetime_median_s": "median lifetime (s)",
+    "lifetime_mean_s": "mean lifetime (s)",
+    "growth_nm_per_s": "growth rate (nm/s)",
+    "nucleation_per_m2_s": "nucleation rate (per m\u00b2 and s)",
+    "coalescence_per_m2_s": "coalescence rate (per m\u00b2 and s)",
+    "diffusion_nm2_per_s": "diffusion coefficient (nm\u00b2/s)",
+}
+
+
+def quantity_words(name: str) -> str:
+    """Name of a quantity of ``kinetics.csv`` as people say it.
+
+    Examples
+    --------
+    >>> quantity_words("lifetime_median_s"), quantity_words("initial_rate_n")
+    ('median lifetime (s)', 'initial rate n')
+    """
+    return _KINETICS_WORDS.get(name, name.replace("_", " "))
 
 
 def _files(folder: Path) -> list[tuple[str, str]]:
     """List what the run wrote, each file with what it holds."""
     tables = [
         (table.file, f"one row per {table.one_row_per}".replace("`", ""))
-        for table in (*TABLES.values(), KINETICS)
+        for table in (*TABLES.values(), KINETICS, MASKS)
     ]
     return [(name, words) for name, words in (*_OTHER_FILES, *tables) if (folder / name).is_file()]
 

@@ -1,4 +1,4 @@
-"""The tables of a run: columns, writing, reading, streaming, exchange with other programs.
+"""The tables of a run: columns, writing, reading, streaming.
 
 No physics and no pictures: a table holds what others computed.
 """
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from insitrack.io.tables.detection_table import DetectionTable as DetectionTable
     from insitrack.io.tables.engine import Column as Column
     from insitrack.io.tables.engine import Table as Table
-    from insitrack.io.tables.exchange import read_trackmate as read_trackmate
-    from insitrack.io.tables.exchange import write_tracks as write_tracks
     from insitrack.io.tables.read_detections import read_detections as read_detections
     from insitrack.io.tables.run_folder import Run as Run
     from insitrack.io.tables.run_folder import check_folder as check_folder
@@ -43,7 +41,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "detection_table": ["DetectionTable"],
         "engine": ["Column", "Table"],
-        "exchange": ["read_trackmate", "write_tracks"],
         "read_detections": ["read_detections"],
         "run_folder": ["Run", "check_folder", "default_folder"],
         "sink": ["Sink", "TableSink"],

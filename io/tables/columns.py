@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
+from insitrack.io.tables.outlines.masks import MASKS, STREAM
 from insitrack.io.tables.records import MARKS, SETTINGS
 
 if TYPE_CHECKING:
@@ -278,6 +279,8 @@ KINETICS = Table(
 )
 
 TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMMARY, EVENTS, FRAMES, DOUBTED)}
+STREAMED: dict[str, Table] = {**TABLES, STREAM.file: STREAM}
+"""Tables that grow while a run goes on, frame by frame."""
 
 
 def read_candidates(causal: Path, run: Path) -> pd.DataFrame:
@@ -306,10 +309,10 @@ def describe_columns() -> str:
     lines = [
         "# Tables of a run",
         "",
-        "Comma-separated, UTF-8, one header line; an empty cell means not known.",
+        "Comma-separated, UTF-8, one header line; an empty cell means not known. `masks.parquet` is Parquet.",
         "",
     ]
-    for table in (*TABLES.values(), KINETICS, SETTINGS, MARKS):
+    for table in (*TABLES.values(), KINETICS, MASKS, SETTINGS, MARKS):
         lines += [
             f"## {table.file}",
             "",

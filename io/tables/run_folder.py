@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from insitrack.io.errors import OutputError
 from insitrack.io.manifest import without_password
 from insitrack.io.tables import columns
+from insitrack.io.tables.outlines.masks import MASKS
 from insitrack.io.tables.records import MARKS, SETTINGS
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ MOVIE, REPORT, MANIFEST = "annotated.mp4", "report.html", "run.json"
 MOVIE_BEFORE = "annotated_before.mp4"
 """The movie up to where the run was cut off, until it has ended."""
 REGISTERED = "registered.mp4"
+RAW = "raw"
+"""Folder of the frames of a camera, where they are kept."""
 OUTPUTS = (
-    *columns.TABLES,
+    *columns.STREAMED,
     columns.KINETICS.file,
+    MASKS.file,
     MOVIE,
     MOVIE_BEFORE,
     REGISTERED,

@@ -12,8 +12,9 @@ import numpy as np
 from insitrack.io.errors import RunError
 from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.tables.columns import DOUBTED, EVENTS, FRAMES, SERIES, SUMMARY, TABLES, TRACKS
+from insitrack.io.tables.columns import DOUBTED, EVENTS, FRAMES, SERIES, STREAMED, SUMMARY, TABLES, TRACKS
 from insitrack.io.tables.engine import Table
+from insitrack.io.tables.outlines import masks
 
 
 class Sink(Protocol):
@@ -39,7 +40,7 @@ class Sink(Protocol):
 
 
 class TableSink:
-    """Writes `tracks.csv`, `series.csv`, `summary.csv`, `events.csv` and `frames.csv`.
+    """Writes `tracks.csv`, `series.csv`, `summary.csv`, `events.csv`, `frames.csv` and `masks.csv`.
 
     Flushed after every frame.
 
@@ -49,21 +50,24 @@ class TableSink:
         An existing folder.
     append : bool
         Go on with the tables that are there.
+    outlines : bool
+        Write `masks.csv` too; detections made elsewhere have none.
     """
 
-    def __init__(self, folder: Path, *, append: bool = False) -> None:
+    def __init__(self, folder: Path, *, append: bool = False, outlines: bool = True) -> None:
         self.folder, self._append_to = folder, append
+        self._tables = STREAMED if outlines else TABLES
         self._files: dict[str, TextIO] = {}
 
     def __enter__(self) -> Self:
-        for table in TABLES.values():
+        for table in self._tables.values():
             stream = (self.folder / table.file).open(
                 "a" if self._append_to else "w", encoding="utf-8", newline="\n"
             )
             self._files[table.file] = stream
         if not self._append_to:
             try:
-                self._append(*((table, table.header()) for table in TABLES.values()))
+                self._append(*((table, table.header()) for table in self._tables.values()))
             except RunError:
                 self.__exit__(None, None, None)
                 raise
@@ -83,6 +87,7 @@ class TableSink:
             (SERIES, SERIES.format_records(tracked.series)),
             (EVENTS, EVENTS.format_records(tracked.events)),
             (SUMMARY, SUMMARY.format_records(tracked.finished)),
+            (masks.STREAM, masks.rows_of(tracked) if masks.STREAM.file in self._files else ""),
             (FRAMES, _frame_row(tracked)),
         )
 
@@ -102,8 +107,9 @@ class TableSink:
         """Write and flush, so that what was done is on disk."""
         try:
             for table, text in texts:
-                self._files[table.file].write(text)
-                self._files[table.file].flush()
+                if table.file in self._files:
+                    self._files[table.file].write(text)
+                    self._files[table.file].flush()
         except OSError as error:
             raise RunError(
                 f"{self.folder}: the tables cannot be written any more ({error.strerror}); make room and run"

@@ -165,6 +165,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(
     assert main(["synth:loops?seed=3&frames=6&size=320&n=30", *options]) == 0
     assert {path.name for path in out.iterdir()} == {
         *TABLES,
+        "masks.parquet",
         "settings.csv",
         "kinetics.csv",
         "causal",
@@ -201,6 +202,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(
     assert main([SYNTH, *options, "--overwrite", "--no-video"]) == 0
     assert {path.name for path in out.iterdir()} == {
         *TABLES,
+        "masks.parquet",
         "settings.csv",
         "kinetics.csv",
         "causal",

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insitrack.io.errors import TableError
+from insitrack.io.errors import InsitrackError
 from insitrack.io.manifest import file_sha256, installed_versions, write_manifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables import columns as tables
+from insitrack.io.tables.outlines.masks import MASKS
 from insitrack.io.tables.records import SETTINGS
 from insitrack.io.tables.run_folder import CAUSAL
+from insitrack.tracker.analysis.from_trackmate import apply_returned
+from insitrack.tracker.analysis.redraw import draw_edited
+from insitrack.tracker.analysis.untouched import changed_tracks, join_rows, untouched_rows
 from insitrack.tracker.hindsight.edits import apply_edits, read_edits
-from insitrack.tracker.hindsight.refine import Refined, refine
+from insitrack.tracker.hindsight.outlines import write_masks
+from insitrack.tracker.hindsight.refine import refine
 from insitrack.tracker.hindsight.rewrite import write_tables
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.closing import now
+from insitrack.tracker.run.job.finished import manifest_of
 from insitrack.tracker.run.meters import config_of, meter_of
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.series.meter import SeriesMeter
@@ -28,7 +33,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def edit_run(run: Path, edits: Path, out: Path, command: list[str] | None = None) -> list[dict[str, object]]:
+def edit_run(
+    run: Path, edits: Path, out: Path, movie: Path | None = None, command: list[str] | None = None
+) -> list[dict[str, object]]:
     """Apply a table of edits to a finished run, into a folder of its own; the run itself stays as it is.
 
     Parameters
@@ -39,6 +46,9 @@ def edit_run(run: Path, edits: Path, out: Path, command: list[str] | None = None
         Table of edits.
     out : Path
         New folder.
+    movie : Path, optional
+        Where the movie of the run is now; by default where it was. Without it the new run has no movie and no
+        pictures, and says so.
     command : list of str, optional
         Command line, for the manifest.
 
@@ -47,27 +57,26 @@ def edit_run(run: Path, edits: Path, out: Path, command: list[str] | None = None
     list of dict
         The audit trail, which `run.json` of the new folder holds too.
     """
-    planned = read_edits(edits)
-    if not (run / "run.json").is_file():
-        raise TableError(f"{run}: no run.json; expected the output folder of a run")
-    manifest = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    frames = tables.FRAMES.read(run / tables.FRAMES.file)
-    observed = observations_of(run)
-    rows, trail = apply_edits(observed, planned, str(edits))
-    config, meter = config_of(manifest), meter_of(run, manifest)
+    manifest = manifest_of(run)
+    warnings: list[str] = []
+    if edits.suffix.lower() == ".xml":
+        observed = observations_of(run)
+        rows, trail, warnings = apply_returned(edits, run, observed)
+    else:
+        planned = read_edits(edits)
+        observed = observations_of(run)
+        rows, trail = apply_edits(observed, planned, str(edits))
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(run / tables.FRAMES.file, out / tables.FRAMES.file)
-    causal = run / CAUSAL if (run / CAUSAL).is_dir() else run
-    (out / CAUSAL).mkdir(exist_ok=True)
-    for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
-        shutil.copy(causal / name, out / CAUSAL / name)
-    for name in (tables.DOUBTED.file, SETTINGS.file):
-        if (run / name).is_file():
-            shutil.copy(run / name, out / name)
-    refined = refine(
-        rows, frames, config.refine, nm_per_px=meter.calibration.nm_per_px or math.nan, keep_ids=True
-    )
-    write_tables(out, refined.tracks, frames, meter)
+    _copy_causal(run, out)
+    changed = changed_tracks(observed, rows)
+    config, meter, facts = config_of(manifest), meter_of(run, manifest), dict[str, float]()
+    frames = tables.FRAMES.read(run / tables.FRAMES.file)
+    if changed:
+        facts = _rebuild(run, out, (config, meter), frames, observed, rows, changed)
+    else:
+        for name in (*_REBUILT, MASKS.file):
+            if (run / name).is_file():
+                shutil.copy(run / name, out / name)
     audit = {
         "run": str(run.name),
         "edits_file": edits.name,
@@ -75,18 +84,35 @@ def edit_run(run: Path, edits: Path, out: Path, command: list[str] | None = None
         "edits": trail,
     }
     manifest["edited"] = [*manifest.get("edited", []), audit]
-    manifest |= _results(manifest, refined, frames, config, meter)
+    manifest |= _results(manifest, out, facts, frames, config, meter)
     manifest["command"] = command or ["insitrack.edit"]
+    manifest["warnings"] += warnings
+    pictures = {}
+    if (out / MASKS.file).is_file():
+        try:
+            pictures = draw_edited(run, out, manifest, movie)
+        except InsitrackError as error:
+            if movie is not None:
+                raise
+            manifest["warnings"].append(f"no movie and no pictures of the edited run: {error}")
+    write_report(out, pictures, manifest)
     write_manifest(out / "run.json", manifest)
-    write_report(out, {}, manifest)
+    return trail
+
+    write_manifest(out / "run.json", manifest)
     return trail
 
 
 def _results(
-    manifest: Mapping[str, Any], refined: Refined, frames: pd.DataFrame, config: RunConfig, meter: SeriesMeter
+    manifest: Mapping[str, Any],
+    out: Path,
+    facts: Mapping[str, float],
+    frames: pd.DataFrame,
+    config: RunConfig,
+    meter: SeriesMeter,
 ) -> dict[str, Any]:
     """Return what `run.json` says of the edited tables, in place of what it said of those of the run."""
-    rows = refined.tracks
+    rows = tables.TRACKS.read(out / tables.TRACKS.file, ("track_id", "observed"))
     statuses = {str(name): int(n) for name, n in frames["status"].value_counts().items()}
     kept = [line for line in manifest.get("warnings", []) if line not in meter.warnings]
     began = manifest.get("results", {})
@@ -103,11 +129,56 @@ def _results(
             **statuses,
             "detections": int((rows["observed"] == 1).sum()),
             "tracks": int(rows["track_id"].nunique()),
-            "refined": refined.facts,
+            "refined": dict(facts),
             **{name: began[name] for name in ("frames_read_sha256",) if name in began},
         },
         **describe_choices(config, meter, manifest.get("model") or {}),
     }
+
+
+_REBUILT = (
+    tables.TRACKS.file,
+    tables.SERIES.file,
+    tables.SUMMARY.file,
+    tables.EVENTS.file,
+    tables.KINETICS.file,
+)
+
+
+def _copy_causal(run: Path, out: Path) -> None:
+    """Copy what edits do not change: what was known frame by frame."""
+    causal = run / CAUSAL if (run / CAUSAL).is_dir() else run
+    (out / CAUSAL).mkdir(exist_ok=True)
+    for name in ("tracks.csv", "series.csv", "summary.csv", "events.csv"):
+        shutil.copy(causal / name, out / CAUSAL / name)
+    for name in (tables.FRAMES.file, tables.DOUBTED.file, SETTINGS.file):
+        if (run / name).is_file():
+            shutil.copy(run / name, out / name)
+    if (run / CAUSAL / MASKS.file).is_file():
+        shutil.copy(run / CAUSAL / MASKS.file, out / CAUSAL / MASKS.file)
+
+
+def _rebuild(
+    run: Path,
+    out: Path,
+    settings: tuple[RunConfig, SeriesMeter],
+    frames: pd.DataFrame,
+    observed: pd.DataFrame,
+    rows: pd.DataFrame,
+    changed: set[int],
+) -> dict[str, float]:
+    """Write the tables of the edited run: tracks that were edited anew, all others as they stand."""
+    config, meter = settings
+    nm_per_px = meter.calibration.nm_per_px or math.nan
+    edited = rows[rows["track_id"].isin(changed)]
+    anew = refine(edited, frames, config.refine, nm_per_px=nm_per_px, keep_ids=True)
+    kept = untouched_rows(tables.TRACKS.read(run / tables.TRACKS.file), observed, frames, changed)
+    final = join_rows(kept, anew.tracks)
+    write_tables(out, final, frames, meter)
+    seen = next((one for one in (run / CAUSAL / MASKS.file, run / MASKS.file) if one.is_file()), None)
+    if seen is not None:
+        write_masks(seen, final, out / MASKS.file)
+    return anew.facts
 
 
 def observations_of(run: Path) -> pd.DataFrame:

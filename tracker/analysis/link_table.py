@@ -124,7 +124,7 @@ def _by_insitrack(
     """Link frame by frame as a movie is linked, then look back."""
     linker, nowhere, existence = Linker(config.link), (math.nan, math.nan), LiveExistence(None)
     blank = np.zeros(table.shape, np.uint8)
-    with TableSink(folder) as sink:
+    with TableSink(folder, outlines=False) as sink:
         for found, measures in measured_frames(table):
             looked = PreparedFrame(Frame(found.frame_index, found.t_s, blank), None, nowhere)
             sink.write(follow_measured(found, measures, looked, linker, meter, existence))

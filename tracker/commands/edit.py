@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 DESCRIPTION = "Correct tracks by hand and recompute all that follows from them; the run stays as it is."
-EPILOG = (
-    "The new folder holds refined tables, report and run.json with every edit; causal/ is that of the run."
-)
+EPILOG = "The new folder holds refined tables, outlines, movie, report and run.json with every edit; causal/ is that of the run."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "edits",
         metavar="EDITS",
-        help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class",
+        help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class; or the .xml of"
+        " track export --to trackmate, corrected in TrackMate",
+    )
+    parser.add_argument(
+        "--movie", metavar="MOVIE", help="where the movie of the run is now (default: where it was)"
     )
     parser.add_argument("--out", metavar="DIR", help="new folder (default: RUN_edited)")
 
@@ -30,7 +32,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     source = Path(options.run)
     folder = Path(options.out) if options.out else source.with_name(source.resolve().name + "_edited")
     check_folder(folder, overwrite=False)
-    trail = edit_run(source, Path(options.edits), folder, ["track", *given])
+    movie = Path(options.movie) if options.movie else None
+    trail = edit_run(source, Path(options.edits), folder, movie, ["track", *given])
     changed = sum(int(str(one["observations"])) for one in trail)
     print(f"done: {len(trail)} edits, {changed} observations changed; open {folder / 'report.html'}")
     return 0

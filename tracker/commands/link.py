@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
-    from insitrack.io.tables.exchange import read_trackmate
+    from insitrack.io.exchange.trackmate_file import read_trackmate
     from insitrack.io.tables.read_detections import read_detections
     from insitrack.io.tables.run_folder import check_folder, default_folder
     from insitrack.tracker.analysis.link_table import link

@@ -31,6 +31,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
   track resume RUN                                     continue a run that was cut off
   track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
+  track annotate RUN --beside --out talk.gif           a run drawn again: other colours, classes, times; MP4 or GIF
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled pictures
   track train LABELS                                   a model of your own from your own labels
@@ -41,7 +42,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
 EPILOG = """\
 SOURCE is a movie, a folder or glob of images, a TIFF stack, synth:SCENE?key=value, or live: camera:0, rtsp://..., http://..., srt://...,
 watch:FOLDER (into which a microscope writes), screen:LEFT,TOP,WIDTH,HEIGHT. A live run ends with Ctrl-C or in its browser view.
-Written to the output folder: tracks.csv series.csv summary.csv events.csv frames.csv annotated.mp4 report.html run.json
+Written to the output folder: tracks.csv series.csv summary.csv events.csv frames.csv masks.parquet annotated.mp4 report.html run.json
 Exit status: 0 done, 1 the run failed, 2 change something and retry.
 """
 
@@ -120,6 +121,8 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
 
 def tell(run: Run) -> int:
     """Print warnings and what was done; return the exit status."""
+    from insitrack.io.report.headline import headlines
+
     manifest = run.manifest
     results = manifest["results"]
     for warning in manifest["warnings"]:
@@ -129,6 +132,8 @@ def tell(run: Run) -> int:
         f" {results['frames_per_s']:.1f} frames/s"
     )
     print(f"{manifest['status']}: {counts}; open {run.folder / 'report.html'}")
+    for headline in headlines(run.folder, manifest):
+        print(headline.line())
     return 0
 
 

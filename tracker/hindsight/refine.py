@@ -100,7 +100,7 @@ def refine(
     chain = np.unique(chain[order], return_inverse=True)[1]
     place, points = place[order], points[order]
     seen = seen.iloc[order].reset_index(drop=True)
-    seen["track_id"] = _names(chain, seen["track_id"].to_numpy(np.int64))
+    seen["track_id"] = names_of(chain, seen["track_id"].to_numpy(np.int64))
     return _finish(seen, points, chain, place, looked, shift, config, facts, judge)
 
 
@@ -138,7 +138,7 @@ def looked_at(frames: pd.DataFrame) -> pd.DataFrame:
     return frames[seen].sort_values("frame")
 
 
-def _names(chain: Ints, track_id: Ints) -> Ints:
+def names_of(chain: Ints, track_id: Ints) -> Ints:
     """Ids of the chains: each takes the causal id that most of its observations had.
 
     One that a chain with more of them has taken is not free.

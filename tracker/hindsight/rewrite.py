@@ -16,9 +16,11 @@ from insitrack.io.arrays import Ints
 from insitrack.io.errors import OutputError
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.engine import Table
+from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing
 from insitrack.tracker.existence.settings import ExistenceConfig
+from insitrack.tracker.hindsight.outlines import write_masks
 from insitrack.tracker.hindsight.refine import looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
@@ -75,6 +77,9 @@ def refine_run(
     )
     try:
         (folder / CAUSAL).mkdir(exist_ok=True)
+        if (folder / STREAM.file).is_file():
+            pack_stream(folder / STREAM.file, folder / CAUSAL / MASKS.file, doubted=True)
+            write_masks(folder / CAUSAL / MASKS.file, refined.tracks, folder / MASKS.file)
         write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL)
     except OSError as error:
         raise OutputError(

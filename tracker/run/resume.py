@@ -15,9 +15,10 @@ from insitrack.io.frames import Frame
 from insitrack.io.live.settings import LeftOff
 from insitrack.io.manifest import WHOLE
 from insitrack.io.sources import open_source
-from insitrack.io.tables.run_folder import MANIFEST, STATE, Run
+from insitrack.io.tables.run_folder import MANIFEST, STATE
 from insitrack.segment.base import SegmentConfig
 from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.job.finished import Run
 from insitrack.tracker.run.job.opening import camera_of
 from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock

@@ -20,7 +20,8 @@ from insitrack.io.errors import OutputError, TableError
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import without_password
 from insitrack.io.results import TrackedFrame
-from insitrack.io.tables.columns import KINETICS, TABLES
+from insitrack.io.tables.columns import KINETICS, STREAMED, TABLES
+from insitrack.io.tables.outlines.masks import MASKS, STREAM
 from insitrack.io.tables.records import SETTINGS, whole_lines
 from insitrack.io.tables.run_folder import CAUSAL, SECRET, STATE
 from insitrack.io.write import replacing
@@ -246,7 +247,7 @@ class StateWriter:
             next_index=moment.next_index,
             last_s=moment.last_s,
             wall_s=time.time(),
-            offsets={name: (self._folder / name).stat().st_size for name in TABLES},
+            offsets={name: (self._folder / name).stat().st_size for name in STREAMED},
             settings_bytes=len(record),
             settings_sha256=_sha256(record),
             read_sha256=moment.tally.read_sha256,
@@ -269,8 +270,8 @@ class StateWriter:
         write_state(state, self._folder / STATE)
 
     def remove(self) -> None:
-        """Remove the state of a run that has ended."""
-        for name in (STATE, f"{STATE}.part", SECRET):
+        """Remove the state of a run that has ended, and the outlines from which it made `masks.parquet`."""
+        for name in (STATE, f"{STATE}.part", SECRET, STREAM.file):
             (self._folder / name).unlink(missing_ok=True)
 
 
@@ -307,7 +308,7 @@ def check_tables(folder: Path, offsets: dict[str, int]) -> None:
     TableError
         If a table is shorter than that: it was changed since.
     """
-    if set(offsets) != set(TABLES):
+    if set(offsets) != set(STREAMED):
         raise TableError(f"{folder / STATE}: lists other tables than a run has; begin the run anew")
     for name, length in offsets.items():
         path = next((path for path in (folder / CAUSAL / name, folder / name) if path.is_file()), None)
@@ -333,5 +334,7 @@ def truncate_tables(folder: Path, offsets: dict[str, int]) -> None:
         if (folder / CAUSAL / name).is_file():
             (folder / CAUSAL / name).replace(folder / name)
             (folder / KINETICS.file).unlink(missing_ok=True)
+    (folder / MASKS.file).unlink(missing_ok=True)
+    (folder / CAUSAL / MASKS.file).unlink(missing_ok=True)
     for name, length in offsets.items():
         os.truncate(folder / name, length)

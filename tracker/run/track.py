@@ -12,8 +12,9 @@ from typing import Any
 from insitrack.io.errors import OutputError, RunError, SourceError
 from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
-from insitrack.io.tables.run_folder import OUTPUTS, Run, check_folder, default_folder
+from insitrack.io.tables.run_folder import OUTPUTS, check_folder, default_folder
 from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.job.finished import Run
 from insitrack.tracker.run.job.opening import check_start
 from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock, refuse_if_held

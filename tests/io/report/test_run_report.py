@@ -19,6 +19,7 @@ from insitrack.io.draw.palette import CLASS_COLOURS, hex_colour
 from insitrack.io.errors import OutputError, TableError
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.curves import Curves, load_curves
+from insitrack.io.report.headline import headlines
 from insitrack.io.report.run_plots import density_figure, hardening_figure, size_figure
 from insitrack.io.report.run_report import write_report
 from insitrack.io.report.track_plots import lifetime_figure, size_histogram
@@ -252,7 +253,11 @@ def test_the_page_loads_nothing_from_elsewhere_and_stays_small(tmp_path: Path) -
     page = page_of(folder, pictures={"first": large, "last": large})
     assert (folder / "report.html").stat().st_size < 6_000_000
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|@import|url\(|<link|<iframe""", page)
-    assert set(re.findall(r'href="([^"]+)"', page)) == {
+    links = set(re.findall(r'href="([^"]+)"', page))
+    places = {link for link in links if link.startswith("#")}
+    assert places
+    assert all(f'id="{place[1:]}"' in page for place in places)
+    assert links - places == {
         "tracks.csv",
         "series.csv",
         "summary.csv",
@@ -340,3 +345,46 @@ def test_a_table_in_pieces_is_the_table(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         pd.concat(SERIES.chunks(path, ["frame", "defect_class", "n"], rows=4)), whole
     )
+
+
+def test_the_result_comes_first_with_its_interval_and_is_that_of_the_table(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ["processed", "damaged", "processed", "processed"])
+    page = page_of(folder)
+    everything = SERIES.read(folder / SERIES.file).query("defect_class == 'all'")
+    head = page[page.index('class="headlines"') : page.index('class="contents"')]
+    for column, power in (("density_per_m3", 14), ("size_nm", 0), ("hardening_linear_mpa", 14)):
+        first, last = everything[column].iloc[0] / 10**power, everything[column].iloc[-1] / 10**power
+        assert f'<div class="now">{last:.3g} <span>' in head
+        assert f"at first {first:.3g}" in head
+    assert "10<sup>14</sup> m<sup>-3</sup>" in head
+    low, high = everything["size_lo_nm"].iloc[-1], everything["size_hi_nm"].iloc[-1]
+    assert f"{low:.3g} to {high:.3g}" in head
+    assert page.index('class="headlines"') < page.index('id="time"')
+
+
+def test_what_is_not_known_is_said_in_the_headline_with_what_it_needs(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, known=False)
+    lines = [one.line() for one in headlines(folder, {"calibration": {"nm_per_px": None}, "material": {}})]
+    assert lines[0].startswith("defects in view")
+    assert lines[1] == "mean size:             not known, it needs the scale (--nm-per-px)"
+    assert "--thickness-nm" in lines[2]
+    assert "--material" in lines[2]
+
+
+def test_the_movie_is_shown_where_there_is_one_and_only_there(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    assert "<video" not in page_of(folder)
+    (folder / "annotated.mp4").write_bytes(b"movie")
+    page = page_of(folder)
+    assert '<video controls preload="metadata" src="annotated.mp4">' in page
+    assert 'href="#movie"' in page
+
+
+def test_every_plot_can_be_kept_as_svg_and_says_its_unit(tmp_path: Path) -> None:
+    path = write_report(write_run(tmp_path), {}, manifest())
+    text = path.read_text(encoding="utf-8")
+    assert (
+        text.count('"toImageButtonOptions": {"format": "svg"') == text.count('class="plotly-graph-div"') > 3
+    )
+    figure = size_figure(load_curves(tmp_path))
+    assert all(one.hovertemplate.endswith(" nm") for one in figure.data if one.hovertemplate)

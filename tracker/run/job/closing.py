@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from insitrack.io.draw.final import FinalFrames, draw_frames, final_frame
 from insitrack.io.draw.movie_writer import join_movies
-from insitrack.io.draw.sinks import PictureSink
+from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.errors import InsitrackError, OutputError
 from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
+from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
 from insitrack.segment.base import Segmenter
 from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
@@ -72,6 +75,7 @@ class Closing:
         pictures: PictureSink,
         *,
         stopped: bool,
+        stop: threading.Event,
         live: tuple[LiveStatus | None, LiveControls | None],
     ) -> None:
         """Do everything that comes after the last frame."""
@@ -89,8 +93,13 @@ class Closing:
         if status is not None and controls is not None:
             results["live"] = {**status.results(), "changes": controls.changes}
         self._settle("stopped" if stopped else "done", _STOPPED if stopped else "", results)
+        if status is None and self.config.output.video:
+            self._draw_movie(tally.frames, None if stopped else stop)
         try:
-            write_report(self.folder, pictures.pictures(), self.manifest)
+            drawn = pictures.pictures(
+                lambda frame: final_frame(self.folder, frame, self.segmenter.class_names)
+            )
+            write_report(self.folder, drawn, self.manifest)
         except OutputError as error:  # tables and movie are whole without it
             self.manifest.warnings.append(str(error))
         self.manifest.write(self.folder / MANIFEST)
@@ -109,6 +118,19 @@ class Closing:
             for line in self._changed
         ]
 
+    def _draw_movie(self, n_frames: int, stop: threading.Event | None) -> None:
+        """Draw the movie from the final tables; without it the run is complete, and it can be drawn later."""
+        later = f"track annotate {self.folder} draws it from the movie"
+        try:
+            final = FinalFrames(self.folder, self.segmenter.class_names)
+            with AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px) as movie:
+                n_drawn = draw_frames(self.source, final, [movie], n_frames=n_frames, stop=stop)
+        except InsitrackError as error:
+            self.manifest.warnings.append(f"{MOVIE} was not drawn: {error}; {later}")
+            return
+        if n_drawn < n_frames:
+            self.manifest.warnings.append(f"{MOVIE} ends at frame {n_drawn} of {n_frames}; {later}")
+
     def _join_movie(self) -> None:
         """Put the movie behind what was there before the run was cut off."""
         before = self.folder / MOVIE_BEFORE
@@ -121,9 +143,13 @@ class Closing:
             self.notes.append(str(error))
 
     def _refine(self) -> dict[str, float]:
-        """Refine the tables if that is wanted; `run.json` says which kind they are."""
-        if not self.config.refine.enabled:
-            return {}
+        """Refine tables and outlines if that is wanted; `run.json` says which kind they are."""
+        facts = self._refined() if self.config.refine.enabled else {}
+        if not facts:
+            pack_stream(self.folder / STREAM.file, self.folder / MASKS.file, doubted=False)
+        return facts
+
+    def _refined(self) -> dict[str, float]:
         meter = meter_for(self.config, self.calibration, self.segmenter.class_names)
         meter.follow(self.meter.conditions)  # as they were set while it ran
         facts = refine_run(self.folder, self.config.refine, meter, self.config.judged)

@@ -13,7 +13,7 @@ from insitrack.io.draw.movie_writer import join_movies
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.camera import LiveSource
-from insitrack.io.tables.run_folder import CAUSAL, MOVIE, MOVIE_BEFORE, OUTPUTS, STATE
+from insitrack.io.tables.run_folder import CAUSAL, MOVIE, MOVIE_BEFORE, OUTPUTS, RAW, STATE
 from insitrack.io.timeline import SelectedSource
 from insitrack.io.write import part_of
 from insitrack.segment.base import SegmentConfig
@@ -164,5 +164,8 @@ def _clear_outputs(folder: Path) -> None:
     for name in OUTPUTS:
         for path in (folder / name, part_of(folder / name), folder / CAUSAL / name):
             path.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # it holds something of the user's, or is not there
-        (folder / CAUSAL).rmdir()
+    for path in (folder / RAW).glob("*.mkv*"):
+        path.unlink()
+    for inner in (CAUSAL, RAW):
+        with contextlib.suppress(OSError):  # it holds something of the user's, or is not there
+            (folder / inner).rmdir()

@@ -8,8 +8,8 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
+from insitrack.io.draw.kept import KeptFramesSink
 from insitrack.io.draw.movie_writer import count_pictures
 from insitrack.io.draw.registered import RegisteredMovieSink
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
@@ -18,7 +18,7 @@ from insitrack.io.frames import Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
 from insitrack.io.manifest import RunManifest, without_password
-from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED, Run
+from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.models import load_segmenter
@@ -30,6 +30,7 @@ from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.job.closing import Closing, now
 from insitrack.tracker.run.job.conditions import begin_record
+from insitrack.tracker.run.job.finished import Run
 from insitrack.tracker.run.job.opening import (
     calibration_facts,
     camera_of,
@@ -103,8 +104,12 @@ class Job:
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
         status, controls = self._live(sinks, stop)
-        movie = self._movie(live=status is not None)
-        if self.config.output.video:
+        if self.config.output.raw and status is not None:
+            sinks.append(KeptFramesSink(self.folder))
+        movie = self._live_movie()
+        if (
+            self.config.output.video and status is not None
+        ):  # of a file it is drawn last, from the final tables
             sinks.append(movie)
         keeper = self._keeper(pictures, movie)
         self.manifest.write(self.folder / MANIFEST)
@@ -127,7 +132,8 @@ class Job:
                 keep_state=keeper.write,
                 goes_on=goes_on,
             )
-            closing.finish(tally, pictures, stopped=status is None and stop.is_set(), live=(status, controls))
+            stopped = status is None and stop.is_set()
+            closing.finish(tally, pictures, stopped=stopped, stop=stop, live=(status, controls))
         except BaseException as error:
             with contextlib.suppress(Exception):  # the first error tells more
                 closing.fail(error)
@@ -202,12 +208,13 @@ class Job:
         sinks.insert(2, controls)
         return status, controls
 
-    def _movie(self, *, live: bool) -> AnnotatedMovieSink:
-        """Annotated movie, behind what was there before the run was cut off; a camera does not wait for it."""
-        behind: Literal["wait", "drop"] = "drop" if live else "wait"
-        n_before = count_pictures(self.folder / MOVIE_BEFORE)
+    def _live_movie(self) -> AnnotatedMovieSink:
+        """Movie drawn as it happens, behind what was there before the run was cut off; nothing waits for it."""
         return AnnotatedMovieSink(
-            self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, when_behind=behind, n_before=n_before
+            self.folder / MOVIE,
+            nm_per_px=self.calibration.nm_per_px,
+            when_behind="drop",
+            n_before=count_pictures(self.folder / MOVIE_BEFORE),
         )
 
 
