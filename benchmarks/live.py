@@ -310,6 +310,7 @@ def main() -> None:
         PARTS["kill"], PARTS["faults"] = partial(kill, n=1), partial(faults, n=4)
         PARTS["owners"], PARTS["ends"] = partial(live_marks.owners, n=1), partial(live_marks.ends, n=0)
         PARTS["writers"] = partial(live_marks.writers, n=3)
+        PARTS["changes"] = partial(live_marks.changes, n=3)
         PARTS["records"] = partial(live_marks.records, n=1, flips=5)
         PARTS["crowd"] = partial(live_marks.crowd, seconds=1.0, idle=60, slow=20)
         parts = ["kill", "faults", "owners", "ends", "writers", "changes", "records", "crowd"]

@@ -116,7 +116,7 @@ def ends(folder: Path, n: int = 1) -> dict[str, object]:
     """Time from being asked to end to the beginning of the refinement, of sources that have fallen silent."""
     facts: dict[str, object] = {}
     ways = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None)
-    for kind in ("watched folder", "lossless stream", "MJPEG stream"):
+    for kind in ("watched folder", "lossless stream", "MJPEG stream")[: None if n else 1]:
         for way in ways[: None if n else 1]:
             name = f"{kind}, {'stop on the page' if way is None else way.name}"
             facts[name] = _end_of(folder / f"{len(facts)}", kind, way)
