@@ -27,6 +27,7 @@ from insitrack.io.sources import replay
 from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.records import SETTINGS
 from insitrack.io.tables.run_folder import STATE
+from insitrack.tests.support.rtsp_camera import RtspCamera
 from insitrack.tracker.analysis.recompute import Recompute
 from insitrack.tracker.analysis.table_run import open_run
 from insitrack.tracker.run.config import load_config
@@ -116,7 +117,8 @@ def ends(folder: Path, n: int = 1) -> dict[str, object]:
     """Time from being asked to end to the beginning of the refinement, of sources that have fallen silent."""
     facts: dict[str, object] = {}
     ways = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None)
-    for kind in ("watched folder", "lossless stream", "MJPEG stream")[: None if n else 1]:
+    kinds = ("watched folder", "empty folder", "lossless stream", "MJPEG stream", "RTSP stream")
+    for kind in kinds[: None if n else 1]:
         for way in ways[: None if n else 1]:
             name = f"{kind}, {'stop on the page' if way is None else way.name}"
             facts[name] = _end_of(folder / f"{len(facts)}", kind, way)
@@ -127,13 +129,17 @@ def _end_of(folder: Path, kind: str, way: signal.Signals | None) -> str:
     folder.mkdir()
     out, pictures = folder / "run", folder / "pictures"
     pictures.mkdir()
-    camera = replay("synth:loops?frames=40&size=96&seed=3", fps=20, faults=[parse_fault("stall@8:300")])
+    if kind == "RTSP stream":
+        camera: Any = RtspCamera(
+            _Silent(np.random.default_rng(2).integers(90, 160, (13, 96, 96), np.uint8)), 20
+        )
+    else:
+        faults = [parse_fault("stall@8:300")]
+        camera = replay("synth:loops?frames=40&size=96&seed=3", fps=20, faults=faults)
     with camera:
-        address = {
-            "watched folder": f"watch:{pictures}",
-            "lossless stream": camera.address,
-            "MJPEG stream": camera.mjpeg_address,
-        }[kind]
+        address = f"watch:{pictures}" if "folder" in kind else camera.address
+        if kind == "MJPEG stream":
+            address = camera.mjpeg_address
         run = subprocess.Popen(
             [*COMMAND, address, *QUICK, "--set", "live.stall_s=300", "--out", str(out)],
             stdout=subprocess.DEVNULL,
@@ -143,7 +149,8 @@ def _end_of(folder: Path, kind: str, way: signal.Signals | None) -> str:
         for number in range(6 if kind == "watched folder" else 0):
             tifffile.imwrite(pictures / "new.tmp", draw.integers(90, 160, (96, 96), np.uint8))
             (pictures / "new.tmp").rename(pictures / f"{number:03d}.tif")
-        while not (out / "frames.csv").exists() or (out / "frames.csv").read_text().count("processed") < 4:
+        least = 0 if kind == "empty folder" else 4
+        while not (out / "resume.state").exists() or _rows(out) < least:
             if run.poll() is not None:
                 return "did not begin"
             time.sleep(0.02)
@@ -163,6 +170,15 @@ def _end_of(folder: Path, kind: str, way: signal.Signals | None) -> str:
         said.close()
     manifest = json.loads((out / "run.json").read_text(encoding="utf-8"))
     return f"{took:.2f} s, exit status {run.returncode}, {manifest['status']}, tables {manifest['tables']}"
+
+
+class _Silent(list[Any]):
+    """Pictures of a camera that sends no more before the last of them, and keeps the connection."""
+
+    def __getitem__(self, number: Any) -> Any:
+        if number == len(self) - 1:
+            threading.Event().wait(120)
+        return super().__getitem__(number)
 
 
 def _control(said: str, body: dict[str, Any]) -> float:
