@@ -9,6 +9,7 @@ Loopback only; camera and analysis share this machine. Results of parts that are
 from __future__ import annotations
 
 import filecmp
+import inspect
 import json
 import os
 import platform
@@ -296,7 +297,7 @@ PARTS = {
     "records": live_marks.records,
     "crowd": live_marks.crowd,
 }
-TEXTS = {name: (part.__doc__ or "").strip() for name, part in PARTS.items()}
+TEXTS = {name: inspect.getdoc(part) or "" for name, part in PARTS.items()}
 
 
 def main() -> None:
