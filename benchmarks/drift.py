@@ -40,8 +40,11 @@ def follow(source: object) -> tuple[np.ndarray, np.ndarray, float]:
         start = time.perf_counter()
         found = estimator.update(item, field)
         seconds += time.perf_counter() - start
-        shifts.append(found.shift_px)
-        qualities.append(found.quality)
+        shifts += [drift.shift_px for drift in found]
+        qualities += [drift.quality for drift in found]
+    left = estimator.finish()
+    shifts += [drift.shift_px for drift in left]
+    qualities += [drift.quality for drift in left]
     return np.array(shifts), np.array(qualities), 1e3 * seconds / max(1, len(shifts))
 
 

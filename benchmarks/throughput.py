@@ -193,6 +193,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.tracker.hardening.materials import load_material
     from insitrack.tracker.link.drift import DriftEstimator
     from insitrack.tracker.link.linker import Linker
+    from insitrack.tracker.link.view_scale import ViewScale
     from insitrack.tracker.run.config import RunConfig
     from insitrack.tracker.run.follow import PreparedFrame, follow
     from insitrack.tracker.series.dose import Exposure
@@ -226,7 +227,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
         class_names=segmenter.model.classes,
     )
     linker, drift, fields = Linker(config.link), DriftEstimator(config.drift), FieldFinder(config.field)
-    existence = LiveExistence(config.judged)
+    existence, scale = LiveExistence(config.judged), ViewScale(calibration)
     items = iter(source)
     annotator = Annotator(nm_per_px=0.5)
     with TableSink(folder) as tables, MovieWriter(folder / "stage.mp4") as writer:
@@ -238,11 +239,11 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
             field = timed("overlays and borders", lambda frame=frame: fields.update(frame.image))
             moved = timed("drift", lambda frame=frame, field=field: drift.update(frame, field))
             detections = timed("network and masks", lambda frame=frame, field=field: segmenter(frame, field))
-            looked = PreparedFrame(frame, field, moved.shift_px)
+            looked = PreparedFrame(frame, field, moved[-1].shift_px if moved else (0.0, 0.0))
             tracked = timed(
                 "measure, link, series",
                 lambda detections=detections, looked=looked: follow(
-                    detections, looked, linker, meter, existence, calibration, config.measure
+                    detections, looked, linker, meter, existence, scale, config.measure
                 ),
             )
             timed("tables", lambda tracked=tracked: tables.write(tracked))

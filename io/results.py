@@ -11,7 +11,7 @@ from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame, MissingFrame
 
-EventKind = Literal["birth", "death", "merge", "split", "gap"]
+EventKind = Literal["birth", "death", "merge", "split", "gap", "view"]
 NAN = float("nan")
 
 
@@ -152,7 +152,8 @@ class Event:
 
     `birth` and `death` carry the frame in which the track was first or last seen; `gap` the frame in which it
     was seen again after being missed; `merge` and `split` name the other track in `other_id`, which is -1
-    otherwise.
+    otherwise. `view` is the first frame of another view, another place or magnification, in which every track of
+    before ends without having been seen to; its `track_id` is -1.
     """
 
     frame: int
@@ -249,7 +250,7 @@ class TrackedFrame:
     observed : ndarray of bool, shape (N,)
         False for a defect that the segmenter did not see in this frame.
     shift_px : tuple of float
-        How far the specimen has moved on the picture since the first frame, (x, y), px.
+        How far the specimen has moved on the picture since the first frame of the view, (x, y), px.
     series : tuple of SeriesRow
         One per class that the segmenter can find, and `all`; none for a skipped frame.
     events : tuple of Event
@@ -258,6 +259,10 @@ class TrackedFrame:
         Tracks that ended with this frame.
     drift_quality : float
         How well the shift is known, 0..1; NaN where the drift comes from the defects, or is unknown.
+    view : int
+        Number of the view, from 0: one more after every jump to another place or magnification.
+    nm_per_px : float
+        Scale of this frame, nm; NaN where unknown.
     field_px : float
         Specimen in view, px^2; 0 where the picture shows none, NaN where there was none to look at.
     probability : ndarray of float64, shape (N,)
@@ -279,6 +284,8 @@ class TrackedFrame:
     field_px: float = NAN
     probability: Floats = field(default_factory=lambda: np.zeros(0))
     doubted: Doubted | None = None
+    view: int = 0
+    nm_per_px: float = NAN
 
     def __post_init__(self) -> None:
         if len(self.probability) != len(self.track_ids):

@@ -173,7 +173,8 @@ class Annotator:
         )
         lines = _paint_outlines(canvas, tracked, place, palette)
         _paint_ids(canvas, tracked, lines, place, self.style.max_ids)
-        footer.paint(canvas, tracked, self.nm_per_px * shrink if self.nm_per_px else None, palette)
+        scale = self.nm_per_px if tracked.view == 0 else tracked.nm_per_px
+        footer.paint(canvas, tracked, scale * shrink if scale and math.isfinite(scale) else None, palette)
         if plain is not None:
             canvas = plain.beside(canvas)
         self._last = (canvas, footer, height)

@@ -31,6 +31,11 @@ def _float(name: str, unit: str, meaning: str, pattern: str) -> Column:
     return Column(name, "float", unit, meaning, pattern)
 
 
+def _earlier(name: str, unit: str, meaning: str, pattern: str) -> Column:
+    """Make a column that tables of versions before 0.2.0 lack."""
+    return Column(name, "float", unit, meaning, pattern, optional=True)
+
+
 _FRAME = _integer("frame", "number of the frame in its source, from 0")
 _TIME = _float("t_s", "s", "time of the frame, from the source's timestamps", "%.6f")
 _TRACK = _integer("track_id", "track, unique in the run, never used twice")
@@ -192,8 +197,13 @@ SUMMARY = Table(
         _float("t_first_s", "s", "first seen", "%.6f"),
         _float("t_last_s", "s", "last seen", "%.6f"),
         _float("lifetime_s", "s", "time between first and last seen", "%.6f"),
-        _flag("left_censored", "1 where it was there in the first frame or entered at the border"),
-        _flag("right_censored", "1 where it was alive in the last frame, left at the border or merged"),
+        _flag(
+            "left_censored", "1 where it was there in the first frame of the view or entered at the border"
+        ),
+        _flag(
+            "right_censored",
+            "1 where it was alive in the last frame of the view, left at the border or merged",
+        ),
         _integer("n_observed", "frames in which it was seen"),
         _float("size_nm", "nm", "mean size", "%.4f"),
         _float(
@@ -225,8 +235,8 @@ EVENTS = Table(
     (
         _FRAME,
         _TIME,
-        _text("kind", "birth, death, merge, split or gap"),
-        _TRACK,
+        _text("kind", "birth, death, merge, split, gap, or view: the first frame of another view"),
+        _integer("track_id", "track, unique in the run, never used twice; -1 for a view"),
         _integer("other_id", "the other track of a merge or split, else -1"),
     ),
 )
@@ -241,7 +251,7 @@ FRAMES = Table(
         _float(
             "shift_x_px",
             "px",
-            "motion of the specimen in the frame since the first one, to the right",
+            "motion of the specimen in the frame since the first one of the view, to the right",
             "%.3f",
         ),
         _float("shift_y_px", "px", "the same, downwards", "%.3f"),
@@ -261,6 +271,19 @@ FRAMES = Table(
         _float("field_px", "px^2", "specimen in view; 0 where the frame shows none", "%.0f"),
         _float("width_px", "px", "width of the frame", "%.0f"),
         _float("height_px", "px", "height of the frame", "%.0f"),
+        _earlier(
+            "view",
+            "",
+            "number of the view, from 0: one more after every jump to another place or magnification; tracks end"
+            " there, and shifts begin anew",
+            "%.0f",
+        ),
+        _earlier(
+            "nm_per_px",
+            "nm",
+            "scale of this frame; empty where unknown, as after a new magnification",
+            "%.6g",
+        ),
     ),
 )
 

@@ -173,5 +173,7 @@ def _frame_row(tracked: TrackedFrame) -> str:
             "field_px": [tracked.field_px],
             "width_px": [float(width)],
             "height_px": [float(height)],
+            "view": [float(tracked.view)],
+            "nm_per_px": [tracked.nm_per_px],
         }
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.errors import SettingsError
+from insitrack.io.frame_views import view_numbers
 from insitrack.io.tables.stream import Columns
 
 
@@ -20,6 +21,13 @@ def common_window(frames: pd.DataFrame) -> tuple[float, float, float, float]:
         If the size of the frames is not known, or they have nothing in common.
     """
     looked = frames[(frames["status"] == "processed").to_numpy()]
+    views = view_numbers(looked)
+    if len(views) and views.max() > views.min():
+        later = float(looked["t_s"].to_numpy()[views > views[0]][0])
+        raise SettingsError(
+            f"--common-field: from {later:.6g} s on the movie shows another view, which has no field in common with"
+            " the first; choose one with --start and --end"
+        )
     shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
     size = looked[["width_px", "height_px"]].to_numpy(np.float64)
     if not len(looked) or not np.isfinite(size).all():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Floats
+from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.intervals import poisson_interval
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
@@ -144,6 +145,10 @@ def _saturation_rows(run: TableRun, out: Recomputed, label: str) -> Iterator[dic
     Frames of one movie show the same defects: only tracks are independent, so that the bootstrap draws whole
     tracks.
     """
+    if len(np.unique(view_numbers(run.frames))) > 1:
+        why = "not fitted: the movie shows several views; choose one with --start and --end"
+        yield kinetics_row(label, "saturation_density", estimators.Estimate(NAN, NAN, NAN, 0), why)
+        return
     pool = out.pool if label == "all" else out.pool[out.pool["label"] == run.class_names.index(label) + 1]
     if pool["track"].nunique() < _MIN_TRACKS or len(out.t_s) < 8:
         return
@@ -293,7 +298,9 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     k = len(run.class_names)
     looked = looked_at(run.counting_frames())
     nothing = np.zeros((len(looked), k), np.int64)
-    area = looked["field_px"].to_numpy(np.float64) * (run.calibration.nm_per_px or NAN) ** 2
+    area = (
+        looked["field_px"].to_numpy(np.float64) * frame_scales(looked, run.calibration.nm_per_px or NAN) ** 2
+    )
     values = pool.series(
         looked["t_s"].to_numpy(np.float64),
         area,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,7 +128,8 @@ def _by_insitrack(
     with TableSink(folder, outlines=False) as sink:
         for found, measures in measured_frames(table):
             looked = PreparedFrame(Frame(found.frame_index, found.t_s, blank), None, nowhere)
-            sink.write(follow_measured(found, measures, looked, linker, meter, existence))
+            tracked = follow_measured(found, measures, looked, linker, meter, existence)
+            sink.write(replace(tracked, nm_per_px=meter.calibration.nm_per_px or math.nan))
         sink.finish(linker.finish())
     return refine_run(folder, config.refine, meter) if config.refine.enabled else {}
 
@@ -204,6 +206,8 @@ def _frames(table: DetectionTable) -> pd.DataFrame:
             "field_px": float(np.prod(table.shape)),
             "width_px": float(table.shape[1]),
             "height_px": float(table.shape[0]),
+            "view": 0.0,
+            "nm_per_px": table.nm_per_px if table.nm_per_px else math.nan,
         }
     )
 

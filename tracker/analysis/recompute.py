@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.errors import SettingsError, TableError
+from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.results import NAN
 from insitrack.io.tables.stream import Columns, to_parquet
 from insitrack.tracker.analysis.common_field import cut_to
@@ -80,10 +80,15 @@ class Recompute:
         self._t_s = frames["t_s"].to_numpy(np.float64)
         self._number = frames["frame"].to_numpy(np.int64)
         bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
-        self._time_bins = bins.cut(self.meter.specimens.stretch_of(self._number[self._looked]))
+        # both rise, and so does their sum where one of them does
+        stretch = self.meter.specimens.stretch_of(self._number) + view_numbers(frames)
+        self._time_bins = bins.cut(stretch[self._looked])
         self.pool = Pool(run.meter(), self._time_bins)
         self._same_sizes = run.config.measure == run.was.measure
         self.n_rows = 0
+        self._nm_per_px = frame_scales(frames, run.calibration.nm_per_px or NAN)
+        """Scale of every frame, and what it is over that under which the tables were written."""
+        self._ratio = run.rescaled(frames)
         if run.config.measure.line_length != run.was.measure.line_length:
             raise SettingsError(
                 "measure.line_length: lengths of lines need the outlines, which tables do not hold; run track"
@@ -119,12 +124,14 @@ class Recompute:
         if run.window is not None:
             columns = cut_to(run.window, columns, run.frames.iloc[part])
         labels = self._labels(columns)
-        size_nm, line_nm = self._sizes(columns, labels), columns["line_length_nm"] * run.scale
+        place = np.searchsorted(frames["frame"].to_numpy(), columns["frame"])
+        ratio = self._ratio[part][place]
+        size_nm = self._sizes(columns, labels, ratio, self._nm_per_px[part][place])
+        line_nm = columns["line_length_nm"] * ratio
         rows = pd.DataFrame({name: columns[name] for name in _ROWS if name != "defect_class"})
         rows["defect_class"] = pd.Categorical.from_codes(labels - 1, categories=list(run.class_names))
         rows["size_nm"], rows["line_length_nm"] = size_nm, line_nm
         frame_px = frames[["width_px", "height_px"]].to_numpy(np.float64)
-        place = np.searchsorted(frames["frame"].to_numpy(), columns["frame"])
         looked = self._looked[part][place]
         before = int(np.count_nonzero(self._looked[: part.start]))
         among = before + np.cumsum(self._looked[part])[place] - 1
@@ -152,21 +159,27 @@ class Recompute:
         )
         return np.asarray(codes[columns["defect_class"]])
 
-    def _sizes(self, columns: Columns, labels: Ints) -> Floats:
+    def _sizes(self, columns: Columns, labels: Ints, ratio: Floats, nm_per_px: Floats) -> Floats:
         """Sizes under the new definitions.
 
-        As they were measured, or from the outlines' figures where the definition is another.
+        As they were measured, or from the outlines' figures where the definition is another, or the scale was not
+        known.
         """
         run = self.run
-        if self._same_sizes and not math.isnan(run.scale):
-            return np.asarray(columns["size_nm"] * run.scale, np.float64)
-        nm = run.calibration.nm_per_px
-        if nm is None:
-            raise SettingsError(f"{run.label}: sizes by another definition need the scale; give --nm-per-px")
+        as_measured = np.asarray(columns["size_nm"] * ratio, np.float64)
+        anew = ~np.isfinite(ratio) & np.isfinite(nm_per_px)
+        if not self._same_sizes:
+            if run.calibration.nm_per_px is None:
+                raise SettingsError(
+                    f"{run.label}: sizes by another definition need the scale; give --nm-per-px"
+                )
+            anew = np.ones(len(ratio), bool)
+        if not anew.any():
+            return as_measured
         names = np.array(run.class_names)[labels - 1]
-        size = sizes_px(names, run.config.measure, *(columns[name] for name in _SHAPES)) * nm
+        size = sizes_px(names, run.config.measure, *(columns[name] for name in _SHAPES)) * nm_per_px
         edge = np.array([run.config.measure.edge_nm(name) for name in run.class_names])[labels - 1]
-        if not np.isfinite(size).any():
+        if not np.isfinite(size[anew]).any() and np.isfinite(nm_per_px[anew]).any():
             wanted = ", ".join(
                 sorted({run.config.measure.size_definition.get(name, "ecd") for name in run.class_names})
             )
@@ -174,7 +187,7 @@ class Recompute:
                 f"{run.tracks}: holds no outlines' figures ({', '.join(_SHAPES)}) for the definitions"
                 f" {wanted}; leave the definitions as they were"
             )
-        return np.asarray(np.maximum(size - edge, 0.0), np.float64)
+        return np.where(anew, np.maximum(size - edge, 0.0), as_measured)
 
     def finish(self) -> Recomputed:
         """Series of the time bins, after `series` has come to its end."""
@@ -182,7 +195,7 @@ class Recompute:
         t_s = self._t_s[looked]
         frames = run.counting_frames()
         frame_px = frames[["width_px", "height_px"]].to_numpy(np.float64)[looked]
-        area = frames["field_px"].to_numpy(np.float64)[looked] * (run.calibration.nm_per_px or NAN) ** 2
+        area = frames["field_px"].to_numpy(np.float64)[looked] * self._nm_per_px[looked] ** 2
         number = self._number[looked]
         values = self.pool.series(t_s, area, frame_px, run.births[looked], run.deaths[looked], frame=number)
         middle = values["t_s"][:, 0]
@@ -204,6 +217,6 @@ class Recompute:
             warnings,
             self.n_rows,
             int(looked.sum()),
-            float(area.mean()) if len(area) else NAN,
+            float(np.nanmean(area)) if np.isfinite(area).any() else NAN,
             duration,
         )

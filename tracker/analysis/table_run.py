@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from insitrack.io.arrays import Ints
+from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
+from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.frames import Calibration
 from insitrack.io.results import NAN
 from insitrack.io.tables import columns as tables
@@ -35,7 +36,14 @@ from insitrack.tracker.series.conditions import (
 )
 from insitrack.tracker.series.meter import SeriesMeter
 
-CHANGEABLE = ("source.nm_per_px", "source.nm_per_px_sd", "specimen", "measure", "series")
+CHANGEABLE = (
+    "source.nm_per_px",
+    "source.nm_per_px_sd",
+    "source.view_nm_per_px",
+    "specimen",
+    "measure",
+    "series",
+)
 """Settings that tables can be recomputed under; all others took part in finding and following the defects."""
 
 
@@ -76,6 +84,8 @@ class TableRun:
         What was assumed.
     spans : TrackSpans or None
         First and last row of every track, where no other table tells.
+    scale_before : dict of int to float
+        Scale of each view after the first under which the tables were written, nm; NaN where it was not known.
     window : tuple of float or None
         Left, top, right and lower side of the part that counts, specimen coordinates, px; None: every frame
         as it is.
@@ -97,10 +107,20 @@ class TableRun:
     window: tuple[float, float, float, float] | None = None
     conditions: Conditions | None = None
     """What held at which frame; None: what the settings say."""
+    scale_before: dict[int, float] = field(default_factory=dict)
 
     def counting_frames(self) -> pd.DataFrame:
         """Frames with the area and the sides in which defects count."""
         return self.frames if self.window is None else cut_frames(self.window, self.frames)
+
+    def rescaled(self, frames: pd.DataFrame) -> Floats:
+        """Return new over old scale of some frames, NaN where the old one is not known."""
+        views = view_numbers(frames)
+        ratio = np.full(len(frames), self.scale)
+        for view, old in self.scale_before.items():
+            new = frame_scales(frames, NAN)[views == view]
+            ratio[views == view] = new / old
+        return ratio
 
     def meter(self) -> SeriesMeter:
         """Make a fresh meter."""
@@ -180,6 +200,7 @@ def open_run(
         run.conditions = recorded_conditions(path, manifest, run.meter().conditions).given(
             run.meter().conditions, given
         )
+    run = _with_view_scales(run)
     check_times(tables_of.tracks, run.frames)
     run = _with_changes(run, tables_of.spans)
     return replace(run, window=common_window(run.frames)) if common_field else run
@@ -194,6 +215,20 @@ def _given(assignments: Sequence[str], options: Mapping[str, Any] | None) -> set
         for key in keys
         if key.removeprefix("specimen.") in (THICKNESS, THICKNESS_SD, DOSE_RATE, MATERIAL, LOG)
     }
+
+
+def _with_view_scales(run: TableRun) -> TableRun:
+    """Give the views after the first their scales: those asked for, else those of before, corrected alike."""
+    views = view_numbers(run.frames)
+    told, before = frame_scales(run.frames, NAN), {}
+    scales = told.copy()
+    for view in np.unique(views[views > 0]).tolist():
+        mine = views == view
+        before[view] = float(told[mine][0])
+        given = run.config.source.view_nm_per_px
+        scales[mine] = given[view - 1] if len(given) >= view else before[view] * run.scale
+    frames = run.frames.assign(nm_per_px=scales) if before else run.frames
+    return replace(run, frames=frames, scale_before=before)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ class TimeBins:
     width : int
         Time bins that a window covers, odd: 1 resamples, more smooths.
     stretch : ndarray of int64, shape (n,), or None
-        Stretch of equal thickness and material that each time bin belongs to, rising; windows do not reach
-        beyond it. None: all are one.
+        Stretch of one view and of equal thickness and material that each time bin belongs to, rising; windows do
+        not reach beyond it. None: all are one.
     """
 
     of_frame: Ints
@@ -302,9 +302,12 @@ class Pool:
         """Sum of a quantity of the frames over each window."""
         sums = np.bincount(self.time_bins.of_frame, weights=values, minlength=self.time_bins.n)
         half = self.time_bins.width // 2
-        total = np.concatenate([[0.0], np.cumsum(sums)])
         low, high = self._reach(half)
-        return np.asarray(total[high + 1] - total[low], np.float64)
+        # an unknown sum must not spread to the windows that do not hold it
+        total, unknown = (
+            np.concatenate([[0.0], np.cumsum(part)]) for part in (np.nan_to_num(sums), np.isnan(sums))
+        )
+        return np.where(unknown[high + 1] > unknown[low], np.nan, total[high + 1] - total[low])
 
     def _frames_of(self, frame: Ints) -> Ints:
         """First frame of each time bin; `SEVERAL` where not the same foil is in all of its frames."""

@@ -75,7 +75,8 @@ def believe(
         for event, known in zip(linked.events, known_ids.tolist(), strict=True)
         if known and (event.kind != "birth") and (event.kind != "split" or event.track_id in new)
     ]
-    events += [Event(*at, "birth", name) for name in sorted(new - splits)]
+    begun = new - set(linked.from_start.tolist())
+    events += [Event(*at, "birth", name) for name in sorted(begun - splits)]
     existence.forget(ended)
     classes = dict(zip(ids.tolist(), names, strict=True))
     return Believed(
@@ -83,6 +84,6 @@ def believe(
         keep,
         tuple(sorted(events, key=lambda event: event.track_id)),
         finished,
-        dict(Counter(classes[name] for name in new)),
+        dict(Counter(classes[name] for name in begun)),
         dict(Counter(track.defect_class for track in finished)),
     )

@@ -140,6 +140,13 @@ class LiveExistence:
         self._ids, self._evidence, self._looks = self._ids[alive], self._evidence[alive], self._looks[alive]
         self._announced = np.setdiff1d(self._announced, ids)
 
+    def new_view(self, ended: tuple[TrackSummary, ...]) -> tuple[TrackSummary, ...]:
+        """Forget every track, for the next frame shows another view; return those that have been believed."""
+        known = self.known(ended)
+        self.forget(np.array([track.track_id for track in ended], np.int64))
+        self._strong = self._strong[:0]
+        return known
+
     def snapshot(self) -> ExistenceSnapshot:
         """Return everything that is remembered after the last frame."""
         return ExistenceSnapshot(

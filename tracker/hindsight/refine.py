@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Floats, Ints
+from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.tracker.existence.judge import Judge
 from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.fill import filled, one_in_turns
@@ -68,6 +69,11 @@ def refine(
     Refined
     """
     looked = looked_at(frames)
+    views = view_numbers(looked)
+    if len(views) and views[-1] != views[0]:
+        return _view_by_view(
+            tracks, looked, views, config, existence=existence, nm_per_px=nm_per_px, keep_ids=keep_ids
+        )
     seen = tracks[(tracks["observed"] == 1) & tracks["frame"].isin(looked["frame"])]
     seen = seen.sort_values(["track_id", "frame"], kind="stable").reset_index(drop=True)
     if not len(seen):
@@ -102,6 +108,39 @@ def refine(
     seen = seen.iloc[order].reset_index(drop=True)
     seen["track_id"] = names_of(chain, seen["track_id"].to_numpy(np.int64))
     return _finish(seen, points, chain, place, looked, shift, config, facts, judge)
+
+
+def _view_by_view(
+    tracks: pd.DataFrame,
+    looked: pd.DataFrame,
+    views: Ints,
+    config: RefineConfig,
+    *,
+    existence: ExistenceConfig | None,
+    nm_per_px: float,
+    keep_ids: bool,
+) -> Refined:
+    """Refine every view as if it were a movie of its own: nothing is joined, filled or judged across."""
+    parts, spare = [], int(tracks["track_id"].max()) + 1 if len(tracks) else 1
+    for view in np.unique(views).tolist():
+        frames = looked[views == view]
+        scale = float(frame_scales(frames, nm_per_px)[0])
+        mine = tracks[tracks["frame"].isin(frames["frame"])]
+        one = refine(
+            mine, frames.drop(columns="view"), config, existence=existence, nm_per_px=scale, keep_ids=keep_ids
+        )
+        # an id that hindsight had to make up must not be that of another view
+        made_up = np.setdiff1d(one.tracks["track_id"].unique(), mine["track_id"].unique())
+        names = dict(zip(made_up.tolist(), range(spare, spare + len(made_up)), strict=True))
+        spare += len(made_up)
+        parts.append(Refined(one.tracks.assign(track_id=one.tracks["track_id"].replace(names)), one.facts))
+    table = pd.concat([part.tracks for part in parts if len(part.tracks)] or [parts[0].tracks])
+    table = table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
+    facts: dict[str, float] = {}
+    for name in {name: None for part in parts for name in part.facts}:
+        values = [part.facts[name] for part in parts if name in part.facts]
+        facts[name] = max(values) if name == "noise_px" else sum(values)
+    return Refined(table, facts)
 
 
 def _judged(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from insitrack.io.arrays import Ints
 from insitrack.io.errors import OutputError
+from insitrack.io.frame_views import frame_scales
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.engine import Table
 from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
@@ -215,7 +216,8 @@ def series_columns(
         frame_px=frame_px,
     )
     area = frames["field_px"].to_numpy(np.float64)
-    field_nm2 = np.where(area > 0, area, math.nan) * (meter.calibration.nm_per_px or math.nan) ** 2
+    scale = frame_scales(frames, meter.calibration.nm_per_px or math.nan)
+    field_nm2 = np.where(area > 0, area, math.nan) * scale**2
     number = frames["frame"].to_numpy(np.int64)
     values = meter.table(t_s, field_nm2, seen, births, deaths, frame_px=frame_px, frame=number)
     lost = ((frames["status"] != "processed") | (frames["field_px"] == 0)).to_numpy()

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from insitrack.io.arrays import Floats, Ints
-from insitrack.io.results import NAN, Event, TrackSummary
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.frame_views import frame_scales, view_numbers
+from insitrack.io.results import NAN, Event, EventKind, TrackSummary
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.motion import diffusion
 
@@ -69,31 +70,31 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
     TrackHistories
     """
     numbers, times = looked["frame"].to_numpy(np.int64), looked["t_s"].to_numpy(np.float64)
-    tracks = _Tracks(rows, numbers)
+    views, scales = view_numbers(looked), frame_scales(looked, nm_per_px)
+    opens, closes = np.diff(views, prepend=-1) != 0, np.diff(views, append=-1) != 0
+    tracks = _Tracks(rows, numbers, opens, closes)
     merged, split = tracks.encounters(forwards=True), tracks.encounters(forwards=False)
-    events, summaries = [], []
+    events = [
+        Event(int(numbers[place]), float(times[place]), "view", -1)
+        for place in np.flatnonzero(opens)[1:].tolist()
+    ]
+    summaries = []
     births: dict[int, Counter[str]] = {}
     deaths: dict[int, Counter[str]] = {}
     for k, (name, part) in enumerate(tracks):
         first, last = int(part["place"].iloc[0]), int(part["place"].iloc[-1])
         observed = part["observed"].to_numpy() == 1
         label = str(part["defect_class"].iloc[0])
-        events.append(
-            Event(
-                int(numbers[first]),
-                float(times[first]),
-                "split" if split[k] >= 0 else "birth",
-                name,
-                int(split[k]),
-            )
-        )
-        births.setdefault(int(numbers[first]), Counter())[label] += 1
+        if first == 0 or not opens[first]:  # what is there when a later view begins was not born then
+            kind: EventKind = "split" if split[k] >= 0 else "birth"
+            events.append(Event(int(numbers[first]), float(times[first]), kind, name, int(split[k])))
+            births.setdefault(int(numbers[first]), Counter())[label] += 1
         again = np.flatnonzero(observed[1:] & ~observed[:-1]) + 1
         events += [
             Event(int(numbers[p]), float(times[p]), "gap", name)
             for p in part["place"].to_numpy()[again].tolist()
         ]
-        to_the_end = last == len(numbers) - 1
+        to_the_end = bool(closes[last])
         if not to_the_end:
             events.append(
                 Event(
@@ -106,8 +107,8 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
             )
             deaths.setdefault(int(numbers[last + 1]), Counter())[label] += 1
         edge = part["on_edge"].to_numpy()
-        left, right = first == 0 or bool(edge[0]), to_the_end or bool(edge[-1]) or merged[k] >= 0
-        summaries.append(_summary(name, label, part, observed, left, right, nm_per_px))
+        left, right = bool(opens[first] or edge[0]), to_the_end or bool(edge[-1]) or merged[k] >= 0
+        summaries.append(_summary(name, label, part, observed, left, right, float(scales[first])))
     events.sort(key=lambda event: (event.frame, event.track_id, event.kind))
     return TrackHistories(tuple(events), tuple(summaries), births, deaths)
 
@@ -115,11 +116,11 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
 class _Tracks:
     """Rows grouped by track, and the means at either end that encounters are told by."""
 
-    def __init__(self, rows: pd.DataFrame, numbers: Ints) -> None:
+    def __init__(self, rows: pd.DataFrame, numbers: Ints, opens: Bools, closes: Bools) -> None:
         rows = rows.assign(place=np.searchsorted(numbers, rows["frame"].to_numpy())).sort_values(
             ["track_id", "place"], kind="stable"
         )
-        self.rows, self.n_frames = rows, len(numbers)
+        self.rows, self.n_frames, self.opens, self.closes = rows, len(numbers), opens, closes
         ids = rows["track_id"].to_numpy(np.int64)
         self.starts = (
             np.flatnonzero(np.append(True, ids[1:] != ids[:-1])) if len(ids) else np.zeros(0, np.int64)
@@ -145,7 +146,7 @@ class _Tracks:
         for k, (start, end) in enumerate(zip(self.starts.tolist(), self.ends.tolist(), strict=True)):
             row = end - 1 if forwards else start
             place = int(self.place[row])
-            outside = place == self.n_frames - 1 if forwards else place == 0
+            outside = self.closes[place] if forwards else self.opens[place]
             if outside or end - start < 3:
                 continue
             here = by_place[edges[place] : edges[place + 1]]

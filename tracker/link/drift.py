@@ -1,35 +1,36 @@
-"""Drift of the stage: how far the specimen has moved on the picture since the first frame.
-
-A shrunken, band-passed picture is correlated with a keyframe, then the peak is refined by least squares. The
-correlation is plain, not phase-only: phase correlation gives every spatial frequency the same weight and so
-locks to the noise pattern of the camera, which does not move; shrinking averages that pattern away.
-"""
+"""Drift of the stage: how far the specimen has moved on the picture since the first frame of the view."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from insitrack.io.arrays import BoolImage, Floats32
 from insitrack.io.frames import Frame
+from insitrack.tracker.link.registration import (
+    CLIP_SD,
+    View,
+    band_pass,
+    correlation_peak,
+    far_fits,
+    fast_length,
+    refine,
+    shrink_factor,
+    shrunken,
+    shrunken_field,
+)
 from insitrack.tracker.link.settings import DriftConfig
+from insitrack.tracker.link.view_change import what_changed
 
-_COARSE_PX, _FINE_PX = 25, 1.5
-"""Band kept, in shrunken pixels: width of the box whose mean is taken off, and sigma of the Gaussian that
-smooths."""
-_CLIP_SD = 2.5
-"""Grey levels are clipped at this many standard deviations, so that burnt-in text counts no more than a
-defect."""
-_ITERATIONS = 2
-"""Least-squares steps after the parabola through the peak, which is right to about 0.1 px."""
 _FEATURELESS = 0.3
 """A picture with less than this share of the keyframe's contrast shows no specimen: beam off, far out of
 focus."""
+_LEAST_QUALITY, _LEAST_FAR_QUALITY = 0.1, 0.35
+"""Least correlation where two frames fit: where the peak is high; and far from it, or where it is low."""
+_BELIEVED = 0.4
+"""Share of the usual correlation below which a fit is one by chance: frames of one view keep 0.7 of it."""
 
 
 class Drift(NamedTuple):
@@ -38,75 +39,90 @@ class Drift(NamedTuple):
     Parameters
     ----------
     shift_px : tuple of float
-        How far the specimen has moved on the picture since the first frame, (x, y), px; x right, y down.
+        How far the specimen has moved on the picture since the first frame of the view, (x, y), px; x right, y
+        down.
     quality : float
         Correlation with the keyframe where the two overlap, 0..1; 0 where the shift could not be measured and
         the last one is kept.
+    view : int
+        Number of the view, from 0: one more after every jump to another place or magnification.
+    magnified : float or None
+        How many times larger this view shows the specimen than the one before; None where that is not known,
+        and in the first view.
     """
 
     shift_px: tuple[float, float]
     quality: float
-
-
-@dataclass(slots=True)
-class _View:
-    """A shrunken picture prepared for registration; `shift` is in shrunken pixels since the first frame."""
-
-    band: Floats32
-    weight: Floats32
-    contrast: float
-    shift: tuple[float, float]
-    spectrum: Floats32 | None = field(default=None, init=False)
+    view: int = 0
+    magnified: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DriftSnapshot:
-    """Everything that is remembered of the drift after a frame; another estimator goes on from it.
+    """Everything that is remembered of the drift where no frame waits; another estimator goes on from it.
 
     Parameters
     ----------
     key, previous : view or None
-        Keyframe and last frame, prepared for registration.
+        Keyframe and last frame that showed specimen, prepared for registration.
     shift : tuple of float
         Total shift, shrunken pixels.
     fresh_quality : float or None
         Quality just after the last keyframe.
-    n_lost : int
-        Frames in a row that did not fit the keyframe.
+    view : int
+        Number of the view.
+    magnified : float or None
+        Its magnification over that of the view before.
     """
 
-    key: _View | None
-    previous: _View | None
+    key: View | None
+    previous: View | None
     shift: tuple[float, float]
     fresh_quality: float | None
-    n_lost: int
+    view: int
+    magnified: float | None
+
+
+class _Waiting(NamedTuple):
+    """A frame of which it is not known yet to which view it belongs; no `shown` where it shows no specimen."""
+
+    shown: View | None
+    quality: float
 
 
 class DriftEstimator:
-    """Follows the drift frame by frame; looks only back.
+    """Follows the drift frame by frame, and notices where another view begins; looks only back.
 
     Frames are registered against a keyframe, not against the frame before, so errors do not add up from frame
-    to frame.
+    to frame. Frames that do not fit it wait, `DriftConfig.lost_frames` of them at most, until it is known what
+    they are: a shaken moment, or the beginning of another view. They are of another view if they fit each
+    other, the first of them did not fit the frame before, and none of them shows the old place under another
+    contrast (a change of focus).
 
     Examples
     --------
-    >>> picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (96, 128), np.uint8), (0, 0), 2)
+    >>> picture = np.kron(np.random.default_rng(0).integers(0, 255, (24, 32), np.uint8), np.ones((4, 4), np.uint8))
     >>> estimator = DriftEstimator(DriftConfig())
-    >>> [estimator.update(Frame(i, float(i), np.roll(picture, 3 * i, axis=1))).shift_px[0].__round__(1) for i in range(3)]
+    >>> found = [estimator.update(Frame(i, float(i), np.roll(picture, 3 * i, axis=1))) for i in range(3)]
+    >>> [drift.shift_px[0].__round__(1) for drifts in found for drift in drifts]
     [0.0, 3.0, 6.0]
     """
 
     def __init__(self, config: DriftConfig | None = None) -> None:
         self._config = config or DriftConfig()
-        self._key: _View | None = None
-        self._previous: _View | None = None
+        self._key: View | None = None
+        self._previous: View | None = None
         self._shift = (0.0, 0.0)
         self._fresh_quality: float | None = None
-        self._n_lost = 0
+        self._view = 0
+        self._magnified: float | None = None
+        self._waiting: list[_Waiting] = []
+        self._broken = False
+        self._factor = 1
         self._weight: tuple[object, Floats32] | None = None
 
-    def update(self, frame: Frame, field: BoolImage | None = None) -> Drift:
-        """Take the next frame and tell where the specimen is.
+    def update(self, frame: Frame, field: BoolImage | None = None) -> tuple[Drift, ...]:
+        """Take the next frame and tell where the specimen is, in the frames of which that is known now.
 
         Parameters
         ----------
@@ -117,254 +133,128 @@ class DriftEstimator:
 
         Returns
         -------
-        Drift
-            Total shift since the first frame, and how well it is known.
+        tuple of Drift
+            Of this frame and of those that waited before it, in their order; empty while this one waits.
         """
-        factor = _shrink_factor(frame.shape, self._config.size_px)
-        if not self._config.enabled or min(frame.shape) // factor < 16:
-            return Drift((0.0, 0.0), 0.0)
-        view = self._prepare(frame, field, factor)
-        quality = self._register(view)
-        return Drift((self._shift[0] * factor, self._shift[1] * factor), quality)
+        self._factor = shrink_factor(frame.shape, self._config.size_px)
+        if not self._config.enabled or min(frame.shape) // self._factor < 16:
+            return (Drift((0.0, 0.0), 0.0),)
+        return self._register(self._prepare(frame, field, self._factor))
+
+    def finish(self) -> tuple[Drift, ...]:
+        """Tell of the frames that still wait: the movie ends before it is known where they are."""
+        lost = tuple(self._told(self._shift, 0.0) for _ in self._waiting)
+        self._waiting, self._broken = [], False
+        return lost
 
     def snapshot(self) -> DriftSnapshot:
-        """Return everything that is remembered after the last frame."""
+        """Return everything that is remembered after the last frame; none may wait."""
         key, previous = (None if view is None else replace(view) for view in (self._key, self._previous))
-        return DriftSnapshot(key, previous, self._shift, self._fresh_quality, self._n_lost)
+        return DriftSnapshot(key, previous, self._shift, self._fresh_quality, self._view, self._magnified)
 
     def restore(self, snapshot: DriftSnapshot) -> None:
         """Go on from where another estimator was."""
         self._key, self._previous, self._shift = snapshot.key, snapshot.previous, snapshot.shift
-        self._fresh_quality, self._n_lost = snapshot.fresh_quality, snapshot.n_lost
+        self._fresh_quality = snapshot.fresh_quality
+        self._view, self._magnified = snapshot.view, snapshot.magnified
 
-    def _prepare(self, frame: Frame, field: BoolImage | None, factor: int) -> _View:
+    def _told(self, shift: tuple[float, float], quality: float) -> Drift:
+        x, y = shift
+        return Drift((x * self._factor, y * self._factor), quality, self._view, self._magnified)
+
+    def _prepare(self, frame: Frame, field: BoolImage | None, factor: int) -> View:
         """Shrink the picture, keep the band of sizes that defects have, and give it unit contrast."""
-        height, width = (_fast_length(length // factor) for length in frame.shape)
-        small = _shrunken(frame.image[: height * factor, : width * factor], factor)
+        height, width = (fast_length(length // factor) for length in frame.shape)
+        small = shrunken(frame.image[: height * factor, : width * factor], factor)
         if self._weight is None or self._weight[0] is not field or self._weight[1].shape != small.shape:
-            self._weight = (field, _shrunken_field(field, (height, width), factor))
+            self._weight = (field, shrunken_field(field, (height, width), factor))
         weight = self._weight[1]
-        band = _band_pass(small, weight if field is not None else None)
+        band = band_pass(small, weight if field is not None else None)
         inside = band if field is None else band[weight > 0]
         contrast = float(inside.std()) if inside.size else 0.0
         if contrast > 0:
             band *= 1.0 / contrast
-            np.clip(band, -_CLIP_SD, _CLIP_SD, out=band)
-        return _View(band, weight, contrast, self._shift)
+            np.clip(band, -CLIP_SD, CLIP_SD, out=band)
+        return View(band, weight, contrast, self._shift)
 
-    def _register(self, view: _View) -> float:
-        """Find the view's shift, decide on keyframes, and return the quality."""
-        key, previous = self._key, self._previous
-        self._previous = view
+    def _register(self, view: View) -> tuple[Drift, ...]:
+        """Find the view's shift, and decide on keyframes."""
+        key = self._key
         if key is None or key.band.shape != view.band.shape:
-            self._key, self._fresh_quality = (view if view.contrast > 0 else None), None
-            return 1.0 if view.contrast > 0 else 0.0
+            known = view.contrast > 0
+            self._key, self._fresh_quality = (view if known else None), None
+            self._previous = self._key
+            return (*self.finish(), self._told(self._shift, 1.0 if known else 0.0))
+        if view.contrast < _FEATURELESS * key.contrast:
+            return self._wait(_Waiting(None, 0.0)) if self._waiting else (self._told(self._shift, 0.0),)
         found = self._measure(key, view)
         if found is None:
-            return self._lost(previous, view)
+            return self._lost(view)
+        before = self.finish()
         (x, y), quality = found
         self._shift = view.shift = (key.shift[0] + x, key.shift[1] + y)
-        self._n_lost = 0
+        self._previous = view
         if self._fresh_quality is None:
             self._fresh_quality = quality
         height, width = view.band.shape
         moved = max(abs(x) / width, abs(y) / height)
         if moved > self._config.refresh_shift or quality < self._config.refresh_quality * self._fresh_quality:
             self._key, self._fresh_quality = view, None
-        return quality
+        return (*before, self._told(self._shift, quality))
 
-    def _lost(self, previous: _View | None, view: _View) -> float:
-        """Keep the last shift; after some frames that agree among themselves take the new view as it is."""
-        blank = self._key is not None and view.contrast < _FEATURELESS * self._key.contrast
-        found = None if blank or previous is None else self._measure(previous, view)
+    def _lost(self, view: View) -> tuple[Drift, ...]:
+        """Take a frame that does not fit the keyframe; it may fit the frame before."""
+        previous = self._previous
+        found = None if previous is None else self._measure(previous, view)
+        before: tuple[Drift, ...] = ()
         if found is None or previous is None:
-            self._n_lost = 0
-            return 0.0
-        (x, y), _ = found
-        view.shift = (previous.shift[0] + x, previous.shift[1] + y)
-        self._n_lost += 1
-        if self._n_lost >= self._config.lost_frames:
-            self._shift, self._key, self._fresh_quality, self._n_lost = view.shift, view, None, 0
-        return 0.0
+            before = self.finish()
+            self._broken, quality = True, 1.0
+        else:
+            (x, y), quality = found
+            view.shift = (previous.shift[0] + x, previous.shift[1] + y)
+        self._previous = view
+        return (*before, *self._wait(_Waiting(view, quality)))
 
-    def _measure(self, key: _View, view: _View) -> tuple[tuple[float, float], float] | None:
+    def _wait(self, one: _Waiting) -> tuple[Drift, ...]:
+        """Let a frame wait; when enough of them fit each other, say where they are."""
+        self._waiting.append(one)
+        views = [each.shown for each in self._waiting if each.shown is not None]
+        # the first frame of another view fits nothing, and only the others speak for it
+        if len(views) - self._broken < self._config.lost_frames:
+            return ()
+        key, last, base = self._key, views[-1], (0.0, 0.0)
+        assert key is not None  # frames wait because they do not fit it
+        if self._broken:
+            base = views[0].shift
+            back, magnified = what_changed(key, views, self._config.min_significance)
+            if back is None:
+                self._view, self._magnified = self._view + 1, magnified
+            else:
+                base = (base[0] - key.shift[0] - back[0], base[1] - key.shift[1] - back[1])
+        for view in views:
+            view.shift = (view.shift[0] - base[0], view.shift[1] - base[1])
+        drifts, at = [], views[0].shift
+        for shown, quality in self._waiting:
+            at = at if shown is None else shown.shift
+            drifts.append(self._told(at, quality))
+        self._shift, self._key, self._fresh_quality = last.shift, last, None
+        self._waiting, self._broken = [], False
+        return tuple(drifts)
+
+    def _measure(self, key: View, view: View) -> tuple[tuple[float, float], float] | None:
         """Shift of `view` against `key`, shrunken px, and the correlation there.
 
         None where no peak can be believed.
         """
-        if view.contrast < _FEATURELESS * key.contrast:
-            return None
         near = (view.shift[0] - key.shift[0], view.shift[1] - key.shift[1])
-        start, significance = _correlation_peak(key, view, near)
-        if significance < self._config.min_significance:
-            return None
-        shift, quality = _refine(key, view, start)
-        return (shift, quality) if quality > 0 else None
-
-
-def _shrink_factor(shape: tuple[int, int], size_px: int) -> int:
-    """Power of two that brings the longer side near `size_px`."""
-    return int(2 ** max(0, round(math.log2(max(shape) / size_px))))
-
-
-def _shrunken(image: NDArray[Any], factor: int) -> Floats32:
-    """Means over `factor` x `factor` pixels, by halving.
-
-    Many times faster than one step, and floats keep what averaging gains.
-    """
-    while factor > 1:
-        height, width = image.shape
-        image = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        image, factor = image.astype(np.float32, copy=False), factor // 2
-    return np.asarray(image, np.float32)
-
-
-def _fast_length(length: int) -> int:
-    """Longest even length up to `length` with a fast Fourier transform."""
-    while length > 2 and (length % 2 or cv2.getOptimalDFTSize(length) != length):
-        length -= 1
-    return length
-
-
-def _shrunken_field(field: BoolImage | None, shape: tuple[int, int], factor: int) -> Floats32:
-    """1 where the whole shrunken pixel and its neighbours lie in the field, else 0."""
-    if field is None:
-        return np.ones(shape, np.float32)
-    height, width = shape
-    share = _shrunken(field[: height * factor, : width * factor].astype(np.float32), factor)
-    return np.asarray(cv2.erode((share > 0.999).astype(np.float32), np.ones((3, 3), np.uint8)), np.float32)
-
-
-def _band_pass(small: Floats32, weight: Floats32 | None) -> Floats32:
-    """Smoothed picture less its local mean.
-
-    With a field both means count only what lies in it, and the outside becomes 0.
-    """
-    size = (min(_COARSE_PX, small.shape[1] | 1), min(_COARSE_PX, small.shape[0] | 1))
-    if weight is None:
-        return np.asarray(cv2.GaussianBlur(small, (0, 0), _FINE_PX) - cv2.blur(small, size), np.float32)
-    floor = np.float32(1e-3)
-    inside = small * weight
-    fine = cv2.GaussianBlur(inside, (0, 0), _FINE_PX) / np.maximum(
-        cv2.GaussianBlur(weight, (0, 0), _FINE_PX), floor
-    )
-    coarse = cv2.blur(inside, size) / np.maximum(cv2.blur(weight, size), floor)
-    return np.asarray((fine - coarse) * weight, np.float32)
-
-
-def _correlation_peak(
-    key: _View, view: _View, near: tuple[float, float]
-) -> tuple[tuple[float, float], float]:
-    """Shift with the highest correlation and its height in standard deviations; a rival close to `near` wins."""
-    height, width = view.band.shape
-    if view.spectrum is None:
-        view.spectrum = _spectrum(view)
-    if key.spectrum is None:
-        key.spectrum = _spectrum(key)
-    product = cv2.mulSpectrums(view.spectrum, key.spectrum, 0, conjB=True)
-    surface = cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
-    spread = float(cv2.norm(surface)) / math.sqrt(surface.size)
-    _, peak, _, (x, y) = cv2.minMaxLoc(surface)
-    # Pictures of a periodic structure have rivals to the true peak: close to the last shift a slightly lower
-    # one is taken.
-    columns = np.arange(round(near[0]) - 3, round(near[0]) + 4) % width
-    rows = np.arange(round(near[1]) - 3, round(near[1]) + 4) % height
-    around = surface[np.ix_(rows, columns)]
-    row, column = np.unravel_index(int(np.argmax(around)), around.shape)
-    if around[row, column] >= 0.9 * peak:
-        peak, x, y = float(around[row, column]), int(columns[column]), int(rows[row])
-    dx = _vertex(float(surface[y, x - 1]), peak, float(surface[y, (x + 1) % width]))
-    dy = _vertex(float(surface[y - 1, x]), peak, float(surface[(y + 1) % height, x]))
-    x, y = (x + width // 2) % width - width // 2, (y + height // 2) % height - height // 2
-    return (x + dx, y + dy), (peak / spread if spread > 0 else 0.0)
-
-
-def _vertex(before: float, peak: float, after: float) -> float:
-    """Where between -0.5 and 0.5 the parabola through three neighbours is highest."""
-    bend = before - 2.0 * peak + after
-    return min(0.5, max(-0.5, 0.5 * (before - after) / bend)) if bend < 0 else 0.0
-
-
-def _spectrum(view: _View) -> Floats32:
-    """Fourier transform under a window, without which the borders of the picture.
-
-    Which do not move, would correlate at 0.
-    """
-    height, width = view.band.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    return np.asarray(cv2.dft(view.band * window), np.float32)
-
-
-def _refine(key: _View, view: _View, start: tuple[float, float]) -> tuple[tuple[float, float], float]:
-    """Sub-pixel shift by Gauss-Newton least squares from `start`, and the correlation there.
-
-    Solves ``view(p + s) = key(p)`` for ``s`` over the overlap of the two fields. Residuals are clipped, so
-    that what does not move with the specimen, or changes, has little weight.
-    """
-    whole = math.floor(start[0]), math.floor(start[1])
-    part = _overlap(key, view, whole)
-    if part is None:
-        return start, 0.0
-    a, view_part, weight, gx, gy = part
-    xx, xy, yy = _dot(gx, gx), _dot(gx, gy), _dot(gy, gy)
-    determinant = xx * yy - xy * xy
-    if determinant <= 1e-6 * max(xx, yy) ** 2:
-        return start, 0.0
-    x, y = start
-    for _ in range(_ITERATIONS):
-        b = _moved(view_part, x - whole[0], y - whole[1]) * weight
-        residual = a - b
-        clipped = np.clip(residual, -1.0, 1.0)
-        # Clipping makes the step too short by about the share of pixels that were clipped.
-        share = max(0.3, int(np.count_nonzero(clipped == residual)) / residual.size)
-        rx, ry = _dot(gx, clipped) / share, _dot(gy, clipped) / share
-        x += min(1.0, max(-1.0, (yy * rx - xy * ry) / determinant))
-        y += min(1.0, max(-1.0, (xx * ry - xy * rx) / determinant))
-    norm = math.sqrt(_dot(a, a) * _dot(b, b))
-    quality = _dot(a, b) / norm if norm > 0 else 0.0
-    if max(abs(x - start[0]), abs(y - start[1])) > 1.5:
-        x, y = start
-    return (x, y), min(1.0, max(0.0, quality))
-
-
-def _moved(part: Floats32, dx: float, dy: float) -> Floats32:
-    """Picture at ``p + (dx, dy)`` by four-point cubic interpolation.
-
-    Less its border of 2 px (cv2.remap rounds to 1/32 px).
-    """
-    return np.asarray(
-        cv2.sepFilter2D(part, cv2.CV_32F, _cubic_taps(dx), _cubic_taps(dy), anchor=(1, 1))[2:-2, 2:-2],
-        np.float32,
-    )
-
-
-def _cubic_taps(t: float) -> NDArray[np.float64]:
-    """Catmull-Rom weights of the points at -1, 0, 1, 2 for a place `t` between 0 and 1."""
-    return 0.5 * np.array(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, -(t**2) + t**3]
-    )
-
-
-def _overlap(
-    key: _View, view: _View, whole: tuple[int, int]
-) -> tuple[Floats32, Floats32, Floats32, Floats32, Floats32] | None:
-    """Cut out what both show of the specimen.
-
-    Key, view with 2 px around it, weight, and the weighted slopes of the key.
-    """
-    height, width = key.band.shape
-    x, y = whole
-    rows, columns = slice(max(0, -y), min(height, height - y)), slice(max(0, -x), min(width, width - x))
-    if rows.stop - rows.start < 16 or columns.stop - columns.start < 16:
-        return None
-    there = (slice(rows.start + y, rows.stop + y), slice(columns.start + x, columns.stop + x))
-    a = key.band[rows, columns]
-    core = (slice(2, -2), slice(2, -2))
-    weight: Floats32 = np.ascontiguousarray((key.weight[rows, columns] * view.weight[there])[core])
-    gx = (a[2:-2, 3:-1] - a[2:-2, 1:-3]) * (np.float32(0.5) * weight)
-    gy = (a[3:-1, 2:-2] - a[1:-3, 2:-2]) * (np.float32(0.5) * weight)
-    return a[core] * weight, np.ascontiguousarray(view.band[there]), weight, gx, gy
-
-
-def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    return float(np.vdot(a, b))
+        start, significance = correlation_peak(key, view, near)
+        usual = self._fresh_quality or 0.0
+        if significance >= self._config.min_significance:
+            shift, quality = refine(key, view, start)
+            if quality > max(_LEAST_QUALITY, _BELIEVED * usual):
+                return shift, quality
+        least = max(_LEAST_FAR_QUALITY, _BELIEVED * usual)
+        fits = [one for one in far_fits(key, view) if one[2] >= self._config.min_significance]
+        shift, quality, _ = max(fits, key=lambda one: one[1], default=(near, 0.0, 0.0))
+        return (shift, quality) if quality > least else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import Detections
 from insitrack.io.results import Event, Measures, TrackSummary
@@ -55,12 +57,15 @@ class Linked:
         How far the specimen has moved in the frame since the first frame: as given, or as estimated from
         the defects themselves.
     events : tuple of Event
-        What became known with this frame. Every track begins with one `birth` or `split` and ends with one
-        `death` or `merge`.
+        What became known with this frame. Every track begins with one `birth` or `split`, unless it was there
+        when a view after the first began, and ends with one `death` or `merge`, unless the view or the run
+        ends.
     finished : tuple of TrackSummary
         Tracks given up with this frame.
     births_by_class, deaths_by_class : dict of str to int
         Tracks begun and tracks given up with this frame, by class name; only classes that occur.
+    from_start : ndarray of int64, shape (M,)
+        Live tracks that were there when a view after the first began.
     """
 
     track_ids: Ints
@@ -71,3 +76,4 @@ class Linked:
     finished: tuple[TrackSummary, ...] = ()
     births_by_class: dict[str, int] = field(default_factory=dict)
     deaths_by_class: dict[str, int] = field(default_factory=dict)
+    from_start: Ints = field(default_factory=lambda: np.zeros(0, np.int64))

@@ -66,21 +66,19 @@ class Linker:
         self._class_names: tuple[str, ...] = ()
         self._shape, self._shift = (0, 0), (0.0, 0.0)
         self._errors: deque[float] = deque(maxlen=25)
+        self._later_view = False
 
     def update(
         self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)
     ) -> Linked:
         """Take the next frame.
 
-        Missing frames are left out: patience runs in seconds, and a track is given up only in a frame in which
-        it was looked for.
+        Missing frames are left out: a track is given up only in a frame in which it was looked for.
 
         Parameters
         ----------
-        detections : Detections
-            What was found, N rows.
-        measures : Measures
-            What was measured, N rows.
+        detections, measures : Detections, Measures
+            What was found and measured, N rows.
         shift_px : tuple of float or None
             How far the specimen has moved in the frame since the first one, (x, y), px; None: estimated from
             the defects.
@@ -93,8 +91,7 @@ class Linker:
         Raises
         ------
         ValueError
-            If the rows do not fit together, time runs backwards, the shift is not finite, or the classes
-            change.
+            If the rows do not fit together, time runs backwards, the shift is not finite, or classes change.
         """
         now = LastObservations(detections, measures)
         if shift_px is None:
@@ -118,6 +115,7 @@ class Linker:
         observe(tracks, which, seen, at)
         tracks["missed"] = ~found
         born = begin(seen, newborn, self._next_id, len(self._class_names), first_frame=first_frame)
+        born["from_start"] = first_frame and self._later_view
         self._next_id += len(born)
         track_ids, track_labels = np.zeros(len(seen), np.int64), detections.labels.copy()
         for name, values in (("id", track_ids), ("label", track_labels)):
@@ -125,18 +123,24 @@ class Linker:
         over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s(tracks))
         ended, events = tracks[over], _events(seen, tracks["id"][returned], born, origins, tracks[over])
         self._remember(np.concatenate([tracks[~over], born]), now, shift_px)
+        end_unseen = ended["on_edge"] | _outside(ended, shift_px, self._shape) | (ended["absorber"] >= 0)
         return Linked(
             track_ids,
             track_labels,
             self._coasting(),
             shift_px,
             events,
-            self._summaries(
-                ended, ended["on_edge"] | _outside(ended, self._shift, self._shape) | (ended["absorber"] >= 0)
-            ),
-            _count(born, self._class_names),
+            summaries(ended, end_unseen, self._class_names, self._nm_per_px),
+            _count(born[~born["from_start"]], self._class_names),
             _count(ended, self._class_names),
+            self._tracks["id"][self._tracks["from_start"]].copy(),
         )
+
+    def new_view(self) -> tuple[TrackSummary, ...]:
+        """End every track, its end unseen, for the next frame shows another place or magnification; ids go on."""
+        ended = self.finish()
+        self._sights, self._nm_per_px, self._later_view = None, math.nan, True
+        return ended
 
     def live(self) -> LiveTracks:
         """Show every confirmed track as it is known after the last frame, without the noise."""
@@ -150,10 +154,10 @@ class Linker:
     def snapshot(self) -> LinkerSnapshot:
         """Return everything that is remembered after the last frame."""
         return LinkerSnapshot(
-            tracks=self._tracks,
-            last=self._sights,
-            next_id=self._next_id,
-            t_s=self._t_s,
+            self._tracks,
+            self._sights,
+            self._next_id,
+            self._t_s,
             intervals_s=tuple(self._intervals),
             errors_px=tuple(self._errors),
             nm_per_px=self._nm_per_px,
@@ -167,15 +171,14 @@ class Linker:
         """Go on from where another linker was."""
         self._tracks, self._sights, self._next_id = snapshot.tracks.copy(), snapshot.last, snapshot.next_id
         self._t_s, self._shape, self._shift = snapshot.t_s, snapshot.shape, snapshot.shift_px
-        self._intervals.extend(snapshot.intervals_s)
-        self._errors.extend(snapshot.errors_px)
+        self._intervals, self._errors = deque(snapshot.intervals_s, 101), deque(snapshot.errors_px, 25)
         self._nm_per_px, self._noise_px = snapshot.nm_per_px, snapshot.noise_px
         self._class_names = snapshot.class_names
 
     def finish(self) -> tuple[TrackSummary, ...]:
         """End the run: sum up the tracks that are still alive, whose end was not seen, and forget them."""
         tracks, self._tracks = self._tracks, self._tracks[:0]
-        return self._summaries(tracks, np.ones(len(tracks), bool))
+        return summaries(tracks, np.ones(len(tracks), bool), self._class_names, self._nm_per_px)
 
     def _open(self, now: LastObservations, shift_px: tuple[float, float]) -> bool:
         """Check a frame against the run and take its time and scale; tell whether it is the first one."""
@@ -198,9 +201,9 @@ class Linker:
 
     def _shown(self, tracks: Tracks) -> Tracks:
         """Choose confirmed tracks seen lately enough to count as there and expected in the frame."""
-        lately = self._t_s - tracks["last_t_s"] <= self._patience_s(tracks, self._config.shown_share)
-        confirmed = tracks["n"] >= self._config.confirm_hits
-        return tracks[confirmed & lately & ~_outside(tracks, self._shift, self._shape)]
+        there = self._t_s - tracks["last_t_s"] <= self._patience_s(tracks, self._config.shown_share)
+        there &= tracks["n"] >= self._config.confirm_hits
+        return tracks[there & ~_outside(tracks, self._shift, self._shape)]
 
     def _learn(self, error_px: Floats, n: Ints) -> None:
         """Learn how far observations lie from where they were expected: noise, and what motion adds."""
@@ -227,11 +230,8 @@ class Linker:
         moved = last.take(shown["sight"]).moved(
             self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"]
         )
-        labelled = replace(moved.detections, labels=shown["label"].copy())
-        return Coasting(shown["id"].copy(), labelled, moved.measures)
-
-    def _summaries(self, tracks: Tracks, right_censored: Bools) -> tuple[TrackSummary, ...]:
-        return summaries(tracks, right_censored, self._class_names, self._nm_per_px)
+        found = replace(moved.detections, labels=shown["label"].copy())
+        return Coasting(shown["id"].copy(), found, moved.measures)
 
 
 def _check(
@@ -282,7 +282,9 @@ def _events(
 ) -> tuple[Event, ...]:
     """List what became known with a frame, by track."""
     events = [Event(seen.frame, seen.t_s, "gap", name) for name in returned.tolist()]
-    for name, other in zip(born["id"].tolist(), origins.tolist(), strict=True):
+    seen_to_begin = ~born["from_start"]
+    begun = zip(born["id"][seen_to_begin].tolist(), origins[seen_to_begin].tolist(), strict=True)
+    for name, other in begun:
         events.append(Event(seen.frame, seen.t_s, "birth" if other < 0 else "split", name, other))
     fields = (ended[name].tolist() for name in ("last_frame", "last_t_s", "id", "absorber"))
     for frame, t_s, name, other in zip(*fields, strict=True):

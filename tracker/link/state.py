@@ -32,7 +32,8 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
     -------
     dtype
         Structured type. `sight` is the row of the last sight in `LastObservations`, `absorber` the id of the
-        track that covered this one when it was lost (-1: none), `sum_*` run over size in nm and time since
+        track that covered this one when it was lost (-1: none), `from_start` marks what was there when a view
+        after the first began, `sum_*` run over size in nm and time since
         the first sight in s.
     """
     floats = "x y first_x first_y diameter shift_x shift_y first_t_s last_t_s sum_size sum_t sum_tt sum_ts"
@@ -43,6 +44,7 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
             ("missed", np.bool_),
             ("on_edge", np.bool_),
             ("left_censored", np.bool_),
+            ("from_start", np.bool_),
             ("box", np.float64, (4,)),
             ("evidence", np.float64, (n_classes,)),
             *track_filter.FIELDS,

@@ -34,6 +34,9 @@ class SourceConfig:
         Width of a pixel, nm; None takes what the file says.
     nm_per_px_sd : float
         Standard deviation of it, nm.
+    view_nm_per_px : tuple of float
+        Width of a pixel in the views after the first, in their order, nm: after a change of the magnification in
+        mid-movie the scale is unknown otherwise.
     frame_interval_s : float or None
         Time between frames, s; None takes the timestamps of the file. Give it for a movie that plays faster
         than it was taken.
@@ -45,6 +48,7 @@ class SourceConfig:
 
     nm_per_px: float | None = None
     nm_per_px_sd: float = 0.0
+    view_nm_per_px: tuple[float, ...] = ()
     frame_interval_s: float | None = None
     start_s: float | None = None
     end_s: float | None = None
@@ -56,6 +60,11 @@ class SourceConfig:
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise SettingsError(
                     f"source.{name} = {value}: expected a positive number; leave it out if it is unknown"
+                )
+        for value in self.view_nm_per_px:
+            if not (math.isfinite(value) and value > 0):
+                raise SettingsError(
+                    f"source.view_nm_per_px = {value}: expected positive numbers, one for each later view"
                 )
         if self.every < 1:
             raise SettingsError(

@@ -9,13 +9,14 @@ import numpy as np
 
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
-from insitrack.io.frames import Calibration, Frame, MissingFrame
-from insitrack.io.results import Doubted, Measures, TrackedFrame
+from insitrack.io.frames import Frame, MissingFrame
+from insitrack.io.results import Doubted, Event, Measures, TrackedFrame
 from insitrack.segment.prepare.field import FieldSnapshot
 from insitrack.tracker.existence.believed import believe
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
 from insitrack.tracker.series.meter import SeriesMeter
 
@@ -30,6 +31,10 @@ class PreparedFrame:
     field: BoolImage | None
     shift_px: Shift
     drift_quality: float = math.nan
+    view: int = 0
+    """Number of the view, and how many times larger it shows the specimen than the one before; see
+    `insitrack.tracker.link.drift.Drift`."""
+    magnified: float | None = None
     read_sha256: str = ""
     """Hash of all frames up to this one."""
     state: tuple[FieldSnapshot, DriftSnapshot] | None = None
@@ -42,7 +47,7 @@ def follow(
     linker: Linker,
     meter: SeriesMeter,
     existence: LiveExistence,
-    calibration: Calibration,
+    scale: ViewScale,
     sizes: MeasureConfig,
 ) -> TrackedFrame:
     """Everything after the network for one source frame."""
@@ -56,13 +61,26 @@ def follow(
             else detections.take(np.zeros(0, np.int64))
         )
         series = () if lost.status == "skipped" else meter.missing(lost)
-        empty = (measure(nothing, calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool))
+        empty = (measure(nothing, scale.calibration, sizes), np.zeros(0, np.int64), np.zeros(0, bool))
         area = math.nan if detections is None else 0.0
-        return TrackedFrame(
+        tracked = TrackedFrame(
             item, nothing, *empty, looked.shift_px, series, drift_quality=looked.drift_quality, field_px=area
         )
-    local = calibration if looked.field is None else replace(calibration, field=looked.field)
-    return follow_measured(detections, measure(detections, local, sizes), looked, linker, meter, existence)
+        return replace(tracked, view=scale.view, nm_per_px=scale.nm_per_px)
+    new_view = scale.enter(looked.view, looked.magnified, detections)
+    ended = existence.new_view(linker.new_view()) if new_view else ()
+    local = scale.calibration if looked.field is None else replace(scale.calibration, field=looked.field)
+    measures = measure(detections, local, sizes)
+    meter.set_scale(scale.nm_per_px)
+    tracked = follow_measured(detections, measures, looked, linker, meter, existence)
+    begins = (Event(item.index, item.t_s, "view", -1),) if new_view else ()
+    return replace(
+        tracked,
+        events=(*begins, *tracked.events),
+        finished=(*ended, *tracked.finished),
+        view=scale.view,
+        nm_per_px=scale.nm_per_px,
+    )
 
 
 def follow_measured(

@@ -20,9 +20,10 @@ from insitrack.io.tables.sink import Sink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.prepare.field import FieldConfig, FieldFinder, FieldSnapshot
 from insitrack.tracker.existence.live import ExistenceSnapshot, LiveExistence
-from insitrack.tracker.link.drift import DriftEstimator, DriftSnapshot
+from insitrack.tracker.link.drift import Drift, DriftEstimator, DriftSnapshot
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.state import LinkerSnapshot
+from insitrack.tracker.link.view_scale import ViewScale, ViewScaleSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.run.follow import PreparedFrame, follow
 from insitrack.tracker.run.pixels import PixelHash
@@ -48,9 +49,9 @@ class Moment:
         Number of the next frame.
     last_s : float
         Time of the last frame, s.
-    fields, drift, linker, meter, existence
+    fields, drift, linker, meter, existence, scale
         What each remembers: `FieldSnapshot`, `DriftSnapshot`, `LinkerSnapshot`, `MeterSnapshot`,
-        `ExistenceSnapshot`.
+        `ExistenceSnapshot`, `ViewScaleSnapshot`.
     tally : Tally
         Counts so far.
     """
@@ -62,6 +63,7 @@ class Moment:
     linker: LinkerSnapshot
     meter: MeterSnapshot
     existence: ExistenceSnapshot
+    scale: ViewScaleSnapshot
     tally: Tally
 
 
@@ -125,6 +127,9 @@ class Reader:
             1 if live else _READ_AHEAD
         )
         self._stop, self._asked, self._live = threading.Event(), stop, live
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Frame | MissingFrame, BoolImage | None, str]] = []
+        """Frames of which it is not known yet in which view they lie, and the missing ones among them."""
         self._thread = threading.Thread(target=self._work, name="insitrack-reader", daemon=True)
 
     def __enter__(self) -> Reader:
@@ -152,6 +157,7 @@ class Reader:
                 looked = self._queue.get(timeout=_TICK_S)
             except queue.Empty:
                 if self._asked is not None and self._asked.is_set():
+                    yield from self._rest()
                     return
                 continue
             if looked is None:
@@ -166,25 +172,53 @@ class Reader:
                 if self._stop.is_set():
                     break
                 if item.index >= self._from:
-                    self._queue.put(self._with_state(self._look(item)))
+                    for looked in self._look(item):
+                        self._queue.put(looked)
+            for looked in self._rest():
+                self._queue.put(looked)
             self._queue.put(None)
         except BaseException as error:  # handed to the thread that waits for frames, which raises it
             self._queue.put(error)
 
-    def _with_state(self, looked: PreparedFrame) -> PreparedFrame:
-        """Add field and drift as they are after this frame, if it is time."""
-        now = time.monotonic()
-        if self._state_every_s is None or now - self._state_s < self._state_every_s:
-            return looked
-        self._state_s = now
-        return replace(looked, state=(self._fields.snapshot(), self._drift.snapshot()))
+    def _look(self, item: Frame | MissingFrame) -> list[PreparedFrame]:
+        """Find field and drift of a frame; return it with those that waited for it, or nothing if it waits."""
+        with self._lock:
+            if isinstance(item, MissingFrame):
+                self._waiting.append((item, None, self._read.value))
+                return self._released(())
+            area = self._fields.update(item.image)
+            drifts = self._drift.update(item, area)
+            self._waiting.append((item, area, self._read.update(item.image)))
+            return self._released(drifts)
 
-    def _look(self, item: Frame | MissingFrame) -> PreparedFrame:
-        if isinstance(item, MissingFrame):
-            return PreparedFrame(item, None, (math.nan, math.nan), read_sha256=self._read.value)
-        area = self._fields.update(item.image)
-        drift = self._drift.update(item, area)
-        return PreparedFrame(item, area, drift.shift_px, drift.quality, self._read.update(item.image))
+    def _rest(self) -> list[PreparedFrame]:
+        """Return the frames that still wait when the source ends, or is asked to."""
+        with self._lock:
+            return self._released(self._drift.finish())
+
+    def _released(self, drifts: tuple[Drift, ...]) -> list[PreparedFrame]:
+        """Put the frames that waited together with their drifts; of later ones nothing is known yet."""
+        ready, left = [], list(drifts)
+        while self._waiting and (left or isinstance(self._waiting[0][0], MissingFrame)):
+            item, area, read = self._waiting.pop(0)
+            if isinstance(item, MissingFrame):
+                ready.append(PreparedFrame(item, None, (math.nan, math.nan), read_sha256=read))
+            else:
+                ready.append(PreparedFrame(item, area, *left.pop(0), read))
+        return self._with_state(ready)
+
+    def _with_state(self, ready: list[PreparedFrame]) -> list[PreparedFrame]:
+        """Add field and drift as they are after the last frame, if it is time and no other one waits."""
+        now = time.monotonic()
+        if (
+            self._state_every_s is None
+            or now - self._state_s < self._state_every_s
+            or self._waiting
+            or not ready
+        ):
+            return ready
+        self._state_s = now
+        return [*ready[:-1], replace(ready[-1], state=(self._fields.snapshot(), self._drift.snapshot()))]
 
 
 def run(
@@ -195,7 +229,7 @@ def run(
     sinks: Sequence[Sink],
     *,
     existence: LiveExistence | None = None,
-    calibration: Calibration,
+    calibration: Calibration | ViewScale,
     fields: FieldConfig,
     drift: DriftEstimator,
     sizes: MeasureConfig,
@@ -216,7 +250,8 @@ def run(
     existence : LiveExistence, optional
         Judges which finds are defects; None: all are.
     calibration, fields, drift, sizes
-        Scale and thickness; how overlays and borders are found; what follows the stage; definitions of size.
+        Scale and thickness, for all views or for each; how overlays and borders are found; what follows the
+        stage; definitions of size.
     progress : callable, optional
         Called with the running counts after every source frame.
     stop : threading.Event, optional
@@ -236,22 +271,23 @@ def run(
     tally = Tally() if goes_on is None else goes_on.tally
     every_s = None if keep_state is None else STATE_EVERY_S
     existence = existence or LiveExistence(None)
+    scale = calibration if isinstance(calibration, ViewScale) else ViewScale(calibration)
     with ExitStack() as stack:
         stack.enter_context(_ready(sinks))
         if keep_state is not None and goes_on is None:
             unseen = FieldFinder(fields).snapshot(), drift.snapshot()
-            keep_state(_moment((0, 0.0), unseen, linker, meter, existence, tally))
+            keep_state(_moment((0, 0.0), unseen, linker, meter, existence, scale, tally))
         reader = stack.enter_context(
             Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
         )
         for detections, looked in _found(segmenter, reader, live):
-            tracked = follow(detections, looked, linker, meter, existence, calibration, sizes)
+            tracked = follow(detections, looked, linker, meter, existence, scale, sizes)
             _write(tracked, sinks)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             tally.read_sha256 = looked.read_sha256
             if keep_state is not None and looked.state is not None:
                 at = tracked.frame.index + 1, tracked.frame.t_s
-                keep_state(_moment(at, looked.state, linker, meter, existence, tally))
+                keep_state(_moment(at, looked.state, linker, meter, existence, scale, tally))
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
@@ -300,9 +336,11 @@ def _moment(
     linker: Linker,
     meter: SeriesMeter,
     existence: LiveExistence,
+    scale: ViewScale,
     tally: Tally,
 ) -> Moment:
-    return Moment(*at, *looked_at, linker.snapshot(), snapshot_of(meter), existence.snapshot(), tally)
+    kept = linker.snapshot(), snapshot_of(meter), existence.snapshot(), scale.snapshot()
+    return Moment(*at, *looked_at, *kept, tally)
 
 
 def _items(

@@ -29,6 +29,7 @@ from insitrack.segment.prepare.field import FieldSnapshot
 from insitrack.tracker.existence.live import ExistenceSnapshot
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.state import LinkerSnapshot
+from insitrack.tracker.link.view_scale import ViewScaleSnapshot
 from insitrack.tracker.run.loop import Moment
 from insitrack.tracker.run.pack import PackError, pack, unpack
 from insitrack.tracker.run.tally import Tally
@@ -101,6 +102,7 @@ class State:
     linker: LinkerSnapshot
     meter: MeterSnapshot
     existence: ExistenceSnapshot
+    scale: ViewScaleSnapshot
     first: FirstFrame
 
     @property
@@ -119,6 +121,7 @@ _PARTS: dict[str, type[Any]] = {
     "linker": LinkerSnapshot,
     "meter": MeterSnapshot,
     "existence": ExistenceSnapshot,
+    "scale": ViewScaleSnapshot,
     "first": FirstFrame,
 }
 
@@ -265,6 +268,7 @@ class StateWriter:
             moment.linker,
             moment.meter,
             moment.existence,
+            moment.scale,
             FirstFrame(self._first()),
         )
         write_state(state, self._folder / STATE)

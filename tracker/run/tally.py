@@ -11,17 +11,14 @@ import numpy as np
 from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame
 
-_LOST_FRAMES = 3  # fewer are a shaken or blurred moment
-
 
 @dataclass(slots=True)
 class Tally:
     """Running counts of a run, for the progress bar and the manifest.
 
-    `lost_frames` counts frames in a row, from `lost_since_s` on, that could not be registered with those
-    before; when the view can be registered again after `_LOST_FRAMES` of them it has changed, the first time
-    at `view_changed_s`, s. `unregistered` counts all frames that did not fit those before. `read_sha256`
-    is the hash of the pixels of all frames.
+    `view_changes` counts the views after the first, the first of which begins at `view_changed_s`, s;
+    `unregistered` the frames that did not fit those before: the first of each view, and those that fit none.
+    `read_sha256` is the hash of the pixels of all frames.
     """
 
     frames: int = 0
@@ -36,8 +33,6 @@ class Tally:
     tracks: int = 0
     view_changes: int = 0
     view_changed_s: float = math.nan
-    lost_frames: int = 0
-    lost_since_s: float = math.nan
     unregistered: int = 0
     registered: bool = False
     last_s: float = 0.0
@@ -55,21 +50,18 @@ class Tally:
         blank = status == "processed" and any(math.isnan(row.n) for row in tracked.series)
         self.blank += blank
         if status == "processed" and not blank:
-            self._follow_the_view(tracked.drift_quality)
+            self._note_view(tracked)
         self.tracks += sum(event.kind in ("birth", "split") for event in tracked.events)
 
-    def _follow_the_view(self, quality: float) -> None:
-        """Count frames whose shift could not be measured; the first frames of all are none of them."""
-        if quality > 0:
-            if self.lost_frames >= _LOST_FRAMES:
-                self.view_changes += 1
-                first = self.view_changes == 1
-                self.view_changed_s = self.lost_since_s if first else self.view_changed_s
-            self.lost_frames, self.registered = 0, True
-        elif quality == 0 and self.registered:
-            self.lost_since_s = self.last_s if self.lost_frames == 0 else self.lost_since_s
-            self.lost_frames += 1
-            self.unregistered += 1
+    def _note_view(self, tracked: TrackedFrame) -> None:
+        """Count views, and frames whose shift could not be measured; the first frames of all are none of them."""
+        new = tracked.view > self.view_changes
+        if new and self.view_changes == 0:
+            self.view_changed_s = self.last_s
+        self.view_changes = max(self.view_changes, tracked.view)
+        lost = tracked.drift_quality == 0
+        self.unregistered += new or (lost and self.registered)
+        self.registered |= tracked.drift_quality > 0
 
     @property
     def elapsed_s(self) -> float:

@@ -124,7 +124,7 @@ def _check_out(folder: Path, uri: str, overwrite: bool) -> None:
 def _opened(uri: str, config: RunConfig, alarm: Callable[[str], None] | None) -> Source:
     """Open the source; one that shows no specimen is refused."""
     chosen = dataclasses.asdict(config.source)
-    del chosen["nm_per_px_sd"]  # belongs to the calibration: a file does not know it
+    del chosen["nm_per_px_sd"], chosen["view_nm_per_px"]  # a file does not know them
     source = open_source(uri, **chosen, live=config.live, alarm=alarm)
     if source.refused:
         source.close()
@@ -148,6 +148,7 @@ _LEAST_MEMORY_BYTES = 2_000_000_000
 _SHORT = {
     "nm_per_px": "source",
     "nm_per_px_sd": "source",
+    "view_nm_per_px": "source",
     "frame_interval_s": "source",
     "start_s": "source",
     "end_s": "source",

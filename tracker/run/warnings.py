@@ -33,16 +33,7 @@ def run_warnings(
     if tally.processed > 2 and tally.unregistered > _UNRELATED * (tally.processed - 1):
         lines.append(
             f"{tally.unregistered} of {tally.processed} frames do not fit the frames before them: if these are"
-            " separate micrographs and no movie, births, deaths and tracks mean nothing; give them one by one,"
-            " or read the counts of each frame from causal/series.csv"
-        )
-    elif tally.view_changes:
-        more = f", and {tally.view_changes - 1} times later" if tally.view_changes > 1 else ""
-        lines.append(
-            f"from {tally.view_changed_s:.6g} s on the view does not fit the frames before it{more}: another"
-            " magnification, a jump of the stage, or the focus was lost; deaths and births there are none of"
-            " the specimen's, and the scale holds for one magnification only: analyse the parts on their own"
-            " with --start and --end"
+            " separate micrographs and no movie, births, deaths and tracks mean nothing; run again with --stills"
         )
     misfits = segmenter.describe().get("view", {}).get("frames_misfit", 0)
     if misfits:

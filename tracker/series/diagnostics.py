@@ -54,7 +54,7 @@ class SeriesDiagnostics:
         self._bulky = np.flatnonzero([name in VOLUME_CLASSES for name in self.class_names])
 
     def note_frames(
-        self, observations: Observations, there: Counts, per_m2: Floats, sizes: Moments, *, scaled: bool
+        self, observations: Observations, there: Counts, per_m2: Floats, sizes: Moments, *, scaled: Bools
     ) -> None:
         """Note what some frames hold.
 
@@ -64,7 +64,7 @@ class SeriesDiagnostics:
             Defects of these frames.
         there, per_m2, sizes : Counts, ndarray of float64, Moments, of shape (T, K + 1)
             Their number, their density, m^-2, and mean size, nm.
-        scaled : bool
+        scaled : ndarray of bool, shape (T,)
             Whether the scale is known.
         """
         n, size_nm = there.n[:, :-1], sizes.mean[:, :-1]
@@ -72,8 +72,8 @@ class SeriesDiagnostics:
         for i in self._bulky.tolist():
             mine = observations.size_nm[observations.whole & (observations.place == i)]
             self.largest_nm[i] = max(self.largest_nm[i], mine.max(initial=0.0))
-        if scaled:
-            self.unsized += ((n > 0) & np.isnan(size_nm)).sum(axis=0)
+        if scaled.any():
+            self.unsized += ((n > 0) & np.isnan(size_nm) & scaled[:, None]).sum(axis=0)
             lost = np.where(self._dispersed, overlap_loss(per_m2[:, :-1], size_nm), 0.0)
             self.overlap = np.fmax(self.overlap, np.fmax.reduce(lost, axis=0, initial=0.0))
 

@@ -51,8 +51,7 @@ _Changes = Mapping[str, int] | None
 class SeriesMeter:
     """Turns the measured defects of frames into rows of the series: one per class, and ``all``.
 
-    Every row of every frame has the same classes, so that a class without defects is seen to be absent (n =
-    0) and not forgotten.
+    Every row of every frame has the same classes, so that one without defects is seen to be absent (n = 0).
 
     Parameters
     ----------
@@ -120,17 +119,15 @@ class SeriesMeter:
         return self.specimens.conditions
 
     def follow(self, conditions: Conditions) -> None:
-        """Take thickness, dose rate and material as they are recorded.
-
-        Raises
-        ------
-        SettingsError
-            If a thickness or a material cannot be used; nothing is changed then.
-        """
+        """Take thickness, dose rate and material as they are recorded; errors as above, then without a change."""
         self.specimens.follow(conditions)
         rate, steps = conditions.dose_rates()
         self.exposure = replace(self.exposure, dose_rate_dpa_per_s=rate, steps=steps)
         self.diagnostics.hardens = self.specimens.last.hardening.hardens
+
+    def set_scale(self, nm_per_px: float) -> None:
+        """Take another scale, nm, for the frames from now on; NaN where it is not known."""
+        self._nm_per_px = nm_per_px
 
     def rows(
         self,

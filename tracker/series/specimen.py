@@ -73,7 +73,8 @@ class Specimen:
             there, counts, sizes_or_cut(seen, sizes, t), *densities.of_obstacles(per_m3, lines, inverse_depth)
         )
         straight, squared, third = (Ranged(*total) for total in self.hardening.columns(obstacles))
-        diagnostics.note_frames(seen, there, per_m2.value, sizes, scaled=scaled)
+        known = scaled & (np.isfinite(field_nm2) | np.isnan(field_nm2).all())
+        diagnostics.note_frames(seen, there, per_m2.value, sizes, scaled=known)
         diagnostics.note_hardening(
             obstacles.density, obstacles.size_nm, straight.value, self.hardening.hardens
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import BoolImage
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
+from insitrack.io.sources import open_source
 from insitrack.tracker.link.drift import Drift, DriftEstimator
 from insitrack.tracker.link.settings import DriftConfig
 
@@ -62,7 +63,8 @@ def follow(
     frames: Iterator[Frame], field: BoolImage | None = None, config: DriftConfig | None = None
 ) -> list[Drift]:
     estimator = DriftEstimator(config)
-    return [estimator.update(frame, field) for frame in frames]
+    found = [drift for frame in frames for drift in estimator.update(frame, field)]
+    return [*found, *estimator.finish()]
 
 
 def rms_error(drifts: list[Drift], path: Path2D) -> float:
@@ -123,15 +125,91 @@ def test_blank_frames_keep_the_last_shift_and_say_so() -> None:
     assert drifts[13].shift_px == pytest.approx((19.5, 6.5), abs=0.4)
 
 
-def test_a_new_view_is_taken_up_where_the_old_one_ended() -> None:
+def then(one: Iterator[Frame], other: Iterator[Frame]) -> list[Frame]:
+    """Put two movies one behind the other."""
+    images = [frame.image for movie in (one, other) for frame in movie]
+    return [Frame(i, float(i), image) for i, image in enumerate(images)]
+
+
+def changes(drifts: list[Drift]) -> list[int]:
+    """Frames with which another view begins."""
+    return [i for i in range(1, len(drifts)) if drifts[i].view != drifts[i - 1].view]
+
+
+def test_another_place_begins_a_view_with_its_first_frame_from_which_the_drift_counts_anew() -> None:
     def path(i: int) -> tuple[float, float]:
         return 2.0 * i, 0.0
 
-    drifts = follow(
-        iter([*movie(path, 5), *(Frame(f.index + 5, f.t_s + 5, f.image) for f in movie(path, 10, seed=77))])
-    )
-    assert drifts[-1].quality > 0.5
-    assert drifts[-1].shift_px[0] - drifts[9].shift_px[0] == pytest.approx(10.0, abs=0.5)
+    drifts = follow(iter(then(movie(path, 5), movie(path, 10, seed=77))))
+    assert changes(drifts) == [5]
+    assert drifts[5].magnified is None
+    assert drifts[5].shift_px == (0.0, 0.0)
+    assert drifts[14].shift_px == pytest.approx((18.0, 0.0), abs=0.5)
+    assert min(drift.quality for drift in drifts) > 0.5
+
+
+@pytest.mark.parametrize("zoom", [0.5, 0.7, 1.4, 2.0, 3.0])
+def test_another_magnification_begins_a_view_and_is_told_to_six_percent(zoom: float) -> None:
+    def magnified(frame: Frame, by: float) -> Frame:
+        height, width = frame.shape
+        side = (round(width / by), round(height / by))
+        cut = cv2.getRectSubPix(frame.image, side, ((width - 1) / 2, (height - 1) / 2))
+        return Frame(frame.index, frame.t_s, cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA))
+
+    frames = list(movie(lambda i: (0.7 * i, 0.0), 16, shape=(480, 640)))
+    wide, near = frames[:8], frames[8:]
+    if zoom > 1:
+        near = [magnified(frame, zoom) for frame in near]
+    else:
+        wide = [magnified(frame, 1 / zoom) for frame in wide]
+    drifts = follow(iter(then(iter(wide), iter(near))))
+    assert changes(drifts) == [8]
+    assert drifts[8].magnified == pytest.approx(zoom, rel=0.06)
+
+
+@pytest.mark.parametrize("change", ["blur", "reversed", "flicker", "blank", "shaken"])
+def test_neither_focus_nor_flicker_nor_a_blank_beam_begins_a_view(change: str) -> None:
+    rng = np.random.default_rng(2)
+    frames = []
+    for frame in movie(lambda i: (0.8 * i, 0.4 * i), 20):
+        image, late = frame.image.astype(float), frame.index >= 10
+        if change == "blur" and late:
+            image = cv2.GaussianBlur(image, (0, 0), 4) + rng.normal(0, 5, frame.shape)
+        elif change == "reversed" and late:
+            image = 240 - image
+        elif change == "flicker":
+            image = image * rng.uniform(0.6, 1.4)
+        elif change == "blank" and 8 <= frame.index < 14:
+            image = np.full(frame.shape, 10.0) + rng.normal(0, 1, frame.shape)
+        elif change == "shaken" and 8 <= frame.index < 11:
+            image = cv2.blur(image, (81, 1))
+        frames.append(Frame(frame.index, frame.t_s, image.clip(0, 255).astype(np.uint8)))
+    drifts = follow(iter(frames))
+    assert changes(drifts) == []
+    assert drifts[-1].shift_px == pytest.approx((15.2, 7.6), abs=0.6)
+
+
+def test_a_frame_that_fits_nothing_waits_and_is_lost_when_the_next_one_fits_again() -> None:
+    frames = list(movie(lambda i: (1.0 * i, 0.0), 8))
+    frames[4] = Frame(4, 4.0, next(movie(lambda i: (0.0, 0.0), 1, seed=9)).image)
+    estimator = DriftEstimator()
+    told = [len(estimator.update(frame)) for frame in frames]
+    assert told == [1, 1, 1, 1, 0, 2, 1, 1]
+    assert [drift.quality == 0 for drift in follow(iter(frames))] == [i == 4 for i in range(8)]
+
+
+def test_a_movie_that_ends_while_frames_wait_tells_of_each() -> None:
+    frames = then(movie(lambda i: (1.0 * i, 0.0), 5), movie(lambda i: (0.0, 0.0), 2, seed=9))
+    assert [(drift.view, drift.quality == 0) for drift in follow(iter(frames))][-2:] == [(0, True)] * 2
+
+
+def test_views_of_a_real_movie_are_one() -> None:
+    movie_path = Path(__file__).parents[3] / "../shared/data/ti-anneal/videos/Figure-3-Loop-Motion.mp4"
+    if not movie_path.is_file():
+        pytest.skip(f"{movie_path}: not here")
+    drifts = follow(frame for frame in open_source(str(movie_path)) if isinstance(frame, Frame))
+    assert len(drifts) == 14
+    assert changes(drifts) == []
 
 
 def test_sixteen_bits_give_the_same_drift_as_eight() -> None:

@@ -22,6 +22,7 @@ from insitrack.segment.prepare.grey import grey_range
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.loop import ResumePoint
 from insitrack.tracker.run.state import State, check_tables, truncate_tables
@@ -109,8 +110,9 @@ def restore(
     meter: SeriesMeter,
     existence: LiveExistence,
     drift: DriftEstimator,
+    scale: ViewScale,
 ) -> ResumePoint:
-    """Bring linker, meter, existence, field and drift to where they were.
+    """Bring linker, meter, existence, field, drift and scale to where they were.
 
     Raises
     ------
@@ -123,6 +125,7 @@ def restore(
         restore_meter(meter, state.meter)
         existence.restore(state.existence)
         drift.restore(state.drift)
+        scale.restore(state.scale)
         fields.restore(state.fields)
     except (ValueError, SettingsError) as error:
         raise OutputError(

@@ -25,6 +25,7 @@ from insitrack.segment.models import load_segmenter
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
@@ -91,8 +92,9 @@ class Job:
         stop = stop or threading.Event()
         linker, drift, goes_on = Linker(self.config.link), DriftEstimator(self.config.drift), None
         existence = LiveExistence(self.config.judged)
+        scale = ViewScale(self.calibration, self.config.source.view_nm_per_px)
         if state is not None:
-            goes_on = restore(state, self.folder, self.config, linker, self.meter, existence, drift)
+            goes_on = restore(state, self.folder, self.config, linker, self.meter, existence, drift, scale)
             self.notes += _late_beginnings(self.config, goes_on.next_index)
         record = begin_record(self.folder, self.meter, state)
         prepare_folder(self.folder, state)
@@ -122,7 +124,7 @@ class Job:
                 self.meter,
                 sinks,
                 existence=existence,
-                calibration=self.calibration,
+                calibration=scale,
                 fields=self.config.field,
                 drift=drift,
                 sizes=self.config.measure,
@@ -132,6 +134,7 @@ class Job:
                 keep_state=keeper.write,
                 goes_on=goes_on,
             )
+            closing.notes += scale.warnings
             stopped = status is None and stop.is_set()
             closing.finish(tally, pictures, stopped=stopped, stop=stop, live=(status, controls))
         except BaseException as error:
