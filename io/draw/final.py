@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.results import Measures, SeriesRow, TrackedFrame
-from insitrack.io.tables.columns import SERIES
+from insitrack.io.tables.columns import FRAMES, SERIES
 from insitrack.io.tables.outlines.masks import MASKS, FrameMasks, classes_in, masks_by_frame
 from insitrack.io.tables.sink import Sink
 
@@ -49,9 +49,14 @@ class FinalFrames:
         self._series = _series_by_frame(folder)
         self._next_masks = next(self._masks, None)
         self._next_series = next(self._series, None)
+        self._later_views = _later_views(folder)
 
     def of(self, frame: Frame | MissingFrame) -> TrackedFrame:
         """Return a frame with what the tables say of it."""
+        view, nm_per_px = self._later_views.get(frame.index, (0, float("nan")))
+        return replace(self._of(frame), view=view, nm_per_px=nm_per_px)
+
+    def _of(self, frame: Frame | MissingFrame) -> TrackedFrame:
         masks, series = self._masks_of(frame.index), self._series_of(frame.index)
         shape = frame.shape if isinstance(frame, Frame) else (0, 0)
         if masks is None or isinstance(frame, MissingFrame):
@@ -100,6 +105,14 @@ class FinalFrames:
             return ()
         rows = self._next_series[1]
         return tuple(row for row in rows if not self._only or row.defect_class in (*self._only, "all"))
+
+
+def _later_views(folder: Path) -> dict[int, tuple[int, float]]:
+    """View and scale, nm, of the frames that are not of the first view."""
+    table = FRAMES.read(folder / FRAMES.file, ["frame", "view", "nm_per_px"])
+    later = table[(table["view"] > 0).to_numpy()]
+    views = zip(later["view"].astype(int).tolist(), later["nm_per_px"].tolist(), strict=True)
+    return dict(zip(later["frame"].tolist(), views, strict=True))
 
 
 def shown_classes(folder: Path, class_names: Sequence[str]) -> tuple[str, ...]:

@@ -144,7 +144,7 @@ class LiveExistence:
         """Forget every track, for the next frame shows another view; return those that have been believed."""
         known = self.known(ended)
         self.forget(np.array([track.track_id for track in ended], np.int64))
-        self._strong = self._strong[:0]
+        self._clear = self._clear[:0]
         return known
 
     def snapshot(self) -> ExistenceSnapshot:
