@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.errors import SettingsError
-from insitrack.io.frame_views import view_numbers
+from insitrack.io.tables.frame_views import view_numbers
 from insitrack.io.tables.stream import Columns
 
 

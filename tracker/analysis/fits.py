@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Floats
-from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.intervals import poisson_interval
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
+from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.io.units import round_step
 from insitrack.tracker.analysis.recompute import Recomputed
 from insitrack.tracker.analysis.table_run import TableRun

@@ -11,8 +11,8 @@ import pandas as pd
 
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.errors import SettingsError, TableError
-from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.results import NAN
+from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.io.tables.stream import Columns, to_parquet
 from insitrack.tracker.analysis.common_field import cut_to
 from insitrack.tracker.analysis.table_run import TableRun

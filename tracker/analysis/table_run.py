@@ -15,10 +15,10 @@ import pandas as pd
 from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
-from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.frames import Calibration
 from insitrack.io.results import NAN
 from insitrack.io.tables import columns as tables
+from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.io.tables.looked_frames import check_clock
 from insitrack.io.tables.stream import to_parquet
 from insitrack.tracker.analysis.common_field import common_window, cut_frames

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Floats, Ints
-from insitrack.io.frame_views import frame_scales, view_numbers
+from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.existence.judge import Judge
 from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.fill import filled, one_in_turns

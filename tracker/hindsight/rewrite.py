@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from insitrack.io.arrays import Ints
 from insitrack.io.errors import OutputError
-from insitrack.io.frame_views import frame_scales
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.engine import Table
+from insitrack.io.tables.frame_views import frame_scales
 from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing

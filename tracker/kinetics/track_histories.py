@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from insitrack.io.arrays import Bools, Floats, Ints
-from insitrack.io.frame_views import frame_scales, view_numbers
 from insitrack.io.results import NAN, Event, EventKind, TrackSummary
+from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.motion import diffusion
 
