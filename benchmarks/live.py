@@ -1,7 +1,7 @@
 """Live runs under load: delay, overload, faults, kills, a full disk, viewers; and what they promise.
 
-    python benchmarks/live.py [latency overload faults kill disk viewers owners ends writers changes records
-    crowd]   (or page: only write the page again)
+    python benchmarks/live.py [latency overload faults kill disk viewers together living dead ends
+    writers changes records crowd]   (or page: only write the page again)
 
 Loopback only; camera and analysis share this machine. Results of parts that are not run again are kept.
 """
@@ -290,7 +290,9 @@ PARTS = {
     "kill": kill,
     "disk": disk,
     "viewers": viewers,
-    "owners": live_marks.owners,
+    "together": live_marks.together,
+    "living": live_marks.living,
+    "dead": live_marks.dead,
     "ends": live_marks.ends,
     "writers": live_marks.writers,
     "changes": live_marks.changes,
@@ -309,12 +311,25 @@ def main() -> None:
     if given.smoke:
         globals().update(SMALL)
         PARTS["kill"], PARTS["faults"] = partial(kill, n=1), partial(faults, n=4)
-        PARTS["owners"], PARTS["ends"] = partial(live_marks.owners, n=1), partial(live_marks.ends, n=0)
+        for name in ("together", "living", "dead"):
+            PARTS[name] = partial(PARTS[name], n=1)
+        PARTS["ends"] = partial(live_marks.ends, n=0)
         PARTS["writers"] = partial(live_marks.writers, n=3)
         PARTS["changes"] = partial(live_marks.changes, n=3)
         PARTS["records"] = partial(live_marks.records, n=1, flips=5)
         PARTS["crowd"] = partial(live_marks.crowd, seconds=1.0, idle=60, slow=20)
-        parts = ["kill", "faults", "owners", "ends", "writers", "changes", "records", "crowd"]
+        parts = [
+            "kill",
+            "faults",
+            "together",
+            "living",
+            "dead",
+            "ends",
+            "writers",
+            "changes",
+            "records",
+            "crowd",
+        ]
     path = given.results / "live.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -62,49 +62,63 @@ def _refused(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 2 and done.stderr.startswith("track: ") and done.stderr.count("\n") == 1
 
 
-def owners(folder: Path, n: int = 20) -> dict[str, object]:
-    """Two runs into one folder; resume and `--overwrite` on a living run; two resumes of one that was killed."""
-    alone = folder / "alone"
-    subprocess.run([*COMMAND, SOURCE, *QUICK, "--out", str(alone)], check=True, capture_output=True)
-    whole = _tables(alone)
-    facts: dict[str, object] = {"tries_of_each": n}
-    good = 0
+def together(folder: Path, n: int = 20) -> dict[str, object]:
+    """Two runs started together into one folder: one is done as if it were alone, one is refused in one line."""
+    whole, good = _alone(folder), 0
     for i in range(n):
         out = folder / f"two{i}"
         both = [_ask(SOURCE, *QUICK, "--out", str(out)) for _ in range(2)]
         said = [one.communicate()[1] for one in both]
-        good += sorted(one.returncode for one in both) == [0, 2] and _tables(out) == whole
-        good -= any(
-            one.returncode == 2 and text.count("\n") != 1 for one, text in zip(both, said, strict=True)
-        )
+        lines = [text.count("\n") for one, text in zip(both, said, strict=True) if one.returncode == 2]
+        good += sorted(one.returncode for one in both) == [0, 2] and lines == [1] and _tables(out) == whole
         shutil.rmtree(out, ignore_errors=True)
-    facts["two_runs_one_done_and_undisturbed_one_refused"] = good
-    living = _started(folder / "living")
-    os.kill(living.pid, signal.SIGSTOP)  # it is alive for as long as the others try
+    return {"tries": n, "one_done_and_undisturbed_one_refused_in_one_line": good}
+
+
+def living(folder: Path, n: int = 20) -> dict[str, object]:
+    """Resume, and a run with `--overwrite`, come to the folder of a living run; then it goes on to its end."""
+    whole, run = _alone(folder), _started(folder / "living")
+    os.kill(run.pid, signal.SIGSTOP)  # it is alive for as long as the others try
+    facts: dict[str, object] = {"tries_of_each": n}
     for name, arguments in (("resume", ["resume"]), ("overwrite", [SOURCE, "--overwrite", "--out"])):
-        facts[f"{name}_on_a_living_run_refused"] = sum(
+        facts[f"{name}_refused_in_one_line"] = sum(
             _refused(
                 subprocess.run([*COMMAND, *arguments, str(folder / "living")], capture_output=True, text=True)
             )
             for _ in range(n)
         )
-    os.kill(living.pid, signal.SIGCONT)
-    living.communicate()
-    facts["the_living_run_undisturbed"] = _tables(folder / "living") == whole
-    good = over = 0
+    os.kill(run.pid, signal.SIGCONT)
+    run.communicate()
+    return {**facts, "its_tables_byte_for_byte_undisturbed": _tables(folder / "living") == whole}
+
+
+def dead(folder: Path, n: int = 20) -> dict[str, object]:
+    """Kill a run, and let two resumes come to its lock together."""
+    whole, good, over = _alone(folder), 0, 0
     for i in range(n):
         out = folder / f"dead{i}"
-        dead = _started(out)
-        dead.kill()
-        dead.communicate()
+        killed = _started(out)
+        killed.kill()
+        killed.communicate()
         both = [_ask("resume", str(out)) for _ in range(2)]
-        _ = [one.communicate() for one in both]
+        for one in both:
+            one.communicate()
         over += 0 in [one.returncode for one in both]
         good += sorted(one.returncode for one in both) == [0, 2] and _tables(out) == whole
         shutil.rmtree(out, ignore_errors=True)
-    facts["the_lock_of_a_dead_run_taken_over"] = over
-    facts["two_resumes_one_done_byte_for_byte_one_refused"] = good
-    return facts
+    return {
+        "tries": n,
+        "the_lock_of_the_dead_run_taken_over": over,
+        "one_resume_done_byte_for_byte_the_other_refused": good,
+    }
+
+
+def _alone(folder: Path) -> dict[str, bytes]:
+    """Tables of the same run that nobody meets."""
+    subprocess.run(
+        [*COMMAND, SOURCE, *QUICK, "--out", str(folder / "alone")], check=True, capture_output=True
+    )
+    return _tables(folder / "alone")
 
 
 def _ask(*arguments: str) -> subprocess.Popen[str]:

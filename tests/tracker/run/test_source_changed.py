@@ -63,6 +63,18 @@ def test_a_file_that_changes_while_it_is_read_marks_the_run(tmp_path, change, wo
     assert run.manifest["status"] == "done"
 
 
+def test_outlines_are_not_drawn_on_the_frames_of_another_file(tmp_path):
+    source = write(tmp_path / "m.tif")
+    run = insitrack.track(
+        source,
+        tmp_path / "run",
+        config=load_config(assignments=SETTINGS[1:]),
+        progress=lambda tally, _: replaced(source) if tally.frames == 5 else None,
+    )
+    assert not (run.folder / "annotated.mp4").exists()
+    assert any("was not drawn: the source changed" in line for line in run.manifest["warnings"])
+
+
 def test_a_file_that_is_only_touched_or_replaced_by_its_copy_has_not_changed(tmp_path):
     source = write(tmp_path / "m.tif")
     files, known = SourceFiles(str(source)), fingerprint(source)

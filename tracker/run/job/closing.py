@@ -121,6 +121,11 @@ class Closing:
     def _draw_movie(self, n_frames: int, stop: threading.Event | None) -> None:
         """Draw the movie from the final tables; without it the run is complete, and it can be drawn later."""
         later = f"track annotate {self.folder} draws it from the movie"
+        if self._changed:  # other frames than those that were analysed must not carry these outlines
+            self.manifest.warnings.append(
+                f"{MOVIE} was not drawn: the source changed while it was read; {later}"
+            )
+            return
         try:
             final = FinalFrames(self.folder, self.segmenter.class_names)
             with AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px) as movie:
