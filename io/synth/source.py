@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from insitrack.io.arrays import Floats32, Ints
+from insitrack.io.arrays import Floats32, GreyImage, Ints
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Calibration, Frame, MissingFrame
 from insitrack.io.levels import Levels
@@ -24,6 +24,9 @@ from insitrack.io.synth.render import picture
 from insitrack.io.synth.scenery import Scenery
 from insitrack.io.synth.settings import SynthSettings
 from insitrack.io.synth.truth import Truth, Visibility, truth_of
+
+_KEPT_BYTES = 64 << 20
+"""Frames that are kept for a second reading, bytes: a run reads its source again when it draws its movie."""
 
 
 class SynthSource:
@@ -62,6 +65,7 @@ class SynthSource:
         self.n_frames: int | None = scenery.n_frames
         self.stage, self.defects, self.lines = scenery.stage, scenery.defects, scenery.lines
         self._visibility = Visibility(scenery)
+        self._kept: dict[int, GreyImage] = {}
 
     @property
     def overlay(self) -> Overlay:
@@ -85,7 +89,17 @@ class SynthSource:
             if faults and self.scenery.rng("faults", index).random() < faults:
                 yield MissingFrame(index, index / self.fps, "damaged", "drawn so: faults in the address")
             else:
-                yield self.frame(index)
+                yield self._frame_again(index)
+
+    def _frame_again(self, index: int) -> Frame:
+        """Draw a frame, or take it as it was drawn before, where it was kept."""
+        kept = self._kept.get(index)
+        if kept is not None:
+            return Frame(index, index / self.fps, kept.copy())
+        frame = self.frame(index)
+        if len(self._kept) * frame.image.nbytes < _KEPT_BYTES:
+            self._kept[index] = frame.image.copy()
+        return frame
 
     def describe(self) -> dict[str, Any]:
         """Address and every resolved setting."""

@@ -17,7 +17,7 @@ from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.errors import OutputError, SettingsError, TableError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.tables.columns import FRAMES
-from insitrack.io.tables.outlines.masks import MASKS
+from insitrack.io.tables.outlines.masks import MASKS, STREAM
 from insitrack.io.tables.run_folder import MOVIE
 from insitrack.tracker.run.job.finished import manifest_of, source_of
 
@@ -82,7 +82,9 @@ def annotate(run: Path, movie: Path | None, out: Path, how: Redrawing) -> int:
     """
     manifest = manifest_of(run)
     if not (run / MASKS.file).is_file():
-        raise TableError(f"{run}: no {MASKS.file}, a run of an earlier version; run it again to draw it")
+        cut_off = (run / STREAM.file).is_file()
+        advice = f"cut off; first: track resume {run}" if cut_off else "of an earlier version; run it again"
+        raise TableError(f"{run}: no {MASKS.file}, the run is {advice}")
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise SettingsError(f"--out {out}: expected a name that ends in .mp4 or .gif")
     final = FinalFrames(run, (manifest.get("model") or {}).get("classes") or (), only=how.only)

@@ -316,6 +316,50 @@ def masks_by_frame(path: Path, frames: tuple[int, int] | None = None) -> Iterato
             yield _frame_masks(path, last, waiting)
 
 
+def stream_by_frame(path: Path) -> Iterator[FrameMasks]:
+    """Outlines of a run that goes on or was cut off, as they were known frame by frame, without doubted finds.
+
+    Parameters
+    ----------
+    path : Path
+        ``masks.csv``; what a kill left of its last line is not read.
+
+    Raises
+    ------
+    TableError
+        If the table is damaged.
+    """
+    waiting: list[Any] = []
+    for piece in STREAM.chunks(path, rows=20_000):
+        for frame, rows in piece[piece["doubted"] == 0].groupby("frame", sort=False):
+            if waiting and waiting[0]["frame"].iloc[0] != frame:
+                yield _of_rows(path, waiting)
+                waiting = []
+            waiting.append(rows)
+    if waiting:
+        yield _of_rows(path, waiting)
+
+
+def _of_rows(path: Path, parts: list[Any]) -> FrameMasks:
+    """Rows of one frame, which may lie in two pieces of the table."""
+    import pandas as pd
+
+    rows = pd.concat(parts)
+    frame = int(rows["frame"].iloc[0])
+    try:
+        masks = masks_of(rows)
+    except ValueError as error:
+        raise TableError(f"{path}: frame {frame}: {error}; restore the file") from error
+    return FrameMasks(
+        frame,
+        rows["track_id"].to_numpy(np.int64),
+        rows["defect_class"].astype(str).tolist(),
+        rows["probability"].to_numpy(np.float64),
+        rows["observed"].to_numpy() == 1,
+        masks,
+    )
+
+
 def _holds(file: Any, group: int, frames: tuple[int, int] | None) -> bool:
     """Whether a row group has rows of the frames asked for, as far as the file tells."""
     if frames is None:

@@ -150,7 +150,9 @@ def test_geff_is_read_by_geff_with_every_node_and_edge(run: Run, tmp_path: Path)
     for source, target in graph.edges:
         assert graph.nodes[source]["frame"] < graph.nodes[target]["frame"]
     for number, one in graph.nodes(data=True):
-        assert one["x_px"] == tracks["x_px"].iloc[int(number)]
+        row = tracks.iloc[int(number)]
+        for name in ("t_s", "x_px", "y_px", "size_nm", "area_px", "probability", "observed"):
+            assert one[name] == row[name] or (np.isnan(one[name]) and np.isnan(row[name])), name
 
 
 def test_trackmate_has_movie_scale_outlines_and_every_track(
@@ -190,7 +192,12 @@ def test_parquet_and_lists_have_the_rows_of_the_table(run: Run, tmp_path: Path) 
     assert list(layer.columns[:4]) == ["ID", "T", "Y", "X"]
     assert keys(layer, "T", "ID", "defect_class") == keys(run.tracks, "frame", "track_id", "defect_class")
     mot = np.loadtxt(exported(run, "mot", tmp_path), delimiter=",")
-    assert {(int(row[0]) - 1, int(row[1])) for row in mot} == keys(run.tracks, "frame", "track_id")
+    rows = run.tracks.sort_values(["track_id", "frame"])
+    sides = [rows["x2_px"] - rows["x1_px"], rows["y2_px"] - rows["y1_px"]]
+    told = np.column_stack(
+        [rows["frame"] + 1, rows["track_id"], rows["x1_px"], rows["y1_px"], *sides, rows["score"].fillna(0)]
+    )
+    assert np.allclose(mot[:, :7], told, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))

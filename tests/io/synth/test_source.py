@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import SourceError
 from insitrack.io.frames import Frame, MissingFrame, Source
+from insitrack.io.synth import source as source_module
 from insitrack.io.synth.background import coloured_noise
 from insitrack.io.synth.files import write_synth
 from insitrack.io.synth.render import Look, picture
@@ -280,3 +281,14 @@ def test_what_is_written_can_be_read_back(tmp_path) -> None:
     labels = json.loads((tmp_path / "truth_coco.json").read_text())
     assert len(labels["annotations"]) == (table["observed"] == 1).sum()
     assert (tmp_path / "movie.mp4").stat().st_size > 0
+
+
+def test_a_second_reading_gives_the_same_frames_kept_or_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [frame.image for frame in SynthSource("synth:loops?seed=7&frames=4&size=128")]
+    monkeypatch.setattr(source_module, "_KEPT_BYTES", 2 * 128 * 128)
+    movie = SynthSource("synth:loops?seed=7&frames=4&size=128")
+    for _ in range(2):
+        again = [frame.image for frame in movie]
+        assert all((one == other).all() for one, other in zip(first, again, strict=True))
+        again[0][:] = 0  # what a reader does to a frame is his own
+    assert len(movie._kept) == 2

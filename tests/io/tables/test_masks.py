@@ -10,7 +10,15 @@ from insitrack.io.errors import TableError
 from insitrack.io.frames import Frame
 from insitrack.io.results import Doubted, Measures, TrackedFrame
 from insitrack.io.tables.outlines import masks as masks_module
-from insitrack.io.tables.outlines.masks import MASKS, STREAM, masks_by_frame, pack_stream, rows_of, writer_of
+from insitrack.io.tables.outlines.masks import (
+    MASKS,
+    STREAM,
+    masks_by_frame,
+    pack_stream,
+    rows_of,
+    stream_by_frame,
+    writer_of,
+)
 
 DRAW = np.random.default_rng(11)
 
@@ -107,6 +115,18 @@ def test_row_groups_and_a_part_of_the_frames_change_nothing(
     some = list(masks_by_frame(path, (2, 4)))
     assert [one.frame for one in some] == [2, 3, 4]
     assert some[0].masks.pixels.tolist() == whole[1].masks.pixels.tolist()
+
+
+def test_a_run_that_was_killed_leaves_every_whole_line_readable(
+    frames: list[TrackedFrame], tmp_path: Path
+) -> None:
+    text = STREAM.header() + "".join(rows_of(one) for one in frames)
+    (tmp_path / STREAM.file).write_text(text + "7,1,void,0.9,1,3,4,2,", encoding="utf-8")
+    back = {one.frame: one for one in stream_by_frame(tmp_path / STREAM.file)}
+    assert sorted(back) == [i for i, one in enumerate(frames) if len(one.track_ids)]
+    for i, one in back.items():
+        assert one.track_ids.tolist() == frames[i].track_ids.tolist()
+        assert one.masks.pixels.tolist() == frames[i].detections.masks.pixels.tolist()
 
 
 def test_a_damaged_file_is_refused_in_one_line(frames: list[TrackedFrame], tmp_path: Path) -> None:

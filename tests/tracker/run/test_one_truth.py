@@ -1,13 +1,17 @@
 """What is drawn, tabulated, kept and exported of one run is one set of defects with one set of ids."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import insitrack
 from insitrack.io.draw import annotate
+from insitrack.io.exchange.formats import export_run
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.outlines.masks import MASKS
 
@@ -44,6 +48,21 @@ def rows(table: pd.DataFrame) -> Seen:
     return set(table[["frame", "track_id", "defect_class"]].itertuples(index=False, name=None))
 
 
+def exported(run: insitrack.Run, folder: Path) -> dict[str, set[tuple[int, int]]]:
+    """Frames and ids of some exports."""
+    files = {kind: export_run(run.folder, kind, folder / kind) for kind in ("mot", "coco", "trackmate")}
+    listed = np.loadtxt(files["mot"], delimiter=",")
+    coco = json.loads(files["coco"].read_text(encoding="utf-8"))["annotations"]
+    spots = ElementTree.parse(files["trackmate"]).getroot().iter("Spot")
+    return {
+        "mot": {(int(row[0]) - 1, int(row[1])) for row in listed},
+        "coco": {(one["image_id"] - 1, one["track_id"]) for one in coco},
+        "trackmate": {
+            (int(one.get("FRAME", "-1")), int(one.get("name", "#-1").split("#")[1])) for one in spots
+        },
+    }
+
+
 @pytest.mark.parametrize("source", [DRAWN, REAL], ids=["drawn", "real"])
 def test_movie_pictures_tables_and_outlines_show_the_same_ids_and_classes(
     source: str | Path, painted: list[TrackedFrame], tmp_path: Path
@@ -60,6 +79,9 @@ def test_movie_pictures_tables_and_outlines_show_the_same_ids_and_classes(
     assert defects(pictures) == {one for one in tabulated if one[0] in (first, last)}
     assert rows(pd.read_parquet(run.folder / MASKS.file)) == tabulated
     assert {name for _, name, _ in tabulated} == set(run.summary["track_id"])
+    assert exported(run, tmp_path) == {
+        kind: {one[:2] for one in tabulated} for kind in ("mot", "coco", "trackmate")
+    }
     drawn = {(one.frame.index, row.defect_class): row.n for one in movie for row in one.series}
     told = run.series.set_index(["frame", "defect_class"])["n"]
     assert drawn == pytest.approx(told[told.index.isin(list(drawn))].to_dict(), nan_ok=True)

@@ -19,7 +19,7 @@ from insitrack.io.results import TrackedFrame
 from insitrack.io.sources import open_source
 from insitrack.io.tables import run_folder
 from insitrack.io.tables.columns import FRAMES
-from insitrack.io.tables.outlines.masks import MASKS, FrameMasks, masks_by_frame
+from insitrack.io.tables.outlines.masks import MASKS, STREAM, FrameMasks, masks_by_frame, stream_by_frame
 from insitrack.io.tables.run_folder import MANIFEST, RAW
 from insitrack.tracker.run.meters import config_of
 
@@ -92,10 +92,14 @@ class Run(run_folder.Run):
         TableError
             If the run has none, or the file is damaged.
         """
-        path = self.folder / MASKS.file
-        if not path.is_file():
-            raise TableError(f"{path}: no such file; runs of `track MOVIE` have it once they have ended")
-        yield from masks_by_frame(path, (first, np.iinfo(np.int64).max if last is None else last))
+        path, stream = self.folder / MASKS.file, self.folder / STREAM.file
+        end = np.iinfo(np.int64).max if last is None else last
+        if path.is_file():
+            yield from masks_by_frame(path, (first, end))
+        elif stream.is_file():  # it goes on, or was cut off
+            yield from (found for found in stream_by_frame(stream) if first <= found.frame <= end)
+        else:
+            raise TableError(f"{path}: no such file; runs of `track MOVIE` have it since version 0.2.0")
 
     def frame(self, index: int, movie: str | Path | None = None) -> TrackedFrame:
         """Return one frame with its picture, outlines, ids and classes.
