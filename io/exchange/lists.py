@@ -34,3 +34,5 @@ def write_parquet(run: RunParts, path: Path) -> None:
     """``tracks.csv`` as Parquet, some rows at a time."""
     for _ in to_parquet(run.folder / TRACKS.file, path):
         pass
+    if not path.exists():  # a run that found nothing
+        run.tracks.to_parquet(path, index=False)

@@ -65,22 +65,7 @@ def write_report(
         key_facts=_key_facts(curves, len(tracks), facts),
         headlines=[one.shown() for one in headlines(folder, facts)],
         movie=MOVIE if (folder / MOVIE).is_file() else "",
-        contents=[
-            (place, words)
-            for place, words, there in (
-                ("movie", "Movie", (folder / MOVIE).is_file()),
-                ("pictures", "Pictures", pictures),
-                ("time", "Against time", True),
-                ("tracks", "Tracks", histograms),
-                ("kinetics", "Kinetics", kinetics),
-                ("methods", "Methods, ready to paste", facts.get("methods")),
-                ("choices", "Choices behind the numbers", facts.get("choices")),
-                ("ends", "First and last frame", True),
-                ("files", "Files", True),
-                ("settings", "Settings and origins", True),
-            )
-            if there
-        ],
+        contents=_contents(folder, pictures, histograms, kinetics, facts),
         failed="" if status in ("done", "running") else status,
         warnings=facts.get("warnings") or [],
         pictures=[
@@ -101,6 +86,29 @@ def write_report(
         parts=_provenance(facts),
     )
     return write_text(folder / REPORT, page)
+
+
+def _contents(
+    folder: Path,
+    pictures: Mapping[str, bytes],
+    histograms: list[Plot | Note],
+    kinetics: list[dict[str, Any]],
+    facts: Mapping[str, Any],
+) -> list[tuple[str, str]]:
+    """List the parts that the page has: where each begins, and what it is called."""
+    parts = (
+        ("movie", "Movie", (folder / MOVIE).is_file()),
+        ("pictures", "Pictures", pictures),
+        ("time", "Against time", True),
+        ("tracks", "Tracks", histograms),
+        ("kinetics", "Kinetics", kinetics),
+        ("methods", "Methods, ready to paste", facts.get("methods")),
+        ("choices", "Choices behind the numbers", facts.get("choices")),
+        ("ends", "First and last frame", True),
+        ("files", "Files", True),
+        ("settings", "Settings and origins", True),
+    )
+    return [(place, words) for place, words, there in parts if there]
 
 
 _CAPTIONS = {"first": "First processed frame", "last": "Last processed frame"}

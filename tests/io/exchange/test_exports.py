@@ -222,3 +222,15 @@ def test_the_corners_of_a_ring_enclose_its_hole_and_parts_are_apart() -> None:
     assert [area(part) for part in polygons(corner)] == [1.0, 1.0]
     assert polygons(np.zeros((3, 3), bool)) == []
     assert math.isclose(area(polygons(np.array([[1, 0], [1, 1]], bool))[0]), 3.0)
+
+
+def test_a_run_that_found_nothing_is_written_in_every_format(tmp_path: Path) -> None:
+    flat = np.random.default_rng(0).normal(120, 3, (3, 128, 128)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "flat.tif", flat, photometric="minisblack")
+    nothing = insitrack.track(tmp_path / "flat.tif", tmp_path / "run", frame_interval_s=0.1)
+    assert len(nothing.tracks) == 0
+    assert (nothing.folder / "annotated.mp4").is_file()
+    for kind in FORMATS:
+        exported(nothing, kind, tmp_path)
+    assert tifffile.imread(tmp_path / "out.ome.tif").max() == 0
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == 0
