@@ -195,8 +195,8 @@ class Run(run_folder.Run):
         t_s = self.frames.set_index("frame")["t_s"].loc[numbers].to_numpy(np.float64)
         signal = Signal2D(images)
         scale = (self.manifest.get("calibration") or {}).get("nm_per_px")
-        time, y, x = (signal.axes_manager[name] for name in (0, "y", "x"))
-        time.name, time.units = "time", "s"
+        time, (x, y) = signal.axes_manager.navigation_axes[0], signal.axes_manager.signal_axes
+        time.name, time.units, x.name, y.name = "time", "s", "x", "y"
         time.offset, time.scale = float(t_s[0]), float(np.median(np.diff(t_s))) if len(t_s) > 1 else 1.0
         for axis in (y, x):
             axis.scale, axis.units = (float(scale), "nm") if scale else (1.0, "px")
