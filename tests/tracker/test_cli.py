@@ -210,7 +210,9 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(
         "run.json",
         "notes.txt",
     }
-    assert "open" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert "open" in said[-4]
+    assert [line.split(" (")[0] for line in said[-3:]] == ["density", "mean size", "hardening"]
 
 
 def test_unknown_scale_gives_empty_columns_and_a_warning(

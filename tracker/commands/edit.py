@@ -26,8 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
+    from insitrack.io.report.headline import headlines
     from insitrack.io.tables.run_folder import check_folder
     from insitrack.tracker.analysis.edit import edit_run
+    from insitrack.tracker.run.job.finished import manifest_of
 
     source = Path(options.run)
     folder = Path(options.out) if options.out else source.with_name(source.resolve().name + "_edited")
@@ -36,4 +38,6 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     trail = edit_run(source, Path(options.edits), folder, movie, ["track", *given])
     changed = sum(int(str(one["observations"])) for one in trail)
     print(f"done: {len(trail)} edits, {changed} observations changed; open {folder / 'report.html'}")
+    for headline in headlines(folder, manifest_of(folder)):
+        print(headline.line())
     return 0
