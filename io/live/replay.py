@@ -5,6 +5,7 @@ Any movie or synthetic scene as a stream over HTTP, at a chosen rate, with the f
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
@@ -265,7 +266,8 @@ class Replay:
                 self._clients.remove(client)
             request.close_connection = True
             if client.gone.is_set():  # a pulled cable says nothing
-                request.connection.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # the other end may have pulled it
+                    request.connection.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)
