@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -458,6 +459,15 @@ while time.monotonic() < end:
 """
 
 
+def _answers(host: str, port: int) -> bool:
+    """Whether the page of a run is still there: it goes when the last frame has been written."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 def crowd(folder: Path, seconds: float = 60.0, idle: int = 1100, slow: int = 500) -> dict[str, object]:
     """Rate of the analysis with idle and slow connections to the page, and alone; then the operator's stop."""
     told: list[str] = []
@@ -491,7 +501,7 @@ def crowd(folder: Path, seconds: float = 60.0, idle: int = 1100, slow: int = 500
         with contextlib.suppress(OSError):
             _control("\n".join(told), {"action": "stop"})
         answered = time.monotonic() - start
-        while not (out / "causal").exists() and time.monotonic() - start < 30:
+        while _answers(host, int(port)) and time.monotonic() - start < 30:
             time.sleep(0.01)
         ended = time.monotonic() - start
         work.join()
@@ -506,6 +516,6 @@ def crowd(folder: Path, seconds: float = 60.0, idle: int = 1100, slow: int = 500
         "frames_per_s_crowded": round(rates["crowded"], 2),
         "change": f"{rates['crowded'] / rates['alone'] - 1:+.1%}",
         "stop_answered_s": round(answered, 2),
-        "stop_ended_the_run_s": round(ended, 2),
+        "stop_ended_the_analysis_and_its_page_s": round(ended, 2),
         "status": insitrack.Run(out).manifest["status"],
     }

@@ -18,6 +18,7 @@ from insitrack.io.live.page.request import AT_ONCE, ViewerRequest, parse_request
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MOST_CLIENTS, MOST_BYTES = 32, 2048
+_LAST_WORD_S = 0.4
 _PAGE = Path(__file__).with_name("page.html")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -111,11 +112,14 @@ class ViewServer:
             self._tell(error)
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Answer no more; viewers get the last message, and who does not listen holds up nobody."""
         if self._server is not None:
             self._server.should_exit = True
         if self._thread.is_alive():
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=_LAST_WORD_S)
+        if self._server is not None and self._thread.is_alive():
+            self._server.force_exit = True
+            self._thread.join(timeout=_LAST_WORD_S)
         self._socket.close()
 
     def _serve(self) -> None:
