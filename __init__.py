@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from insitrack.tracker.run.job.finished import open_run as open_run
     from insitrack.tracker.run.track import track as track
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,

@@ -9,6 +9,8 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
+import insitrack
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,9 +48,23 @@ def test_the_conda_recipe_requires_what_the_core_requires() -> None:
     }
 
 
+def test_the_changelog_and_the_citation_are_of_this_version_and_of_one_date() -> None:
+    newest = re.search(r"^## (\S+) \((\S+)\)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert newest
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert newest.groups() == (citation["version"], str(citation["date-released"]))
+    assert citation["version"] == insitrack.__version__
+
+
+def test_the_version_is_written_in_the_package_alone() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in settings["project"]["dynamic"]
+    assert settings["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "insitrack.__version__"}
+
+
 def test_the_conda_recipe_is_of_this_version_and_has_the_command() -> None:
     recipe = conda_recipe()
-    assert recipe["package"]["version"] == PROJECT["version"]
+    assert recipe["package"]["version"] == insitrack.__version__
     commands = {f"{name} = {target}" for name, target in PROJECT["scripts"].items()}
     assert set(recipe["build"]["python"]["entry_points"]) == commands  # type: ignore[call-overload]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import insitrack
 from insitrack.tests.support.release import DECOYS, ROOT, project, required
 
 pytestmark = pytest.mark.slow
@@ -36,6 +37,7 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(built: dict
     packed = {name.removeprefix("insitrack/") for name in names if name.startswith("insitrack/")}
     assert packed == code_and_data()
     assert all(name.startswith(("insitrack/", "insitrack-")) for name in names)
+    assert f"insitrack-{insitrack.__version__}-" in built["wheel"].name
 
 
 def test_the_sdist_holds_what_a_build_needs_and_nothing_of_the_developer(built: dict[str, Path]) -> None:
