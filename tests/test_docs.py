@@ -5,6 +5,7 @@ A console or Python block stands below a mark: ``examples`` runs on a drawn movi
 their order, in one folder.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -20,6 +21,9 @@ from types import ModuleType
 import cv2
 import pandas as pd
 import pytest
+
+from insitrack.tests.support.once import Once
+from insitrack.tracker.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 TITANIUM = ROOT.parent / "shared" / "data" / "ti-anneal"
@@ -51,12 +55,16 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def run(line: str, folder: Path, *more: str) -> None:
-    """Run the `track` command of a line in a folder, in a process of its own as a reader would."""
-    words = [*shlex.split(line), *more]
-    assert words[0] == "track", line
-    command = [sys.executable, "-m", "insitrack.tracker.cli", *words[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    """Run the `track` command of a line in a folder; training in a process of its own, see conftest."""
+    program, *words = [*shlex.split(line), *more]
+    assert program == "track", line
+    if words[0] == "train":
+        command = [sys.executable, "-m", "insitrack.tracker.cli", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    else:
+        with contextlib.chdir(folder):
+            assert main(words) == 0, line
 
 
 def run_page(page: Path, mark: str, folder: Path) -> None:
@@ -72,12 +80,16 @@ def run_page(page: Path, mark: str, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(once: Once) -> Path:
     """A folder with `movie.mp4`, and labelled frames of it in `labelled`."""
+    return once("drawn", draw_examples)
+
+
+def draw_examples(folder: Path) -> None:
+    """Draw what the examples of the pages work on."""
     from insitrack.io.sources import open_source
     from insitrack.io.synth.source import SynthSource
 
-    folder = tmp_path_factory.mktemp("drawn")
     run("track synth two_beam --frames 40 --size 192 --seed 5 --out made", folder)
     (folder / "made" / "movie.mp4").rename(folder / "movie.mp4")
     labelled = folder / "labelled"
@@ -105,7 +117,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "detections.csv").write_text(
         "\n".join(["frame,x_px,y_px,size_px", *rows]) + "\n", encoding="utf-8"
     )
-    return folder
 
 
 def prepared(drawn: Path, folder: Path) -> Path:

@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from insitrack.tests.support.once import Once
+
 pytest.importorskip("mkdocs", reason='the documentation needs: python -m pip install ".[docs]"')
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(once: Once) -> Path:
     """The site as `mkdocs build` makes it; the run fails on any warning."""
-    folder = tmp_path_factory.mktemp("site")
+    return once("site", build_site)
+
+
+def build_site(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
         capture_output=True,
@@ -25,7 +30,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
 
 
 class Loaded(HTMLParser):

@@ -1,6 +1,6 @@
-"""The README's first command and its Python example run as they stand there; test_docs.py runs the others.
+"""The README's first command and its Python example run as they stand there.
 
-Apart from setting up the environment that the tests already run in.
+The environment is that of the tests; test_docs.py runs the other commands.
 """
 
 import re
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from insitrack.io.tables.columns import TABLES
+from insitrack.tracker.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,22 +52,7 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     block = re.search(r"```python\n(.*?)```", README, re.S)
     assert block
     monkeypatch.chdir(tmp_path)
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "insitrack.tracker.cli",
-            "synth",
-            "--frames",
-            "4",
-            "--size",
-            "192",
-            "--out",
-            "made",
-        ],
-        cwd=tmp_path,
-        check=True,
-    )
+    assert main(["synth", "--frames", "4", "--size", "192", "--out", "made"]) == 0
     (tmp_path / "made" / "movie.mp4").rename(tmp_path / "movie.mp4")
     names: dict[str, object] = {}
     exec(block.group(1), names)

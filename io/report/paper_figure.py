@@ -91,6 +91,8 @@ def write_figures(table: pd.DataFrame, folder: Path, *, against: Axis = "time") 
             axis.set_xlabel(_axis(table, against)[1])
         for axis in np.ravel(axes):
             _keep_the_curves_in_view(axis)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once for both files: that takes longer than drawing
         paths = [folder / "figure.pdf", folder / "figure.png"]
         figure.savefig(paths[0], metadata={"CreationDate": None, "Creator": "insitrack"})
         figure.savefig(paths[1], dpi=300)

@@ -49,10 +49,15 @@ def required(lines: list[str]) -> dict[str, Distribution]:
     return found
 
 
-def lean_environment(folder: Path, wheel: Path) -> Path:
-    """Make a virtual environment of the wheel and what it requires without extras; its Python."""
+def python_of(environment: Path) -> Path:
+    """Python of a virtual environment."""
+    return environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+
+
+def lean_environment(folder: Path, wheel: Path) -> None:
+    """Make a virtual environment of the wheel and what it requires without extras."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    python = python_of(folder)
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder), "platbase": str(folder)}))
     for one in required(list(project()["dependencies"])).values():  # type: ignore[call-overload]
         tops = {
@@ -64,4 +69,3 @@ def lean_environment(folder: Path, wheel: Path) -> Path:
                 target.symlink_to(Path(str(one.locate_file(top))))
     install = ["--python", str(python), "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     subprocess.run([sys.executable, "-m", "pip", *install], check=True)
-    return python

@@ -16,9 +16,8 @@ from insitrack.tracker.analysis.time_bins import TimeBins
 from insitrack.tracker.cli import main
 
 
-def test_the_same_settings_give_the_series_of_the_run_itself(run, tmp_path):
-    out = series(tmp_path, run)
-    again, before = tables.SERIES.read(out / "series.csv"), tables.SERIES.read(run / "series.csv")
+def test_the_same_settings_give_the_series_of_the_run_itself(run, plain):
+    again, before = tables.SERIES.read(plain / "series.csv"), tables.SERIES.read(run / "series.csv")
     assert again["defect_class"].tolist() == before["defect_class"].tolist()
     for name in tables.SERIES.names:
         if name != "defect_class":
@@ -26,12 +25,10 @@ def test_the_same_settings_give_the_series_of_the_run_itself(run, tmp_path):
             np.testing.assert_allclose(again[name], before[name], rtol=2e-4, atol=1e-3, equal_nan=True)
 
 
-def test_twice_the_scale_quarters_densities_and_doubles_sizes(run, tmp_path):
+def test_twice_the_scale_quarters_densities_and_doubles_sizes(run, plain, tmp_path):
     scale = json.loads((run / "run.json").read_text())["calibration"]["nm_per_px"]
-    one, two = (
-        pd.read_csv(series(tmp_path, run, "--nm-per-px", factor * scale, name=f"x{factor}") / "tidy.csv")
-        for factor in (1, 2)
-    )
+    one = pd.read_csv(plain / "tidy.csv")
+    two = pd.read_csv(series(tmp_path, run, "--nm-per-px", 2 * scale) / "tidy.csv")
     np.testing.assert_allclose(two["density_per_m2"] * 4, one["density_per_m2"], rtol=1e-6)
     np.testing.assert_allclose(two["size_nm"], 2 * one["size_nm"], rtol=1e-6)
     np.testing.assert_allclose(
@@ -39,8 +36,8 @@ def test_twice_the_scale_quarters_densities_and_doubles_sizes(run, tmp_path):
     )
 
 
-def test_a_thinner_foil_and_another_border_rule_change_only_what_hangs_on_them(run, tmp_path):
-    plain = pd.read_csv(series(tmp_path, run) / "tidy.csv")
+def test_a_thinner_foil_and_another_border_rule_change_only_what_hangs_on_them(run, plain, tmp_path):
+    plain = pd.read_csv(plain / "tidy.csv")
     thin = pd.read_csv(series(tmp_path, run, "--thickness-nm", "80", name="thin") / "tidy.csv")
     np.testing.assert_allclose(thin["density_per_m3"], plain["density_per_m3"] / 0.8, rtol=1e-6)
     np.testing.assert_allclose(thin["density_per_m2"], plain["density_per_m2"], rtol=1e-6)
@@ -87,8 +84,8 @@ def test_tidy_tables_hold_the_same_numbers_in_three_formats_with_units(run, tmp_
     assert (out / "figure.png").stat().st_size > 10_000
 
 
-def test_a_time_bin_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, tmp_path):
-    whole = pd.read_csv(series(tmp_path, run, name="frames") / "series.csv")
+def test_a_time_bin_is_the_mean_of_its_frames_and_is_surer_than_one_of_them(run, plain, tmp_path):
+    whole = pd.read_csv(plain / "series.csv")
     long = pd.read_csv(series(tmp_path, run, "--every-s", "1000", name="long") / "tidy.csv")
     for name in ("n", "n_counted", "density_per_m2"):
         mean = whole[whole["defect_class"] == "all"][name].mean()
@@ -147,7 +144,7 @@ def test_runs_are_compared_in_one_table_and_one_figure(run, tmp_path):
     assert set(pd.read_csv(out / "fits.csv")["run"]) == {"300 C", "360 C"}
 
 
-def test_a_table_of_tracks_alone_needs_seven_columns_and_gives_the_same_densities(run, tmp_path):
+def test_a_table_of_tracks_alone_needs_seven_columns_and_gives_the_same_densities(run, plain, tmp_path):
     rows = tables.TRACKS.read(run / "tracks.csv")
     rows[
         [
@@ -164,10 +161,7 @@ def test_a_table_of_tracks_alone_needs_seven_columns_and_gives_the_same_densitie
     ].to_csv(tmp_path / "mine.csv", index=False)
     scale = json.loads((run / "run.json").read_text())["calibration"]["nm_per_px"]
     out = series(tmp_path, tmp_path / "mine.csv", "--nm-per-px", scale, "--size", "384x384", *OPTIONS)
-    alone, whole = (
-        pd.read_csv(out / "tidy.csv"),
-        pd.read_csv(series(tmp_path, run, name="whole") / "tidy.csv"),
-    )
+    alone, whole = pd.read_csv(out / "tidy.csv"), pd.read_csv(plain / "tidy.csv")
     totals = [table[table["defect_class"] == "all"]["density_per_m3"].to_numpy() for table in (alone, whole)]
     np.testing.assert_allclose(totals[0], totals[1][: len(totals[0])], rtol=1e-6)
     births = [table.groupby("defect_class")["births"].sum()["all"] for table in (alone, whole)]
@@ -178,9 +172,8 @@ def test_a_table_of_tracks_alone_needs_seven_columns_and_gives_the_same_densitie
     assert (stored / "tidy.csv").read_text().replace("tracks,", "mine,") == (out / "tidy.csv").read_text()
 
 
-def test_averages_sizes_and_fits_follow_from_the_tracks(run, tmp_path):
-    out = series(tmp_path, run)
-    averages, sizes, fits = (pd.read_csv(out / f"{name}.csv") for name in ("averages", "sizes", "fits"))
+def test_averages_sizes_and_fits_follow_from_the_tracks(run, plain):
+    averages, sizes, fits = (pd.read_csv(plain / f"{name}.csv") for name in ("averages", "sizes", "fits"))
     rows = tables.TRACKS.read(run / "tracks.csv")
     assert averages.set_index("defect_class")["n_tracks"]["all"] == rows["track_id"].nunique()
     whole = sizes[sizes["when"] == "whole run"].groupby("defect_class")["n"].sum()
@@ -271,8 +264,8 @@ def twice(table):
     return pd.concat([table, other]).sort_values("frame", kind="stable")
 
 
-def test_a_damaged_parquet_table_is_refused_in_one_line(run, tmp_path, capsys):
-    whole = (series(tmp_path, run) / "tracks.parquet").read_bytes()
+def test_a_damaged_parquet_table_is_refused_in_one_line(plain, tmp_path, capsys):
+    whole = (plain / "tracks.parquet").read_bytes()
     random = np.random.default_rng(1)
     for i in range(12):
         data = bytearray(whole[: len(whole) - (i % 3) * 100])
@@ -324,7 +317,7 @@ def test_only_what_every_frame_shows_counts_in_the_common_field(run, tmp_path):
     rows = tables.TRACKS.read(drifted / "tracks.csv")
     first = rows[
         (rows["frame"] == 0) & (rows["x1_px"] < 284)
-    ]  # at first the window is the left part of the picture
+    ]  # at first the window is the left part of the image
     assert totals[1]["n"].iloc[0] == len(first)
     frames["shift_x_px"] = np.linspace(0.0, 1000.0, len(frames))
     frames.to_csv(drifted / "frames.csv", index=False)
