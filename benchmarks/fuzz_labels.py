@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from roifile import ImagejRoi, roiwrite
 
+from insitrack.tests.support.label_files import coco_labels, coco_polygon, packed, via_regions
+
 SHAPE = (48, 64)
 OUTLINES = [
     [[5.0, 5.0], [14.0, 6.0], [15.0, 13.0], [6.0, 14.0]],
@@ -56,48 +58,26 @@ def _mask() -> np.ndarray[Any, np.dtype[np.uint8]]:
     return mask
 
 
-def _packed(counts: list[int]) -> str:
-    """Run lengths as pycocotools writes them."""
-    out = ""
-    for i, count in enumerate(counts):
-        value = count - counts[i - 2] if i > 2 else count
-        more = True
-        while more:
-            bits, value = value & 31, value >> 5
-            more = value != (-1 if bits & 16 else 0)
-            out += chr(48 + bits + 32 * more)
-    return out
-
-
 def _coco(kind: str) -> bytes:
     def encoded(number: int) -> Any:
         if kind == "polygons":
-            return [[value for point in OUTLINES[number] for value in point]]
+            return coco_polygon(OUTLINES[number])
         flat = (_mask() == number + 1).T.ravel()
         edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
         counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
-        return {"size": list(SHAPE), "counts": counts if kind == "counts" else _packed(counts)}
+        return {"size": list(SHAPE), "counts": counts if kind == "counts" else packed(counts)}
 
-    found = [
-        {"image_id": 1, "category_id": 2, "segmentation": encoded(i), "bbox": [1, 1, 5, 5], "iscrowd": 0}
-        for i in range(3)
-    ]
-    image = {"id": 1, "file_name": "a.png", "height": SHAPE[0], "width": SHAPE[1]}
-    return json.dumps(
-        {"images": [image], "annotations": found, "categories": [{"id": 2, "name": "loop"}]}
-    ).encode()
+    found = [encoded(i) for i in range(len(OUTLINES))]
+    return json.dumps(coco_labels("a.png", SHAPE, found, category=(2, "loop"))).encode()
 
 
 def _regions() -> list[dict[str, Any]]:
-    shapes: list[dict[str, Any]] = [
-        {"name": "polygon", "all_points_x": [x for x, _ in one], "all_points_y": [y for _, y in one]}
-        for one in OUTLINES
-    ]
-    shapes += [
+    shapes = (
         {"name": "rect", "x": 1, "y": 2, "width": 9, "height": 8},
         {"name": "circle", "cx": 9, "cy": 9, "r": 4},
-    ]
-    return [{"shape_attributes": shape, "region_attributes": {"class": "loop"}} for shape in shapes]
+    )
+    others = [{"shape_attributes": shape, "region_attributes": {"class": "loop"}} for shape in shapes]
+    return via_regions(OUTLINES, **{"class": "loop"}) + others
 
 
 def _via_csv() -> bytes:
@@ -178,7 +158,7 @@ def changed(data: bytes, name: str, random: np.random.Generator, damage: Callabl
 def damaged_labels(
     folder: Path, each: int, random: np.random.Generator, damage: Callable[..., bytes]
 ) -> tuple[list[Path], list[str]]:
-    """Folders of a picture and damaged labels, and the form of each."""
+    """Folders of an image and damaged labels, and the form of each."""
     paths, forms = [], []
     for form, (name, data, beside) in sound_labels(folder).items():
         for i in range(each):

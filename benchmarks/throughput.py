@@ -175,6 +175,19 @@ def decoded(movie: Path, frames: int) -> list[Any]:
     return pictures
 
 
+def settled_segmenter(movie: Path) -> Any:
+    """Segmenter that knows scale and polarity: they are found once in a run, which is no cost of a frame."""
+    from insitrack.io.frames import Frame
+    from insitrack.segment.base import SegmentConfig
+    from insitrack.segment.models import find_model
+    from insitrack.segment.networks.yolo import YoloSegmenter
+
+    segmenter = YoloSegmenter(find_model("loops"), SegmentConfig())
+    segmenter(Frame(0, 0.0, decoded(movie, 1)[0]))
+    seen = segmenter.describe()["view"]
+    return YoloSegmenter(find_model("loops"), SegmentConfig(scale=seen["scale"], contrast=seen["contrast"]))
+
+
 def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]:
     """Core time per frame of each stage, ms, every stage run alone and in turn.
 
@@ -185,9 +198,6 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
     from insitrack.io.frames import Frame
     from insitrack.io.sources import open_source
     from insitrack.io.tables.sink import TableSink
-    from insitrack.segment.base import SegmentConfig
-    from insitrack.segment.models import find_model
-    from insitrack.segment.networks.yolo import YoloSegmenter
     from insitrack.segment.prepare.field import FieldFinder
     from insitrack.tracker.existence.live import LiveExistence
     from insitrack.tracker.hardening.materials import load_material
@@ -211,12 +221,7 @@ def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]
 
     cv2.setNumThreads(1)
     config = RunConfig()
-    segmenter = YoloSegmenter(find_model("loops"), SegmentConfig())
-    # scale and polarity are searched for once in a run, on its first frames: that is no cost of a frame
-    segmenter(Frame(0, 0.0, decoded(movie, 1)[0]))
-    seen = segmenter.describe()["view"]
-    settled = SegmentConfig(scale=seen["scale"], contrast=seen["contrast"])
-    segmenter = YoloSegmenter(find_model("loops"), settled)
+    segmenter = settled_segmenter(movie)
     source = open_source(str(movie), nm_per_px=0.5)
     calibration = source.calibration.with_(thickness_nm=100.0)
     meter = SeriesMeter(

@@ -40,10 +40,9 @@ def open_source(
         microscope (`.dm3 .dm4 .emd .mrc .tvips .ser` and more); `synth:SCENE`, a synthetic movie; or a live
         source: `camera:0`, `rtsp://`, `http://`, `srt://`, `watch:FOLDER`, `screen:LEFT,TOP,WIDTH,HEIGHT`.
     nm_per_px : float, optional
-        Width of a pixel, nm. Otherwise it is taken from the metadata of the file, and unknown where there are
-        none.
+        Width of a pixel, nm; by default that of the metadata, unknown where there are none.
     frame_interval_s : float, optional
-        Time between frames, s, in place of the timestamps: frame number times this. Pictures without times
+        Time between frames, s, in place of the timestamps: frame number times this. Images without times
         get 1 s each, and that is said.
     start_s, end_s, every
         First and last time to process, s from the first frame, both included; and every N-th frame.
@@ -59,7 +58,7 @@ def open_source(
     Raises
     ------
     SourceError
-        If there is nothing there, or no picture in it can be read; `SettingsError` if a scale, time or step
+        If there is nothing there, or no image in it can be read; `SettingsError` if a scale, time or step
         is impossible.
 
     Examples
@@ -70,40 +69,48 @@ def open_source(
     """
     selection = Selection(start_s=start_s, end_s=end_s, every=every)
     check_interval(frame_interval_s)
-    calibration = Calibration(
-        nm_per_px=nm_per_px, origin="command line"
-    )  # refuses an impossible scale before anything is opened
+    # refuses an impossible scale before anything is opened
+    calibration = Calibration(nm_per_px=nm_per_px, origin="command line")
     text = str(uri)
     if text.startswith("synth:"):
-        from insitrack.io.synth.source import SynthSource
-
-        chosen = SelectedSource(SynthSource(text), selection, frame_interval_s)
-        chosen.calibration = calibration if nm_per_px is not None else chosen.calibration
-        return chosen
+        return _drawn(text, selection, frame_interval_s, calibration)
     if is_live(text):
         from insitrack.io.live.camera import LiveSource
 
         camera = LiveSource(
             text, live, nm_per_px=nm_per_px, usual_s=frame_interval_s, alarm=alarm, left_off=left_off
         )
-        return (
-            camera
-            if selection == Selection() and frame_interval_s is None
-            else SelectedSource(camera, selection, frame_interval_s)
-        )
-    path = Path(uri)
-    stacked = (
-        path.is_dir()
-        or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES
-        or (not path.exists() and _WILDCARDS & set(text))
-    )
-    if stacked:
+        whole = selection == Selection() and frame_interval_s is None
+        return camera if whole else SelectedSource(camera, selection, frame_interval_s)
+    if _is_stack(text):
         from insitrack.io.files.stacks import StackSource
 
         return StackSource(uri, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)
     from insitrack.io.files.movie import MovieSource
 
-    return MovieSource(path, nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)
+    return MovieSource(Path(uri), nm_per_px=nm_per_px, frame_interval_s=frame_interval_s, selection=selection)
+
+
+def _drawn(
+    uri: str, selection: Selection, frame_interval_s: float | None, given: Calibration
+) -> SelectedSource:
+    """Open a synthetic movie; a scale that was given takes the place of its own."""
+    from insitrack.io.synth.source import SynthSource
+
+    chosen = SelectedSource(SynthSource(uri), selection, frame_interval_s)
+    if given.nm_per_px is not None:
+        chosen.calibration = given
+    return chosen
+
+
+def _is_stack(name: str) -> bool:
+    """Distinguish folders, patterns, images and files of microscopes from movies."""
+    path = Path(name)
+    return (
+        path.is_dir()
+        or path.suffix.lower() in IMAGE_SUFFIXES + VENDOR_SUFFIXES
+        or (not path.exists() and bool(_WILDCARDS & set(name)))
+    )
 
 
 def replay(

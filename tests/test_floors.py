@@ -53,9 +53,10 @@ CLIMBS: set[tuple[str, str]] = set()
 CIRCLES: set[frozenset[str]] = set()
 LARGE_FILES: set[str] = set()
 LARGE_CLASSES: set[str] = set()
+LARGE_FUNCTIONS: set[str] = set()
 BORROWED: set[tuple[str, str]] = set()
 
-MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES = 16, 420, 170, 200
+MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES, MOST_FUNCTION_LINES = 16, 420, 170, 200, 70
 
 HOMES = {
     "filelock": {"tracker/run/lock.py"},
@@ -72,7 +73,7 @@ HOMES = {
         "io/tables/tidy.py",
         "tracker/analysis/series_files.py",
     },
-    "starlette": {"io/live/page/server.py"},
+    "starlette": {"io/live/page/plot_routes.py", "io/live/page/server.py"},
     "uvicorn": {"io/live/page/limits.py", "io/live/page/server.py"},
     "roifile": {"io/exchange/imagej.py", "segment/labels/imagej.py"},
     "ultralytics": {
@@ -104,6 +105,7 @@ HOMES = {
 FLOORS = {floor: level for level, floor in enumerate(ORDER)}
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 
 @cache
@@ -115,7 +117,8 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imported_modules(path: Path) -> set[str]:
+@cache
+def imported_modules(path: Path) -> frozenset[str]:
     """Names that a file imports, at its top or inside functions, with what it takes from modules."""
     names: set[str] = set()
     for node in ast.walk(tree_of(path)):
@@ -125,7 +128,7 @@ def imported_modules(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: relative import; write insitrack.{path.parent.name}..."
             names.add(node.module or "")
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def file_of(name: str) -> Path | None:
@@ -134,7 +137,8 @@ def file_of(name: str) -> Path | None:
     return next((one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()), None)
 
 
-def imported_files(path: Path) -> set[Path]:
+@cache
+def imported_files(path: Path) -> frozenset[Path]:
     """Files of the three floors that a file imports; a module that is named takes the place of its package."""
     named = {name for name in imported_modules(path) if name.split(".")[0] == "insitrack"}
     found = {name: file for name in named if (file := file_of(name)) and file.parent != ROOT}
@@ -143,7 +147,7 @@ def imported_files(path: Path) -> set[Path]:
     only_passed = {
         name for name in packages if all(each in found for each in named if each.rpartition(".")[0] == name)
     }
-    return {file for name, file in found.items() if name not in only_passed} - {path}
+    return frozenset(file for name, file in found.items() if name not in only_passed) - {path}
 
 
 def place_of(path: Path) -> tuple[int, str, int]:
@@ -157,7 +161,7 @@ def place_of(path: Path) -> tuple[int, str, int]:
     return FLOORS[floor], wing, rows[wing]
 
 
-def circles(graph: dict[Path, set[Path]]) -> set[frozenset[str]]:
+def circles(graph: dict[Path, frozenset[Path]]) -> set[frozenset[str]]:
     """Groups of files each of which reaches all others of its group."""
     reach = {start: reachable(graph, start) for start in graph}
     return {
@@ -167,7 +171,7 @@ def circles(graph: dict[Path, set[Path]]) -> set[frozenset[str]]:
     }
 
 
-def reachable(graph: dict[Path, set[Path]], start: Path) -> set[Path]:
+def reachable(graph: dict[Path, frozenset[Path]], start: Path) -> set[Path]:
     found: set[Path] = set()
     waiting = list(graph[start])
     while waiting:
@@ -224,6 +228,17 @@ def test_classes_are_small() -> None:
     only_the_known(found, LARGE_CLASSES)
 
 
+def test_functions_are_small() -> None:
+    found = {
+        f"{name_of(path)}: {node.name}"
+        for path in (*MODULES, *TESTS, *BENCHMARKS)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= MOST_FUNCTION_LINES
+    }
+    only_the_known(found, LARGE_FUNCTIONS)
+
+
 def test_a_folder_fits_on_one_screen() -> None:
     files = Counter(name_of(path.parent) for path in (*MODULES, *TESTS))
     assert not {folder: n for folder, n in files.items() if n > MOST_FILES}
@@ -232,7 +247,7 @@ def test_a_folder_fits_on_one_screen() -> None:
 def test_no_test_and_no_benchmark_imports_a_test() -> None:
     found = {
         (name_of(path), name)
-        for path in (*TESTS, *sorted((ROOT / "benchmarks").rglob("*.py")))
+        for path in (*TESTS, *BENCHMARKS)
         for name in imported_modules(path)
         if name.split(".")[0] == "insitrack" and name.split(".")[-1].startswith("test_")
     }

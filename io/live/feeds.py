@@ -1,6 +1,6 @@
-"""Where live pictures come from.
+"""Where live frames come from: cameras, network streams, folders that fill up, a part of the screen.
 
-Cameras, network streams, folders that fill up, a part of the screen. One connection each.
+Each feed is one connection.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +18,19 @@ from insitrack.io.live.feed import Captured, Depth, Feed
 from insitrack.io.live.ffmpeg_pipe import FfmpegPipe
 from insitrack.io.manifest import without_password
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
 STREAMS = ("rtsp://", "rtsps://", "http://", "https://", "srt://", "udp://", "tcp://")
 CAMERA, FOLDER, SCREEN = "camera:", "watch:", "screen:"
 _POLL_S = 0.05
 _UNSTAMPED = ("mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe", "png_pipe")
-"""Streams of single pictures: they hold no times, and FFmpeg makes some up."""
+"""Streams of single frames: they hold no times, and FFmpeg makes some up."""
 
 
 def is_live(uri: str) -> bool:
-    """Tell whether an address is one of a live source.
+    """Check whether an address is one of a live source.
 
     Examples
     --------
@@ -44,11 +49,11 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: D
         ``camera:0``; ``rtsp://``, ``http://``, ``srt://`` address; ``watch:FOLDER``;
         ``screen:LEFT,TOP,WIDTH,HEIGHT``.
     stall_s : float
-        How long to wait for a picture before the connection counts as lost, s.
+        How long to wait for a frame before the connection counts as lost, s.
     closing : callable
-        Tells whether the run is over.
+        Says whether the run is over.
     depth : Depth
-        Makes grey levels of the pictures of a folder.
+        Makes grey levels of the frames of a folder.
 
     Raises
     ------
@@ -70,12 +75,40 @@ def open_feed(uri: str, *, stall_s: float, closing: Callable[[], bool], depth: D
 
 
 def _stream(uri: str, stall_s: float) -> Feed:
-    """Decode a network stream as a movie file is decoded, so that the same pictures give the same numbers."""
+    """Decode a network stream as a movie file is decoded, so that the same frames give the same numbers."""
+    container, pipe = _connect(uri, stall_s)
+
+    def close() -> None:
+        container.close()
+        if pipe is not None:
+            pipe.close()
+
+    if not container.streams.video or container.streams.video[0].codec_context is None:
+        close()
+        raise SourceError(f"{uri}: holds no frames; expected a video stream")
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1  # only then does FFmpeg report every frame that it had to patch
+    stamped = container.format.name not in _UNSTAMPED
+    rate = (stream.average_rate or stream.guessed_rate) if stamped else None
+    facts = {
+        "container": container.format.name,
+        "codec": stream.codec_context.name,
+        "pix_fmt": str(stream.codec_context.pix_fmt),
+    }
+    return Feed(
+        _decoded(container, stream, stamped),
+        float(1 / rate) if rate else 0.0,
+        facts,
+        close,
+        (lambda: None) if pipe is None else pipe.stop,
+    )
+
+
+def _connect(uri: str, stall_s: float) -> tuple[InputContainer, FfmpegPipe | None]:
+    """Open a stream, through the program ffmpeg where the library does not know the protocol."""
     import av
 
-    from insitrack.io.files.luma import grey_levels, is_full_range, upright
-
-    # a stream is taken as it comes: not analysed for seconds before the first picture is shown (`nobuffer`
+    # a stream is taken as it comes: not analysed for seconds before the first frame is shown (`nobuffer`
     # would lose that one)
     options = {"probesize": "500000", "analyzeduration": "500000", "fpsprobesize": "0"}
     if uri.startswith("rtsp"):
@@ -83,71 +116,50 @@ def _stream(uri: str, stall_s: float) -> Feed:
     pipe: FfmpegPipe | None = None
     try:
         try:
-            container = av.open(
+            return av.open(
                 uri, timeout=(max(5.0, stall_s), stall_s), options=options, metadata_errors="replace"
-            )
+            ), None
         except av.error.ProtocolNotFoundError:
             pipe = FfmpegPipe(uri, stall_s)
             container = av.open(pipe, format="nut", options=options, metadata_errors="replace")
             pipe.patience_s = stall_s
+            return container, pipe
     except (av.error.FFmpegError, OSError) as error:
         reason = _why(error) if pipe is None else pipe.failure()
         raise SourceError(
             f"{uri}: no stream there ({reason}); check the address, the cable and the camera"
         ) from error
-    if not container.streams.video or container.streams.video[0].codec_context is None:
-        container.close()
-        if pipe is not None:
-            pipe.close()
-        raise SourceError(f"{uri}: holds no pictures; expected a video stream")
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1  # only then does FFmpeg report every picture that it had to patch
-    stamped = container.format.name not in _UNSTAMPED
-    rate = (stream.average_rate or stream.guessed_rate) if stamped else None
 
-    def pictures() -> Generator[Captured]:
-        first: int | None = None
-        full = True
-        try:
-            for packet in container.demux(stream):
-                try:
-                    decoded = packet.decode()
-                except av.error.FFmpegError as error:
-                    yield Captured(None, None, f"it could not be decoded ({error.strerror})")
-                    continue
-                for picture in decoded:
-                    if first is None:
-                        first, full = picture.pts or 0, is_full_range(picture)
-                    stamp = (
-                        None
-                        if picture.pts is None or not stamped
-                        else float((picture.pts - first) * Fraction(stream.time_base))
-                    )
-                    damaged = picture.is_corrupt or packet.is_corrupt
-                    if damaged:
-                        yield Captured(None, stamp, "the decoder patched damaged parts of it")
-                    else:
-                        yield Captured(upright(grey_levels(picture, full_range=full), picture), stamp)
-        except av.error.FFmpegError as error:
-            raise OSError(_why(error)) from error
 
-    def close() -> None:
-        container.close()
-        if pipe is not None:
-            pipe.close()
+def _decoded(container: InputContainer, stream: VideoStream, stamped: bool) -> Generator[Captured]:
+    """Frames of a stream as grey levels, their times from the first one on; damaged ones without an image."""
+    import av
 
-    facts = {
-        "container": container.format.name,
-        "codec": stream.codec_context.name,
-        "pix_fmt": str(stream.codec_context.pix_fmt),
-    }
-    return Feed(
-        pictures(),
-        float(1 / rate) if rate else 0.0,
-        facts,
-        close,
-        (lambda: None) if pipe is None else pipe.stop,
-    )
+    from insitrack.io.files.luma import grey_levels, is_full_range, upright
+
+    first: int | None = None
+    full = True
+    try:
+        for packet in container.demux(stream):
+            try:
+                decoded = packet.decode()
+            except av.error.FFmpegError as error:
+                yield Captured(None, None, f"it could not be decoded ({error.strerror})")
+                continue
+            for frame in decoded:
+                if first is None:
+                    first, full = frame.pts or 0, is_full_range(frame)
+                stamp = (
+                    None
+                    if frame.pts is None or not stamped
+                    else float((frame.pts - first) * Fraction(stream.time_base or 1))
+                )
+                if frame.is_corrupt or packet.is_corrupt:
+                    yield Captured(None, stamp, "the decoder patched damaged parts of it")
+                else:
+                    yield Captured(upright(grey_levels(frame, full_range=full), frame), stamp)
+    except av.error.FFmpegError as error:
+        raise OSError(_why(error)) from error
 
 
 def _why(error: Exception) -> str:

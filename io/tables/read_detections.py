@@ -82,6 +82,42 @@ def read_detections(
         If a column or a unit is missing, a cell is not what it should be, or cells contradict each other:
         file, line, column, value, and what was expected.
     """
+    found = _found_rows(path, nm_per_px, frame_interval_s, class_names, length_unit, time_unit)
+    return assemble(
+        path,
+        found.cells,
+        timed=found.timed,
+        has_boxes=found.has_boxes,
+        lines=found.lines,
+        nm_per_px=nm_per_px,
+        frame_interval_s=frame_interval_s,
+        shape=shape,
+        class_names=class_names,
+        frames=frames,
+        warnings=found.warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _FoundRows:
+    """Rows as the file holds them; parameters as of `assemble`."""
+
+    cells: dict[str, np.ndarray]
+    lines: Ints
+    timed: bool
+    has_boxes: bool
+    warnings: list[str]
+
+
+def _found_rows(
+    path: Path,
+    nm_per_px: float | None,
+    frame_interval_s: float | None,
+    class_names: tuple[str, ...],
+    length_unit: str | None,
+    time_unit: str | None,
+) -> _FoundRows:
+    """Read the rows of a table, lengths in px and times in s."""
     raw, skipped = _read(path)
     kind = "TrackMate" if "POSITION_X" in raw else "insitrack" if "x_px" in raw else "trackpy"
     names = _names(path, raw)
@@ -110,19 +146,7 @@ def read_detections(
         "track": _ids(numbers, names["track"]),
         "t": np.zeros(len(x)) if t_s is None else t_s,
     }
-    return assemble(
-        path,
-        cells,
-        timed=t_s is not None,
-        has_boxes=boxes is not None,
-        lines=numbers.lines,
-        nm_per_px=nm_per_px,
-        frame_interval_s=frame_interval_s,
-        shape=shape,
-        class_names=class_names,
-        frames=frames,
-        warnings=warnings,
-    )
+    return _FoundRows(cells, numbers.lines, t_s is not None, boxes is not None, warnings)
 
 
 def assemble(

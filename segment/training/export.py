@@ -1,7 +1,4 @@
-"""Checkpoints in and out without running what is in them, the exported ONNX network.
-
-And the model card beside it.
-"""
+"""Checkpoints, read and written without running what is in them; the exported ONNX network and its card."""
 
 from __future__ import annotations
 
@@ -24,6 +21,7 @@ from insitrack.io.errors import ModelError
 from insitrack.io.manifest import file_sha256
 from insitrack.io.write import replacing
 from insitrack.segment.training.harmless import check_harmless, check_network
+from insitrack.segment.training.onnx_file import write_onnx
 
 _FORM = "insitrack checkpoint 1"
 # where a class of ours stood when older checkpoints were written
@@ -116,7 +114,7 @@ def checkpoint_of(model: SegmentationModel, sha256: str = "") -> Checkpoint:
 
 
 def _scaled(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the scale that ultralytics takes where the name of the file tells none."""
+    """Name the scale that ultralytics takes where the name of the file has none."""
     out = dict(architecture)
     if not out.get("scale") and out.get("scales"):
         out["scale"] = next(iter(out["scales"]))
@@ -130,9 +128,9 @@ def _class_names(model: SegmentationModel) -> tuple[str, ...]:
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> Path:
-    """Write weights in float16 and the architecture.
+    """Write the architecture and the weights in float16.
 
-    In a form that opens with ``torch.load(path, weights_only=True)``.
+    The file opens with ``torch.load(path, weights_only=True)``.
     """
     state = {
         key: value.half() if value.is_floating_point() else value for key, value in checkpoint.state.items()
@@ -176,25 +174,9 @@ def export(checkpoint: Path | Checkpoint, target: Path) -> Path:
         If the checkpoint is missing or no network.
     """
     read = load_checkpoint(checkpoint) if isinstance(checkpoint, Path) else checkpoint
-    import onnx
-    import onnxslim
-
     model = read.network().fuse(verbose=False)
     head = model.model[-1]
     head.export, head.dynamic, head.format = True, True, "onnx"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sides = {2: "height", 3: "width"}
-    axes = {"images": sides, "output0": {2: "anchors"}, "output1": {2: "mask_height", 3: "mask_width"}}
-    with replacing(target) as part:
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 3, 320, 256),),
-            str(part),
-            opset_version=17,
-            input_names=["images"],
-            output_names=["output0", "output1"],
-            dynamic_axes=axes,
-            dynamo=False,
-        )
-        onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
+    free = {"output0": {2: "anchors"}, "output1": {2: "mask_height", 3: "mask_width"}}
+    write_onnx(model, (1, 3, 320, 256), ["output0", "output1"], target, free=free)
     return target

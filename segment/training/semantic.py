@@ -1,6 +1,6 @@
-"""Train a small pixel-wise network from random weights or from an exported one, resumably.
+"""Train a small pixel-wise network within a time budget, resumably, and export it to ONNX.
 
-Within a time budget, and export it to ONNX.
+It starts from random weights or from an exported network.
 
 Run it as ``python -m insitrack.segment.training.semantic DATA --out FOLDER --hours 0.6``; ``--resume`` goes
 on where it stopped.
@@ -26,6 +26,7 @@ from insitrack.io.arrays import Bytes
 from insitrack.io.errors import ModelError, OutputError
 from insitrack.io.write import replacing
 from insitrack.segment.training.dataset import jittered
+from insitrack.segment.training.onnx_file import write_onnx
 from insitrack.segment.training.semantic_data import CHANNELS, IGNORE_BIT, list_examples
 from insitrack.segment.training.semantic_network import SemanticNetwork, SemanticTrainSettings, pixel_loss
 from insitrack.segment.training.semantic_start import take_over_exported
@@ -41,7 +42,7 @@ _REPORT_S = 300  # wall-clock time between two checkpoints, s
 def crop_example(
     paths: tuple[Path, Path], rng: np.random.Generator, side: int, inverted: float
 ) -> tuple[Bytes, Bytes]:
-    """Read a picture and its map; cut, turn, mirror and jitter them."""
+    """Read an image and its map; cut, turn, mirror and jitter them."""
     image, found = (np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8) for path in paths)
     y, x = (int(rng.integers(max(0, extent - side) + 1)) for extent in image.shape)
     window = (slice(y, y + side), slice(x, x + side))
@@ -52,7 +53,7 @@ def crop_example(
 
 
 def to_tensors(pictures: Sequence[tuple[Bytes, Bytes]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pictures (B, 1, H, W) in 0..1, channels (B, C, H, W), and where pixels count (B, 1, H, W)."""
+    """Images (B, 1, H, W) in 0..1, channels (B, C, H, W), and where pixels count (B, 1, H, W)."""
     images = torch.from_numpy(np.stack([image for image, _ in pictures])[:, None]).float() / 255
     maps = np.stack([found for _, found in pictures])[:, None]
     bits = np.uint8(1) << np.arange(len(CHANNELS), dtype=np.uint8)[None, :, None, None]
@@ -145,7 +146,7 @@ def train(
     Parameters
     ----------
     data : Path
-        Folder of `insitrack.segment.training.semantic_data`; pictures that appear while it runs are taken
+        Folder of `insitrack.segment.training.semantic_data`; images that appear while it runs are taken
         too.
     folder : Path
         Receives ``last.pt``, ``log.jsonl`` and ``predictions.png``.
@@ -168,12 +169,12 @@ def train(
     OutputError
         If `folder` already holds a training and `resume` was not asked for.
     SourceError
-        If there are no pictures.
+        If there are no images.
     """
     chosen = chosen or SemanticTrainSettings()
     last = folder / CHECKPOINT
     if resume and not last.is_file():
-        raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start anew")
+        raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start a new one")
     if not resume and last.is_file():
         raise OutputError(
             f"{last}: there is a training already; add --resume to go on with it, or choose another --out"
@@ -211,7 +212,7 @@ def _learn(run: _Training, data: Path) -> None:
 
 
 def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
-    """Append a line to the log and draw what the network says of some pictures kept from it."""
+    """Append a line to the log and draw what the network says of some images kept from it."""
     held = list_examples(data, "val")[::3][:8]
     pictures = [
         crop_example(paths, np.random.default_rng(i), run.chosen.image_px, 0.0)
@@ -243,9 +244,9 @@ def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
 
 
 def _triple(image: Bytes, true: Any, said: Any) -> Bytes:
-    """Picture, truth and prediction side by side.
+    """Image, truth and prediction side by side.
 
-    Red lines, blue precipitates, green voids, yellow centrelines.
+    Lines are red, precipitates blue, voids green and centrelines yellow.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     panels = [grey]
@@ -284,28 +285,13 @@ def export(checkpoint: Path, target: Path) -> Path:
     """
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: no such checkpoint; expected {CHECKPOINT} of a training")
-    import onnx
-    import onnxslim
-
     stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
     settings = stored["settings"]
     network = SemanticNetwork(SemanticTrainSettings(**{**settings, "decoder": tuple(settings["decoder"])}))
     network.load_state_dict(stored["mean"])
     model = nn.Sequential(network, nn.Sigmoid()).eval()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    sides = {2: "height", 3: "width"}
-    with replacing(target) as part:
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 1, 192, 256),),
-            str(part),
-            opset_version=17,
-            input_names=["images"],
-            output_names=["chances"],
-            dynamic_axes={"images": sides, "chances": sides},
-            dynamo=False,
-        )
-        onnx.save(onnxslim.slim(onnx.load(str(part))), str(part))
+    free = {"chances": {2: "height", 3: "width"}}
+    write_onnx(model, (1, 1, 192, 256), ["chances"], target, free=free)
     return target
 
 

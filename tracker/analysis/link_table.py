@@ -71,22 +71,7 @@ def link(
     if not len(table.times):
         raise SettingsError(f"{name}: no detections; expected at least one row")
     meter = _meter(table, config)
-    manifest = RunManifest(
-        command=command or ["insitrack.link"],
-        source={
-            "path": name,
-            "kind": "detections",
-            "frames_from": table.frames_from,
-            **(fingerprint(Path(name)) if Path(name).is_file() else {}),
-        },
-        model={"name": f"detections made elsewhere, linked by {linker}"},
-        calibration={
-            name: getattr(meter.calibration, name)
-            for name in ("nm_per_px", "nm_per_px_sd", "thickness_nm", "thickness_sd_nm", "origin")
-        },
-        settings=config.plain(),
-        **describe_choices(config, meter, {"classes": table.class_names}),
-    )
+    manifest = _manifest(table, config, meter, linker, name, command)
     folder.mkdir(parents=True, exist_ok=True)
     if linker == "insitrack":
         facts = _by_insitrack(table, folder, config, meter)
@@ -108,7 +93,35 @@ def link(
     return Run(folder)
 
 
+def _manifest(
+    table: DetectionTable,
+    config: RunConfig,
+    meter: SeriesMeter,
+    linker: str,
+    name: str,
+    command: list[str] | None,
+) -> RunManifest:
+    """Where the detections come from, and everything that decides what becomes of them."""
+    return RunManifest(
+        command=command or ["insitrack.link"],
+        source={
+            "path": name,
+            "kind": "detections",
+            "frames_from": table.frames_from,
+            **(fingerprint(Path(name)) if Path(name).is_file() else {}),
+        },
+        model={"name": f"detections made elsewhere, linked by {linker}"},
+        calibration={
+            name: getattr(meter.calibration, name)
+            for name in ("nm_per_px", "nm_per_px_sd", "thickness_nm", "thickness_sd_nm", "origin")
+        },
+        settings=config.plain(),
+        **describe_choices(config, meter, {"classes": table.class_names}),
+    )
+
+
 def _meter(table: DetectionTable, config: RunConfig) -> SeriesMeter:
+    """Make the meter of a table."""
     calibration = resolve_calibration(
         Calibration(),
         nm_per_px=table.nm_per_px,
@@ -157,19 +170,18 @@ def _by_trackpy(table: DetectionTable, config: RunConfig) -> Ints:
 
 
 def _given(ids: Ints | None, table: DetectionTable) -> Ints:
-
+    """Take the ids of the table; what belongs to no track becomes a track of its own."""
     if ids is None or not (ids >= 0).any():
         raise SettingsError(
             "--linker given: the table has no column track_id, TRACK_ID or particle; leave --linker out to"
             " link it"
         )
-    # what belongs to no track is a track of its own
     alone = ids < 0
     ids = np.where(alone, ids.max() + np.cumsum(alone), ids)
     _, counts = np.unique(np.column_stack([table.frame, ids]), axis=0, return_counts=True)
     if counts.max() > 1:
         raise SettingsError(
-            "--linker given: a track has several rows in one frame; leave --linker out to link the table anew"
+            "--linker given: a track has several rows in one frame; leave --linker out to link it again"
         )
     return np.asarray(ids + (1 if ids.min() == 0 else 0))
 

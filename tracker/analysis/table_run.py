@@ -192,14 +192,10 @@ def open_run(
         warnings=list(tables_of.warnings),
     )
     if manifest and not old_nm and new_nm:
-        run.warnings.append(
-            f"{label}: the run did not know its scale; sizes are worked out from the outlines in px"
-        )
+        run.warnings.append(f"{label}: the run did not know its scale; sizes follow from the outlines in px")
     if manifest:
-        given = _given(assignments, options)
-        run.conditions = recorded_conditions(path, manifest, run.meter().conditions).given(
-            run.meter().conditions, given
-        )
+        first, given = run.meter().conditions, _given(assignments, options)
+        run.conditions = recorded_conditions(path, manifest, first).given(first, given)
     run = _with_view_scales(run)
     check_times(tables_of.tracks, run.frames)
     run = _with_changes(run, tables_of.spans)

@@ -239,16 +239,14 @@ def run(
     keep_state: KeepState | None = None,
     goes_on: ResumePoint | None = None,
 ) -> Tally:
-    """Process a source to its end, or until `stop` is set.
-
-    Every source frame reaches every sink once, in order.
+    """Process a source to its end, or until `stop` is set; every frame reaches every sink once, in order.
 
     Parameters
     ----------
     source, segmenter, linker, meter, sinks
         Frames; what finds defects, follows them, makes the rows of the series; where results go.
     existence : LiveExistence, optional
-        Judges which finds are defects; None: all are.
+        Judges which detections are defects; None: all are.
     calibration, fields, drift, sizes
         Scale and thickness, for all views or for each; how overlays and borders are found; what follows the
         stage; definitions of size.

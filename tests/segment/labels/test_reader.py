@@ -19,6 +19,7 @@ from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.outlines import Drawn, ellipse_points
 from insitrack.segment.labels.reader import read_labelled
 from insitrack.segment.labels.yolo import label_lines, polygons
+from insitrack.tests.support.label_files import coco_labels, coco_polygon, packed, via_regions
 
 SHAPE = (60, 90)
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -45,30 +46,12 @@ def outlines() -> list[list[list[float]]]:
 
 def coco(folder: Path, encode: Callable[[int], object]) -> None:
     picture(folder)
-    annotations = [
-        {"image_id": 7, "category_id": 3, "segmentation": encode(i), "bbox": [0, 0, 1, 1], "iscrowd": 0}
-        for i in range(3)
-    ]
-    image = {"id": 7, "file_name": "a_01.png", "height": SHAPE[0], "width": SHAPE[1]}
-    data = {"images": [image], "annotations": annotations, "categories": [{"id": 3, "name": "Loop"}]}
+    data = coco_labels("a_01.png", SHAPE, [encode(i) for i in range(3)])
     (folder / "labels.json").write_text(json.dumps(data), encoding="utf-8")
 
 
-def packed(counts: list[int]) -> str:
-    """COCO's compressed run lengths."""
-    out = ""
-    for i, count in enumerate(counts):
-        value = count - counts[i - 2] if i > 2 else count
-        more = True
-        while more:
-            bits, value = value & 31, value >> 5
-            more = value != (-1 if bits & 16 else 0)
-            out += chr(48 + bits + 32 * more)
-    return out
-
-
 def coco_polygons(folder: Path) -> None:
-    coco(folder, lambda i: [[value for point in outlines()[i] for value in point]])
+    coco(folder, lambda i: coco_polygon(outlines()[i]))
 
 
 def coco_counts(folder: Path) -> None:
@@ -80,17 +63,7 @@ def coco_text(folder: Path) -> None:
 
 
 def regions() -> list[dict[str, object]]:
-    return [
-        {
-            "shape_attributes": {
-                "name": "polygon",
-                "all_points_x": [x for x, _ in points],
-                "all_points_y": [y for _, y in points],
-            },
-            "region_attributes": {"class": "loop", "note": "x"},
-        }
-        for points in outlines()
-    ]
+    return via_regions(outlines(), **{"class": "loop", "note": "x"})
 
 
 def via_json(folder: Path) -> None:
@@ -346,12 +319,12 @@ def test_classes_are_mapped_left_out_or_asked_for(tmp_path: Path) -> None:
         ({"a_01.txt": "0 .1 .2 .3\n0 0.1 0.2 0.3 0.4 0.5\n"}, ["a_01.txt", "line 2", "expected rows"]),
         ({"a_01.txt": "loop 1 2 3 4\n"}, ["a_01.txt", "line 1"]),
         ({"a_01.txt": "0 100 20 300 20 300 50\n"}, ["line 1", "YOLO"]),
-        ({"labels/b.txt": "0 .1 .1 .2 .2\n"}, ["no picture b"]),
+        ({"labels/b.txt": "0 .1 .1 .2 .2\n"}, ["no image b"]),
         ({"x.json": "{broken"}, ["x.json", "not JSON"]),
         ({"x.json": '{"images": [{"id": 1}], "annotations": []}'}, ["x.json", "COCO"]),
         (
             {"x.json": '{"images": [{"id": 1, "file_name": "b.png"}], "annotations": []}'},
-            ["no picture b.png"],
+            ["no image b.png"],
         ),
         (
             {
@@ -403,9 +376,7 @@ def test_classes_of_ours_need_no_mapping() -> None:
     )
 
 
-@pytest.mark.skipif(
-    not REAL.is_dir(), reason="the labelled real pictures lie beside the repository, not in it"
-)
+@pytest.mark.skipif(not REAL.is_dir(), reason="the labelled real images lie beside the repository, not in it")
 def test_real_labels_and_real_masks_of_the_same_pictures_agree() -> None:
     drawn = list(read_labelled(REAL / "creme-316L", {"hcloop": "loop"}))
     masks = list(read_labelled(REAL / "creme-316L" / "masks1", {"defect": "loop"}))
