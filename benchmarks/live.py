@@ -240,9 +240,13 @@ import sys, threading, urllib.request
 def client(address):
     try:
         with urllib.request.urlopen(address + 'events', timeout=10) as answer:
+            n = 0
             for line in answer:
                 if line.startswith(b'data'):
                     urllib.request.urlopen(address + 'picture?outlines=1&ids=1', timeout=10).read()
+                    n += 1
+                    if n % 4 == 0:
+                        urllib.request.urlopen(address + 'curves?span=recent&each=0', timeout=10).read()
     except OSError:
         pass
 for _ in range(int(sys.argv[2])):
@@ -251,9 +255,9 @@ for _ in range(int(sys.argv[2])):
 
 
 def _watch(told: list[str], n: int, over: threading.Event) -> None:
-    """Ten clients in a process of their own, each as the page is one.
+    """Run ten clients in a process of their own, each like a page.
 
-    Events, and a picture four times a second.
+    They take events and a frame four times a second, and the curves once.
     """
     while not over.is_set() and not (
         address := next((line.split()[-1] for line in told if "watch it at" in line), "")

@@ -1,12 +1,11 @@
 """A live run in the browser.
 
-Newest picture, curves, counts, state and a few controls. It may lose pictures, never data.
+Newest frame, curves, counts, state and a few controls. It may lose frames, never data.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,16 +17,17 @@ import cv2
 import numpy as np
 
 from insitrack.io.draw.annotate import AnnotationStyle, draw
-from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.frames import Frame
+from insitrack.io.live.page.curves import Curves, known
 from insitrack.io.live.page.request import ViewerRequest
 from insitrack.io.live.page.requests import Done, Requests
 from insitrack.io.live.page.server import ViewServer
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.results import TrackedFrame, TrackSummary
 
-_MOST_POINTS, _MOST_MARKS = 3000, 200
+_MOST_MARKS = 200
 _TICK_S, _LONG_TICK_S = 0.25, 1.0
+_CURVES_EVERY_S = {"recent": 0.5, "whole": 2.0}
 
 
 class LiveView:
@@ -77,11 +77,8 @@ class LiveView:
         self._lock = threading.Lock()
         self._newest: TrackedFrame | None = None
         self._version = 0
-        self._rows: list[dict[str, float | None]] = []
-        self._first_row = 0  # rows that were thinned out no longer count
+        self._curves = Curves()
         self._marks: list[dict[str, object]] = []
-        self._classes: list[dict[str, object]] = []
-        self._density = ("density_per_m3", "density (m⁻³)")
         self._requests = Requests(answer)
         self.over = False
         self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
@@ -109,20 +106,15 @@ class LiveView:
     def _carry_out(self) -> None:
         for done in self._requests.carry_out():
             if done.place is not None and len(self._marks) < _MOST_MARKS:
-                self._marks.append({"t": done.place[0], "dose": _known(done.place[1]), "text": done.words})
+                self._marks.append({"t": done.place[0], "dose": known(done.place[1]), "text": done.words})
 
     def _keep(self, tracked: TrackedFrame) -> None:
-        """Keep a frame for the picture, and its row for the curves."""
-        row = self._row(tracked)
+        """Keep a frame to be shown, and its rows for the curves."""
+        self._curves.add(tracked)
         with self._lock:
             self._version += 1
             if isinstance(tracked.frame, Frame):
                 self._newest = tracked
-            if row is not None:
-                self._rows.append(row)
-                if len(self._rows) > _MOST_POINTS:
-                    self._first_row += len(self._rows) - len(self._rows[::2])
-                    self._rows = self._rows[::2]
 
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is shown of finished tracks."""
@@ -133,58 +125,18 @@ class LiveView:
         self.over = True
         self._server.stop()
 
-    def _row(self, tracked: TrackedFrame) -> dict[str, float | None] | None:
-        """Short form of the row of all classes; the single classes go into the table."""
-        if not tracked.series:
-            return None
-        total = tracked.series[-1]
-        if math.isfinite(total.density_per_m2) and not math.isfinite(total.density_per_m3):
-            self._density = ("density_per_m2", "density (m⁻²)")
-        elif math.isfinite(total.density_per_m3):
-            self._density = ("density_per_m3", "density (m⁻³)")
-        elif math.isnan(total.field_nm2):
-            self._density = ("n", "defects in view")
-        if math.isfinite(total.n):
-            colours = class_colours([row.defect_class for row in tracked.series[:-1]])
-            self._classes = [
-                {
-                    "name": row.defect_class,
-                    "n": row.n,
-                    "size": _known(row.size_nm),
-                    "colour": hex_colour(colours[row.defect_class]),
-                }
-                for row in tracked.series[:-1]
-            ]
-        row: dict[str, float | None] = {"t": round(total.t_s, 4), "dose": _known(total.dose_dpa)}
-        for short, name in (
-            ("d", self._density[0]),
-            ("hl", "hardening_linear_mpa"),
-            ("hq", "hardening_quadrature_mpa"),
-        ):
-            row |= {short + end: _known(getattr(total, name + end)) for end in ("", "_lo", "_hi")}
-        return row | {
-            "s": _known(total.size_nm),
-            "s_lo": _known(total.size_lo_nm),
-            "s_hi": _known(total.size_hi_nm),
-        }
-
-    def message(self, since: int) -> tuple[str, int]:
-        """Everything that is new since a row, as JSON, and the number of the row that follows."""
+    def message(self) -> str:
+        """State of the run, last known values with their age and marks, as JSON."""
         with self._lock:
-            rows, first, version = self._rows, self._first_row, self._version
-            fresh = rows[max(0, since - first) :] if since >= first else list(rows)
-            message: dict[str, Any] = (
-                {"rows": fresh} if since > first or (since and since == first) else {"history": fresh}
-            )
-            message |= {
-                "version": version,
-                "marks": list(self._marks),
-                "classes": self._classes,
-                "density_name": self._density[1],
-            }
-            following = first + len(rows)
+            message: dict[str, Any] = {"version": self._version, "marks": list(self._marks)}
+        message |= self._curves.readings()
         message |= {"status": self._status_now(), "name": self._name, "over": self.over, "held": self._held()}
-        return json.dumps(message, allow_nan=False), following
+        return json.dumps(message, allow_nan=False)
+
+    def curves(self, span: str, each: bool) -> bytes:
+        """Curves of the last minutes or of the whole run, see `Curves.data`."""
+        often = 2.0 if self._status.behind else 1.0
+        return self._curves.data(span, each, often * _CURVES_EVERY_S[span])
 
     def picture(self, outlines: bool, ids: bool) -> bytes:
         """JPEG of the newest frame; drawn at most once a tick, for all who look at it."""
@@ -224,12 +176,7 @@ class LiveView:
 
 
 def _without_defects(tracked: TrackedFrame) -> TrackedFrame:
-    """Keep the picture alone."""
+    """Keep the frame without defects."""
     none = np.zeros(0, np.int64)
     found, measured = tracked.detections.take(none), tracked.measures.take(none)
     return replace(tracked, detections=found, measures=measured, track_ids=none, observed=np.zeros(0, bool))
-
-
-def _known(value: float) -> float | None:
-    """JSON has no NaN."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None

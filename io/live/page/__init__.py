@@ -1,1 +1,1 @@
-"""The page of a live run: what a browser may ask for, the server that answers, and how many it bears."""
+"""The page of a live run: what a browser may ask for, the server that answers, and how many it accepts."""

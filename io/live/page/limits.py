@@ -1,4 +1,4 @@
-"""How many connections the page bears, and for how long: a cap below HTTP, so that the run keeps its files."""
+"""How many connections the page accepts, and for how long: a cap below HTTP, so that the run keeps its files."""
 
 from __future__ import annotations
 

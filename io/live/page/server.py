@@ -1,4 +1,4 @@
-"""The server of a live run in the browser: page, pictures, events and controls, in a thread of its own."""
+"""The server of a live run in the browser: page, frames, events and controls, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.page.limits import BACKLOG, BODY_S, IDLE_S, Connections, limited_protocol
+from insitrack.io.live.page.plot_routes import plot_routes
 from insitrack.io.live.page.request import AT_ONCE, ViewerRequest, parse_request
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -22,7 +23,7 @@ _LAST_WORD_S = 0.4
 _PAGE = Path(__file__).with_name("page.html")
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'"
+        "default-src 'self'; style-src 'unsafe-inline'; script-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -41,8 +42,12 @@ class Shown(Protocol):
         """Time between two looks at the run, s."""
         ...
 
-    def message(self, since: int) -> tuple[str, int]:
-        """Return what is new since a row, as JSON, and the number of the row that follows."""
+    def message(self) -> str:
+        """Return the state of the run and its readings as JSON."""
+        ...
+
+    def curves(self, span: str, each: bool) -> bytes:
+        """Return the curves of a span, of each class or of all together."""
         ...
 
     def picture(self, outlines: bool, ids: bool) -> bytes:
@@ -218,10 +223,10 @@ class ViewServer:
                 return JSONResponse({"error": str(error)}, 400, _HEADERS)
             return JSONResponse({"done": True, "told": words}, headers=_HEADERS)
 
-        gets = [
-            Route(path, answer) for path, answer in (("/", index), ("/picture", picture), ("/events", events))
-        ]
-        return Starlette(routes=[*gets, Route("/control", control, methods=["POST"])])
+        gets = {"/": index, "/picture": picture, "/events": events}
+        routes = [Route(path, answer) for path, answer in gets.items()]
+        routes += plot_routes(self._shown.curves, refused, _HEADERS)
+        return Starlette(routes=[*routes, Route("/control", control, methods=["POST"])])
 
     def _refused(self, host: str, origin: str | None, token: str) -> tuple[str, int]:
         """Why a request is not answered, and the status; nothing and 200 where it is."""
@@ -239,10 +244,10 @@ class ViewServer:
     async def _events(self, request: Any) -> AsyncIterator[str]:
         """Tell one viewer what is new, tick by tick; one who does not listen holds up nobody else."""
         self._clients += 1
-        since, before = 0, ""
+        before = ""
         try:
             while not await request.is_disconnected():
-                text, since = self._shown.message(since)
+                text = self._shown.message()
                 if text != before:
                     before = text
                     yield f"data: {text}\n\n"

@@ -122,7 +122,7 @@ def test_a_stalled_source_is_told_and_reconnected():
     with replay(SCENE, fps=50, faults=[Fault("stall", 15, 1.2)]) as camera:
         source, items = received(camera, LiveConfig(policy="all", give_up_s=3.0, stall_s=0.4), alarms=alarms)
     assert any(isinstance(item, MissingFrame) and item.status == "gap" for item in items)
-    assert any("no pictures since" in line for line in alarms)
+    assert any("no frames since" in line for line in alarms)
     assert any("nothing came in time" in line for line in alarms)
     assert sum(isinstance(item, Frame) for item in items) >= 15
     assert source.n_reconnects >= 1
@@ -214,7 +214,7 @@ def test_a_watched_folder_gives_pictures_as_they_are_written_and_stacks_as_they_
             photometric="minisblack",
         )
         wait_for(lambda pages=pages: len(seen) == 3 + pages)
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    (tmp_path / "broken.png").write_bytes(b"not a frame")
     wait_for(lambda: len(seen) == 7)
     source.close()
     reader.join(timeout=5)

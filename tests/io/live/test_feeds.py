@@ -1,7 +1,4 @@
-"""Where live pictures come from.
-
-RTSP, UDP, SRT, a camera of this computer, the screen, slow and fast cameras.
-"""
+"""Live frames from RTSP, UDP, SRT, a camera of this computer, the screen; slow and fast cameras."""
 
 import shutil
 import socket
@@ -190,7 +187,7 @@ def test_a_slow_camera_whose_interval_is_told_is_not_taken_for_a_stalled_one():
     assert [isinstance(item, Frame) for item in items] == [True] * 3
     assert [item.t_s for item in items] == pytest.approx([0.0, 1.0, 2.0], abs=1e-3)
     assert source.n_gaps == source.n_reconnects == 0
-    assert not [line for line in alarms if "no pictures" in line]
+    assert not [line for line in alarms if "no frames" in line]
 
 
 def test_a_slow_camera_whose_interval_is_not_told_is_connected_again_and_then_understood():

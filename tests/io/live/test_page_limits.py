@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import insitrack
+from insitrack.io.live.page.curves import Curves
 from insitrack.io.live.page.limits import BACKLOG, MOST_CONNECTIONS
 from insitrack.io.live.page.server import ViewServer
-from insitrack.io.live.view import LiveView
 from insitrack.io.sources import replay
 from insitrack.tests.support.live_run import GIVEN, TOLD, LiveRun, place_of
 from insitrack.tracker.run.config import load_config
@@ -85,7 +85,7 @@ def test_a_page_that_fails_does_not_reach_the_run(tmp_path, monkeypatch):
         raise ValueError("no such curve")
 
     with LiveRun(tmp_path / "run") as run:
-        monkeypatch.setattr(LiveView, "_row", fail)
+        monkeypatch.setattr(Curves, "add", fail)
         before = run.status()["processed"]
         run.until(lambda: run.status()["processed"] > before + 5)
         assert sum("the page is not up to date" in line for line in run.lines) == 1

@@ -2,9 +2,11 @@
 
 import base64
 import contextlib
+import gzip
 import json
 import shutil
 import socket
+import struct
 import subprocess
 import time
 import urllib.error
@@ -33,12 +35,27 @@ def live(tmp_path_factory):
         yield run
 
 
-def test_the_page_is_one_file_that_asks_for_nothing_elsewhere(live):
+def test_the_page_asks_for_nothing_elsewhere(live):
     page, headers = live.get("")
+    code, _ = live.get("plots.js")
     assert b"<!doctype html>" in page
-    assert b"http://" not in page
-    assert b"https://" not in page
+    for text in (page, code):
+        assert b"http://" not in text
+        assert b"https://" not in text
     assert "default-src 'self'" in headers["content-security-policy"]
+    assert "unsafe-eval" not in headers["content-security-policy"]
+
+
+def test_the_library_of_the_plots_is_that_of_the_installed_package_and_comes_packed_where_asked(live):
+    from plotly.offline import get_plotlyjs
+
+    plain, headers = live.get("plotly.js")
+    assert plain.decode("utf-8") == get_plotlyjs()
+    assert headers["content-type"].startswith("text/javascript")
+    packed, headers = live.get("plotly.js", {"Accept-Encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed) == plain
+    assert len(packed) < len(plain) / 2
 
 
 def test_the_picture_is_the_newest_frame_with_or_without_outlines(live):
@@ -57,26 +74,37 @@ def test_the_picture_is_the_newest_frame_with_or_without_outlines(live):
 
 
 def newest(live, name):
-    """Last value that is known: that of a frame which was dropped is empty."""
-    return next((row[name] for row in reversed(live.message()["history"]) if row[name] is not None), None)
+    """Last value that is known, if any."""
+    return live.message()["last"].get(name, {"value": [None]})["value"][0]
 
 
-def test_rows_go_on_and_every_viewer_sees_the_same(live):
-    one, two = live.message(), live.message()
-    assert one["history"][: len(one["history"]) // 2] == two["history"][: len(one["history"]) // 2]
-    assert len(two["history"]) >= len(one["history"])
-    assert two["classes"]
-    assert {"d", "d_lo", "d_hi", "s", "hl", "hq", "t", "dose"} <= set(two["history"][-1])
+def times(live):
+    """Times of the points of the whole run, s."""
+    data = live.get("curves?span=whole")[0]
+    size = struct.unpack("<I", data[:4])[0]
+    return np.frombuffer(data, "<f8", json.loads(data[4 : 4 + size])["points"], 4 + size).tolist()
+
+
+def test_curves_go_on_and_every_viewer_sees_the_same(live):
+    one = live.until(lambda: times(live) if len(times(live)) > 3 else None)
+    assert times(live)[: len(one) // 2] == one[: len(one) // 2]
+    live.until(lambda: np.nanmax(times(live)) > np.nanmax(one))
+    message = live.message()
+    assert message["classes"]
+    assert {"n", "d2", "d3", "s", "hl", "hq", "t"} <= set(message["last"])
+    with pytest.raises(urllib.error.HTTPError) as error:
+        live.get("curves?span=yesterday")
+    assert error.value.code == 400
 
 
 def test_what_viewers_set_reaches_the_tables_and_is_written_down(live):
-    assert live.message()["history"][-1]["dose"] is None
+    assert newest(live, "dose") is None
     assert live.control({"action": "dose_rate", "value": 1e-3})[0] == 200
     assert live.control({"action": "mark", "text": 'beam "on", <b>'})[0] == 200
-    live.until(lambda: live.message()["history"][-1]["dose"])
-    before = live.until(lambda: newest(live, "d"))
+    live.until(lambda: newest(live, "dose"))
+    before = live.until(lambda: newest(live, "d3"))
     assert live.control({"action": "thickness", "value": 50})[0] == 200
-    live.until(lambda: newest(live, "d") > 1.5 * before)
+    live.until(lambda: newest(live, "d3") > 1.5 * before)
     marks = live.until(lambda: live.message()["marks"])
     assert 'beam "on", <b>' in [mark["text"] for mark in marks]
     import pandas as pd
@@ -134,7 +162,7 @@ def test_any_other_address_needs_the_token(tmp_path):
     with LiveRun(tmp_path / "run", settings=["output.view=0.0.0.0:0"]) as run:
         assert "?token=" in run.address
         base = run.address.split("?")[0]
-        for path in ("", "events", "picture", "?token=wrong"):
+        for path in ("", "events", "picture", "curves?span=whole", "plotly.js", "plots.js", "?token=wrong"):
             with pytest.raises(urllib.error.HTTPError) as error:
                 urllib.request.urlopen(base + path, timeout=10)
             assert error.value.code == 403
@@ -248,34 +276,31 @@ def test_in_a_real_browser_curves_move_buttons_work_and_a_second_viewer_sees_the
             for page in pages:
                 LiveRun.until(
                     lambda page=page: page.value(
-                        "history.length > 20 && document.getElementById('picture').naturalWidth > 0"
+                        "plots.drawn && plots.data.t.length > 5 && document.getElementById('picture').naturalWidth > 0"
                     )
                 )
-            ink = (
-                "(() => { const c = document.getElementById('density'), d ="
-                " c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let s = 0; for (let i = 0; i"
-                " < d.length; i += 4) s += d[i + 3] * (i % 9973); return s; })()"
-            )
-            before = [page.value(ink) for page in pages]
-            n = pages[0].value("last.status.processed")
-            LiveRun.until(lambda: pages[0].value("last.status.processed") > n + 10)
-            assert all(page.value(ink) != old for page, old in zip(pages, before, strict=True))
+            line = "document.querySelector('#density .js-line').getAttribute('d')"
+            before = [page.value(line) for page in pages]
+            for page, old in zip(pages, before, strict=True):
+                assert old.count(",") > 3
+                LiveRun.until(lambda page=page, old=old: page.value(line) != old)
+            assert pages[0].value("document.getElementById('d-age').textContent") != ""
             pages[0].value(
                 "document.getElementById('text').value = 'beam on'; document.getElementById('mark').click()"
             )
-            LiveRun.until(lambda: pages[1].value("marks.length") == 1)
+            LiveRun.until(lambda: pages[1].value("last.marks.length") == 1)
             pages[1].value(
                 "document.getElementById('rate').value = '0.002'; document.getElementById('setrate').click()"
             )
-            LiveRun.until(lambda: pages[0].value("history[history.length - 1].dose") or 0 > 0)
+            LiveRun.until(lambda: pages[0].value("plots.data.dose.some(Number.isFinite)"))
             pages[0].value("document.getElementById('pause').click()")
             LiveRun.until(lambda: pages[1].value("document.getElementById('state').textContent") == "paused")
             pages[1].value("document.getElementById('pause').click()")
             LiveRun.until(lambda: pages[0].value("document.getElementById('state').textContent") == "live")
             assert pages[1].value("document.documentElement.scrollWidth <= innerWidth")  # fits a phone
-            pages[0].value("document.documentElement.dataset.theme = 'dark'; draw()")
+            pages[0].value("document.documentElement.dataset.theme = 'dark'; plots.draw()")
             dark = pages[0].screenshot()
-            pages[0].value("document.documentElement.dataset.theme = 'light'; draw()")
+            pages[0].value("document.documentElement.dataset.theme = 'light'; plots.draw()")
             light = pages[0].screenshot()
             assert dark[5, 5].max() < 60 < 200 < light[5, 5].min()
         finally:

@@ -1,4 +1,4 @@
-"""A watched folder: whatever the pace and the habits of the writer, every picture comes once and in order."""
+"""A watched folder: whatever the pace and the habits of the writer, every frame comes once and in order."""
 
 import contextlib
 import io
