@@ -22,7 +22,7 @@ DEFECT_CLASSES: tuple[str, ...] = (
     "void",
     "loop",
 )
-"""Names of labels 1..7; 0 is background. `loop` is a loop whose type the imaging condition cannot tell."""
+"""Names of labels 1..7; 0 is background. `loop` is a loop whose type the imaging condition does not show."""
 
 
 def check_class(setting: str, name: str) -> None:

@@ -18,7 +18,7 @@ MissingStatus = Literal["damaged", "dropped", "gap", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One grey picture of the movie.
+    """One grey image of the movie.
 
     Parameters
     ----------
@@ -61,14 +61,14 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class MissingFrame:
-    """A source frame without a picture to process, so that every frame of the source is accounted for.
+    """A source frame without an image to process, so that every frame of the source is accounted for.
 
     Parameters
     ----------
     index : int
         Number of the frame in its source, from 0.
     t_s : float
-        Time of the frame, s; NaN where the source does not tell.
+        Time of the frame, s; NaN where the source does not say.
     status : {"damaged", "dropped", "gap", "skipped"}
         `damaged` could not be decoded, `dropped` came faster than it could be processed, `gap` was never
         delivered, `skipped` lies outside what the user asked for.
@@ -97,7 +97,7 @@ class Calibration:
     thickness_sd_nm : float
         Its standard deviation, nm.
     field : ndarray of bool, shape (H, W), or None
-        True where the picture shows the specimen; None means everywhere. Text, bars and borders are False.
+        True where the image shows the specimen; None means everywhere. Text, bars and borders are False.
     origin : str
         Where the scale comes from: the command line, the metadata of the file, or unknown.
 
@@ -142,7 +142,7 @@ class Source(Protocol):
     """Where frames come from: a file, a folder, a generator or a camera.
 
     Iterating yields every source frame in order, once: a `Frame`, or a `MissingFrame` that says why there is
-    no picture.
+    no image.
     """
 
     name: str

@@ -45,7 +45,7 @@ def poisson_interval(n: ArrayLike) -> tuple[Floats, Floats]:
 def mean_half_width(n: ArrayLike) -> Floats:
     """Half width of the 95 % interval of the mean of `n` values, in their standard deviations.
 
-    NaN below two (Student's t).
+    It follows from Student's t; NaN below two values.
 
     Examples
     --------

@@ -22,7 +22,7 @@ class Levels:
     Parameters
     ----------
     dtype : dtype
-        Of the pictures.
+        Of the images.
     low, high : float
         Values that become 0 and 65535, where they are not 8 or 16 bit integers.
     n_frames : int

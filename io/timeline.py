@@ -183,7 +183,7 @@ class SelectedSource:
         Which of them to process.
     frame_interval_s : float or None
         Replaces the times of the source: frame number times this, s; an interruption of a camera lasts as
-        long as it tells.
+        long as it says so.
     """
 
     def __init__(

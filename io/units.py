@@ -115,7 +115,7 @@ def time_scale(path: Path, unit: str) -> float:
 
 
 def is_reciprocal(unit: str) -> bool:
-    """Tell units of diffraction: inverse lengths and angles.
+    """Recognise units of diffraction: inverse lengths and angles.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The picture that an encoder takes: grey and colour planes to draw on, and the contrast of the specimen.
+"""The frame that an encoder takes: grey and colour planes to draw on, and the contrast of the specimen.
 
 Frames are painted into I420: a full grey plane and two colour planes of half the size. A line one pixel wide
-so colours the whole 2 x 2 block that a video keeps of it, and does not pale when the picture is encoded.
+so colours the whole 2 x 2 block that a video keeps of it, and does not pale when the frame is encoded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass(slots=True)
 class Contrast:
-    """Grey levels to 8 bit by a window that follows the movie slowly, so that the picture does not flicker.
+    """Grey levels to 8 bit by a window that follows the movie slowly, so that the frame does not flicker.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Contrast:
     window: tuple[float, float] | None = None
 
     def stretch(self, image: GreyImage) -> Bytes:
-        """Return the picture as video luma, uint8 16..235, shape (H, W), and let the window follow it."""
+        """Return the frame as video luma, uint8 16..235, shape (H, W), and let the window follow it."""
         low, high = self._follow(image)
         gain = (WHITE - BLACK) / (high - low)
         if image.dtype == np.uint8:
@@ -74,7 +74,7 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """One I420 picture: luma (H, W) and two chroma planes (H/2, W/2) in one buffer, H and W even.
+    """One I420 frame: luma (H, W) and two chroma planes (H/2, W/2) in one buffer, H and W even.
 
     BT.601, 16..235.
     """
@@ -96,18 +96,18 @@ class Canvas:
 
     @classmethod
     def blank(cls, height: int, width: int) -> Canvas:
-        """Return a dark grey picture."""
+        """Return a dark grey frame."""
         n = height * width
         buffer = np.full(n + n // 2, NEUTRAL, np.uint8)
         buffer[:n] = BACKDROP
         return cls(height, width, buffer)
 
     def copy(self) -> Canvas:
-        """Return the same picture, to be painted on by itself."""
+        """Return the same frame, to be painted on by itself."""
         return Canvas(self.height, self.width, self.buffer.copy())
 
     def beside(self, right: Canvas) -> Canvas:
-        """Return one picture of this one and, to its right, another of the same size."""
+        """Return one frame of this one and, to its right, another of the same size."""
         both = Canvas.blank(self.height, 2 * self.width)
         for part, x in ((self, 0), (right, self.width)):
             both.luma[:, x : x + self.width] = part.luma
@@ -134,7 +134,7 @@ class Canvas:
     def stamp(self, words: str, x: int, y: int, scale: float) -> None:
         """Write white words with a dark rim, their upper left corner at (x, y), which lies inside.
 
-        What leaves the picture is cut.
+        What leaves the frame is cut.
         """
         rim, ink = _stencil(words, scale)
         place = self.luma[y : y + len(ink), x : x + ink.shape[1]]
@@ -147,7 +147,7 @@ class Canvas:
         return self.buffer.reshape(self.height * 3 // 2, self.width)
 
     def bgr(self) -> Bytes:
-        """Return a colour picture, uint8 (H, W, 3), blue first."""
+        """Return a colour frame, uint8 (H, W, 3), blue first."""
         return np.asarray(cv2.cvtColor(self.i420(), cv2.COLOR_YUV2BGR_I420))
 
 

@@ -1,4 +1,4 @@
-"""The strip below an annotated picture: time, dose, scale bar and counts; it hides nothing of the specimen."""
+"""The strip below an annotated frame: time, dose, scale bar and counts; it hides nothing of the specimen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from insitrack.io.results import TrackedFrame
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """The strip below the picture.
+    """The strip below the frame.
 
     Time, dose and scale bar, then counts by class. Its size does not change during a movie.
     """
@@ -28,7 +28,7 @@ class Footer:
 
     @classmethod
     def fit(cls, class_names: tuple[str, ...], top: int, width: int) -> Footer:
-        """Choose the size of the text and the number of rows for the width of the picture, px."""
+        """Choose the size of the text and the number of rows for the width of the frame, px."""
         scale = 0.5 * min(max(width / 1024, 0.75), 2.0)
         row_px = round(44 * scale)
         slot = (

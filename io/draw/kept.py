@@ -103,7 +103,7 @@ class KeptFramesSink:
 
 
 class KeptFrames:
-    """Frames of a finished run whose camera was kept: every row of ``frames.csv``, with its picture.
+    """Frames of a finished run whose camera was kept: every row of ``frames.csv``, with its image.
 
     Parameters
     ----------
@@ -140,13 +140,13 @@ class KeptFrames:
             while held is not None and held[0] < t_s - _NEAR_S:  # written, but cut from the tables by a crash
                 held = next(pictures, None)
             if held is None or held[0] > t_s + _NEAR_S:
-                yield MissingFrame(frame, t_s, "gap", "its picture was not kept")
+                yield MissingFrame(frame, t_s, "gap", "its frame was not kept")
                 continue
             yield Frame(frame, t_s, held[1])
             held = next(pictures, None)
 
     def _pictures(self) -> Iterator[tuple[float, Any]]:
-        """Give times of the run, s, and pictures."""
+        """Give times of the run, s, and frames."""
         number = self._rows["frame"].to_numpy(np.int64)
         for path in self._files:
             at = int(np.searchsorted(number, int(path.stem)))

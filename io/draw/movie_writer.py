@@ -33,10 +33,10 @@ _KEYFRAME_EVERY = 30  # what a crash can cost
 
 
 class MovieWriter:
-    """Writes pictures to a movie file that plays in a browser, and after a crash up to its last second.
+    """Writes frames to a movie file that plays in a browser, and after a crash up to its last second.
 
     The file has a temporary name until it is closed; leaving the `with` block closes it also after an error.
-    Without a single picture no file appears.
+    Without a single frame no file appears.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class MovieWriter:
     codec : {"h264", "ffv1"}
         H.264 in 8 bits for people; FFV1 in 8 or 16 grey bits, lossless, for measuring.
     playback_fps : float, "nominal" or "timestamps"
-        Pictures per second on replay. `nominal` takes the rate between the first two pictures, kept between 5
-        and 30, so that an experiment with one picture a minute can be watched; `timestamps` keeps every time
+        Frames per second on replay. `nominal` takes the rate between the first two frames, kept between 5
+        and 30, so that an experiment with one frame a minute can be watched; `timestamps` keeps every time
         as given (MKV rounds it to 1 ms).
     crf : int
         H.264 quality: 0 best, 51 worst; 23 is the encoder's own choice.
@@ -62,7 +62,7 @@ class MovieWriter:
     Attributes
     ----------
     n_frames : int
-        Pictures written so far.
+        Frames written so far.
 
     Raises
     ------
@@ -121,11 +121,11 @@ class MovieWriter:
         try:
             self.close()
         except OutputError:
-            if kind is None:  # otherwise the first error tells more
+            if kind is None:  # otherwise the first error says more
                 raise
 
     def write(self, image: NDArray[Any], t_s: float) -> None:
-        """Append one picture.
+        """Append one frame.
 
         Parameters
         ----------
@@ -137,18 +137,16 @@ class MovieWriter:
         Raises
         ------
         ValueError
-            If the picture is of another kind or size than the first one, or than the codec can hold.
+            If the frame is of another kind or size than the first one, or than the codec can hold.
         """
         kind = (image.dtype, *image.shape)
         if not self._kind:
             _check(image, self._codec)
             self._kind = kind
         if kind != self._kind:
-            raise ValueError(
-                f"{self.path}: picture {self.n_frames} is {kind}, the first one was {self._kind}"
-            )
+            raise ValueError(f"{self.path}: frame {self.n_frames} is {kind}, the first one was {self._kind}")
         self.n_frames += 1
-        if self._stream is None and self._waiting is None:  # the first interval tells the rate
+        if self._stream is None and self._waiting is None:  # the first interval gives the rate
             self._waiting = (image.copy(), t_s)
             return
         self._write_waiting(t_s)
@@ -257,15 +255,15 @@ def join_movies(first: Path, second: Path, *, most: int | None = None) -> int:
     Parameters
     ----------
     first, second : Path
-        Movies of one `MovieWriter`, also such as were cut off. Where only one holds pictures, that becomes
+        Movies of one `MovieWriter`, also such as were cut off. Where only one holds frames, that becomes
         the first.
     most : int, optional
-        Pictures that the joined movie may have; those beyond are left out.
+        Frames that the joined movie may have; those beyond are left out.
 
     Returns
     -------
     int
-        Pictures in the joined movie; 0 if there was none, and then no file is left.
+        Frames in the joined movie; 0 if there was none, and then no file is left.
 
     Raises
     ------
@@ -319,7 +317,7 @@ def _copy_packets(parts: tuple[Path, ...], path: Path, most: int | None) -> int:
 
 
 def count_pictures(path: Path) -> int:
-    """Count the pictures of a movie without decoding it; 0 where there is none."""
+    """Count the frames of a movie without decoding it; 0 where there is none."""
     return sum(1 for _ in _packets(path))
 
 
@@ -343,11 +341,11 @@ def _kind_of(stream: Any) -> tuple[Any, ...]:
 
 
 def _frame_of(image: NDArray[Any], codec: str) -> Any:
-    """Give a picture the planes and the colour tags that the encoder takes."""
+    """Give a frame the planes and the colour tags that the encoder takes."""
     planes, layout = (
         (image, "gray" if image.dtype == np.uint8 else "gray16le") if codec == "ffv1" else planes_420(image)
     )
-    # from_numpy_buffer would save a copy, but takes pictures whose height is not a multiple of 4 for lower
+    # from_numpy_buffer would save a copy, but takes frames whose height is not a multiple of 4 for lower
     # ones and shifts their colours
     frame = av.VideoFrame.from_ndarray(planes, format=layout)
     frame.color_range = _FULL if image.ndim == 2 else _LIMITED

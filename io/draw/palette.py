@@ -1,4 +1,4 @@
-"""Colours of the defect classes: one class, one colour, in pictures and plots alike."""
+"""Colours of the defect classes: one class, one colour, in frames and plots alike."""
 
 from __future__ import annotations
 

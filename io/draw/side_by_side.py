@@ -1,4 +1,4 @@
-"""A picture twice: with what people labelled, and with what was found, each defect in the colour of its class."""
+"""A frame twice: with what people labelled, and with what was found, each defect in the colour of its class."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PERCENTILES = (0.2, 99.8)
 
 
 def side_by_side(image: GreyImage, left: Detections, right: Detections) -> NDArray[np.uint8]:
-    """Paint two sets of defects on the same picture, as figure 2 of Jacobs et al. 2022 shows them.
+    """Paint two sets of defects on the same frame, as figure 2 of Jacobs et al. 2022 shows them.
 
     Parameters
     ----------
     image : ndarray of uint8 or uint16, shape (H, W)
-        The picture.
+        The frame.
     left, right : Detections
-        Defects with masks, on the same picture.
+        Defects with masks, on the same frame.
 
     Returns
     -------

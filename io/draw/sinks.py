@@ -1,4 +1,4 @@
-"""Where drawn frames go: the annotated movie, and the first and last picture of a run."""
+"""Where drawn frames go: the annotated movie, and the first and last frame of a run."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class AnnotatedMovieSink:
     style : AnnotationStyle, optional
         How frames are drawn.
     when_behind : {"wait", "drop"}
-        What happens when frames come faster than they can be encoded: the run waits, or pictures are left out
+        What happens when frames come faster than they can be encoded: the run waits, or frames are left out
         of the movie (never out of the tables).
     n_before : int
-        Pictures of the movie that were made before the run was cut off.
+        Frames of the movie that were made before the run was cut off.
 
     Attributes
     ----------
     n_dropped : int
-        Pictures left out.
+        Frames left out.
     n_pictures : int
-        Pictures of the movie so far, those that wait to be drawn included.
+        Frames of the movie so far, those that wait to be drawn included.
     """
 
     def __init__(
@@ -169,5 +169,5 @@ class PictureSink:
         return {name: cv2.imencode(".png", picture)[1].tobytes() for name, picture in drawn.items()}
 
     def _chosen(self, tracked: TrackedFrame) -> AnnotationStyle:
-        """Lines wide enough for a page, which shows two pictures side by side."""
+        """Lines wide enough for a page, which shows two frames side by side."""
         return self._style or AnnotationStyle(stroke_px=1 if tracked.detections.shape[1] <= 700 else 2)

@@ -17,7 +17,7 @@ def write(run: RunParts, path: Path) -> None:
     """Write one image per source frame; where two defects overlap the smaller one is on top.
 
     A name with ``.zarr`` in it becomes OME-Zarr 0.4, any other OME-TIFF. A frame without defects, or without
-    a picture, is zero throughout.
+    an image, is zero throughout.
     """
     if ".zarr" in path.name:
         _zarr(run, path)

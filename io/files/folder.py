@@ -55,9 +55,9 @@ class Listing:
 
 
 def list_folder(folder: Path) -> Listing:
-    """List the pictures of a folder that are frames of one movie.
+    """List the images of a folder that are frames of one movie.
 
-    Pictures of one format make a movie. Where a folder holds the same pictures in several formats, or a few
+    Images of one format make a movie. Where a folder holds the same images in several formats, or a few
     of another format lie beside them, the rawest, or the most numerous, are taken and the others are named.
     Folders called by hour, minute and second, as cameras of in-situ holders write them, are one movie.
 
@@ -74,7 +74,7 @@ def list_folder(folder: Path) -> Listing:
     Raises
     ------
     SourceError
-        If it holds no picture; the line names subfolders that do.
+        If it holds no image; the line names subfolders that do.
     """
     found = _pictures(folder.iterdir())
     notes: list[str] = []
@@ -177,7 +177,7 @@ def _why_none(folder: Path) -> str:
     if holders:
         named = ", ".join(holders[:3]) + (", ..." if len(holders) > 3 else "")
         return (
-            f"holds no picture itself, but its folders do ({named}); give one of them, or a pattern such as"
+            f"holds no image itself, but its folders do ({named}); give one of them, or a pattern such as"
             f" '{folder.name}/*/*.tif' if they are one movie"
         )
     n_files = sum(path.is_file() for path in entries)
@@ -195,7 +195,7 @@ def _one_format(paths: Sequence[Path]) -> tuple[list[Path], str]:
         return list(paths), ""
     raw_first = sorted(groups, key=_RAWEST_FIRST.index)
     stems = {name: {path.with_suffix("") for path in members} for name, members in groups.items()}
-    # the same pictures twice: the raw ones; else what most of the files are
+    # the same images twice: the raw ones; else what most of the files are
     best = next(
         (
             name

@@ -1,4 +1,4 @@
-"""Grey levels out of decoded pictures.
+"""Grey levels out of decoded images.
 
 The luma plane as it was encoded, range, bit depth and rotation respected.
 """
@@ -28,7 +28,7 @@ def luma_plane(frame: Any) -> GreyImage | None:
     Parameters
     ----------
     frame : av.VideoFrame
-        A decoded picture.
+        A decoded image.
     """
     if _LUMA_FIRST.fullmatch(frame.format.name) is None:
         return None
@@ -49,7 +49,7 @@ def is_full_range(frame: Any, *, monochrome: bool = False) -> bool:
     Parameters
     ----------
     frame : av.VideoFrame
-        The first decoded picture of the stream.
+        The first decoded image of the stream.
     monochrome : bool
         Whether the stream has no colour planes.
     """
@@ -65,12 +65,12 @@ def is_full_range(frame: Any, *, monochrome: bool = False) -> bool:
 
 
 def grey_levels(frame: Any, *, full_range: bool) -> GreyImage:
-    """Picture of a decoded frame at its native depth, a copy.
+    """Image of a decoded frame at its native depth, a copy.
 
     Parameters
     ----------
     frame : av.VideoFrame
-        A decoded picture of any pixel format.
+        A decoded image of any pixel format.
     full_range : bool
         What `is_full_range` said of the stream; a limited range is stretched so that black is 0 and white the
         highest level.
@@ -96,7 +96,7 @@ def grey_levels(frame: Any, *, full_range: bool) -> GreyImage:
 
 
 def to_grey(picture: NDArray[Any]) -> NDArray[Any]:
-    """Reduce a colour picture to its luma (ITU-R BT.601); a grey one passes unchanged.
+    """Reduce a colour image to its luma (ITU-R BT.601); a grey one passes unchanged.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def to_grey(picture: NDArray[Any]) -> NDArray[Any]:
 
 
 def upright(picture: GreyImage, frame: Any) -> GreyImage:
-    """Turn and mirror a picture as the display matrix of its frame says, in steps of 90 degrees.
+    """Turn and mirror an image as the display matrix of its frame says, in steps of 90 degrees.
 
     Parameters
     ----------
@@ -151,9 +151,9 @@ def upright(picture: GreyImage, frame: Any) -> GreyImage:
 
 
 def planes_420(image: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-    """Lay a picture out as the encoder of 4:2:0 movies wants it.
+    """Lay out an image as the encoder of 4:2:0 movies expects it.
 
-    Luma and two quarter-size colour planes, one under another.
+    The luma plane and two colour planes of a quarter of its size lie one below another.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def planes_420(image: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
 def is_monochrome_h264(extradata: bytes | None) -> bool:
     """Whether the H.264 sequence parameters say that there are no colour planes.
 
-    The decoder itself does not tell.
+    The decoder itself does not say.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ av.logging.set_level(
 _ATTACHED_PICTURE = 1 << 10
 _DECODERS_THAT_HIDE_FRAMES = (
     "vp8",
-)  # packets that only serve as references give no picture, and none is missing
+)  # packets that only serve as references give no image, and none is missing
 _TEXT_DEMUXERS = (
     "tty",
     "bin",
@@ -38,7 +38,7 @@ _DURATION_IS_THE_END = (
     "matroska,webm",
     "nut",
     "asf",
-)  # their headers tell the time at which the last frame ends, not how long the movie is
+)  # their headers give the time at which the last frame ends, not how long the movie is
 _LONG_GAP = 1.5
 _N_SAMPLES = 16
 _LEAST_FRAME_BYTES = 16
@@ -49,7 +49,7 @@ class MovieSource:
 
     Every packet of the file is accounted for: what cannot be decoded, or was cut off, comes as a
     `MissingFrame`. Decoding uses one thread: the network needs the others, and only then does FFmpeg report
-    every picture that it had to patch.
+    every image that it had to patch.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class MovieSource:
     Raises
     ------
     SourceError
-        If the file is missing, is not a movie, or holds no picture that can be decoded.
+        If the file is missing, is not a movie, or holds no image that can be decoded.
     """
 
     def __init__(
@@ -158,9 +158,9 @@ class MovieSource:
             self._warn(line)
 
     def samples(self) -> Iterator[Frame]:
-        """Give up to 16 frames spread over the times that are wanted, decoded from the key frame before each.
+        """Give up to 16 frames spread over the wanted times, each decoded from the key frame before it.
 
-        Numbered in this order.
+        They are numbered in this order.
         """
         wanted, as_told = self._selection, self._interval_s is None
         with _opened(self.path) as (container, stream):
@@ -216,7 +216,7 @@ class MovieSource:
         image = upright(grey_levels(picture, full_range=self._full_range), picture)
         if image.shape != self._shape:
             shapes = "{1} x {0} px in a movie of {3} x {2} px".format(*image.shape, *self._shape)
-            return MissingFrame(index, t_s, "damaged", f"picture of {shapes}")
+            return MissingFrame(index, t_s, "damaged", f"image of {shapes}")
         return Frame(index, t_s, image)
 
     def _warn(self, text: str) -> None:
@@ -245,7 +245,7 @@ def _first_picture(container: Any, stream: Any, path: Path) -> Any:
         pictures, _ = _decode(packet)
         if pictures:
             return pictures[0]
-    raise SourceError(f"{path}: no picture in it can be decoded; copy it again from where it was recorded")
+    raise SourceError(f"{path}: no image in it can be decoded; copy it again from where it was recorded")
 
 
 def _complaints(n_damaged: int, n_lost: int, n_repaired: int, n_restarts: int) -> Iterator[str]:
@@ -301,7 +301,7 @@ def _indexed(container: Any, stream: Any) -> int:
 
 
 def _promised_s(container: Any, stream: Any) -> float:
-    """Duration of the picture stream that the header states, s, from its first frame; 0 if it does not."""
+    """Duration of the image stream that the header states, s, from its first frame; 0 if it does not."""
     kind = container.format.name
     ticks = max(stream.duration or 0, stream.frames if kind == "avi" else 0)
     if ticks:
@@ -331,7 +331,7 @@ def _decode(packet: Any) -> tuple[list[Any], str]:
 def _demuxed(container: Any, stream: Any) -> Iterator[Any]:
     """Packets of the stream and an empty one that flushes the decoder.
 
-    Also when the container breaks off with an error.
+    The empty one comes even if the container ends with an error.
     """
     try:
         yield from container.demux(stream)
@@ -356,11 +356,10 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             raise SourceError(f"{path}: a text file; expected a movie, an image or a folder of images")
         streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
         if not streams:
-            raise SourceError(f"{path}: holds no pictures, only {_contents(container)}; expected a movie")
+            raise SourceError(f"{path}: holds no images, only {_contents(container)}; expected a movie")
         if streams[0].codec_context is None:
             raise SourceError(
-                f"{path}: its pictures are coded in a way that FFmpeg does not know; export it as H.264 or"
-                " FFV1"
+                f"{path}: its images are coded in a way that FFmpeg does not know; export it as H.264 or FFV1"
             )
         streams[0].codec_context.thread_count = 1
         yield container, streams[0]
@@ -382,7 +381,7 @@ def _why_not_opened(path: Path, error: Exception) -> str:
             " with untrunc and a whole movie"
         )
     if isinstance(error, EOFError):
-        return "the file ends before its first picture; copy it again from where it was recorded"
+        return "the file ends before its first image; copy it again from where it was recorded"
     reason = getattr(error, "strerror", None) or error
     return f"not a movie that FFmpeg can read ({reason}); expected MP4, MOV, AVI, MKV, WebM, MPEG or similar"
 

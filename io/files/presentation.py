@@ -1,4 +1,4 @@
-"""Decoded pictures in the order in which they are shown, with a blank for every packet that gave none."""
+"""Decoded images in the order in which they are shown, with a blank for every packet that gave none."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from fractions import Fraction
 from typing import Any
 
 Picture = tuple[float | None, Any, str]
-"""Time since the start of the stream in s or None, decoded picture or None, and why there is none."""
+"""Time since the start of the stream in s or None, decoded image or None, and why there is none."""
 
 
 class Presentation:
-    """Iterates the pictures of a stream in order of presentation and accounts for every packet.
+    """Iterates the images of a stream in order of presentation and accounts for every packet.
 
-    Every packet announces a timestamp; a decoder gives pictures in rising order. So an announced timestamp
-    that a later picture overtakes belongs to a picture that will never come. Where timestamps cannot be
-    trusted (`in_order`), pictures take them in rising order, and what is lost can only be counted at the end.
+    Every packet announces a timestamp; a decoder gives images in rising order. So an announced timestamp
+    that a later image overtakes belongs to an image that will never come. Where timestamps cannot be
+    trusted (`in_order`), images take them in rising order, and what is lost can only be counted at the end.
 
     Parameters
     ----------
     packets : iterable of av.Packet
         In the order of the file; the last one is empty and flushes the decoder.
     decode : callable
-        Gives the pictures of a packet and what went wrong, which is an empty text if nothing did.
+        Gives the images of a packet and what went wrong, which is an empty text if nothing did.
     time_base : Fraction
         Unit of the timestamps, s.
     start : int
@@ -32,9 +32,9 @@ class Presentation:
     stamped : bool
         Whether the packets hold timestamps at all.
     in_order : bool
-        Whether the timestamps of pictures are known to be wrong.
+        Whether the timestamps of images are known to be wrong.
     hides : bool
-        Whether a packet may rightly give no picture, because it only serves as a reference.
+        Whether a packet may rightly give no image, because it only serves as a reference.
     first_decoded : int
         Number of the first packet to decode; those before it come as blanks.
     promised : int
@@ -108,9 +108,9 @@ class Presentation:
         yield from self._torn(self._overtaken_by(math.inf))
 
     def _torn(self, pictures: Iterator[Picture]) -> Iterator[Picture]:
-        """Fill the holes that a cut leaves between the last pictures.
+        """Fill the holes that a cut leaves between the last frames.
 
-        Because files hold what is shown earlier after what it refers to.
+        They arise because files store what is shown earlier after what it refers to.
         """
         before_s = self.last_s
         for picture in pictures:
@@ -135,7 +135,7 @@ class Presentation:
         if packet.size > 0:
             self.n_packets += 1
             self._newest = stamp
-            if not packet.is_discard:  # an edit list may order pictures to be decoded and not shown
+            if not packet.is_discard:  # an edit list may order images to be decoded and not shown
                 heapq.heappush(self._announced, stamp)
         return stamp
 

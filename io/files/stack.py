@@ -14,28 +14,28 @@ from insitrack.io.errors import SourceError
 
 @dataclass(kw_only=True)
 class Stack:
-    """What a reader of files hands over: pictures by number, and what the file says of scale and time.
+    """What a reader of files hands over: images by number, and what the file says of scale and time.
 
     Parameters
     ----------
     read : callable
-        Gives the picture of a number, any depth and colour; whatever it raises makes that frame `damaged`.
+        Gives the image of a number, any depth and colour; whatever it raises makes that frame `damaged`.
     n_frames : int
         How many there are.
     facts : dict
         For the manifest.
     nm_per_px : float or None
-        Width of a pixel, nm, if the file tells.
+        Width of a pixel, nm, if the file states it.
     interval_s : float or None
-        Time between frames, s, if the file tells.
+        Time between frames, s, if the file states it.
     told_by : str
-        Which metadata tell it.
+        Which metadata state it.
     warnings : list of str
         What was wrong.
     close : callable
         Releases the file.
     refused : str
-        Why its pictures are none of a specimen; empty if they are.
+        Why its images are none of a specimen; empty if they are.
     times_s : list of float or None
         Time of every frame, s, where the file states them one by one; empty otherwise.
     gaps : dict of int to str
@@ -90,7 +90,7 @@ def check_promises(path: Path, n_frames: int, frame_px: int) -> None:
 
 
 def no_image(path: Path, because: str) -> str:
-    """Say why the pictures of a file are none of a specimen.
+    """Say why the images of a file are none of a specimen.
 
     Examples
     --------

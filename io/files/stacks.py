@@ -1,6 +1,6 @@
-"""Image folders, globs, single images, TIFF stacks and microscope files.
+"""Image folders, patterns, single images, TIFF stacks and microscope files.
 
-One picture after another, memory flat.
+They are read one image at a time, so that memory stays flat.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ASSUMED_INTERVAL_S = 1.0
 
 
 class StackSource:
-    """Pictures that lie in files: a folder, a glob, one image, a TIFF stack, or a file of a microscope.
+    """Images that lie in files: a folder, a glob, one image, a TIFF stack, or a file of a microscope.
 
     Size and type of the run are those of most of up to 16 frames spread over it; a frame of another kind is
     `damaged`. Values that are not 8 or 16 bit integers are scaled to 16 bits by percentiles of these frames,
@@ -44,9 +44,9 @@ class StackSource:
     uri : str or Path
         What to read.
     nm_per_px : float, optional
-        Width of a pixel, nm, in place of what the metadata tell.
+        Width of a pixel, nm, in place of that of the metadata.
     frame_interval_s : float, optional
-        Time between frames, s, in place of what the metadata tell.
+        Time between frames, s, in place of that of the metadata.
     selection : Selection
         Which frames to process.
 
@@ -55,13 +55,13 @@ class StackSource:
     warnings : list of str
         What was wrong, one line each; complete once the source has been read to its end.
     refused : str
-        Why the pictures are none of a specimen, as a diffraction pattern is none; empty if they are, or if a
+        Why the images are none of a specimen, as a diffraction pattern is none; empty if they are, or if a
         scale was given.
 
     Raises
     ------
     SourceError
-        If there is nothing there, or no picture in it can be read.
+        If there is nothing there, or no image in it can be read.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class StackSource:
         samples = [picture for picture in pictures if isinstance(picture, np.ndarray)]
         if not samples:
             raise SourceError(
-                f"{self._uri}: no picture in it can be read ({pictures[0]}); expected grey or colour images"
+                f"{self._uri}: no image in it can be read ({pictures[0]}); expected grey or colour images"
             )
         (shape, dtype), _ = Counter((sample.shape, sample.dtype) for sample in samples).most_common(1)[0]
         return shape, Levels.fitted(
@@ -115,7 +115,7 @@ class StackSource:
         )
 
     def _read(self, index: int) -> NDArray[Any] | str:
-        """Read one grey picture of any type, or say why there is none."""
+        """Read one grey image of any type, or say why there is none."""
         try:
             picture = to_grey(self._stack.read(int(index)))
         except (
@@ -123,7 +123,7 @@ class StackSource:
         ) as error:  # decoders raise whatever they like at damaged data, and the frame is lost all the same
             return f"{type(error).__name__}: {error}".splitlines()[0]
         if picture.ndim != 2 or picture.size == 0 or picture.dtype.kind not in "buif":
-            return f"expected a picture of numbers, got {picture.dtype} {picture.shape}"
+            return f"expected an image of numbers, got {picture.dtype} {picture.shape}"
         return picture
 
     def samples(self) -> Iterator[Frame]:
@@ -304,7 +304,7 @@ def _common_scale(
         seen.append((path, stack.nm_per_px, stack.told_by))
         if stack.n_frames > 1 and not warnings:
             warnings.append(
-                f"{path}: holds {stack.n_frames} pictures, of each file only the first is used; give one file"
+                f"{path}: holds {stack.n_frames} images, of each file only the first is used; give one file"
                 " to read all"
             )
     stated = [(path, scale, by) for path, scale, by in seen if scale is not None]
@@ -332,7 +332,7 @@ def _nm(scale: float | None) -> str:
 
 
 def _read_image(path: Path) -> NDArray[Any]:
-    from PIL import Image, ImageOps  # unlike OpenCV it tells when an image is cut off
+    from PIL import Image, ImageOps  # unlike OpenCV it says when an image is cut off
 
     with Image.open(path) as image:
         check_promises(path, 1, math.prod(image.size))  # before it is unpacked

@@ -1,6 +1,6 @@
-"""Series of the FEI program TIA (`.ser`, with an `.emi` beside it), one picture at a time.
+"""Series of the FEI program TIA (`.ser`, with an `.emi` beside it), one image at a time.
 
-RosettaSciIO knows them too, but loads the whole file when it opens one, and again for every picture.
+RosettaSciIO knows them too, but loads the whole file when it opens one, and again for every image.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def open_tia(path: Path) -> Stack:
     Parameters
     ----------
     path : Path
-        A `.ser` file, or the `.emi` file to which one or more belong; of these the one with the most pictures
+        A `.ser` file, or the `.emi` file to which one or more belong; of these the one with the most images
         is used.
 
     Returns
     -------
     Stack
-        Pictures, scale, and the interval as far as the times, which are whole seconds, tell it.
+        Images, scale, and the interval as far as the times, which are whole seconds, give it.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def open_tia(path: Path) -> Stack:
         series = [_Series(each) for each in sorted(path.parent.iterdir()) if own.fullmatch(each.name)]
         if not series:
             raise SourceError(
-                f"{path}: holds no pictures itself, and no {path.stem}_1.ser lies beside it; copy that too"
+                f"{path}: holds no images itself, and no {path.stem}_1.ser lies beside it; copy that too"
             )
         chosen, description = max(series, key=lambda each: each.n_pictures), path
         for other in series:
@@ -81,7 +81,7 @@ def open_tia(path: Path) -> Stack:
 
 
 class _Series:
-    """One `.ser` file: where its pictures lie, and what it states about them."""
+    """One `.ser` file: where its images lie, and what it states about them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -101,7 +101,7 @@ class _Series:
         self.interval_s = lasted_s / (self.n_pictures - 1) if lasted_s > 0 else None
 
     def read(self, index: int) -> NDArray[Any]:
-        """Read one picture, shape (H, W); TIA stores the lowest row first."""
+        """Read one image, shape (H, W); TIA stores the lowest row first."""
         head = self._picture(index)
         height, width, kind = int(head["height"]), int(head["width"]), np.dtype(_TYPES[int(head["type"])])
         data = self._file.read(height * width * kind.itemsize)
@@ -112,18 +112,18 @@ class _Series:
         self._file.close()
 
     def _picture(self, index: int) -> Any:
-        """Head of a picture; its values follow."""
+        """Head of an image; its values follow."""
         self._file.seek(int(self._places[index]))
         head = self._values(_PICTURE, 1)[0]
         if (
             int(head["type"]) not in _TYPES
             or not 0 < int(head["height"]) * int(head["width"]) <= self.path.stat().st_size
         ):
-            raise ValueError(f"picture {index}: type {head['type']}, {head['width']} x {head['height']} px")
+            raise ValueError(f"image {index}: type {head['type']}, {head['width']} x {head['height']} px")
         return head
 
     def _header(self) -> tuple[NDArray[Any], int]:
-        """Places of the pictures in the file, and the time between the first and the last, s."""
+        """Places of the images in the file, and the time between the first and the last, s."""
         order, series, version = self._values("<u2", 3).tolist()
         if (order, series) != (0x4949, _SERIES):
             raise SourceError(
@@ -132,12 +132,12 @@ class _Series:
         kind, _, _, valid = self._values("<u4", 4).tolist()
         if kind != _IMAGES:
             raise SourceError(
-                f"{self.path}: holds no pictures, only spectra; expected images from a camera or a scan"
+                f"{self.path}: holds no images, only spectra; expected images from a camera or a scan"
             )
         offsets = "<u8" if version >= _LONG_OFFSETS else "<u4"
         self._file.seek(int(self._values(offsets, 1)[0]))
         if not 0 < valid <= self.path.stat().st_size // _PICTURE.itemsize:
-            raise ValueError(f"{valid} pictures")
+            raise ValueError(f"{valid} images")
         places, tags = self._values(offsets, valid), self._values(offsets, valid)
         times = []
         for tag in (tags[0], tags[-1]):
@@ -151,7 +151,7 @@ class _Series:
 
 
 def _mode(path: Path) -> str:
-    """Mode of the microscope as the `.emi` file tells it; empty where it does not."""
+    """Mode of the microscope as the `.emi` file gives it, else empty."""
     if not path.is_file():
         return ""
     found = re.search(rb"<ObjectInfo>.*?</ObjectInfo>", path.read_bytes(), re.DOTALL)

@@ -24,7 +24,7 @@ _SQUARE = 0.01  # pixels whose sides differ by more are not square
 def open_tiff(path: Path) -> Stack:
     """Open a TIFF file; pages are read when asked for.
 
-    Samples (red, green, blue) belong to one picture; of several channels the first is used; every other axis
+    Samples (red, green, blue) belong to one image; of several channels the first is used; every other axis
     counts frames.
 
     Parameters
@@ -35,7 +35,7 @@ def open_tiff(path: Path) -> Stack:
     Returns
     -------
     Stack
-        Pictures, scale and interval.
+        Images, scale and interval.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def _check_compression(path: Path, tif: Any) -> None:
     except KeyError as error:
         name = getattr(compression, "name", compression)
         raise SourceError(
-            f"{path}: its pictures are compressed by {name}; install what unpacks them:"
+            f"{path}: its images are compressed by {name}; install what unpacks them:"
             " pip install 'insitrack[files]', or save the file without compression"
         ) from error
 
@@ -157,7 +157,7 @@ def _series_of_the_movie(tif: Any) -> tuple[list[int], list[str]]:
     others = ", ".join(f"{n} x {size}" if n > 1 else size for size, n in sizes.items())
     n_frames = sum(lengths[k] for k in chosen)
     return chosen, [
-        f"holds {len(lengths)} series of pictures; the one of {n_frames} frames"
+        f"holds {len(lengths)} series of images; the one of {n_frames} frames"
         f" ({_size(tif.series[chosen[0]])}) is read, left out: {others}"
     ]
 
@@ -188,15 +188,15 @@ class _Planes:
 
     @classmethod
     def of(cls, series: Any) -> _Planes:
-        """Take every axis but those of a plane as time.
+        """Take every axis except those of the image plane as time.
 
-        Of channels, and of focal planes beside a time axis, the first counts. Planes of grey that were
-        written as the colours of one picture (tifffile does so with four) are frames.
+        Where there are channels, or focal planes beside a time axis, the first is used. Four grey
+        planes that were written as the colours of one image (tifffile does so) are taken as frames.
         """
         shape = series.keyframe.shape
         if series.kind == "shaped" and series.keyframe.axes == "SYX" and shape[0] == 4:
             n_frames = math.prod(series.shape[: series.ndim - 2])
-            note = "four grey planes, written as the colours of one picture, are taken as frames"
+            note = "four grey planes, written as the colours of one image, are taken as frames"
             return cls(np.arange(n_frames), 2, [note])
         lead, axes = series.shape[: series.ndim - len(shape)], series.axes
         numbers: NDArray[np.intp] = np.arange(math.prod(lead)).reshape(lead)
@@ -367,7 +367,7 @@ def _seconds(plane: Mapping[str, str]) -> float | None:
 
 
 def _fei(metadata: dict[str, Any]) -> list[float | None]:
-    """Pixel size in m, in the section of the beam that made the picture."""
+    """Pixel size in m, in the section of the beam that made the image."""
     for section in ("Scan", "EScan", "IScan"):
         values = metadata.get(section, {})
         if values.get("PixelWidth"):

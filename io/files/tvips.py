@@ -1,4 +1,4 @@
-"""Movies of TVIPS cameras (`.tvips`, in parts `_000`, `_001` and so on), one picture at a time.
+"""Movies of TVIPS cameras (`.tvips`, in parts `_000`, `_001` and so on), one image at a time.
 
 RosettaSciIO knows them too, but since dask copies arrays that lie in files it loads all of the file when it
 opens it.
@@ -28,7 +28,7 @@ _FRAME_HEAD = np.dtype(
     [("number", "<u4"), ("second", "<u4"), ("millisecond", "<u4"), ("rest", "<u4", 3), ("mode", "<u4")]
 )
 _DIFFRACTION = 2
-_SHORT_HEAD = 12  # bytes before each picture in version 1: number and time
+_SHORT_HEAD = 12  # bytes before each image in version 1: number and time
 
 
 def open_tvips(path: Path) -> Stack:
@@ -42,12 +42,12 @@ def open_tvips(path: Path) -> Stack:
     Returns
     -------
     Stack
-        Pictures of all parts, scale as the header states it, and the mean interval.
+        Images of all parts, scale as the header states it, and the mean interval.
 
     Raises
     ------
     SourceError
-        If it is no such file, is a later part, or holds no whole picture.
+        If it is no such file, is a later part, or holds no whole image.
 
     References
     ----------
@@ -73,7 +73,7 @@ def open_tvips(path: Path) -> Stack:
     n_head = int(head["frame_head"]) if head["version"] == 2 else _SHORT_HEAD
     movie = _Movie(path, head, n_head)
     if not movie.n_pictures:
-        raise SourceError(f"{path}: holds no whole picture; copy it again from where it was recorded")
+        raise SourceError(f"{path}: holds no whole image; copy it again from where it was recorded")
     first, last = movie.head(0), movie.head(movie.n_pictures - 1)
     lasted_s = (int(last["second"]) - int(first["second"])) + (
         int(last["millisecond"]) - int(first["millisecond"])
@@ -91,7 +91,7 @@ def open_tvips(path: Path) -> Stack:
 
 
 class _Movie:
-    """The parts of a movie, and where its pictures lie in them."""
+    """The parts of a movie, and where its images lie in them."""
 
     def __init__(self, path: Path, head: Any, n_head: int) -> None:
         self._shape, self._type = (
@@ -115,12 +115,12 @@ class _Movie:
         self.n_pictures = self._n_before[-1]
 
     def head(self, index: int) -> Any:
-        """Read the head of a picture; what a short head does not hold is 0."""
+        """Read the head of an image; what a short head does not hold is 0."""
         raw = self._bytes(index, 0, min(self._n_head, _FRAME_HEAD.itemsize))
         return np.frombuffer(raw.ljust(_FRAME_HEAD.itemsize, b"\0"), _FRAME_HEAD)[0]
 
     def read(self, index: int) -> NDArray[Any]:
-        """Read one picture, shape (H, W)."""
+        """Read one image, shape (H, W)."""
         return np.frombuffer(
             self._bytes(index, self._n_head, self._n_bytes - self._n_head), self._type
         ).reshape(self._shape)

@@ -19,17 +19,17 @@ from insitrack.io.units import is_reciprocal, nm_of, seconds_of
 
 _EXPOSURE = re.compile(r"(?i)exposure ?time( \((s|seconds)\))?|exposure \(s\)")
 _RATE = re.compile(r"(?i)frames ?per ?second( \(.*\))?")
-_PACKED = ("EMD", "HSPY", "ZSPY")  # their blocks hold several pictures, mostly compressed
+_PACKED = ("EMD", "HSPY", "ZSPY")  # their blocks hold several images, mostly compressed
 _BLOCK_BYTES = 128 << 20
 _MOST_BLOCK_BYTES = 1 << 28
 _PREFERRED = ("MRC",)  # where several readers know a suffix: the one without further requirements
 
 
 def open_vendor(path: Path) -> Stack:
-    """Open a file of a microscope; pictures are read when asked for.
+    """Open a file of a microscope; images are read when they are asked for.
 
-    Of several signals the one with the most pictures is used; every axis beside the two of the picture counts
-    frames.
+    If it holds several signals, the one with the most images is used; every axis beside the two of the
+    image counts frames.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def open_vendor(path: Path) -> Stack:
     Returns
     -------
     Stack
-        Pictures, scale and interval.
+        Images, scale and interval.
 
     Raises
     ------
     SourceError
-        If the file cannot be read, its reader is not installed, or it holds no pictures.
+        If the file cannot be read, its reader is not installed, or it holds no images.
     """
     if path.suffix.lower() == ".mrc":
         _check_mrc(path)
@@ -52,7 +52,7 @@ def open_vendor(path: Path) -> Stack:
     pictures = [signal for signal in signals if len(_picture_axes(signal)) == 2]
     if not pictures:
         raise SourceError(
-            f"{path}: holds no pictures, only spectra or tables; expected images from a camera or a scan"
+            f"{path}: holds no images, only spectra or tables; expected images from a camera or a scan"
         )
     signal = max(pictures, key=lambda each: math.prod(_lead(each)))
     lead, data = _lead(signal), signal["data"]
@@ -85,9 +85,9 @@ def open_vendor(path: Path) -> Stack:
 
 
 class _Blocks:
-    """Pictures of an array that is read when asked for.
+    """Images of an array that is read on demand.
 
-    Of packed files the last block is kept, for it is unpacked as a whole.
+    The last block of a packed file is kept, because it can only be unpacked as a whole.
     """
 
     def __init__(self, data: Any, packed: bool) -> None:
@@ -102,7 +102,7 @@ class _Blocks:
         self._first, self._block = 0, np.zeros((0,), np.uint8)
 
     def read(self, place: tuple[Any, ...]) -> NDArray[Any]:
-        """Return the picture at a place along the axes before its own."""
+        """Return the image at a place along the axes before its own."""
         if not len(self._ends):
             return np.asarray(self._data[place])
         first, *rest = (int(i) for i in place)
@@ -180,9 +180,10 @@ def _read(path: Path) -> tuple[str, list[dict[str, Any]]]:
 
 
 def _picture_axes(signal: dict[str, Any]) -> list[dict[str, Any]]:
-    """Axes of a picture: those that the file marks as such.
+    """Axes of an image: those that the file marks as such.
 
-    Where it marks none (EMD of NCEM), the last two if both are lengths or both reciprocal ones.
+    If it marks none (EMD of NCEM), the last two are used if both are lengths or both are reciprocal
+    lengths.
     """
     axes = signal["axes"]
     marked = [axis for axis in axes if not axis.get("navigate", False)]

@@ -43,13 +43,13 @@ class Alarms:
             self._alarm(f"{self._uri}: {text}")
 
     def watch_silence(self, silent: bool, silent_s: float, t_s: float) -> None:
-        """Tell once that nothing has come for long, also where the connection itself does not notice."""
+        """Report once that nothing has come for long, even if the connection itself does not notice."""
         if silent and not self._was_silent:
-            self.tell(f"no pictures since {silent_s:.1f} s", t_s)
+            self.tell(f"no frames since {silent_s:.1f} s", t_s)
         self._was_silent = silent
 
     def watch_queue(self, filled: float, policy: Policy, t_s: float) -> None:
-        """Tell when the queue passes three quarters, and when it is full.
+        """Report when the queue passes three quarters, and when it is full.
 
         Again only after it was half empty, and after a while.
         """

@@ -15,7 +15,7 @@ _TICK_S = 0.1
 class LiveSource(Capture):
     """Frames of a camera, a network stream, a folder that fills up or a part of the screen, as they come.
 
-    Every captured frame is handed on, as a picture or as what became of it; an interruption is a frame with
+    Every captured frame is handed on, as a frame or as what became of it; an interruption is a frame with
     status `gap` of its own. Times are those of the stream, else of the clock, and start with the first frame.
 
     Parameters
@@ -27,7 +27,7 @@ class LiveSource(Capture):
     nm_per_px : float, optional
         Width of a pixel, nm.
     usual_s : float, optional
-        Time between pictures, s, as far as it is known beforehand: a slow camera is not taken for a stalled
+        Time between frames, s, as far as it is known beforehand: a slow camera is not taken for a stalled
         one.
     alarm : callable, optional
         Gets every alarm, one line each: stalls, lost connections, a full queue. From another thread.
@@ -73,7 +73,7 @@ class LiveSource(Capture):
     def levels(self) -> Levels | None:
         """How the values of a watched folder become grey levels.
 
-        None before its first picture, and for other sources.
+        It is None before the first frame, and for other sources.
         """
         return self._depth.levels
 

@@ -21,9 +21,9 @@ _FIRST_BACK_OFF_S, _CLOSE_S = 0.1, 0.5
 
 
 class Capture:
-    """Takes pictures from a feed across lost connections, gives them times, and lets them wait.
+    """Takes frames from a feed across lost connections, gives them times, and lets them wait.
 
-    Every captured frame waits, as a picture or as what became of it; an interruption is a frame with status
+    Every captured frame waits, as a frame or as what became of it; an interruption is a frame with status
     `gap` of its own. Times are those of the stream, else of the clock, and start with the first frame.
     Parameters, attributes and errors are those of `LiveSource`.
     """
@@ -70,7 +70,7 @@ class Capture:
 
     @property
     def silent_s(self) -> float:
-        """Time since the last picture, s."""
+        """Time since the last frame, s."""
         return self._times.silent_s
 
     @property
@@ -85,8 +85,8 @@ class Capture:
     def close(self) -> None:
         """Stop capturing, and remove what is stored.
 
-        Of frames that wait only those in memory can still be taken. A driver that is in the middle of a wait
-        for the next picture is not waited for: its thread releases it when that wait ends.
+        Waiting frames can then be taken only from memory. A driver that is still waiting for its next
+        frame is not waited for: its thread releases it when that wait ends.
         """
         self._closing.set()
         self._feed.stop()
@@ -117,7 +117,7 @@ class Capture:
             self.waiting.close()
 
     def _capture(self, feed: Feed) -> str:
-        """Take pictures until the connection is lost; return why."""
+        """Take frames until the connection is lost; return why."""
         first = True
         try:
             for captured in feed.pictures:
@@ -150,10 +150,10 @@ class Capture:
             )
             if not self.alarms or "px in a run of" not in self.alarms[-1]:
                 self.tell(
-                    f"the picture size changed: {sizes}; its scale is not known: set it back, or begin a"
+                    f"the frame size changed: {sizes}; its scale is not known: set it back, or begin a"
                     " new run"
                 )
-            self._put_missing(t_s, "damaged", f"picture of {sizes}")
+            self._put_missing(t_s, "damaged", f"frame of {sizes}")
         else:
             self.shape = self.shape or captured.image.shape
             self._captured_at[self._index] = self._times.last_arrival_s
@@ -168,7 +168,7 @@ class Capture:
     def _gap(self, why: str) -> None:
         """Record that frames were not delivered: a frame of its own, at the time when they stopped."""
         self.n_gaps += 1
-        self._put_missing(self._times.stopped(self._index), "gap", f"no pictures: {why}")
+        self._put_missing(self._times.stopped(self._index), "gap", f"no frames: {why}")
 
     def _reconnected(self, why: str) -> bool:
         """Try until there is a connection again; False where the run is over.
@@ -176,7 +176,7 @@ class Capture:
         A source that has ended, and not only paused, leaves no gap: that is known once it comes back, or
         stays away for long.
         """
-        self.tell(f"no pictures since {self.silent_s:.1f} s ({why}); reconnecting")
+        self.tell(f"no frames since {self.silent_s:.1f} s ({why}); reconnecting")
         times = self._times
         times.patience_s = 0.0 if times.usual_s else 2 * max(times.patience_s, self.config.stall_s)
         pause, since, recorded = _FIRST_BACK_OFF_S, time.monotonic(), not times.begun

@@ -1,4 +1,4 @@
-"""What a live source hands over: one picture as it came, one open connection, and the grey levels of a run."""
+"""What a live source hands over: one frame as it came, one open connection, and the grey levels of a run."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from insitrack.io.levels import Levels
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """One picture as it came.
+    """One frame as it came.
 
     Parameters
     ----------
     image : ndarray of uint8 or uint16, shape (H, W), or None
         Grey levels at native depth; None where it could not be decoded.
     stamp_s : float or None
-        Time since the first picture of this connection, s, by the source itself; None: the clock has to tell.
+        Time since the first frame of this connection, s, by the source itself; None: by the clock.
     reason : str
-        Why there is no picture.
+        Why there is no frame.
     """
 
     image: GreyImage | None
@@ -41,14 +41,14 @@ class Feed:
     pictures : generator of Captured
         Ends, or raises OSError, when the connection is lost.
     nominal_s : float
-        Usual time between pictures, s, as far as the source tells; 0 where it does not.
+        Usual time between frames, s, as far as the source says; otherwise 0.
     facts : dict
         For the manifest.
     close : callable
-        Releases it; only in the thread that takes its pictures, for most drivers cannot bear it in the middle
-        of a picture.
+        Releases it; only in the thread that takes its frames, for most drivers fail if it is released in the
+        middle of a frame.
     stop : callable
-        Lets a wait for the next picture end soon, from any thread.
+        Lets a wait for the next frame end soon, from any thread.
     nm_per_px : float or None
         Width of a pixel, nm, if the source states it.
     told_by : str
@@ -65,7 +65,7 @@ class Feed:
 
 
 class Depth:
-    """Makes grey levels of whatever a camera gives, fixed on the first picture of the run.
+    """Makes grey levels of whatever a camera gives, fixed on the first frame of the run.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ class Depth:
         """Return the grey levels, uint8 or uint16, shape (H, W), or why there are none."""
         grey = to_grey(picture)
         if grey.ndim != 2 or grey.size == 0 or grey.dtype.kind not in "buif":
-            return f"expected a picture of numbers, got {grey.dtype} {grey.shape}"
+            return f"expected a frame of numbers, got {grey.dtype} {grey.shape}"
         if self.levels is None:
             self.levels = Levels.fitted([grey])
         if grey.dtype != self.levels.dtype:
-            return f"{grey.dtype} picture in a run of {self.levels.dtype}"
+            return f"{grey.dtype} frame in a run of {self.levels.dtype}"
         return self.levels.apply(grey)

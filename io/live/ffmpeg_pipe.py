@@ -1,6 +1,6 @@
 """Network protocols that PyAV is built without, SRT first of all.
 
-The program ffmpeg receives them and hands the pictures over.
+The program ffmpeg receives them and hands the frames over.
 """
 
 from __future__ import annotations

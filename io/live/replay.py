@@ -339,7 +339,7 @@ class _Unseekable:
 
 
 def _send_mjpeg(out: Any, client: _Client) -> None:
-    """Send JPEG pictures, one after another, as network cameras do."""
+    """Send JPEG frames, one after another, as network cameras do."""
     random = np.random.default_rng(0)
     while (item := client.pictures.get()) is not None and not client.gone.is_set():
         image, _, fault = item

@@ -23,7 +23,7 @@ class LiveConfig:
     queue_frames : int
         Frames that may wait in memory.
     stall_s : float
-        Without a picture for so long, s, and for three usual intervals, a source counts as stalled: that
+        Without a frame for so long, s, and for three usual intervals, a source counts as stalled: that
         is reported, and it is reconnected.
     most_back_off_s : float
         Longest pause between two attempts to reconnect, s.

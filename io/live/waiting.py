@@ -19,7 +19,7 @@ Policy = Literal["newest", "all"]
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A frame whose picture lies on disk."""
+    """A frame whose image lies on disk."""
 
     index: int
     t_s: float
@@ -32,20 +32,20 @@ class WaitingFrames:
     Parameters
     ----------
     policy : {"newest", "all"}
-        What happens when more than `capacity` pictures wait: the oldest becomes a `dropped` frame, or the new
+        What happens when more than `capacity` frames wait: the oldest becomes a `dropped` frame, or the new
         one goes to disk.
     capacity : int
-        Pictures that wait in memory.
+        Frames that wait in memory.
     folder : Path, optional
-        Where pictures go for `all`; by default a temporary folder. They are removed once read.
+        Where frames go for `all`; by default a temporary folder. They are removed once read.
 
     Examples
     --------
     >>> waiting = WaitingFrames("newest", 1)
     >>> for i in range(3):
     ...     waiting.put(Frame(i, float(i), np.zeros((2, 2), np.uint8)))
-    >>> [getattr(waiting.get(0.1), "status", "picture") for _ in range(3)]
-    ['dropped', 'dropped', 'picture']
+    >>> [getattr(waiting.get(0.1), "status", "frame") for _ in range(3)]
+    ['dropped', 'dropped', 'frame']
     """
 
     def __init__(self, policy: Policy, capacity: int, folder: Path | None = None) -> None:
@@ -59,7 +59,7 @@ class WaitingFrames:
         self._closed = False
 
     def __len__(self) -> int:
-        """Pictures that wait, in memory and on disk."""
+        """Frames that wait, in memory and on disk."""
         with self._there:
             return sum(not isinstance(item, MissingFrame) for item in self._items)
 
@@ -74,7 +74,7 @@ class WaitingFrames:
         Raises
         ------
         RunError
-            If the disk takes no more pictures.
+            If the disk takes no more frames.
         """
         with self._there:
             if isinstance(item, Frame) and self._n_in_memory >= self.capacity:
@@ -116,7 +116,7 @@ class WaitingFrames:
                 self._temporary = None
 
     def _drop_oldest(self) -> None:
-        """Turn the picture that waits longest into a record of its loss, in its place in the order."""
+        """Turn the frame that waits longest into a record of its loss, in its place in the order."""
         for i, item in enumerate(self._items):
             if isinstance(item, Frame):
                 self._items[i] = MissingFrame(

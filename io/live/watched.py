@@ -1,4 +1,4 @@
-"""A folder into which a microscope writes: pictures as they become whole, stacks as they grow."""
+"""A folder into which a microscope writes: frames as they become whole, stacks as they grow."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class _File:
     taken : tuple of int or None
         The version that was read to its end.
     n_taken : int
-        Pictures up to the last one that could be read.
+        Frames up to the last one that could be read.
     last_crc : int
-        Checksum of that picture.
+        Checksum of that frame.
     tried_s : float
         When it was last found not to be whole, on the monotonic clock, s.
     """
@@ -72,10 +72,10 @@ class _NotWholeError(Exception):
 
 
 def open_folder(uri: str, folder: Path, closing: Callable[[], bool], depth: Depth) -> Feed:
-    """Watch a folder into which the microscope writes pictures, or stacks that grow.
+    """Watch a folder into which the microscope writes frames, or stacks that grow.
 
     Times are those of writing. A file is read again when its size or time of writing has changed: pages that
-    were added are new frames, and so is a picture that has replaced the one before. A file that is not whole
+    were added are new frames, and so is a frame that has replaced the one before. A file that is not whole
     is waited for while it changes and `PATIENCE_S` longer, and those that follow by name wait with it. A file
     that is renamed stays the same file.
 
@@ -86,9 +86,9 @@ def open_folder(uri: str, folder: Path, closing: Callable[[], bool], depth: Dept
     folder : Path
         The folder.
     closing : callable
-        Tells whether the run is over.
+        Says whether the run is over.
     depth : Depth
-        Makes grey levels of the pictures.
+        Makes grey levels of the frames.
 
     Raises
     ------
@@ -113,9 +113,9 @@ class WatchedFolder:
     folder : Path
         The folder.
     closing : callable
-        Tells whether the run is over.
+        Says whether the run is over.
     depth : Depth
-        Makes grey levels of the pictures.
+        Makes grey levels of the frames.
     """
 
     def __init__(self, folder: Path, closing: Callable[[], bool], depth: Depth) -> None:
@@ -127,7 +127,7 @@ class WatchedFolder:
         self._last_s = 0.0
 
     def pictures(self) -> Generator[Captured]:
-        """Give pictures in the order of their names, as they become whole."""
+        """Give frames in the order of their names, as they become whole."""
         while not self._closing():
             began_s = time.monotonic()
             unread = self._look()
@@ -176,7 +176,7 @@ class WatchedFolder:
         return sorted(unread, key=lambda file: natural_order(file.path))
 
     def _listed(self) -> dict[Path, Version]:
-        """Every file that may hold a picture; none while the folder cannot be reached."""
+        """Every file that may hold a frame; none while the folder cannot be reached."""
         found: dict[Path, Version] = {}
         try:
             with os.scandir(self._folder) as entries:
@@ -187,7 +187,7 @@ class WatchedFolder:
                     version = _version_of(Path(entry.path))
                     if version is not None and (suffix == ".zspy" or not entry.is_dir()):
                         found[Path(entry.path)] = version
-        except OSError:  # a share that is away for a while; that it is silent is told elsewhere
+        except OSError:  # a share that is away for a while; its silence is reported elsewhere
             return {}
         return found
 
@@ -210,7 +210,7 @@ class WatchedFolder:
 
     @staticmethod
     def _holds_up(file: _File) -> bool:
-        """Whether those that follow have to wait: for a first picture, not for one more of a file."""
+        """Whether those that follow have to wait: for a first frame, not for one more of a file."""
         waiting = file.taken != file.version and not file.n_taken
         return waiting and time.monotonic() - file.unread_s < _MOST_HELD_UP_S
 
@@ -232,7 +232,7 @@ class WatchedFolder:
         file.taken = version
 
     def _stamp(self, file: _File) -> float:
-        """Time of a picture from the first, s; one that had to be waited for does not set the clock back."""
+        """Time of a frame from the first, s; one that had to be waited for does not set the clock back."""
         if self._start_s is None:
             self._start_s = file.written_s
         stamp_s = file.written_s - self._start_s
@@ -242,7 +242,7 @@ class WatchedFolder:
         return stamp_s
 
     def _new_pictures(self, file: _File, patient: bool) -> Iterator[tuple[Any, str]]:
-        """Pictures that were added to a file, or have replaced those before; None and why for a damaged one."""
+        """Frames that were added to a file, or have replaced those before; None and why for a damaged one."""
         from insitrack.io.files.stacks import open_stack
 
         version = file.version
@@ -270,7 +270,7 @@ class WatchedFolder:
 
     @staticmethod
     def _first_new(file: _File, stack: Stack, patient: bool) -> int:
-        """Find the first picture to take: the next one if the last one is still there, else the first."""
+        """Find the first frame to take: the next one if the last one is still there, else the first."""
         if not file.n_taken or stack.n_frames < file.n_taken:
             return 0
         before = _read(stack, file.n_taken - 1)
@@ -311,7 +311,7 @@ def _version_of(path: Path) -> Version | None:
 
 
 def _read(stack: Stack, index: int) -> NDArray[Any] | str:
-    """Read a picture, or say why it cannot be read."""
+    """Read a frame, or say why it cannot be read."""
     try:
         return np.asarray(stack.read(index))
     except Exception as error:  # decoders raise whatever they like at damaged data

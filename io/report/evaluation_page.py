@@ -19,7 +19,7 @@ from insitrack.io.report.page import Note, Picture, Plot, render
 
 Row = Mapping[str, Any]
 MOST_MAPS = 6
-"""Maps shown in the page: the worst and the best pictures."""
+"""Maps shown in the page: the worst and the best images."""
 
 _NAMES = (
     ("find F1", "find_f1"),
@@ -46,7 +46,7 @@ _PUBLISHED = (
     ("hardening, linear: mean absolute error, MPa", "hardening_linear_mae_mpa", "16.05 (12.9 %)"),
     ("hardening, quadrature: mean absolute error, MPa", "hardening_quadrature_mae_mpa", "11.05 (13.7 %)"),
 )
-"""Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876, on their own pictures."""
+"""Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876, on their own images."""
 
 _CLASS_KEYS = (
     *("defect_class", "n_true", "n_found", "n_matched", "find_recall"),
@@ -81,7 +81,7 @@ def page_of(facts: Mapping[str, Any], maps: Mapping[str, Path]) -> str:
     facts : mapping
         As `write_evaluation` takes them.
     maps : mapping of str to Path
-        PNG of each picture with right and wrong pixels.
+        PNG of each image with right and wrong pixels.
     """
     tables, pooled = facts["tables"], facts["tables"]["pooled"][0]
     full = "confusion" in tables
@@ -114,7 +114,7 @@ def _key_facts(facts: Mapping[str, Any]) -> list[str]:
     pooled, settings = facts["tables"]["pooled"][0], facts["settings"]
     words = [
         str(settings["found_by"]),
-        f"{len(facts['tables']['pictures'])} pictures",
+        f"{len(facts['tables']['pictures'])} images",
         f"{pooled['n_true']} labelled defects",
     ]
     words += [f"{pooled['n_found']} found"] if "n_found" in pooled else []
@@ -173,9 +173,9 @@ def _splits(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Scores of each split, and what they rest on."""
     tables, learning = facts["tables"], bool(facts["settings"].get("model_per_split"))
     words = (
-        "Each split's own model on its test pictures."
+        "Each split's own model on its test images."
         if learning
-        else "One model on the test pictures of each split; nothing was trained here."
+        else "One model on the test images of each split; nothing was trained here."
     )
     title = "Learning curve" if learning else "Scores by split"
     return {
@@ -217,7 +217,7 @@ def _errors_in_words(rows: Sequence[Row], quantity: str, unit: str, start: str =
 
 
 def _parity(tables: Mapping[str, Sequence[Row]], unit: str) -> list[Plot | Note]:
-    """Draw found against true, picture by picture."""
+    """Draw found against true, image by image."""
     by_class: dict[str, list[Row]] = {}
     for row in tables["picture_classes"]:
         by_class.setdefault(str(row["defect_class"]), []).append(row)
@@ -240,7 +240,7 @@ def _parity(tables: Mapping[str, Sequence[Row]], unit: str) -> list[Plot | Note]
     for name, title, true, found, words, of, start in shown:
         line = _errors_in_words(tables["parity"], quantities[name], "" if of == "1" else of)
         figure = parity_figure(by_class, true, found, words, of, start, [line] if line else [])
-        figures.append(Plot(name, f"{title}, by picture and class", figure))
+        figures.append(Plot(name, f"{title}, by image and class", figure))
     columns = {
         f"{rule} sum": (f"hardening_{rule}_true_mpa", f"hardening_{rule}_found_mpa")
         for rule in ("linear", "quadrature")
@@ -262,7 +262,7 @@ def _parity(tables: Mapping[str, Sequence[Row]], unit: str) -> list[Plot | Note]
     hardening = parity_figure(
         groups, "true", "found", "hardening", "MPa", errors=[line for line in lines if line]
     )
-    return [*figures, Plot("hardening", "Hardening, picture by picture", hardening)]
+    return [*figures, Plot("hardening", "Hardening, image by image", hardening)]
 
 
 def _confusion(rows: Sequence[Row]) -> dict[str, Any]:
@@ -303,7 +303,7 @@ def _histograms(defects: Sequence[Row], classes: Sequence[Row], unit: str) -> li
 
 
 def _maps(pictures: Sequence[Row], maps: Mapping[str, Path]) -> list[Picture]:
-    """Worst and best pictures by find F1."""
+    """Worst and best images by find F1."""
     named = [
         (f"{row['split']}_{row['picture']}" if row.get("split") else str(row["picture"]), row["find_f1"])
         for row in pictures

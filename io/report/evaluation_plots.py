@@ -64,7 +64,7 @@ def parity_figure(
     start: float = 0.0,
     errors: Sequence[str] = (),
 ) -> go.Figure:
-    """Plot found against true, one point per picture and group; the line is where both agree.
+    """Plot found against true, one point per image and group; the line is where both agree.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def parity_figure(
 
 
 def size_histogram(defects: Sequence[Row], name: str, unit: str, *, pairs_only: bool = False) -> go.Figure:
-    """Plot how many true and found defects of a class have which size.
+    """Plot the size distributions of the true and of the found defects of a class.
 
-    In the bins of Jacobs et al. 2022 where the unit is nm.
+    The bins are those of Jacobs et al. 2022 if the unit is nm.
     """
     step, top = SIZE_STEPS_NM.get(name, OTHER_STEP_NM) if unit == "nm" else (0.0, 0.0)
     return _histogram(defects, name, f"size_{{}}_{unit}", f"Size ({unit})", 0.0, step, top, pairs_only)
@@ -188,7 +188,7 @@ def splits_figure(splits: Sequence[Row], *, learning: bool) -> go.Figure:
             text=[str(row["split"]) for row in splits],
             hovertemplate="%{text}: %{y:.3f}",
         )
-    lay_out(figure, "Labelled defects trained on" if learning else "Split", "Score on the test pictures")
+    lay_out(figure, "Labelled defects trained on" if learning else "Split", "Score on the test images")
     figure.update_layout(yaxis_range=[0, 1.02], xaxis_type="log" if learning else "category")
     return figure
 

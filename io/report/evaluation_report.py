@@ -61,7 +61,7 @@ def write_map(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
 
 
 def write_outlines(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
-    """Write one picture of the outlines of both sides as JPEG.
+    """Write one image of the outlines of both sides as JPEG.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def write_evaluation(folder: Path, facts: Mapping[str, Any], maps: Mapping[str, 
         `title`, `settings`, `warnings`, `unit`, and `tables`: mapping of table name to rows, as JSON can hold
         them.
     maps : mapping of str to Path
-        PNG of each picture with right and wrong pixels.
+        PNG of each image with right and wrong pixels.
 
     Returns
     -------

@@ -96,7 +96,7 @@ def _plot(curves: Curves) -> Markup:
 
 
 def _points(t: Any, values: Any, span: tuple[float, float], top: float) -> str:
-    """Places of a curve in the picture; gaps are bridged."""
+    """Places of a curve in the image; gaps are bridged."""
     good = np.isfinite(t) & np.isfinite(values)
     width, height = _WIDTH - _LEFT - 4, _HEIGHT - _LOW - 10
     x = _LEFT + width * (t[good] - span[0]) / max(span[1] - span[0], 1e-12)

@@ -1,6 +1,6 @@
-"""What every HTML page is made of.
+"""What every HTML page is made of: one style, plots, images and tables, filled into templates.
 
-One style, plots, pictures and tables, filled into templates; a page is one file that opens without a network.
+A page is one file that opens without a network.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture with its caption; a click enlarges it."""
+    """An image with its caption; a click enlarges it."""
 
     kind: ClassVar[str] = "picture"
     png: bytes
@@ -80,13 +80,13 @@ class Picture:
     words: str
 
     def source(self) -> str:
-        """Return the picture as an address that holds it."""
+        """Return the image as an address that holds it."""
         form, data = _small_picture(self.png)
         return f"data:image/{form};base64,{base64.b64encode(data).decode()}"
 
 
 def _small_picture(png: bytes) -> tuple[str, bytes]:
-    """Shrink to what a page needs; noise does not compress without loss, so a large picture becomes JPEG."""
+    """Shrink to what a page needs; noise does not compress without loss, so a large image becomes JPEG."""
     picture = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))
     height, width = picture.shape[:2]
     if width <= _WIDEST_PX and len(png) <= _LARGEST_BYTES:

@@ -17,9 +17,9 @@ from insitrack.io.units import round_step, time_unit
 
 
 def size_histogram(tracks: pd.DataFrame) -> go.Figure:
-    """Plot how many tracks have which mean size.
+    """Plot the distribution of the mean sizes of tracks.
 
-    A panel per class, with its number of tracks and the 95 % Poisson interval of every bar.
+    Each class has a panel with its number of tracks and the 95 % Poisson interval of every bar.
     """
     sizes = tracks["size_nm"].to_numpy()
     known = tracks[np.isfinite(sizes)]

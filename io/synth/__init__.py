@@ -1,6 +1,6 @@
 """Seeded movies of drawn defects with their exact truth: scenes, appearance, background, camera faults.
 
-No real data, and nothing that looks at a segmenter.
+Nothing here uses real data or knows a segmenter.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,4 @@
-"""The specimen behind the defects of a synthetic movie.
-
-Mottle, fringes, contours, boundaries, holes, milling stripes.
-"""
+"""The specimen behind the defects: mottle, fringes, contours, boundaries, holes, milling stripes."""
 
 from __future__ import annotations
 
@@ -100,10 +97,7 @@ def mottle(
     strength: float,
     magnified: float = 1.0,
 ) -> Floats32:
-    """Wavy anisotropic mottle as two-beam pictures of thin foils show it, standard deviation `strength`.
-
-    Mean 0.
-    """
+    """Wavy anisotropic mottle as in two-beam images of thin foils; mean 0, standard deviation `strength`."""
     correlation = draw_log(rng, config["correlation_px"]) * magnified
     angle = rng.uniform(0, np.pi)
     field = coloured_noise(
@@ -149,7 +143,7 @@ def paint(
     lines : list of Curve
         Lines and arcs to draw.
     magnified : float
-        Pixels per resolved pixel: how far the picture is blown up beyond what it resolves.
+        Pixels per resolved pixel: how far the image is blown up beyond what it resolves.
 
     Returns
     -------
@@ -204,7 +198,7 @@ def _border(
 ) -> Floats32:
     """Signed distance from a wavy line across the canvas, px.
 
-    At most `reach` of its side away from the middle.
+    The line stays within `reach` of the side length from the middle.
     """
     path = _plane(shape, rng.uniform(0, 2 * np.pi)) + rng.uniform(0, waviness_px) * _waves(rng, shape, 150)
     return np.asarray(path + rng.uniform(-reach, reach) * max(shape), np.float32)
@@ -240,7 +234,7 @@ def _bend_contours(rng: np.random.Generator, shape: tuple[int, int], config: dic
 def _steps(rng: np.random.Generator, shape: tuple[int, int], config: dict[str, Any]) -> Floats32:
     """Foil steps and grain boundaries.
 
-    Another brightness beyond a line, often with a dark edge or fringes along it.
+    The brightness changes at a line, often with a dark edge or fringes along it.
     """
     path = _border(rng, shape, reach=0.4, waviness_px=25)
     step = 1 + rng.uniform(-0.25, 0.25) / (1 + np.exp(np.clip(-path / rng.uniform(1, 8), -30, 30)))
@@ -273,7 +267,7 @@ def _curtain(rng: np.random.Generator, shape: tuple[int, int], config: dict[str,
 def _other_grain(rng: np.random.Generator, canvas: Floats32, config: dict[str, Any]) -> Floats32:
     """Paint a grain of another orientation beyond a boundary, in place.
 
-    Another brightness, hardly any contrast of its defects.
+    It has another brightness, and its defects hardly any contrast.
     """
     path = _border(rng, canvas.shape, reach=0.45, waviness_px=20)
     beyond = 1 / (1 + np.exp(np.clip(-path / np.float32(rng.uniform(1, 5)), -30, 30)))
@@ -285,7 +279,8 @@ def _other_grain(rng: np.random.Generator, canvas: Floats32, config: dict[str, A
 def _hole(rng: np.random.Generator, canvas: Floats32, config: dict[str, Any]) -> Floats32:
     """Paint the edge of the foil, in place.
 
-    Bright and empty beyond it, a Fresnel fringe along it, the foil a wedge.
+    Beyond it is vacuum, bright and without structure; along it runs a Fresnel fringe, and the foil thins
+    towards it.
     """
     path = _border(rng, canvas.shape, reach=0.45, waviness_px=40)
     beyond = 1 / (1 + np.exp(np.clip(-path / np.float32(rng.uniform(1, 4)), -30, 30)))

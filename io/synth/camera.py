@@ -34,7 +34,7 @@ class Camera:
     read : float
         Share of the variance that does not depend on the signal.
     scan : float
-        Line-to-line noise of a scanned picture, fraction of the mean.
+        Line-to-line noise of a scanned image, fraction of the mean.
     vignetting, uneven : float
         Fall-off to the corners and low-frequency unevenness of the illumination.
     bright : bool
@@ -66,8 +66,8 @@ class Camera:
     ) -> Camera:
         """Draw a camera from section ``movie`` of ``synth.toml``; `values` are the keys of the address.
 
-        A picture that is `magnified` beyond its resolution is blurred over as many pixels; its noise too
-        where the magnifying was done to the finished picture.
+        An image that is `magnified` beyond its resolution is blurred over as many pixels; its noise too
+        where the magnifying was done to the finished image.
         """
         given = values["noise"]
         bright = {"any": rng.random() < config["bright_share"], "dark": False, "bright": True}[

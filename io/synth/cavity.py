@@ -1,8 +1,8 @@
 """The image of a cavity out of focus: the wave behind the missing material, propagated over the defocus.
 
 Behind a cavity of depth t along the beam the wave lacks the phase and the absorption of the material that is
-not there, psi = exp(mu t / 2 - i phi t), with phi = sigma V0 (interaction constant times mean inner potential;
-7.29e-3 rad/(V nm) x 24 V = 0.17 rad/nm for iron at 200 kV). Over a defocus D it is multiplied by
+not there, psi = exp(mu t / 2 - i phi t), with phi = sigma V0 (interaction constant times mean inner
+potential; 7.29e-3 rad/(V nm) x 24 V = 0.17 rad/nm for iron at 200 kV). Over a defocus D it is multiplied by
 exp(-i pi lambda D k^2) in Fourier space; its squared modulus shows Fresnel fringes along the cavity's edge:
 under focus (D < 0) the inside is bright and a dark fringe lies *outside* the edge, over focus the reverse.
 
@@ -27,7 +27,7 @@ _FLAT_SHARE = 0.85  # depth of a facetted cavity over its diameter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optics:
-    """How cavities are imaged, in px of the picture.
+    """How cavities are imaged, in px of the image.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def intensity(depth: Floats32, optics: Optics) -> Floats32:
     Parameters
     ----------
     depth : ndarray of float32, shape (H, W)
-        Material missing along the beam, px, 0 for a few fringes from the border: the field is taken as periodic.
+        Material missing along the beam, px, 0 for a few fringes from the border: the field is taken as
+        periodic.
     optics : Optics
         Defocus and material.
 

@@ -1,7 +1,4 @@
-"""What lies beside the defects of a synthetic movie and must not be taken for one.
-
-Lines, arcs, ghosts, clouds, dust.
-"""
+"""What is not a defect in a synthetic movie but may be taken for one: lines, arcs, ghosts, clouds, dust."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _truth_rows(movie: SynthSource, truth: Truth) -> str:
 
 
 def _add_coco(labels: dict[str, Any], truth: Truth) -> None:
-    """Append one picture and its visible outlines to a COCO data set."""
+    """Append one image and its visible outlines to a COCO data set."""
     found = truth.detections
     height, width = found.shape
     labels["images"].append(

@@ -95,7 +95,7 @@ class Dislocation:
     def drawn(
         self, shift: Floats, shape: tuple[int, int]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats32, NDArray[np.bool_]]:
-        """Tell what it does to the picture when the specimen and the line itself have moved by `shift` px (x, y).
+        """Return what it does to the image when the specimen and the line itself have moved by `shift` px (x, y).
 
         Parameters
         ----------
@@ -171,10 +171,7 @@ class LineTruth:
 
     @property
     def angle_deg(self) -> float:
-        """Direction from its first to its last point in view, degrees in [0.
-
-        180), clockwise from x on the screen.
-        """
+        """Direction from its first to its last point in view, degrees, 0 to less than 180, clockwise from x."""
         (x0, y0), (x1, y1) = self.pieces[0][0].tolist(), self.pieces[-1][-1].tolist()
         return math.degrees(math.atan2(y1 - y0, x1 - x0)) % 180
 
@@ -231,7 +228,7 @@ class LineScene:
     ) -> Iterator[tuple[NDArray[np.bool_], tuple[int, int], Dislocation, LineTruth]]:
         """Yield mask, its corner (y, x), the line and its centreline, for every line in view at time `t_s`.
 
-        Arguments as for `truth`.
+        The arguments are those of `truth`.
         """
         for line, seen in zip(self.lines, self.truth(t_s, shift, clear, clutter_at), strict=True):
             y, x, _, inside = line.drawn(line.offset_px(t_s) + shift, (clear.shape[0], clear.shape[1]))
@@ -291,7 +288,7 @@ def pieces_in_view(points: Floats, clear: NDArray[np.bool_]) -> tuple[Floats, ..
 def _pixels_near(points: Floats, reach: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Columns and rows of every pixel that can lie within `reach` px of the points.
 
-    Squares around every few of them, each pixel once.
+    They are those of squares around every few of the points, each pixel once.
     """
     r = math.ceil(reach) + 2
     some = np.unique(

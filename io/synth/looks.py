@@ -26,7 +26,7 @@ ZONES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "011": ((0, 1, 1), (0, 1, -1)),
     "111": ((1, 1, 1), (1, -1, 0)),
 }
-"""Zone axis and the <110> of the picture from which angles count."""
+"""Zone axis and the <110> of the image from which angles count."""
 
 _FACETTED_PX = 14.0  # a smaller cavity looks round
 
@@ -85,7 +85,7 @@ class Manner:
     zone : str
         Zone axis along the beam.
     turn : float
-        Direction of the reference <110> in the picture, rad.
+        Direction of the reference <110> in the image, rad.
     tail_angle : float
         Direction of tails and of the elongation of defects out of focus, rad.
     focus, strength : float
@@ -96,7 +96,8 @@ class Manner:
         Two-fold variation of the contrast around a ring, dark where it runs along its long axis; negative: at
         its tips.
     defocus_nm, phase_per_nm, absorption_per_nm : float
-        Of cavities: amount of the defocus; phase (rad) and logarithm of the intensity that the material takes.
+        Of cavities: amount of the defocus; phase (rad) and logarithm of the intensity that the material
+        takes.
     facetted : float
         Share of the cavities that are facetted.
     bright : bool

@@ -1,4 +1,4 @@
-"""What microscope software burns into a picture: a scale bar of the right length, text and black borders."""
+"""What microscope software burns into an image: a scale bar of the right length, text and black borders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BAR_LENGTHS_NM = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """Pixels that replace the picture.
+    """Pixels that replace the image.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Overlay:
 
 
 def bar_length_nm(width_px: int, nm_per_px: float) -> int:
-    """Round length of a scale bar about a fifth of the picture wide, nm.
+    """Round length of a scale bar about a fifth of the image wide, nm.
 
     Examples
     --------

@@ -1,7 +1,4 @@
-"""What one defect looks like.
-
-Its contrast profile and the outline that a person would draw, inside a small crop.
-"""
+"""The image of one defect: contrast profile and the outline that a person would draw, in a small crop."""
 
 from __future__ import annotations
 
@@ -35,8 +32,8 @@ class Look:
     width_px : float
         Thickness of a ring or a bar.
     fill : float
-        Darkness of the inside of a ring relative to the ring; of a facetted cavity how flat its middle is; of a
-        lath how many stripes run along it.
+        Darkness of the inside of a ring relative to the ring; of a facetted cavity how flat its middle is; of
+        a lath how many stripes run along it.
     lean, lean_angle : float
         How much darker the ring is on one side, and which.
     wobble : tuple of (int, float, float)
@@ -86,7 +83,7 @@ class Look:
     def outline_px(self) -> tuple[float, float]:
         """Axes of the outline that a person would draw, px.
 
-        A little outside the half maximum of a soft edge, tail included.
+        It lies a little outside the half maximum of a soft edge, and includes the tail.
         """
         soft = (
             0.3 * self.edge_px if self.form in ("dot", "blob", "comma", "streak", "bean", "edge_on") else 0.0
@@ -151,7 +148,7 @@ def _turned(look: Look, x: Floats32, y: Floats32) -> tuple[Floats32, Floats32]:
 def _distance(look: Look, u: Floats32, v: Floats32) -> Floats32:
     """Signed distance from the contour, px, negative inside.
 
-    First order in the distance, exact on the contour.
+    It is exact on the contour and of first order in the distance elsewhere.
     """
     a, b = look.size_px / 2, look.size_px / 2 * look.ratio
     ua, vb = u / np.float32(a), v / np.float32(b)

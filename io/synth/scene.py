@@ -1,6 +1,6 @@
 """Which defects exist in a synthetic movie and how they evolve.
 
-Nucleation, growth, glide, coalescence, blinking, drift.
+They nucleate, grow, glide, coalesce and blink, while the stage drifts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Defect:
     start_ratio, growth_s : float
         Size at birth over final size, and time constant of the growth, s.
     resolved_px : float
-        Size below which it cannot be told from a black dot.
+        Size below which it looks like a black dot.
     jump_s, jump_px : tuple of float
         When it jumps, and where it is then, px along `glide`.
     glide : float
@@ -112,7 +112,7 @@ class Defect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """How the specimen moves on the picture.
+    """How the specimen moves on the image.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Stage:
     limit_px: float
 
     def shift_px(self, t_s: float) -> tuple[float, float]:
-        """Displacement of the specimen on the picture since time 0, px (x, y)."""
+        """Displacement of the specimen on the image since time 0, px (x, y)."""
         passed = bisect_right(self.jump_s, t_s)
         out = []
         for axis in (0, 1):
@@ -172,7 +172,7 @@ def make_stage(
 ) -> Stage:
     """Draw the motion of the stage.
 
-    `drift` in nm/s, negative for drawn from the seed, and then with a slow wandering.
+    `drift` is in nm/s; if negative, it is drawn from the seed and a slow wandering is added.
     """
     speed = (drift if drift >= 0 else draw(rng, config["drift_nm_per_s"])) / nm_per_px
     heading = rng.uniform(0, 2 * np.pi)
@@ -204,7 +204,7 @@ class Setting:
     zone : str
         Zone axis along the beam, ``001``, ``011`` or ``111``.
     turn : float
-        Rotation of the crystal in the picture, rad: direction of a projected <110>.
+        Rotation of the crystal in the image, rad: direction of a projected <110>.
     box : tuple of float
         x0, y0, x1, y1 of the part of the specimen that comes into view, px.
     n : float
@@ -270,9 +270,10 @@ def populate(rng: np.random.Generator, config: dict[str, Any], setting: Setting)
 def _births(
     rng: np.random.Generator, growth: dict[str, Any], setting: Setting, footprint_px2: float
 ) -> list[float]:
-    """Draw the times of birth: some before the movie.
+    """Draw the times of birth.
 
-    The others by a nucleation rate that falls off as the number saturates.
+    Some defects exist before the movie; the others follow a nucleation rate that falls off as the number
+    saturates.
     """
     x0, y0, x1, y1 = setting.box
     most = setting.crowding * (x1 - x0) * (y1 - y0) / footprint_px2 if setting.crowding else math.inf
@@ -331,7 +332,7 @@ def _defect(
     resolved_px = draw(rng, growth["resolved_px"]) * setting.magnified
     resolved = str(form["class"])
     if resolved == "by_size":
-        # in a two-beam picture a small solid roundish blob is a black dot, anything larger or with structure
+        # in a two-beam image a small solid roundish blob is a black dot, anything larger or with structure
         # a loop
         resolved = "loop"
         if looks.tail < 0.5 and looks.ratio > 0.7:

@@ -144,7 +144,7 @@ class Scenery:
     def _draw_curves(self, scene: dict[str, Any]) -> list[Curve]:
         """Lines and arcs behind the defects."""
         rng, shape = self.rng("curves"), self.canvas_shape
-        # a picture of fewer nm shows fewer lines
+        # an image of fewer nm shows fewer lines
         closer = min(1.0, self.nm_per_px / 0.4)
         lines, arcs = (
             draw(rng, scene["lines"]) * closer,

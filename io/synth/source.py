@@ -1,6 +1,6 @@
 """Seeded movies of evolving crystal defects with exact truth.
 
-Source, demonstration, test and training data at once.
+They serve as a source, as the demonstration, and as test and training data.
 
 ``synth:KIND?key=value&...`` names one; every frame depends on the address alone, whatever the order of
 asking.
@@ -119,7 +119,7 @@ class SynthSource:
         """Nothing to release."""
 
     def frame(self, index: int) -> Frame:
-        """Picture number `index`; the same whatever was asked for before."""
+        """Image number `index`; the same whatever was asked for before."""
         t_s = index / self.fps
         shift = self.stage.shift_px(t_s)
         image = self._background(shift)
@@ -151,10 +151,7 @@ class SynthSource:
         return truth_of(self.scenery, self._visibility, index)
 
     def line_truth(self, index: int) -> tuple[LineTruth, ...]:
-        """Centrelines of the line dislocations in view in frame `index`, seen or not.
-
-        In the order of their numbers.
-        """
+        """Centrelines of the line dislocations in view in frame `index`, visible or not, ordered by number."""
         t_s = index / self.fps
         return self.lines.truth(
             t_s, self.stage.shift_px(t_s), ~self.overlay.covered, self._visibility.clutter_at

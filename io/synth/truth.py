@@ -73,9 +73,9 @@ class Visibility:
 
     @cached_property
     def clutter(self) -> list[Floats32]:
-        """Local standard deviation of the background within bands of size, a grid of 4 px.
+        """Local standard deviation of the background within bands of size, on a grid of 4 px.
 
-        What hides a faint defect of that size.
+        It is what hides a faint defect of that size.
         """
         level = cv2.resize(
             self._scenery.specimen.canvas, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA
@@ -92,7 +92,7 @@ class Visibility:
     def sees(self, signal: Floats32, look: Look, x: float, y: float, area: int) -> bool:
         """Return whether a person would outline it.
 
-        Enough contrast over the mottle of its own size around it, and over the noise.
+        It needs enough contrast over the mottle of its own size around it, and over the noise.
         """
         rule = ranges()["visibility"]
         cavity = look.form == "fresnel"
@@ -222,7 +222,7 @@ def _uncovered(mask: Bools, covered: Bools, y0: int, x0: int) -> tuple[Bools, in
 def _merged(masks: Masks, rows: Ints, contrast: Floats, most_shared: float) -> list[int]:
     """Rows of the solid defects that lie mostly within larger solid ones no fainter than they are.
 
-    Nobody could tell the two apart.
+    Nobody could distinguish the two.
     """
     area = masks.area_px()
     low, high = masks.corners[rows], (masks.corners + masks.sizes)[rows]

@@ -1,6 +1,6 @@
 """The tables of a run: columns, writing, reading, streaming.
 
-No physics and no pictures: a table holds what others computed.
+No physics and no images: a table holds what others computed.
 """
 
 from typing import TYPE_CHECKING

@@ -121,7 +121,7 @@ def _first_bad_row(
 
 
 def _is_units(cells: Sequence[str], columns: list[tuple[int, Column]]) -> bool:
-    """Tell a second header line: not one number in it, and most cells are words for units."""
+    """Recognise a second header line: not one number in it, and most cells are words for units."""
     words = [
         cells[i].strip().strip("()[]").lower()
         for i, column in columns

@@ -1,6 +1,6 @@
 """Tables of tracks too large for memory.
 
-CSV or Parquet in, checked, some whole frames at a time; Parquet out.
+CSV or Parquet is read and checked some whole frames at a time; Parquet is written.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ def test_with_a_given_interval_an_interruption_lasts_as_long_as_the_camera_tells
         def __iter__(self):
             yield Frame(0, 0.0, PICTURE)
             yield Frame(1, 1.1, PICTURE)
-            yield MissingFrame(2, 2.0, "gap", "no pictures")
+            yield MissingFrame(2, 2.0, "gap", "no images")
             yield Frame(3, 62.0, PICTURE)
             yield Frame(4, 63.2, PICTURE)
 

@@ -1,7 +1,4 @@
-"""Annotated pictures: outlines where the masks are, nothing of the specimen hidden, no flicker.
-
-A movie of every picture.
-"""
+"""Annotated frames: outlines where the masks are, nothing hidden, no flicker, a movie of every frame."""
 
 from __future__ import annotations
 

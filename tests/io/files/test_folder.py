@@ -1,4 +1,4 @@
-"""Folders of pictures: which files make the movie, in which order, and what is said of the others."""
+"""Folders of images: which files make the movie, in which order, and what is said of the others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of microscopes that are made here: TIA series, HyperSpy, blockfiles; their pictures, scale and time."""
+"""Files of microscopes that are made here: TIA series, HyperSpy, blockfiles; their images, scale and time."""
 
 import importlib
 import struct
@@ -169,6 +169,6 @@ def test_a_tvips_movie_of_diffraction_patterns_a_later_part_and_a_broken_file_ar
     for broken in (data[:20], data[:4] + b"\xff" * 40 + data[44:], data[:260]):
         path.write_bytes(broken)
         later.unlink(missing_ok=True)
-        with pytest.raises(SourceError, match=r"damaged|no whole picture") as caught:
+        with pytest.raises(SourceError, match=r"damaged|no whole image") as caught:
             StackSource(path)
         assert "\n" not in str(caught.value)

@@ -61,7 +61,7 @@ def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_th
     try:
         source = MovieSource(cut)
     except SourceError:
-        assert share < 0.5  # not even the first picture is whole
+        assert share < 0.5  # not even the first image is whole
         return
     items = list(source)
     assert [item.index for item in items] == list(range(40))
@@ -72,7 +72,7 @@ def test_a_movie_cut_anywhere_accounts_for_every_frame_and_keeps_those_before_th
     )
     assert set(status(items[n_kept + 3 :])) <= {
         "damaged"
-    }  # the cut may leave a picture whose B-frames are lost
+    }  # the cut may leave an image whose B-frames are lost
     assert source.warnings
 
 
@@ -349,7 +349,7 @@ def make_no_frames(path):
         (make_empty, "empty"),
         (make_sound, "sound"),
         (make_cut_index, "moov"),
-        (make_no_frames, "ends before its first picture"),
+        (make_no_frames, "ends before its first image"),
         (lambda path: None, "no such movie"),
     ],
 )

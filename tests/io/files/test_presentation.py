@@ -1,4 +1,4 @@
-"""The account of packets and pictures, tried on made-up packets and a made-up decoder."""
+"""The account of packets and images, tried on made-up packets and a made-up decoder."""
 
 import heapq
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Picture:
 
 
 class Decoder:
-    """Gives pictures in rising order, a few packets late, and fails at some of them."""
+    """Gives images in rising order, a few packets late, and fails at some of them."""
 
     def __init__(self, broken, delay=2):
         self.broken, self.delay, self.held = broken, delay, []

@@ -1,7 +1,4 @@
-"""Image folders, TIFF stacks and microscope files.
-
-Natural order, native depth, scale and time as the file tells them.
-"""
+"""Image folders, TIFF stacks and microscope files: order, native depth, scale and time as in the file."""
 
 import importlib.util
 from pathlib import Path
@@ -111,7 +108,7 @@ def test_what_holds_no_picture_is_refused_in_one_line(tmp_path, capfd, name):
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.tif").touch()
     for text in ("broken.png", "text.tif", "text.dm4"):
-        (tmp_path / text).write_text("no picture here " * 40)
+        (tmp_path / text).write_text("no image here " * 40)
     with pytest.raises(SourceError) as caught:
         StackSource(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value)

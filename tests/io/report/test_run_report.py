@@ -109,7 +109,7 @@ def page_of(
     facts: RunManifest | dict[str, object] | None = None,
     pictures: dict[str, bytes] | None = None,
 ) -> str:
-    """The page without scripts and pictures' data."""
+    """The page without scripts and images' data."""
     path = write_report(
         folder,
         {"first": png(), "last": png()} if pictures is None else pictures,
