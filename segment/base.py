@@ -36,7 +36,7 @@ class SegmentConfig:
     max_detections : int
         Cap on the detections in a frame; how many it threw away is reported.
     scale : float or "auto"
-        Pixels of the picture that the network sees per pixel of the frame; `auto` shrinks frames that are
+        Pixels of the image that the network sees per pixel of the frame; `auto` shrinks frames that are
         magnified beyond their resolution.
     contrast : str
         `dark`: defects are mostly dark on bright; `bright`: the reverse; `auto` finds out.

@@ -1,4 +1,4 @@
-"""`track train`: a model of your own from labelled pictures, starting from a shipped one; needs the extra `train`.
+"""`track train`: a model of your own from labelled images, starting from a shipped one; needs the extra `train`.
 
 How shipped models are made is in `training`.
 """

@@ -35,7 +35,7 @@ def outline_boxes(
     Parameters
     ----------
     frame : Frame
-        The picture.
+        The image.
     truth : Detections
         Its labels; rows that are boxes have the whole box as mask.
     outlined : ndarray of bool, shape (N,)

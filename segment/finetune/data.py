@@ -1,4 +1,4 @@
-"""Labelled pictures made ready to train on: split by movie, cut to tiles, mixed with drawn ones."""
+"""Labelled images made ready to train on: split by movie, cut to tiles, mixed with drawn ones."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from insitrack.segment.training.dataset import (
 )
 
 _PADDING_GREY = 114
-_FIRST_SEED = 80_000  # apart from the seeds of the shipped models' pictures and of the test pictures
+_FIRST_SEED = 80_000  # apart from the seeds of the shipped models' images and of the test images
 _SMALLEST_PX = 8.0  # defects below about 6 px are not found
-_FEWEST_TILES = 240  # of labelled pictures, copies that differ in place and grey levels included
+_FEWEST_TILES = 240  # of labelled images, copies that differ in place and grey levels included
 
 
 def with_outlines(
     pictures: Iterable[LabelledPicture], segment: Callable[..., Detections] | None
 ) -> Iterable[tuple[LabelledPicture, Detections]]:
-    """Pictures with their labels, boxes given outlines, see `outline_boxes`."""
+    """Images with their labels, boxes given outlines, see `outline_boxes`."""
     for picture in pictures:
         yield picture, outline_boxes(picture.frame, picture.truth, picture.outlined, segment)
 
@@ -51,7 +51,7 @@ def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
     scale : float
         What the base model prefers.
     truths : sequence of Detections
-        Labels of pictures of one series.
+        Labels of images of one series.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
 
 
 def seen(picture: LabelledPicture, truth: Detections, view: View) -> tuple[NDArray[np.uint8], Detections]:
-    """Give what the network sees of a picture, and the labels in px of that."""
+    """Give what the network sees of an image, and the labels in px of that."""
     image = view.picture(picture.image, field_of(picture.frame))
     if view.scale == 1.0:
         return image, truth
@@ -94,7 +94,7 @@ def write_tiles(
     side_px: int,
     copies: int = 1,
 ) -> int:
-    """Cut pictures to tiles of one size and write them with their labels.
+    """Cut images to tiles of one size and write them with their labels.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def write_tiles(
     side_px : int
         Side of the tiles, px.
     copies : int
-        Rounds through the pictures.
+        Rounds through the images.
 
     Returns
     -------
@@ -149,13 +149,13 @@ def _padded(
 
 
 def _placed(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> Detections:
-    """Labels as they are in a window of the picture; what lies outside stays, and is cut when the window is."""
+    """Labels as they are in a window of the image; what lies outside stays, and is cut when the window is."""
     masks = truth.masks.shifted(-corner[0], -corner[1])
     return Detections(0, 0.0, shape, masks.boxes(), truth.labels, truth.scores, masks, truth.class_names)
 
 
 def copies_for(pictures: Sequence[tuple[str, NDArray[np.uint8], Detections]], side_px: int) -> int:
-    """Count the rounds through the pictures that give a few hundred tiles."""
+    """Count the rounds through the images that give a few hundred tiles."""
     stride = side_px * 3 // 4
     n = sum(
         (1 + -(-max(0, image.shape[0] - side_px) // stride))
@@ -166,7 +166,7 @@ def copies_for(pictures: Sequence[tuple[str, NDArray[np.uint8], Detections]], si
 
 
 def write_synthetic(folder: Path, n_pictures: int, side_px: int, classes: Sequence[str]) -> None:
-    """Draw the synthetic pictures once; they are kept, and drawn anew only where the settings differ."""
+    """Draw the synthetic images once; they are kept, and drawn again only if the settings differ."""
     settings = DatasetSettings(
         scenes=-(-n_pictures // 2), frames_per_scene=2, size_px=side_px, first_seed=_FIRST_SEED, held_out=0.0
     )
@@ -179,7 +179,7 @@ def write_synthetic(folder: Path, n_pictures: int, side_px: int, classes: Sequen
 
 
 def write_data_yaml(folder: Path, classes: Sequence[str], synthetic: bool) -> Path:
-    """Tell the trainer where the pictures are."""
+    """Write the list of images for the trainer."""
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(classes))
     train = f"[images/train, {SYNTHETIC}/images/train]" if synthetic else "images/train"
     path = folder / "data.yaml"
@@ -192,7 +192,7 @@ def write_data_yaml(folder: Path, classes: Sequence[str], synthetic: bool) -> Pa
 
 
 def middle_of(frame: Frame, truth: Detections, side_px: int) -> tuple[Frame, Detections]:
-    """Middle of a large picture and the labels in it, to look at after each epoch."""
+    """Middle of a large image and the labels in it, to look at after each epoch."""
     if max(frame.shape) <= side_px:
         return frame, truth
     y, x = (max(0, (length - side_px) // 2) for length in frame.shape)

@@ -1,6 +1,6 @@
 """Train the shipped network further on a laboratory's own labels, and export what comes out with its card.
 
-Labelled pictures are mixed with drawn ones, so that the network does not forget what the labels do not show;
+Labelled images are mixed with drawn ones, so that the network does not forget what the labels do not show;
 whole movies or series are held out to judge by, after each epoch and, against the network it started from, at
 the end.
 """
@@ -53,7 +53,7 @@ class Finetuned:
     model : Path
         The exported network; its card and checkpoint lie beside it.
     before, after : dict
-        Scores on the held-out pictures, by ``iou_0.3`` and ``iou_0.5``, of the base model and of the new one;
+        Scores on the held-out images, by ``iou_0.3`` and ``iou_0.5``, of the base model and of the new one;
         `before` is empty where training began from random weights.
     warnings : tuple of str
         What the user should know.
@@ -74,7 +74,7 @@ def finetune(
     resume: bool = False,
     say: Callable[[str], None] = print,
 ) -> Finetuned:
-    """Train on labelled pictures and export the model.
+    """Train on labelled images and export the model.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class _Job:
                 f"labels of {', '.join(unseen)} are left out: the base model does not know that class"
             )
         counts = f"{len(self.split.train)} to train on, {len(self.split.val)} to judge by"
-        say(f"{data}: {self.labels.kind} labels of {len(self.labels)} pictures, {counts}")
+        say(f"{data}: {self.labels.kind} labels of {len(self.labels)} images, {counts}")
         if self.base.checkpoint:
             say(f"base {self.base.name}: checkpoint SHA-256 {self.base.checkpoint.sha256}")
         for warning in self.warnings:
@@ -190,7 +190,7 @@ class _Job:
         return self.folder / "data"
 
     def held_out(self) -> list[Example]:
-        """Pictures to judge by, with their labels."""
+        """Images to judge by, with their labels."""
         if self._held is None:
             outlines = self.base.segmenter(self.chosen.segment_config(confidence=_BOX_CONFIDENCE))
             kept = with_outlines(self.labels.chosen(self.split.val), outlines)
@@ -198,7 +198,7 @@ class _Job:
         return self._held
 
     def prepare(self) -> None:
-        """Write the tiles and draw the synthetic pictures.
+        """Write the tiles and draw the synthetic images.
 
         ``data.yaml`` comes last and says that all is there.
         """
@@ -214,7 +214,7 @@ class _Job:
             n_labels = sum(len(truth) for _, _, truth in ready)
             if part == "train" and not n_labels:
                 raise SettingsError(
-                    f"{self.labels.source}: no labelled defect in the {len(ready)} pictures to train on; name"
+                    f"{self.labels.source}: no labelled defect in the {len(ready)} images to train on; name"
                     " others with --val"
                 )
             copies = copies_for(ready, chosen.image_px) if part == "train" else 1
@@ -223,14 +223,14 @@ class _Job:
                 f"{part}: {n_labels} defects, {n_tiles} tiles of {chosen.image_px} px; {_described(views)}"
             )
         if chosen.synthetic_share:
-            self.say(f"drawing {chosen.synthetic_pictures} synthetic pictures")
+            self.say(f"drawing {chosen.synthetic_pictures} synthetic images")
             write_synthetic(self.data, chosen.synthetic_pictures, chosen.image_px, classes)
         write_data_yaml(self.data, classes, bool(chosen.synthetic_share and chosen.synthetic_pictures))
 
     def _views(self, pictures: Sequence[LabelledPicture]) -> dict[str, View]:
-        """How the network is shown the pictures of each group.
+        """How the images of each group are shown to the network.
 
-        As the settings say, or as the base model detects on the first of them.
+        The settings decide, or else what the base model detects on the first of them.
         """
         chosen, out = self.chosen, {}
         for group in dict.fromkeys(picture.group for picture in pictures):
@@ -273,7 +273,7 @@ class _Job:
                 raise
 
     def finish(self) -> Finetuned:
-        """Export the best network; its card has its scores and those of the base on the held-out pictures."""
+        """Export the best network; its card has its scores and those of the base on the held-out images."""
         best = load_checkpoint(self.folder / "run" / "weights" / "best.pt")
         model = export(best, self.folder / f"{self.name}.onnx")
         save_checkpoint(best, model.with_suffix(".pt"))
@@ -287,7 +287,7 @@ class _Job:
         after = evaluate(load_segmenter(str(model), config), held, IOUS)
         if before and after["iou_0.3"]["f1"] < before["iou_0.3"]["f1"]:
             self.warnings.append(
-                "on the held-out pictures the base model was better: label more pictures, or keep the base"
+                "on the held-out images the base model was better: label more images, or keep the base"
             )
         methods = {**({f"before ({self.base.name})": before} if before else {}), "after": after}
         facts |= {"metrics": {f"{self.name}, held out": methods}, "known_failures": self.warnings}
@@ -295,17 +295,17 @@ class _Job:
         return Finetuned(model, before, after, tuple(self.warnings))
 
     def _facts(self) -> dict[str, Any]:
-        """Say what the card tells of the training."""
+        """Write what the card says of the training."""
         names = [self.labels.names[row] for row in self.split.val]
         checkpoint = self.base.checkpoint
         start = (
             f"{self.base.name} (checkpoint SHA-256 {checkpoint.sha256})" if checkpoint else "random weights"
         )
-        share = f"{100 * self.chosen.synthetic_share:.0f} % of what it saw were synthetic pictures"
+        share = f"{100 * self.chosen.synthetic_share:.0f} % of what it saw were synthetic images"
         return {
             "about": f"Trained on the labels of {self.labels.source.name}, starting from {start}.",
             "trained_on": (
-                f"{len(self.split.train)} pictures of {self.labels.source.name} with {self.labels.kind}"
+                f"{len(self.split.train)} images of {self.labels.source.name} with {self.labels.kind}"
                 f" labels; {share}"
             ),
             "base": {"name": self.base.name, "sha256": checkpoint.sha256 if checkpoint else None},
@@ -313,7 +313,7 @@ class _Job:
             "settings": asdict(self.chosen),
             "mask_logit": self.base.mask_logit,
             "metrics_note": (
-                "Counts pooled over the pictures that were held out; the epoch was chosen on them too, which"
+                "Counts pooled over the images that were held out; the epoch was chosen on them too, which"
                 " flatters the new model."
             ),
         }
@@ -325,7 +325,7 @@ def _known(truth: Detections, classes: Sequence[str]) -> Detections:
 
 
 def _described(views: Mapping[str, View]) -> str:
-    """How the network sees the pictures."""
+    """How the network sees the images."""
     kinds = sorted(
         {f"scale {view.scale:g}, {'bright' if view.inverted else 'dark'} defects" for view in views.values()}
     )

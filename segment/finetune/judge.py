@@ -1,4 +1,4 @@
-"""Follows a training: scores and pictures after each epoch, a line now and then on how far it is."""
+"""Follows a training: scores and images after each epoch, a line now and then on how far it is."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _JUDGED_PX = 1024
 
 
 class Judge:
-    """Scores the network after each epoch on held-out pictures, draws what it finds, reports progress.
+    """Scores the network after each epoch on held-out images, draws what it finds, reports progress.
 
     Parameters
     ----------
     folder : Path
         Receives ``epochs.csv`` and ``epochs/epoch_001.png``.
     examples : sequence of (Frame, Detections)
-        Pictures that are not trained on.
+        Images that are not trained on.
     config : SegmentConfig
         Settings of the segmenter.
     mask_logit : float
@@ -97,7 +97,7 @@ class Judge:
         self._write_row(
             {"epoch": epoch, **{f"f1_{iou:g}": round(value, 4) for value, iou in zip(f1, IOUS, strict=True)}}
         )
-        self.say(f"{title} on {len(shown)} held-out pictures")
+        self.say(f"{title} on {len(shown)} held-out images")
         return float(np.mean(f1))
 
     def _write_row(self, row: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of what a network finds against what somebody labelled."""
+"""Images of what a network finds against what somebody labelled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_preview(
     path : Path
         PNG to write.
     shown : sequence of (Frame, Detections, Detections)
-        Pictures with what was found and what is true; at most six are drawn.
+        Images with what was found and what is true; at most six are drawn.
     title : str
         Line above them.
     least_iou : float
@@ -55,7 +55,7 @@ def write_preview(
 
 
 def _panel(frame: Frame, found: Detections, true: Detections, least_iou: float) -> NDArray[np.uint8]:
-    """One picture, made to fit a square."""
+    """One image, made to fit a square."""
     scale = _SIDE_PX / max(frame.shape)
     small = cv2.resize(
         stretch_to_8_bit(frame.image),

@@ -32,22 +32,22 @@ class FinetuneSettings:
     device : str
         ``auto`` takes a GPU where there is one, ``cpu``, or the number of a GPU.
     val : tuple of str
-        Names of pictures or groups to judge by, ``*`` and ``?`` allowed; none: drawn.
+        Names of images or groups to judge by, ``*`` and ``?`` allowed; none: drawn.
     val_share : float
-        Share of the pictures to judge by, where they are drawn.
+        Share of the images to judge by, where they are drawn.
     leave_out : tuple of str
-        Names of pictures or groups that are neither trained on nor judged by, to test the model on
+        Names of images or groups that are neither trained on nor judged by, to test the model on
         afterwards.
     synthetic_share : float
-        Share of drawn pictures among those trained on, 0 to less than 1.
+        Share of drawn images among those trained on, 0 to less than 1.
     synthetic_pictures : int
         How many are drawn, once.
     scale : float or "auto"
-        Pixels that the network sees per pixel of the picture; `auto`: as the base model finds out.
+        Pixels that the network sees per pixel of the image; `auto`: as the base model finds out.
     contrast : str
         ``dark``, ``bright`` or ``auto``, as `SegmentConfig`.
     image_px : int
-        Side of the tiles that the pictures are cut into, px of what the network sees; a multiple of 32.
+        Side of the tiles that the images are cut into, px of what the network sees; a multiple of 32.
     batch : int
         Tiles per step.
     pictures_per_epoch : int

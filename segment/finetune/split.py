@@ -1,4 +1,4 @@
-"""Which labelled pictures are trained on and which judge, whole movies or series at a time."""
+"""Which labelled images are trained on and which judge, whole movies or series at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from insitrack.segment.labels.reader import Labels
 
 @dataclass(frozen=True, slots=True)
 class PictureSplit:
-    """Which pictures are trained on and which judge.
+    """Which images are trained on and which judge.
 
     Parameters
     ----------
@@ -33,16 +33,16 @@ class PictureSplit:
 def split_groups(
     labels: Labels, patterns: Sequence[str] = (), share: float = 0.2, seed: int = 0
 ) -> PictureSplit:
-    """Hold out pictures to judge by, whole movies or series at a time.
+    """Hold out images to judge by, whole movies or series at a time.
 
     Parameters
     ----------
     labels : Labels
-        The pictures.
+        The images.
     patterns : sequence of str
-        Names of pictures or groups to hold out, ``*`` and ``?`` allowed; none: groups drawn at random.
+        Names of images or groups to hold out, ``*`` and ``?`` allowed; none: groups drawn at random.
     share : float
-        Share of the pictures to hold out, where they are drawn.
+        Share of the images to hold out, where they are drawn.
     seed : int
         Of the draw.
 
@@ -54,15 +54,14 @@ def split_groups(
     n = len(labels)
     if n < 2:
         raise SettingsError(
-            f"{labels.source}: {n} labelled picture; expected at least two, one to train on and one to"
-            " judge by"
+            f"{labels.source}: {n} labelled image; expected at least two, one to train on and one to judge by"
         )
     if patterns:
         hit = named(labels, patterns)
         if hit.all() or not hit.any():
             some = ", ".join(labels.names[:3])
             raise SettingsError(
-                f"--val {' '.join(patterns)}: takes {hit.sum()} of {n} pictures; expected some, not all, of"
+                f"--val {' '.join(patterns)}: takes {hit.sum()} of {n} images; expected some, not all, of"
                 f" names such as {some}"
             )
         return PictureSplit(*_rows(hit))
@@ -72,7 +71,7 @@ def split_groups(
     if len(groups) == 1:
         held = np.arange(n) >= n - max(1, round(share * n))
         warning = (
-            "all pictures seem to be frames of one movie: the last ones judge, and the scores flatter; name"
+            "all images seem to be frames of one movie: the last ones judge, and the scores flatter; name"
             " others with --val"
         )
         return PictureSplit(*_rows(held), warning)
@@ -86,7 +85,7 @@ def split_groups(
 
 
 def named(labels: Labels, patterns: Sequence[str]) -> NDArray[np.bool_]:
-    """Tell which pictures have a name, or a group, that fits one of the patterns."""
+    """Find which images have a name, or a group, that fits one of the patterns."""
     return np.array(
         [
             any(fnmatch.fnmatch(t, p) for p in patterns for t in pair)

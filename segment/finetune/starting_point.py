@@ -41,7 +41,7 @@ class TorchNetwork:
         """Nothing to do: it always does."""
 
     def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
-        """Run over pictures in order."""
+        """Run over images in order."""
         for picture, tag in items:
             if picture is None:
                 yield None, tag

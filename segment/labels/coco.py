@@ -18,12 +18,12 @@ from insitrack.segment.labels.run_lengths import check_runs
 def coco_sheets(path: Path, data: Mapping[str, Any], find: PictureFinder) -> Iterator[Sheet]:
     """Read a COCO file: polygons, run lengths, or the box where there is neither; crowds are left out.
 
-    A picture that is listed without annotations holds nothing.
+    An image that is listed without annotations holds nothing.
 
     Raises
     ------
     SourceError
-        If an entry lacks what COCO prescribes, or a picture is missing.
+        If an entry lacks what COCO prescribes, or an image is missing.
     """
     with reading(
         path, "expected images, annotations and categories as COCO prescribes, see cocodataset.org"

@@ -15,7 +15,7 @@ import cv2
 from insitrack.io.errors import InsitrackError, SourceError
 
 MOST_LABELS = 20_000
-"""Labels that one picture may have, as many as a segmenter may find in it."""
+"""Labels that one image may have, as many as a segmenter may find in it."""
 _MOST_BYTES = 256 * 2**20  # of a label file
 _FAULTS = (
     ValueError,
@@ -31,7 +31,7 @@ _FAULTS = (
 
 @dataclass(slots=True)
 class Place:
-    """Where in a label file the reading is: a line, an entry, a picture."""
+    """Where in a label file the reading is: a line, an entry, an image."""
 
     at: str = ""
 
@@ -133,7 +133,7 @@ def json_kind(data: Any) -> str:
 
 
 def check_count(n_labels: int) -> None:
-    """Refuse more labels than one picture can have.
+    """Refuse more labels than one image can have.
 
     Raises
     ------
@@ -141,4 +141,4 @@ def check_count(n_labels: int) -> None:
         If there are more; raised inside `reading` it names the place.
     """
     if n_labels > MOST_LABELS:
-        raise ValueError(f"more than {MOST_LABELS} labels in one picture")
+        raise ValueError(f"more than {MOST_LABELS} labels in one image")

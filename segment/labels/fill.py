@@ -1,4 +1,4 @@
-"""Labelled outlines filled: detections of a picture."""
+"""Labelled outlines filled: detections of an image."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from insitrack.io.detections import DEFECT_CLASSES, Detections, Masks
 from insitrack.segment.labels.files import check_count
 from insitrack.segment.labels.outlines import Drawn, Shape
 
-_MOST_PX = 400_000_000  # of all masks of one picture together: a byte each
+_MOST_PX = 400_000_000  # of all masks of one image together: a byte each
 
 
 def filled(
     drawn: Sequence[Drawn], shape: Shape
 ) -> tuple[Detections, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
-    """Fill outlines; those that lie outside the picture are dropped.
+    """Fill outlines; those that lie outside the image are dropped.
 
     Parameters
     ----------
     drawn : sequence of Drawn
         Named as in `DEFECT_CLASSES`.
     shape : tuple of int
-        Height and width of the picture, px.
+        Height and width of the image, px.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def filled(
     Raises
     ------
     ValueError
-        If there are more labels than one picture can have, or they cover it many times over.
+        If there are more labels than one image can have, or they cover it many times over.
     """
     check_count(len(drawn))
     labels, crops, corners, outlined = [], [], [], []
@@ -47,7 +47,7 @@ def filled(
             n_px += crop[0].size
             if n_px > _MOST_PX:
                 raise ValueError(
-                    f"labels that cover more than {_MOST_PX / 1e6:.0f} million pixels of one picture"
+                    f"labels that cover more than {_MOST_PX / 1e6:.0f} million pixels of one image"
                 )
             crops.append(crop[0])
             corners.append(crop[1])
@@ -68,7 +68,7 @@ def filled(
 
 
 def _inside(cut: tuple[BoolImage, tuple[int, int]], shape: Shape) -> tuple[BoolImage, tuple[int, int]] | None:
-    """Part of a mask that lies in the picture."""
+    """Part of a mask that lies in the image."""
     crop, (y, x) = cut
     crop = crop[max(0, -y) : max(0, shape[0] - y), max(0, -x) : max(0, shape[1] - x)]
     return (crop, (max(0, y), max(0, x))) if crop.any() else None

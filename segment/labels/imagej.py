@@ -20,7 +20,7 @@ _MOST_BYTES = 100 * 2**20  # of all regions of a set together
 def imagej_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
     """Read ImageJ regions of interest, ``.roi`` files and ``.zip`` sets.
 
-    Each named as its picture or for the only picture there.
+    Each is named as its image, or belongs to the only image there is.
 
     The class is the name of the region where it has letters, ``loop_100-3`` being one of ``loop_100``, or
     else the number of its group. Rectangles are boxes. The position in a stack is the number of the frame.
@@ -29,7 +29,7 @@ def imagej_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]
     Raises
     ------
     SourceError
-        If a file cannot be read or it cannot be told to which picture it belongs.
+        If a file cannot be read or it is not clear to which image it belongs.
     """
     from roifile import roiread
 

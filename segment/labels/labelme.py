@@ -16,7 +16,7 @@ from insitrack.segment.labels.files import check_count, reading
 from insitrack.segment.labels.outlines import Drawn, Shape, Sheet, ellipse_points, sheet_of
 from insitrack.segment.labels.pictures import PictureFinder
 
-_MOST_SIDE_PX = 8192  # of a mask in a file that does not say how large its picture is
+_MOST_SIDE_PX = 8192  # of a mask in a file that does not say how large its image is
 
 
 def labelme_sheet(path: Path, data: Mapping[str, Any], find: PictureFinder) -> Sheet:
@@ -29,7 +29,7 @@ def labelme_sheet(path: Path, data: Mapping[str, Any], find: PictureFinder) -> S
     Raises
     ------
     SourceError
-        If a shape is not as LabelMe writes it, or the picture is missing.
+        If a shape is not as LabelMe writes it, or the image is missing.
     """
     groups: dict[Any, list[Drawn]] = {}
     with reading(path, "expected shapes as LabelMe writes them; save the file again in LabelMe") as place:
@@ -75,11 +75,11 @@ def _labelme_defect(shape: Mapping[str, Any], shape_px: Shape | None) -> Drawn |
 
 
 def _png_mask(data: bytes, shape_px: Shape | None) -> NDArray[Any]:
-    """Unpack a mask that claims no more pixels than its picture has."""
+    """Unpack a mask that claims no more pixels than its image has."""
     width, height = struct.unpack(">II", data[16:24]) if data[:4] == b"\x89PNG" and len(data) > 24 else (0, 0)
     most = shape_px or (_MOST_SIDE_PX, _MOST_SIDE_PX)
     if not (0 < height <= most[0] and 0 < width <= most[1]):
-        raise ValueError(f"a mask of {height} x {width} px that is no PNG or larger than its picture")
+        raise ValueError(f"a mask of {height} x {width} px that is no PNG or larger than its image")
     crop = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
     if crop is None:
         raise ValueError("the mask is not a PNG")

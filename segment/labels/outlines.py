@@ -19,7 +19,7 @@ Shape = tuple[int, int]
 Cut = tuple[BoolImage, tuple[int, int]]
 UNNAMED = "defect"
 """Class of labels in a form that names no classes."""
-_MOST_PX = 1_000_000  # a coordinate beyond this is no place in a picture
+_MOST_PX = 1_000_000  # a coordinate beyond this is no place in an image
 _FINE = 8  # sub-pixels per pixel, along each axis
 
 
@@ -31,13 +31,13 @@ def fill_outline(points: ArrayLike, shape: Shape) -> Cut | None:
     points : array_like of float, shape (K, 2)
         x and y, px; pixel (0, 0) covers [0, 1) x [0, 1).
     shape : tuple of int
-        Height and width of the picture, px; what lies outside is cut.
+        Height and width of the image, px; what lies outside is cut.
 
     Returns
     -------
     (ndarray of bool, (y, x)) or None
         Mask and its first pixel: pixels that are at least half inside, and of an outline thinner than that
-        those with the most inside; None where the outline lies outside the picture.
+        those with the most inside; None where the outline lies outside the image.
 
     Examples
     --------
@@ -76,19 +76,19 @@ def exact_masks(
     """Fill polygons to the nearest pixel of the reduced mask, in the form that the trainer calls.
 
     What ultralytics does by itself cuts the corners to whole pixels and fills their pixels too, which makes a
-    defect of 10 px about 1 px wider once a picture has been magnified; the network would learn that as a bias
+    defect of 10 px about 1 px wider once an image has been magnified; the network would learn that as a bias
     of 10 % in size.
 
     Parameters
     ----------
     shape : tuple of int
-        Height and width of the picture, px.
+        Height and width of the image, px.
     polygons : sequence of ndarray of float, shape (K, 2)
         Contours, px.
     color : int
         Value of the inside.
     downsample_ratio : int
-        Pixels of the picture per pixel of the mask, along each axis.
+        Pixels of the image per pixel of the mask, along each axis.
 
     Returns
     -------
@@ -133,7 +133,7 @@ class Drawn:
     box : tuple of float, optional
         x1 y1 x2 y2, px, where nobody drew more.
     runs : mapping, optional
-        COCO run lengths, expanded only where they are of the size of the picture.
+        COCO run lengths, expanded only where they are of the size of the image.
 
     Raises
     ------
@@ -154,7 +154,7 @@ class Drawn:
                 raise ValueError(f"a coordinate that is no number of pixels from -{_MOST_PX} to {_MOST_PX}")
 
     def mask(self, shape: Shape) -> Cut | None:
-        """Pixels of the defect, of a box those inside it; None where it lies outside the picture."""
+        """Pixels of the defect, of a box those inside it; None where it lies outside the image."""
         if self.pixels is not None:
             return self.pixels
         if self.runs is not None:
@@ -180,22 +180,22 @@ def _corners(box: tuple[float, float, float, float]) -> Points:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
-    """Labels of one picture, not yet filled.
+    """Labels of one image, not yet filled.
 
     Parameters
     ----------
     labels : Path
         File that holds them.
     picture : Path
-        The picture.
+        The image.
     names : frozenset of str
         Classes in it, as the laboratory calls them.
     draw : callable
-        Gives the labelled defects of a picture of a certain height and width, px.
+        Gives the labelled defects of an image of a certain height and width, px.
     frame : int
-        Number of the picture in its file, from 0.
+        Number of the image in its file, from 0.
     shape : tuple of int, optional
-        Height and width that the labels say the picture has, px.
+        Height and width that the labels say the image has, px.
     """
 
     labels: Path

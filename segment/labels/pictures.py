@@ -1,4 +1,4 @@
-"""Where the picture is that a label file speaks of."""
+"""Where the image is that a label file speaks of."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def names_masks(folder: Path) -> bool:
 
 
 def mask_stem(path: Path) -> str | None:
-    """Name of the picture that a mask file beside it belongs to; None where the file is no mask by its name."""
+    """Name of the image that a mask file beside it belongs to; None where the file is no mask by its name."""
     for ending in sorted(_MASK_ENDINGS, key=len, reverse=True):
         if path.stem.lower().endswith(ending):
             return path.stem[: -len(ending)]
@@ -34,7 +34,7 @@ def mask_stem(path: Path) -> str | None:
 
 
 class PictureFinder:
-    """Finds pictures by name in a folder and the folders in it, or else beside it.
+    """Finds images by name in a folder and the folders in it, or else beside it.
 
     Folders and files of masks are passed over.
 
@@ -49,11 +49,11 @@ class PictureFinder:
         self._known: list[dict[str, list[Path]]] = []
 
     def pictures(self) -> list[Path]:
-        """All pictures, in natural order."""
+        """All images, in natural order."""
         return sorted({path for paths in self._index(0)[1].values() for path in paths}, key=natural_order)
 
     def __call__(self, name: str, labels: Path) -> Path:
-        """Find a picture by the name that stands in a label file.
+        """Find an image by the name that stands in a label file.
 
         Raises
         ------
@@ -71,15 +71,15 @@ class PictureFinder:
             outside = True
         if outside and not any(self._index(0)[0].get(wanted.name.lower(), [])):
             raise SourceError(
-                f"{labels}: names the picture {shown(name)}, which is outside {self.folder}; it was not opened;"
+                f"{labels}: names the image {shown(name)}, which is outside {self.folder}; it was not opened;"
                 " put it beside the labels"
             )
         return self.of_stem((wanted.name, wanted.stem), labels)
 
     def of_stem(self, names: Sequence[str], labels: Path) -> Path:
-        """Find a picture by name, with or without its ending.
+        """Find an image by name, with or without its ending.
 
-        The only picture there is is meant whatever its name.
+        The only image there is is meant whatever its name.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class PictureFinder:
                     if len(found) > 1:
                         raise SourceError(
                             f"{labels}: {shown(name)} may be {found[0]} or {found[1]}; give a folder that holds one"
-                            " of them, or tell them apart by name"
+                            " of them, or give them different names"
                         )
                     if found:
                         return found[0]
@@ -108,12 +108,12 @@ class PictureFinder:
         if len(everything) == 1 and labels.suffix.lower() in (".roi", ".zip"):
             return everything[0]
         raise SourceError(
-            f"{labels}: no picture {shown(names[0])}; expected it in {self.folder} or a folder beside, such as"
+            f"{labels}: no image {shown(names[0])}; expected it in {self.folder} or a folder beside, such as"
             " images"
         )
 
     def _index(self, depth: int) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-        """Pictures by whole name and by stem, in the folder or, deeper, in folders of pictures beside it."""
+        """Images by whole name and by stem, in the folder or, deeper, in folders of images beside it."""
         while len(self._known) < 2 * (depth + 1):
             whole: defaultdict[str, list[Path]] = defaultdict(list)
             stems: defaultdict[str, list[Path]] = defaultdict(list)
@@ -124,7 +124,7 @@ class PictureFinder:
         return self._known[2 * depth], self._known[2 * depth + 1]
 
     def _beside(self) -> list[Path]:
-        """Folders beside this one that are named like folders of pictures."""
+        """Folders beside this one that are named like folders of images."""
         own = _absolute(self.folder)
         return [
             path
@@ -133,7 +133,7 @@ class PictureFinder:
         ]
 
     def _pictures_beside(self) -> list[Path]:
-        """Pictures in folders beside this one; in the folder that both lie in only if this one holds masks."""
+        """Images in folders beside this one; in the folder that both lie in only if this one holds masks."""
         around = _absolute(self.folder).parent
         own = _pictures_below(around, 0) if names_masks(self.folder) else []
         return [*own, *(path for folder in self._beside() for path in _pictures_below(folder, 1))]
@@ -172,7 +172,7 @@ def _pictures_below(folder: Path, depth: int) -> list[Path]:
 
 
 def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
-    """Read one picture of an image, stack or microscope file, and its pixel width where the file has it, nm.
+    """Read one frame of an image, stack or microscope file, and its pixel width where the file has it, nm.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def read_picture(path: Path, frame: int = 0) -> tuple[GreyImage, float | None]:
 
 
 def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
-    """Movie or series of a picture.
+    """Movie or series of an image.
 
     Its folder and its name without the number at the end, copies counted as one; a stack is a group by
     itself.
@@ -208,7 +208,7 @@ def group_of(picture: Path, root: Path, stacked: bool = False) -> str:
     root : Path
         Folder that was given; what lies above it does not count.
     stacked : bool
-        Whether the file holds several labelled pictures.
+        Whether the file holds several labelled images.
 
     Examples
     --------

@@ -25,18 +25,18 @@ _EXPECTED = (
 def read_predictions(
     path: Path, shapes: Mapping[str, tuple[int, int]], labels: Mapping[str, Any] | None = None
 ) -> dict[str, Detections]:
-    """Read what was found in each picture.
+    """Read what was found in each image.
 
     Parameters
     ----------
     path : Path
         COCO results: a JSON list of `image_id`, `category_id`, `score`, `segmentation` (run lengths or
         polygons) or `bbox`; or a JSON object that has such a list under `annotations`, with `images` and
-        `categories`. Or a folder with one NAME.npz per picture in torchvision's form: `boxes` (N, 4),
+        `categories`. Or a folder with one NAME.npz per image in torchvision's form: `boxes` (N, 4),
         `labels` (N,) from 1, `scores` (N,), `masks` (N, 1, H, W), and `class_names` where they are not those
         of insitrack.
     shapes : mapping of str to (int, int)
-        Height and width of every labelled picture, by name (no folder, no suffix).
+        Height and width of every labelled image, by name (no folder, no suffix).
     labels : mapping, optional
         COCO labels, for the meaning of `image_id` and `category_id` where the results do not say it
         themselves.
@@ -44,13 +44,13 @@ def read_predictions(
     Returns
     -------
     dict of str to Detections
-        By name of the picture; a picture without predictions is empty. Masks are the boxes where there are
+        By name of the image; an image without predictions is empty. Masks are the boxes where there are
         only boxes.
 
     Raises
     ------
     SourceError
-        If the file is not readable, or names a picture or a class that is not known.
+        If the file is not readable, or names an image or a class that is not known.
     """
     try:
         if path.is_dir():
@@ -72,7 +72,7 @@ def read_predictions(
 
 
 def coco_facts(paths: Iterable[Path]) -> dict[str, Any]:
-    """Pictures and categories that COCO labels list, for results that give only their numbers.
+    """Images and categories that COCO labels list, for results that give only their numbers.
 
     Raises
     ------
@@ -101,9 +101,9 @@ def _from_results(
         name = names.get(image_id, Path(str(image_id)).stem)
         if name not in by_picture:
             if name in names.values():
-                continue  # a picture of the data set that is not scored here
+                continue  # an image of the data set that is not scored here
             raise SourceError(
-                f"--predictions: image_id {image_id!r} is none of the labelled pictures"
+                f"--predictions: image_id {image_id!r} is none of the labelled images"
                 f" ({', '.join(list(shapes)[:4])}, ...)"
             )
         by_picture[name].append(entry)
@@ -155,5 +155,5 @@ def _read_npz(path: Path, name: str, shape: tuple[int, int]) -> Detections:
             else DEFECT_CLASSES
         )
     if prediction["masks"].shape[-2:] != shape:
-        raise ValueError(f"{name}: masks of {prediction['masks'].shape[-2:]} for a picture of {shape}")
+        raise ValueError(f"{name}: masks of {prediction['masks'].shape[-2:]} for an image of {shape}")
     return Detections.from_maskrcnn(prediction, frame_index=0, t_s=0.0, class_names=classes)

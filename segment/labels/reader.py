@@ -1,4 +1,4 @@
-"""A laboratory's own labels, in whatever form it has them: pictures with the defects that somebody outlined.
+"""A laboratory's own labels, in whatever form it has them: images with the defects that somebody outlined.
 
 ``read_labelled(path)`` finds out the form from what is there: COCO, VGG Image Annotator (VIA 2), LabelMe,
 YOLO polygons and boxes, ``y0 x0 y1 x1`` rows, ImageJ regions, and images of masks.
@@ -35,22 +35,22 @@ _NAME_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.name
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPicture:
-    """One picture and what somebody labelled in it.
+    """One image and what somebody labelled in it.
 
     Parameters
     ----------
     name : str
         File name without its ending, and the number of the frame in a stack.
     group : str
-        Movie or series that it belongs to, see `group_of`; pictures of one group are never split.
+        Movie or series that it belongs to, see `group_of`; images of one group are never split.
     image : ndarray of uint8 or uint16, shape (H, W)
-        The picture at native depth.
+        The image at native depth.
     truth : Detections
         The labelled defects, classes as in `DEFECT_CLASSES`, scores 1.
     outlined : ndarray of bool, shape (N,)
         False where the label was nothing but a box; the mask is the whole box then.
     nm_per_px : float, optional
-        Width of a pixel where the file tells it, nm.
+        Width of a pixel where the file states it, nm.
     """
 
     name: str
@@ -62,13 +62,13 @@ class LabelledPicture:
 
     @property
     def frame(self) -> Frame:
-        """The picture as a segmenter takes it."""
+        """The image as a segmenter takes it."""
         return Frame(0, 0.0, self.image)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labels:
-    """Labelled pictures, read one at a time.
+    """Labelled images, read one at a time.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ class Labels:
     kind : str
         Form of the labels.
     sheets : tuple of Sheet
-        One per picture, in natural order.
+        One per image, in natural order.
     names, groups : tuple of str
-        Name and group of each picture.
+        Name and group of each image.
     classes : mapping of str to str
         The laboratory's names and ours, or `LEFT_OUT`.
     """
@@ -99,7 +99,7 @@ class Labels:
             yield self._read(sheet, name, group)
 
     def chosen(self, rows: Iterable[int]) -> Labels:
-        """Return some of the pictures only."""
+        """Return some of the images only."""
         kept = list(rows)
         sheets = tuple(self.sheets[row] for row in kept)
         return replace(
@@ -113,12 +113,12 @@ class Labels:
         image, nm_per_px = read_picture(sheet.picture, sheet.frame)
         if sheet.shape is not None and sheet.shape != image.shape:
             raise SourceError(
-                f"{sheet.labels}: the labels are for a picture of {sheet.shape[1]} x {sheet.shape[0]} px,"
-                f" {sheet.picture.name} has {image.shape[1]} x {image.shape[0]}; give the picture that was"
+                f"{sheet.labels}: the labels are for an image of {sheet.shape[1]} x {sheet.shape[0]} px,"
+                f" {sheet.picture.name} has {image.shape[1]} x {image.shape[0]}; give the image that was"
                 " labelled"
             )
         shape = (int(image.shape[0]), int(image.shape[1]))
-        with reading(sheet.labels, "expected labels of this picture; export them again"):
+        with reading(sheet.labels, "expected labels of this image; export them again"):
             drawn = [replace(one, name=self.classes[one.name]) for one in sheet.draw(shape)]
             truth, outlined = filled([one for one in drawn if one.name != LEFT_OUT], shape)
         return LabelledPicture(name, group, image, truth, outlined, nm_per_px)
@@ -135,34 +135,34 @@ def read_labelled(
     Parameters
     ----------
     path : Path or str
-        Folder of pictures and labels, or the label file.
+        Folder of images and labels, or the label file.
     classes : mapping of str to str, optional
         What the laboratory's names mean, see `parse_classes`.
     absent_too : bool
-        Whether `classes` may name some that do not occur, as where several people labelled the same pictures.
+        Whether `classes` may name some that do not occur, as where several people labelled the same images.
 
     Returns
     -------
     Labels
-        The pictures; each is read and its outlines are filled as it is reached.
+        The images; each is read and its outlines are filled as it is reached.
 
     Raises
     ------
     SourceError
-        If there are no labels, they are damaged, or a picture is missing.
+        If there are no labels, they are damaged, or an image is missing.
     SettingsError
         If a class is not known.
     """
     source = Path(path)
     if not source.exists():
         raise SourceError(
-            f"{source}: no such folder or label file; expected pictures with COCO, VIA, LabelMe, YOLO, ImageJ"
+            f"{source}: no such folder or label file; expected images with COCO, VIA, LabelMe, YOLO, ImageJ"
             " or mask labels"
         )
     kind, sheets = _find_folder(source) if source.is_dir() else _find_file(source)
     if not sheets:
         raise SourceError(
-            f"{source}: no labels; expected beside the pictures a COCO, VIA or LabelMe .json, a VIA .csv,"
+            f"{source}: no labels; expected beside the images a COCO, VIA or LabelMe .json, a VIA .csv,"
             " YOLO or box .txt files, ImageJ .roi or .zip, or a folder masks"
         )
     seen: dict[tuple[Path, int], Path] = {}
@@ -217,7 +217,7 @@ def _find_file(path: Path) -> tuple[str, list[Sheet]]:
             return "rows", list(row_sheets([path], {}, find))
     raise SourceError(
         f"{path}: not a label file; expected .json, .csv, .yaml, .txt, .roi or .zip, or the folder of"
-        " pictures and labels"
+        " images and labels"
     )
 
 
@@ -248,9 +248,9 @@ def _find_folder(folder: Path) -> tuple[str, list[Sheet]]:
 
 
 def _find_rows(folder: Path, find: PictureFinder, names: Mapping[int, str]) -> tuple[str, list[Sheet]]:
-    """Text files of rows; those that are named like no picture are something else.
+    """Text files of rows.
 
-    Unless they lie in a folder of labels.
+    A file that is named like no image is something else, unless it lies in a folder of labels.
     """
     stems = {path.stem for path in find.pictures()}
     inside = [path for path in _files(folder, ".txt") if path.name not in _NAME_FILES]

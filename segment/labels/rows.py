@@ -29,9 +29,9 @@ _MOST_YAML = 100_000  # characters of a file of class names
 
 
 def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFinder) -> Iterator[Sheet]:
-    """Read text files of rows, one file for each picture and named like it.
+    """Read text files of rows, one file for each image and named like it.
 
-    An empty file is a picture that holds nothing.
+    An empty file is an image that holds nothing.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFin
     names : mapping of int to str
         What the class numbers stand for; a number without a name is its own name.
     find : PictureFinder
-        Where the pictures are.
+        Where the images are.
 
     Raises
     ------
     SourceError
-        If a row is of no known form, or the picture is missing.
+        If a row is of no known form, or the image is missing.
     """
     for path in paths:
         drawn = row_labels(path, names)
@@ -58,7 +58,7 @@ def row_sheets(paths: Sequence[Path], names: Mapping[int, str], find: PictureFin
 
 
 def row_labels(path: Path, names: Mapping[int, str]) -> list[Drawn]:
-    """Rows of one file; what YOLO wrote is in shares of the picture, boxes without a class are in px."""
+    """Rows of one file; what YOLO wrote is in shares of the image, boxes without a class are in px."""
     out: list[Drawn] = []
     with reading(path, _ROWS) as place:
         for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -85,16 +85,16 @@ def _row(values: NDArray[np.float64], names: Mapping[int, str]) -> Drawn:
         raise ValueError("wrong number of values")
     name = names.get(number, str(number))
     if np.abs(values[1:]).max() > 2:
-        raise ValueError("shares of the picture above 1")
+        raise ValueError("shares of the image above 1")
     if len(values) == 5:
         x, y, width, height = values[1:].tolist()
-        # kept in shares until the size of the picture is known, as an outline of two corners
+        # kept in shares until the size of the image is known, as an outline of two corners
         return Drawn(name, (np.array([[x - width / 2, y - height / 2], [x + width / 2, y + height / 2]]),))
     return Drawn(name, (values[1:].reshape(-1, 2),))
 
 
 def _in_px(drawn: Sequence[Drawn], shape: Shape) -> list[Drawn]:
-    """Shares of the picture to px."""
+    """Shares of the image to px."""
     out = []
     for one in drawn:
         if one.box is not None:
@@ -110,7 +110,7 @@ def _in_px(drawn: Sequence[Drawn], shape: Shape) -> list[Drawn]:
 
 
 def drawn_rows(path: Path, names: Mapping[int, str], shape: Shape) -> list[Drawn]:
-    """Rows of one file, px, for a picture of a known height and width."""
+    """Rows of one file, px, for an image of a known height and width."""
     return _in_px(row_labels(path, names), shape)
 
 
@@ -159,7 +159,7 @@ def _yaml_names(path: Path, text: str) -> Iterator[tuple[int, str]]:
 def mask_files(folder: Path) -> list[Path]:
     """Images and arrays of masks in a folder.
 
-    In folders such as ``masks``, or named ``..._mask`` beside the picture.
+    They lie in folders such as ``masks``, or are named ``..._mask`` beside the image.
     """
     found = sorted(path for path in folder.rglob("*") if _is_mask(path))
     inside = [
@@ -183,7 +183,7 @@ def mask_sheets(paths: Sequence[Path], find: PictureFinder) -> Iterator[Sheet]:
     Raises
     ------
     SourceError
-        If the picture is missing or a mask is of another size.
+        If the image is missing or a mask is of another size.
     """
     masks: dict[Path, list[Path]] = {}
     for path in paths:
@@ -205,9 +205,9 @@ def _areas(files: Sequence[Path], shape: Shape) -> list[Drawn]:
 
 
 def _areas_of(path: Path, shape: Shape, *, alone: bool) -> list[Drawn]:
-    """Defects of one mask, which is that of the picture or that of one defect of it."""
+    """Defects of one mask, which is that of the image or that of one defect of it."""
     out = []
-    with reading(path, "expected a grey png, tif or npy of the size of its picture"):
+    with reading(path, "expected a grey png, tif or npy of the size of its image"):
         values = _read_mask(path, shape)
         labels = values
         if not alone or _two_valued(values):
@@ -228,7 +228,7 @@ def _areas_of(path: Path, shape: Shape, *, alone: bool) -> list[Drawn]:
 
 
 def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
-    """Read a mask of the size of its picture; another is not unpacked."""
+    """Read a mask of the size of its image; another is not unpacked."""
     if path.suffix.lower() == ".npy":
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -251,7 +251,7 @@ def _read_mask(path: Path, shape: Shape) -> NDArray[np.int64]:
                 with Image.open(path) as picture:  # opened, not unpacked
                     size = (picture.height, picture.width)
             except Image.DecompressionBombError as error:
-                raise ValueError("the mask is larger than its picture") from error
+                raise ValueError("the mask is larger than its image") from error
             except ImportError as error:  # ultralytics, once imported, tries a reader of HEIF that is absent
                 raise ValueError("the mask cannot be read") from error
         _same_size(size, shape)
@@ -278,7 +278,7 @@ def _check_parts(path: Path) -> None:
 
 def _same_size(found: Shape, shape: Shape) -> None:
     if found != shape:
-        raise ValueError(f"the mask is {found[1]} x {found[0]} px, its picture {shape[1]} x {shape[0]}")
+        raise ValueError(f"the mask is {found[1]} x {found[0]} px, its image {shape[1]} x {shape[0]}")
 
 
 def _two_valued(values: NDArray[np.int64]) -> bool:

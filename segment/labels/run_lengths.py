@@ -10,7 +10,7 @@ import numpy as np
 from insitrack.io.arrays import BoolImage, Ints
 
 _MOST_SIDE_PX = 2**20
-_MOST_SHIFT = 40  # bits of a run: more than any picture has pixels
+_MOST_SHIFT = 40  # bits of a run: more than any image has pixels
 
 
 def check_runs(rle: Mapping[str, Any]) -> tuple[tuple[int, int], Ints]:
@@ -25,7 +25,7 @@ def check_runs(rle: Mapping[str, Any]) -> tuple[tuple[int, int], Ints]:
     Returns
     -------
     size : (int, int)
-        Height and width of the picture, px.
+        Height and width of the image, px.
     runs : ndarray of int64
         Lengths in turn of background and defect, px.
 
@@ -36,11 +36,11 @@ def check_runs(rle: Mapping[str, Any]) -> tuple[tuple[int, int], Ints]:
     """
     height, width = (int(side) for side in rle["size"])
     if not (0 < height <= _MOST_SIDE_PX and 0 < width <= _MOST_SIDE_PX):
-        raise ValueError(f"run lengths of a picture of {height} x {width} pixels")
+        raise ValueError(f"run lengths of an image of {height} x {width} pixels")
     counts = rle["counts"]
     runs = np.array(_decompressed(counts) if isinstance(counts, str | bytes) else counts, np.int64)
     if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
-        raise ValueError(f"run lengths do not add up to the {height} x {width} pixels of the picture")
+        raise ValueError(f"run lengths do not add up to the {height} x {width} pixels of the image")
     return (height, width), runs
 
 
@@ -52,7 +52,7 @@ def rle_mask(rle: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Bo
     rle : mapping
         See `check_runs`.
     shape : tuple of int, optional
-        Height and width of the picture; run lengths of another size are not expanded.
+        Height and width of the image; run lengths of another size are not expanded.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def rle_mask(rle: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Bo
     Raises
     ------
     ValueError
-        If the runs do not add up to the size, or the size is not that of the picture.
+        If the runs do not add up to the size, or the size is not that of the image.
 
     Examples
     --------
@@ -72,14 +72,14 @@ def rle_mask(rle: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Bo
     """
     (height, width), runs = check_runs(rle)
     if shape is not None and (height, width) != tuple(shape):
-        raise ValueError(f"run lengths of {height} x {width} pixels in a picture of {shape[0]} x {shape[1]}")
+        raise ValueError(f"run lengths of {height} x {width} pixels in an image of {shape[0]} x {shape[1]}")
     return np.asarray(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T, bool)
 
 
 def _decompressed(text: str | bytes) -> list[int]:
-    """Decode pycocotools' string: 5 bits a letter, the lowest first.
+    """Decode the string of pycocotools: 5 bits a letter, the lowest first.
 
-    From the third run on the value is the difference from the last but one.
+    Every value from the third on is the difference from the last but one.
     """
     runs: list[int] = []
     value, shift = 0, 0

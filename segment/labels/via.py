@@ -23,13 +23,13 @@ _CLASS_KEYS = ("class", "defect_class", "label", "type", "name", "category", "de
 def via_sheets(path: Path, find: PictureFinder) -> Iterator[Sheet]:
     """Read a project or export of VIA 2, JSON or CSV: polygons, circles, ellipses, and rectangles as boxes.
 
-    Pictures without regions are left out, since VIA lists those nobody has come to yet. Points and open lines
+    Images without regions are left out, since VIA lists those nobody has come to yet. Points and open lines
     have no area and are left out too.
 
     Raises
     ------
     SourceError
-        If the file is not VIA's, or it cannot be told which attribute names the class.
+        If the file is not VIA's, or it is not clear which attribute names the class.
     """
     with reading(path, "expected a project or export of VIA 2; export it again"):
         regions = _via_csv(path) if path.suffix.lower() == ".csv" else _via_json(path)

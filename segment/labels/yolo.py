@@ -57,7 +57,7 @@ def label_lines(detections: Detections, classes: Sequence[str] = TRAINED_CLASSES
 
 
 def read_labels(path: Path, shape: tuple[int, int], classes: Sequence[str] = TRAINED_CLASSES) -> Detections:
-    """Read labels in YOLO segmentation form into detections of a picture of the given height and width.
+    """Read labels in YOLO segmentation form into detections of an image of the given height and width.
 
     Raises
     ------
@@ -66,8 +66,7 @@ def read_labels(path: Path, shape: tuple[int, int], classes: Sequence[str] = TRA
     """
     if not path.is_file():
         raise SourceError(
-            f"{path}: no such labels; expected one text file beside each picture, empty where there is"
-            " nothing"
+            f"{path}: no such labels; expected one text file beside each image, empty where there is nothing"
         )
     drawn = drawn_rows(path, dict(enumerate(classes)), shape)
     unknown = [one.name for one in drawn if one.name not in DEFECT_CLASSES]

@@ -1,6 +1,6 @@
-"""From a map of dislocation pixels to single lines.
+"""From a map of dislocation pixels to single lines and their lengths.
 
-Skeleton, graph, crossings and gaps resolved by direction and curvature, length.
+The skeleton becomes a graph, whose crossings and gaps are resolved by direction and curvature.
 
 A line is a chain of pixels, int32 (K, 2), row and column, each an 8-neighbour of the one before.
 """
@@ -19,7 +19,7 @@ from insitrack.io.detections import Masks
 from insitrack.segment.lines.graph import Arm, pruned, skeleton_graph, thin
 from insitrack.segment.lines.length import Chain, LengthMethod, chain_length
 
-_FIT_PX = 20  # pixels of an arm that tell its direction and curvature at the crossing
+_FIT_PX = 20  # pixels of an arm that give its direction and curvature at the crossing
 _NEARLY_ALONG = 0.8  # cosine of the angle, at most, between lines that begin to coincide
 
 
@@ -142,7 +142,7 @@ def _merged_nodes(arms: list[Arm], bridge_px: float, overlap_px: float) -> tuple
 
 
 def _runs_into(arms: Sequence[Arm], stretch: int, side: int, there: Sequence[tuple[int, int]]) -> bool:
-    """Tell whether at this side of a stretch two arms go on, both of them nearly straight ahead."""
+    """Check whether at this side of a stretch two arms go on, both of them nearly straight ahead."""
     others = [end for end in there if end != (stretch, side)]
     if len(others) != 2:
         return False
@@ -259,7 +259,7 @@ def _closed(chain: Chain) -> bool:
 def line_masks(chains: Sequence[Chain], mask: BoolImage) -> Masks:
     """Outline of each line: the pixels of the class map that are nearest to it.
 
-    Where lines cross, both have the crossing.
+    Pixels of a crossing belong to both lines.
 
     Parameters
     ----------
@@ -361,9 +361,9 @@ def line_length_px(mask: BoolImage, method: LengthMethod = "vossepoel_smeulders"
 
 
 def _beyond(chain: Chain, mask: BoolImage, most_px: float) -> float:
-    """Distance from the two ends of a chain to the border of the mask, in the direction in which they point.
+    """Distance from each end of a chain to the border of the mask along the direction of that end, px.
 
-    px; each at most `most_px`.
+    It is at most `most_px`.
     """
     total = 0.0
     for side in (0, 1):

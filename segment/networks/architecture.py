@@ -114,10 +114,10 @@ class Architecture:
 
 
 class Unscaled(GeneralizedRCNNTransform):  # type: ignore[misc]  # torchvision is not typed
-    """Torchvision's normalisation and padding without its rescaling: a pixel of the picture stays a pixel."""
+    """Torchvision's normalisation and padding without its rescaling: a pixel of the image stays a pixel."""
 
     def resize(self, image: torch.Tensor, target: Any = None) -> tuple[torch.Tensor, Any]:
-        """Leave picture and target as they are."""
+        """Leave image and target as they are."""
         return image, target
 
 
@@ -134,7 +134,7 @@ def build(architecture: Architecture, **options: Any) -> FasterRCNN:
     Returns
     -------
     FasterRCNN
-        A ``MaskRCNN`` if it draws masks. Pictures are not rescaled: see `Unscaled`.
+        A ``MaskRCNN`` if it draws masks. Images are not rescaled: see `Unscaled`.
     """
     channels, norm = architecture.fpn_channels, nn.BatchNorm2d if architecture.is_v2 else None
     anchors = architecture.anchors()
@@ -178,14 +178,14 @@ def _backbone(architecture: Architecture, norm: type[nn.Module] | None) -> nn.Mo
 def architecture_of(
     state: Mapping[str, torch.Tensor], builder: str | None = None, **anchors: Any
 ) -> Architecture:
-    """Tell from the names and shapes in a state dict which network it belongs to.
+    """Recognise a network by the names and shapes in its state dict.
 
     Parameters
     ----------
     state : mapping of str to Tensor
         State dict of one of torchvision's Mask R-CNN or Faster R-CNN.
     builder : str, optional
-        Name of the network where the shapes do not tell, as for the ResNeXt.
+        Name of the network where the shapes do not decide, as for the ResNeXt.
     **anchors
         `anchor_sizes_px` and `anchor_ratios`, of which the weights know only how many there are.
 
@@ -224,7 +224,7 @@ def _builder_of(state: Mapping[str, torch.Tensor]) -> str:
     backbone = _RESNETS.get((deep, (a, b, c, d))) or _MOBILENETS.get(len({rest[0] for rest in body}))
     if backbone is None:
         raise ModelError(
-            "the backbone is not one that its weights tell: give builder, for example"
+            "the backbone cannot be recognised from its weights: give builder, for example"
             " maskrcnn_resnext50_32x4d_fpn"
         )
     kind = "maskrcnn" if _MASK_WIDTH in state else "fasterrcnn"

@@ -1,4 +1,4 @@
-"""What a network says of one picture before it is made detections."""
+"""What a network says of one image before it is made detections."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What the network says of one picture, strongest first.
+    """What the network says of one image, strongest first.
 
     Parameters
     ----------
     boxes : ndarray of float32, shape (N, 4)
-        x1 y1 x2 y2, px of the picture.
+        x1 y1 x2 y2, px of the image.
     labels : ndarray of int64, shape (N,)
         1..K.
     scores : ndarray of float32, shape (N,)

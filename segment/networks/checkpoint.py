@@ -21,8 +21,8 @@ class CheckpointSettings:
     Parameters
     ----------
     builder : str, optional
-        Torchvision's name of the network, ``maskrcnn_resnet50_fpn_v2`` for example; by default told from the
-        weights.
+        Torchvision's name of the network, ``maskrcnn_resnet50_fpn_v2`` for example; by default recognised
+        from the weights.
     anchor_sizes_px : list of lists of float, optional
         Sides of the anchors of each level of the pyramid, px; by default torchvision's, 32 to 512 px.
     anchor_ratios : list of float
@@ -30,10 +30,10 @@ class CheckpointSettings:
     mask_threshold : float
         A pixel is inside from this probability up, 0..1.
     detections : int
-        Most detections in one picture or tile; torchvision's own 100 would cut dense frames. How many were
+        Most detections in one image or tile; torchvision's own 100 would cut dense frames. How many were
         cut is reported.
     proposals : int
-        Boxes that the first stage hands to the second, in one picture or tile.
+        Boxes that the first stage hands to the second, in one image or tile.
     boxes_as : str
         What stands in for the masks that a Faster R-CNN does not draw: `ellipse` inscribed in the box, or the
         `box`.

@@ -155,7 +155,7 @@ class TorchvisionSegmenter:
     def _read(self, found: Candidates, piece: Piece) -> Detections:
         """Make detections of one tile, in pixels of the frame.
 
-        Masks cropped to what they cover, the small ones dropped.
+        Masks are cropped to what they cover, and small ones are dropped.
         """
         frame, tile, scale = piece.frame, piece.tile, piece.view.scale
         boxes = (found.boxes + np.array([tile.x, tile.y] * 2, np.float32)) / np.float32(scale)

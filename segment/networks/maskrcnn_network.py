@@ -73,7 +73,7 @@ class CheckpointNetwork:
             raise ModelError(f"{path}: {error}") from error
         if found.n_classes != n_classes:
             raise ModelError(
-                f"{path}: the network tells {found.n_classes} classes apart from the background,"
+                f"{path}: the network distinguishes {found.n_classes} classes from the background,"
                 f" {path.with_suffix('.toml').name} names {n_classes}; name each one, in the order of the"
                 " labels, without the background"
             )
@@ -100,7 +100,7 @@ class CheckpointNetwork:
         return self.architecture.has_masks
 
     def __call__(self, grey: NDArray[np.uint8]) -> Candidates:
-        """Run over one picture, uint8 (H, W)."""
+        """Run over one image, uint8 (H, W)."""
         model, heads = self._model, self._model.roi_heads
         with torch.inference_mode():
             picture = (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import BoolImage, Floats32, Ints
 from insitrack.io.detections import Detections, Masks
 
-_PROTO_STRIDE = 4  # px of the network's picture per cell of the mask prototypes, the same in every YOLO-seg
+_PROTO_STRIDE = 4  # px of the network's image per cell of the mask prototypes, the same in every YOLO-seg
 _SHARE_ROUNDS = 15
 _SHARE_FLOOR = 0.3  # defects of each class that are taken for granted: none is ruled out
 _LEAST_SAMPLE = 3
@@ -63,13 +63,13 @@ def best_candidates(
 
 
 def likeliest_classes(scores: Floats32, present: Floats32) -> Ints:
-    """Class of each defect of a picture, given what the others are.
+    """Class of each defect of an image, given what the others are.
 
-    Classes that are common in a picture are likelier in it.
+    Classes that are common in an image are likelier in it.
 
-    The shares of the classes are estimated from the scores of the picture itself by expectation and
+    The shares of the classes are estimated from the scores of the image itself by expectation and
     maximisation (Saerens, Latinne, Decaestecker, Neural Comput. 14 (2002) 21, doi
-    10.1162/089976602753284446). Half of their logarithm counts, because a picture is a small sample:
+    10.1162/089976602753284446). Half of their logarithm counts, because an image is a small sample:
     docs/decisions.md has the figures.
 
     Parameters
@@ -156,20 +156,20 @@ def masks_in_boxes(
     Parameters
     ----------
     boxes : ndarray of float32, shape (N, 4)
-        x1 y1 x2 y2, px of the picture that the network saw.
+        x1 y1 x2 y2, px of the image that the network saw.
     coefficients : ndarray of float32, shape (N, C)
         Weights of the prototypes.
     prototypes : ndarray of float32, shape (C, h / 4, w / 4)
-        Mask prototypes of the whole (padded) picture.
+        Mask prototypes of the whole (padded) image.
     shape : tuple of int
         Height and width of the frame, px; masks end there.
     least_logit : float
         Logit from which a pixel is inside. A network trained with a loss that looks only inside the boxes
         fills their corners a little: its card may say by how much to raise this.
     scale : float
-        Pixels of the network's picture per pixel of the frame.
+        Pixels of the network's image per pixel of the frame.
     corner : tuple of int
-        Row and column of the picture's first pixel where it is a tile of the scaled frame, px of the scaled
+        Row and column of the image's first pixel where it is a tile of the scaled frame, px of the scaled
         frame.
 
     Returns
@@ -279,7 +279,7 @@ def inside_field(detections: Detections, field: BoolImage | None, least: float =
     detections : Detections
         N rows.
     field : ndarray of bool, shape (H, W), or None
-        Where the picture shows the specimen; None keeps everything.
+        Where the image shows the specimen; None keeps everything.
     least : float
         Share of the box that must lie in the field.
     """

@@ -20,18 +20,18 @@ Outputs = tuple[NDArray[np.float32], ...]
 Tag = TypeVar("Tag")
 _InFlight: TypeAlias = tuple[
     Any | None, Bytes | None, Tag
-]  # request, the picture it reads (kept alive), the caller's tag
+]  # request, the image it reads (kept alive), the caller's tag
 
 
 class Network(Protocol):
-    """A network from one grey picture to float arrays, without the leading axis of batches."""
+    """A network from one grey image to float arrays, without the leading axis of batches."""
 
     def one_at_a_time(self) -> None:
-        """Put all cores to one picture."""
+        """Put all cores to one image."""
         ...
 
     def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
-        """Run over pictures of any sizes in order; outputs are valid until the next item is asked for."""
+        """Run over images of any sizes in order; outputs are valid until the next item is asked for."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def _has_cuda_runtime() -> bool:
 
 
 class OpenVinoNetwork:
-    """A network on OpenVINO; takes 8-bit grey pictures, turns them into its three float channels itself.
+    """A network on OpenVINO; takes 8-bit grey images, turns them into its three float channels itself.
 
-    One stream per core keeps every core busy with its own picture, so that the other work of a frame fills
+    One stream per core keeps every core busy with its own image, so that the other work of a frame fills
     the pauses.
     """
 
@@ -128,7 +128,7 @@ class OpenVinoNetwork:
             self._model.reshape([1, 1, *shape])
         except RuntimeError as error:
             raise ModelError(
-                f"{self._path}: does not take pictures of {shape[1]} x {shape[0]} px; export it again with a"
+                f"{self._path}: does not take images of {shape[1]} x {shape[0]} px; export it again with a"
                 " free size"
             ) from error
         options = {"NUM_STREAMS": str(self._n_streams), "INFERENCE_NUM_THREADS": str(self._threads)}
@@ -140,15 +140,15 @@ class OpenVinoNetwork:
         self._shape = shape
 
     def one_at_a_time(self) -> None:
-        """Put all cores to one picture: fewer pictures a second, but each of them sooner."""
+        """Put all cores to one image: fewer images a second, but each of them sooner."""
         self._n_streams, self._shape = 1, None
 
     def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
-        """Run over pictures in order, several in flight.
+        """Run over images in order, several in flight.
 
         Outputs are views, valid until the next item is asked for.
 
-        An item without a picture brings out everything that is in flight.
+        An item without an image brings out everything that is in flight.
         """
         waiting: deque[_InFlight[Tag]] = deque()
         free = self._idle_requests()
@@ -236,7 +236,7 @@ class OnnxRuntimeNetwork:
         """Nothing to do: it always does."""
 
     def stream(self, items: Iterable[tuple[Bytes | None, Tag]]) -> Iterator[tuple[Outputs | None, Tag]]:
-        """Run over pictures in order, one at a time."""
+        """Run over images in order, one at a time."""
         for grey, tag in items:
             if grey is None:
                 yield None, tag

@@ -1,6 +1,6 @@
 """Pixel-wise networks as segmenters.
 
-Maps of dislocations, precipitates and voids, then one detection per line and particle.
+Their maps of dislocations, precipitates and voids become one detection per line and particle.
 
 The networks are those of segmentation-models-pytorch, trained by `insitrack.segment.training.semantic`;
 nothing here imports torch.
@@ -238,7 +238,7 @@ def trace_centrelines(core: Bytes, thresholds: CentrelineThresholds, width_px: f
 
 
 def _cut(seen: Bytes, tile: Tile) -> Bytes:
-    """Cut out a tile, mirrored beyond the picture, so that a line goes on and the border is no edge."""
+    """Cut out a tile, mirrored beyond the image, so that a line goes on and the border is no edge."""
     part = window(seen, tile)
     down, right = tile.height - part.shape[0], tile.width - part.shape[1]
     if not (down or right):

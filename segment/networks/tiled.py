@@ -21,7 +21,7 @@ Item = tuple[Frame | None, BoolImage | None, Tag]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What is known of one picture on its way through the network.
+    """What is known of one image on its way through the network.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def pieces(
     tile_px: int,
     cut: Callable[[Bytes, Tile], Bytes],
 ) -> Iterator[tuple[Bytes | None, tuple[Piece | None, Tag]]]:
-    """Pictures for the network: each frame as it is to be seen, in as many tiles as it needs.
+    """Images for the network: each frame as it is to be seen, in as many tiles as it needs.
 
     Parameters
     ----------
     items : iterable of (Frame or None, field, tag)
-        Frames in order; an item without a frame gives an item without a picture.
+        Frames in order; an item without a frame gives an item without an image.
     view_of : callable
         Scale and polarity at which the network sees a frame.
     stretch : Stretch
@@ -90,7 +90,7 @@ def pieces(
 
 
 def window(seen: Bytes, tile: Tile) -> Bytes:
-    """Part of a picture that a tile shows; smaller than the tile at the right and lower border."""
+    """Part of an image that a tile shows; smaller than the tile at the right and lower border."""
     return seen[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
 
 

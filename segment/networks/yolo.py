@@ -206,7 +206,7 @@ class YoloSegmenter:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Boxes in px of the network's picture, and what their masks are made from."""
+    """Boxes in px of the network's image, and what their masks are made from."""
 
     boxes: Floats32
     classes: Ints

@@ -20,16 +20,16 @@ single particles lie on an empty support, the contrast is still more than that o
 _NOISE = 1.3
 """Contrast between blocks, as a multiple of what uncorrelated noise of the pixels leaves."""
 _FLAT = 0.002
-"""Contrast between blocks, as a share of the grey range of eight bits, that no picture of a specimen has."""
+"""Contrast between blocks, as a share of the grey range of eight bits, that no image of a specimen has."""
 _ROUNDING = 1e-5
 """Contrast of one grey level all over, as a share of it, after the arithmetic of the local mean."""
 _REMEMBERED = 25
 _LEAST_SIDE = 64
-"""Smaller pictures hold too few blocks to tell."""
+"""Smaller images hold too few blocks to decide."""
 
 
 class BlankFinder:
-    """Tells frames without a specimen by their lack of structure, not by their level.
+    """Recognises frames without a specimen by their lack of structure, not by their level.
 
     Blank is a frame whose blocks of 8 px differ by no more than the noise of its pixels explains and are not
     alike to their neighbours, or whose contrast has fallen below a share of that of the frames before.

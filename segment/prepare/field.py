@@ -1,4 +1,4 @@
-"""Where a picture shows the specimen: burnt-in text, scale bars and flat borders left out."""
+"""Where an image shows the specimen: burnt-in text, scale bars and flat borders left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHARP = 0.30  # share of the full grey range that an overlay jumps within two p
 _DENSE = 0.10  # share of the blocks of an overlay's box that hold such a jump
 _FEWEST_BLOCKS = 8  # an overlay has at least this many blocks with such jumps
 _EXTREME = 12  # grey levels from black or white within which the strokes of an overlay lie
-# share of the picture that can be an overlay or border; more is a beam that is off or far too bright
+# share of the image that can be an overlay or border; more is a beam that is off or far too bright
 _MOST_REMEMBERED = 0.5
 
 
@@ -80,8 +80,8 @@ class FieldFinder:
     """Finds, frame after frame, the field of view: the frame without burnt-in text, scale bars, flat borders.
 
     An overlay jumps over much of the grey range within two pixels, many times in a small place, and is nearly
-    black or white; a flat border is one extreme grey level connected to the edge of the picture. Neither is
-    true of a specimen, or of noise, which is everywhere. A picture that is black or white for the most part
+    black or white; a flat border is one extreme grey level connected to the edge of the image. Neither is
+    true of a specimen, or of noise, which is everywhere. An image that is black or white for the most part
     is left out and soon forgotten: the beam was off. So is one without structure at any level, see
     `BlankFinder`.
 
@@ -146,7 +146,7 @@ class FieldFinder:
 
 
 def _leading_8_bits(image: GreyImage) -> NDArray[np.uint8]:
-    """Eight bits of the depth that the picture uses: a 12-bit camera fills only part of 16 bits."""
+    """Eight bits of the depth that the image uses: a 12-bit camera fills only part of 16 bits."""
     if image.dtype == np.uint8:
         return np.asarray(image, np.uint8)
     return np.asarray(image >> max(0, int(image.max()).bit_length() - 8), np.uint8)
@@ -184,7 +184,7 @@ def _block_sums(flags: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _border_blocks(grey: NDArray[np.uint8]) -> BoolImage:
-    """Blocks of one extreme grey level that are connected to the edge of the picture."""
+    """Blocks of one extreme grey level that are connected to the edge of the image."""
     coarse = np.ascontiguousarray(grey[_POOL // 2 :: _POOL, _POOL // 2 :: _POOL])
     height, width = coarse.shape
     out = np.zeros((height, width), bool)
@@ -202,5 +202,5 @@ def _border_blocks(grey: NDArray[np.uint8]) -> BoolImage:
 
 
 def field_of(frame: Frame, config: FieldConfig | None = None) -> BoolImage | None:
-    """Where a single picture shows the specimen, found as `track` finds it, without memory of other pictures."""
+    """Where a single image shows the specimen, found as `track` finds it, without memory of other images."""
     return FieldFinder(config).update(frame.image)

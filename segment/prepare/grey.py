@@ -19,7 +19,7 @@ GreyRange = tuple[float, ...]
 _BLACK_WHITE = (0.005, 0.995)  # shares of the specimen below what becomes black and white
 # share of a frame beyond a fixed range from which a warning counts it: ten times what is meant to be
 _CLIPPED = 0.05
-_NARROW = 0.6  # likewise share of a fixed range that a picture makes use of
+_NARROW = 0.6  # likewise share of a fixed range that an image makes use of
 
 
 def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
@@ -48,7 +48,7 @@ def stretch_to_8_bit(image: GreyImage, field: BoolImage | None = None) -> NDArra
 def grey_range(frames: Iterable[Frame], config: FieldConfig | None = None) -> GreyRange | None:
     """Grey levels that become black and white over a whole run, from frames spread over it.
 
-    None without a picture that shows something.
+    It is None if no image shows anything.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class Stretch:
         self.n_misfits = 0
 
     def __call__(self, image: GreyImage, field: BoolImage | None = None) -> NDArray[np.uint8]:
-        """Return the picture in 8 bits, shape (H, W); `field` as in `stretch_to_8_bit`."""
+        """Return the image in 8 bits, shape (H, W); `field` as in `stretch_to_8_bit`."""
         if self._levels == "auto":
             self._by_frame = image.dtype == np.uint8
         if self._by_frame:
@@ -112,7 +112,7 @@ class Stretch:
 
 
 def _counted(image: GreyImage, field: BoolImage | None) -> NDArray[np.float64]:
-    """Count how often each grey level occurs on the specimen; a quarter of the pixels tells it as well."""
+    """Count how often each grey level occurs on the specimen; a quarter of the pixels is enough."""
     levels = 256 if image.dtype == np.uint8 else 65536
     sample = np.ascontiguousarray(image[::2, ::2])
     mask = (

@@ -25,7 +25,7 @@ _READER_S = 20
 
 @dataclass(frozen=True, slots=True)
 class ScaleBar:
-    """A bar as it lies on the picture.
+    """A bar as it lies on the image.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def find_scale_bar(image: GreyImage) -> ScaleBar | None:
     Examples
     --------
     >>> picture = np.random.default_rng(0).integers(60, 180, (200, 300)).astype(np.uint8)
-    >>> picture[180:184, 20:121] = 255
+    >>> image[180:184, 20:121] = 255
     >>> found = find_scale_bar(picture)
     >>> (found.x_px, found.y_px, found.length_px, found.height_px)
     (20, 180, 101, 4)

@@ -25,7 +25,7 @@ _SAME = 0.4  # IoU, inside what both tiles show, from which two detections are o
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One tile of a picture.
+    """One tile of an image.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Tile:
         x0 y0 x1 y1, px: the cores of all tiles share out the plane along the middles of the overlaps;
         infinite towards the outside.
     window : ndarray of float64, shape (4,)
-        The window in the same form, infinite where the picture ends: only at the finite sides is anything
+        The window in the same form, infinite where the image ends: only at the finite sides is anything
         cut.
     """
 
@@ -48,20 +48,20 @@ class Tile:
 
 
 def tiles(shape: tuple[int, int], tile_px: int = 0) -> list[Tile]:
-    """Cover a picture with tiles of one size, as few as possible.
+    """Cover an image with tiles of one size, as few as possible.
 
     Parameters
     ----------
     shape : tuple of int
-        Height and width of the picture, px.
+        Height and width of the image, px.
     tile_px : int
-        Longest side of a tile, px; 0 decides from the size of the picture, and leaves small ones whole.
+        Longest side of a tile, px; 0 decides from the size of the image, and leaves small ones whole.
 
     Returns
     -------
     list of Tile
-        Row by row; one tile that is the picture where it need not be cut. Sides of tiles are multiples of 32
-        px, so that the last ones may reach beyond a picture whose sides are not.
+        Row by row; one tile that is the image where it need not be cut. Sides of tiles are multiples of 32
+        px, so that the last ones may reach beyond an image whose sides are not.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def _joined(found: Detections, groups: list[list[int]], cut: NDArray[np.bool_]) 
         corners.append(corner)
         chosen.append(
             max(rows, key=lambda row: int(np.count_nonzero(found.masks.crop(row))))
-        )  # the largest piece tells the class
+        )  # the largest piece decides the class
         scores.append(found.scores[surest])
     whole = found.take(alone)
     if not crops:

@@ -20,7 +20,7 @@ from insitrack.segment.prepare.grey import Stretch, stretch_to_8_bit
 SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
 """Scales that are tried: half an octave is finer than what a network notices."""
 LOOK_FRAMES = 3
-"""Frames on which scale and polarity are found out."""
+"""Frames on which scale and polarity are detected."""
 SURE = 0.25
 """Least score of what is weighed for it."""
 
@@ -28,7 +28,7 @@ _GAIN = 1.15  # how much surer the network must be at another scale
 _LEAST_GAIN = 0.05  # and this much in all: nothing follows from a few weak finds
 _BRIGHT_SHARE = 0.75  # share of the finds, by score, that are brighter than what is around them
 _LEAST_WEIGHT = 1.5  # sum of the scores of the finds from which their contrast says something
-_GAP_PX = 16  # between the pictures that share a canvas
+_GAP_PX = 16  # between the images that share a canvas
 _GREY = 114
 
 
@@ -52,7 +52,7 @@ class View:
     ) -> NDArray[np.uint8]:
         """Return what the network sees of a frame, uint8.
 
-        Without a `stretch` of the run it is spread by itself.
+        If the run has no fixed `stretch`, each frame is stretched by its own grey levels.
 
         Examples
         --------
@@ -63,7 +63,7 @@ class View:
         return np.asarray(cv2.bitwise_not(grey), np.uint8) if self.inverted else grey
 
     def resampled(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Shrink or magnify a picture; at scale 1 it is returned as it is."""
+        """Shrink or magnify an image; at scale 1 it is returned as it is."""
         if self.scale == 1.0:
             return grey
         smooth = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_CUBIC
@@ -87,12 +87,12 @@ def middle(shape: tuple[int, int], most: tuple[int, int]) -> tuple[slice, slice]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Pictures of one frame at several scales side by side, so that the network runs on one size only.
+    """Images of one frame at several scales side by side, so that the network runs on one size only.
 
     Parameters
     ----------
     canvas : ndarray of uint8, shape (H, W)
-        The picture for the network.
+        The image for the network.
     placed : tuple of (float, int, int)
         Scale, first column and width of each, px of the canvas; all begin at the top.
     """
@@ -102,14 +102,14 @@ class Trial:
 
 
 def trials(grey: NDArray[np.uint8], scales: Sequence[float], shape: tuple[int, int]) -> Iterator[Trial]:
-    """Show a picture at several scales on canvases of one shape, as few as the widths allow.
+    """Show an image at several scales on canvases of one shape, as few as the widths allow.
 
     Parameters
     ----------
     grey : ndarray of uint8, shape (h, w)
-        The picture.
+        The image.
     scales : sequence of float
-        Scales; at the largest the picture must fit the canvas.
+        Scales; at the largest the image must fit the canvas.
     shape : tuple of int
         Height and width of the canvases, px.
 
@@ -145,9 +145,9 @@ def trials(grey: NDArray[np.uint8], scales: Sequence[float], shape: tuple[int, i
 
 
 class ViewFinder:
-    """Weighs what a network finds in the first frames at several scales, and tells how to show it the run.
+    """Weighs what a network finds in the first frames at several scales, and decides how to show it the run.
 
-    Scale: a network is surest of defects in sizes and at a sharpness that it was trained on, and a picture
+    Scale: a network is surest of defects in sizes and at a sharpness that it was trained on, and an image
     magnified beyond its resolution has them when it is shrunk. The scale with the largest sum of cubed scores
     wins, if it is clearly surer than scale 1. Polarity: where three quarters of the finds, weighted by score,
     are brighter than what is around them, the network is shown negatives.
@@ -178,13 +178,14 @@ class ViewFinder:
 
     @property
     def told(self) -> bool:
-        """Nothing is to be found out."""
+        """Whether both are settled."""
         return not isinstance(self._scale, str) and self._contrast != "auto"
 
     def passes(self) -> Iterator[None]:
-        """Go once through the first frames.
+        """Go through the first frames, once.
 
-        And again with negatives if they proved bright and the scale is asked for.
+        A second pass shows the negatives, if the defects proved bright and the scale is to be
+        detected.
         """
         yield
         if self.view.inverted and not self.trial_inverted and isinstance(self._scale, str):
@@ -233,11 +234,11 @@ class ViewFinder:
         facts: dict[str, Any] = {
             "scale": view.scale,
             "scale_origin": (
-                f"found out on {self.frames} frames" if isinstance(self._scale, str) else "settings"
+                f"detected on {self.frames} frames" if isinstance(self._scale, str) else "settings"
             ),
             "contrast": "bright" if view.inverted else "dark",
             "contrast_origin": (
-                f"found out on {self.frames} frames" if self._contrast == "auto" else "settings"
+                f"detected on {self.frames} frames" if self._contrast == "auto" else "settings"
             ),
             "frames_looked_at": self.frames,
         }

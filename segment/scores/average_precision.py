@@ -1,6 +1,6 @@
 """Average precision as the COCO evaluation defines it.
 
-101 recalls, IoU 0.50 to 0.95, mean over thresholds and classes.
+It uses 101 recalls and IoU 0.50 to 0.95, and is the mean over thresholds and classes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Detections and true defects of one picture, as far as their ranking needs them.
+    """Detections and true defects of one image, as far as their ranking needs them.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def average_precision(
     Parameters
     ----------
     pictures : sequence of Ranked
-        Detections and true defects, picture by picture.
+        Detections and true defects, image by image.
     name : str, optional
         Class; without it all defects count as one class ("find").
     most : int, optional
-        Only so many detections of a picture, the strongest, take part; COCO takes 100, too few for a dense
+        Only so many detections of an image, the strongest, take part; COCO takes 100, too few for a dense
         micrograph.
 
     Returns
@@ -112,7 +112,7 @@ def mean_average_precision(pictures: Sequence[Ranked], *, most: int | None = Non
 
 
 def _hits(iou: Floats) -> NDArray[np.bool_]:
-    """Tell for each threshold which detections, the strongest first.
+    """Find for each threshold which detections, the strongest first.
 
     Take the best true defect that is still free.
     """

@@ -23,12 +23,12 @@ CURVE = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One picture: what was found, what is true, and how much they overlap.
+    """One image: what was found, what is true, and how much they overlap.
 
     Parameters
     ----------
     name : str
-        Name of the picture.
+        Name of the image.
     found, true : Detections
         N detections and M true defects.
     iou : ndarray of float64, shape (N, M)
@@ -47,13 +47,13 @@ class Compared:
 
 
 def compare(name: str, found: Detections, true: Detections, overlap: Overlap = "mask") -> Compared:
-    """Overlap the detections of a picture with its true defects."""
+    """Overlap the detections of an image with its true defects."""
     return Compared(name, found, true, overlaps(found, true, overlap))
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often a defect of one class was found as another, over any number of pictures, and the scores.
+    """How often a defect of one class was found as another, over any number of images, and the scores.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def confusion(
     method: Method = "hungarian",
     classes: tuple[str, ...] | None = None,
 ) -> Confusion:
-    """Pair detections with true defects in every picture and count the classes of the pairs.
+    """Pair detections with true defects in every image and count the classes of the pairs.
 
     Parameters
     ----------

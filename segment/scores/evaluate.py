@@ -1,4 +1,4 @@
-"""A segmenter scored on labelled pictures: counts, sizes, and the facts that a model card gives."""
+"""A segmenter scored on labelled images: counts, sizes, and the facts that a model card gives."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Score:
 
 
 def score(pictures: Iterable[tuple[Detections, Detections]], least_iou: float = 0.5) -> Score:
-    """Score (found, true) detections of many pictures, counts pooled.
+    """Score (found, true) detections of many images, counts pooled.
 
     Pairs by mask IoU, as many as can be made.
     """
@@ -93,16 +93,16 @@ def score(pictures: Iterable[tuple[Detections, Detections]], least_iou: float = 
 def evaluate(
     segment: Segment, examples: Iterable[Example], ious: Sequence[float] = (0.3, 0.5)
 ) -> dict[str, dict[str, float]]:
-    """Score a segmenter on labelled pictures at several overlaps, as `track` would run it.
+    """Score a segmenter on labelled images at several overlaps, as `track` would run it.
 
-    Overlays and borders left out.
+    Overlays and borders are left out.
 
     Parameters
     ----------
     segment : callable
         Takes a frame and its field, gives detections: a `Segmenter`, or `threshold_baseline`.
     examples : iterable of (Frame, Detections)
-        Pictures and what is true of them.
+        Images and what is true of them.
     ious : sequence of float
         Overlaps from which a pair counts.
 
@@ -116,16 +116,16 @@ def evaluate(
 
 
 def labelled_pictures(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Iterator[Example]:
-    """Pictures of a YOLO data set folder with their labels, ``images/**`` beside ``labels/**``.
+    """Images of a YOLO data set folder with their labels, ``images/**`` beside ``labels/**``.
 
     Raises
     ------
     SourceError
-        If there are no pictures.
+        If there are no images.
     """
     paths = sorted(path for path in (folder / "images").rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise SourceError(f"{folder}: no pictures in images/; expected a YOLO segmentation data set")
+        raise SourceError(f"{folder}: no images in images/; expected a YOLO segmentation data set")
     for index, path in enumerate(paths):
         image, _ = read_picture(path)
         frame = Frame(index, float(index), image)

@@ -1,6 +1,6 @@
-"""How good found line dislocations are.
+"""How good the detected line dislocations are.
 
-The pixel table of DefectNet, and scores that know of length and of single lines.
+There is the pixel table of DefectNet, and there are scores by length and by single lines.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def pixel_table(
 ) -> dict[str, dict[str, float]]:
     """Pixel accuracy, precision, recall and region intersection over union of each class.
 
-    Pooled over pictures, as DefectNet prints them.
+    They are pooled over the images, as DefectNet prints them.
 
     Parameters
     ----------
     pairs : iterable of (Detections, Detections)
-        What was found and what is true, picture by picture.
+        What was found and what is true, image by image.
     classes : sequence of str
         Rows of the table.
 
@@ -58,7 +58,7 @@ def pixel_table(
 
 @dataclass(frozen=True, slots=True)
 class LineScore:
-    """Counts and lengths over all pictures, and what follows from them; lengths in px.
+    """Counts and lengths over all images, and what follows from them; lengths in px.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class LineScore:
 
 
 NOTHING = LineScore(0.0, 0.0, 0.0, 0.0, 0, 0, 0, 0, 0)
-"""Score of no picture at all: begin a sum with it."""
+"""Score of no image at all: begin a sum with it."""
 
 
 def line_score(
@@ -153,7 +153,7 @@ def line_score(
     found_lengths: Sequence[float],
     tolerance_px: float = TOLERANCE_PX,
 ) -> LineScore:
-    """Compare the centrelines of one picture.
+    """Compare the centrelines of one image.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def _near(lines: Sequence[_Steps], others: Sequence[_Steps], tolerance_px: float
 
 
 def _crosses(i: int, lines: Sequence[_Steps], tolerance_px: float) -> bool:
-    """Tell whether line `i` comes near another one somewhere else than at its own ends."""
+    """Check whether line `i` comes near another one somewhere else than at its own ends."""
     points = lines[i][0]
     inner = points[5:-5]
     others = [line[0] for k, line in enumerate(lines) if k != i and len(line[0])]

@@ -19,7 +19,7 @@ Method = Literal["hungarian", "greedy"]
 def overlaps(found: Detections, true: Detections, overlap: Overlap = "mask") -> Floats:
     """Intersection over union of every detection with every true defect, float64 (N, M).
 
-    Of masks or of boxes.
+    It is that of the masks or that of the boxes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Pixel by pixel: which pixels of the picture belong to a defect, in truth and as found."""
+"""Pixel by pixel: which pixels of the image belong to a defect, in truth and as found."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def covered(detections: Detections, name: str | None = None) -> BoolImage:
 def pixel_counts(
     found: Detections, true: Detections, names: Iterable[str | None]
 ) -> dict[str | None, PixelCounts]:
-    """Pixels of one picture by class; the class None stands for all defects together."""
+    """Pixels of one image by class; the class None stands for all defects together."""
     out = {}
     for name in names:
         a, b = covered(found, name), covered(true, name)
@@ -102,7 +102,7 @@ def pixel_counts(
 
 
 def counts_of(pictures: Sequence[Mapping[str | None, PixelCounts]], name: str | None) -> list[PixelCounts]:
-    """Return the counts of a class in each picture; where it is in neither, every pixel is background."""
+    """Return the counts of a class in each image; where it is in neither, every pixel is background."""
     return [one.get(name) or PixelCounts(tn=one[None].total) for one in pictures]
 
 
@@ -114,7 +114,7 @@ def pixel_rows(
     Parameters
     ----------
     pictures : sequence of mapping
-        Counts of each picture, as `pixel_counts` gives them, None among the classes.
+        Counts of each image, as `pixel_counts` gives them, None among the classes.
     names : sequence of str
         Classes.
 
@@ -123,9 +123,9 @@ def pixel_rows(
     list of dict
         One row per class, one `overall` and one `any`, in which the class does not matter. Each has
         `n_pictures_labelled`, where the class is labelled, and every score three times: `NAME_pooled`, all
-        pixels of all pictures; `NAME_mean` and `NAME_sd`, mean and standard deviation (n - 1) over the
-        pictures in which it is defined. `overall` is the unweighted mean of the labelled classes; its deviation is
-        that of the pictures' own means over classes (Roberts et al. 2019, doi 10.1038/s41598-019-49105-0,
+        pixels of all images; `NAME_mean` and `NAME_sd`, mean and standard deviation (n - 1) over the
+        images in which it is defined. `overall` is the unweighted mean of the labelled classes; its deviation
+        is that of the images' own means over classes (Roberts et al. 2019, doi 10.1038/s41598-019-49105-0,
         table 1).
     """
     keys = tuple(PixelCounts().scores())
@@ -142,7 +142,7 @@ def pixel_rows(
 
 
 def comparison_map(found: Detections, true: Detections) -> NDArray[np.uint8]:
-    """Picture of the pixels that are right and wrong, whatever the class, uint8 (H, W, 3) red green blue.
+    """Image of the pixels that are right and wrong, whatever the class, uint8 (H, W, 3) red green blue.
 
     Examples
     --------

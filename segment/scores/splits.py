@@ -1,6 +1,6 @@
-"""Splits of labelled pictures into those to train on and those to test on, and the loop over them.
+"""Splits of labelled images into those to train on and those to test on, and the loop over them.
 
-A split only says which pictures are which. It means something if pictures that resemble each other (one
+A split only says which images are which. It means something if images that resemble each other (one
 movie, one specimen) stay on one side: `leave_out_groups` does that; random splits do not.
 """
 
@@ -23,14 +23,14 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True)
 class DataSplit:
-    """One division of the pictures.
+    """One division of the images.
 
     Parameters
     ----------
     name : str
         Fit for a file name.
     train, test : tuple of int
-        Places of the pictures in their list; together every picture once, unless the split leaves some out.
+        Places of the images in their list; together every image once, unless the split leaves some out.
     """
 
     name: str
@@ -39,7 +39,7 @@ class DataSplit:
 
 
 def random_splits(n: int, k: int = 5, test_share: float = 0.2, seed: int = 0) -> list[DataSplit]:
-    """Divide at random, `k` times anew, with `test_share` of the pictures held out each time.
+    """Divide at random, `k` times independently, with `test_share` of the images held out each time.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def folds(n: int, k: int = 5, seed: int | None = None) -> list[DataSplit]:
     DataSplit(name='fold_1', train=(3, 4), test=(0, 1, 2))
     """
     if not 2 <= k <= n:
-        raise SettingsError(f"folds:{k}: expected from 2 to as many as there are pictures, {n}")
+        raise SettingsError(f"folds:{k}: expected from 2 to as many as there are images, {n}")
     order = np.arange(n) if seed is None else np.random.default_rng([seed, 2]).permutation(n)
     parts = np.array_split(order, k)
     return [
@@ -71,9 +71,7 @@ def folds(n: int, k: int = 5, seed: int | None = None) -> list[DataSplit]:
 def leave_out_percent(
     n: int, percents: Sequence[float] = (10, 25, 50, 75, 90), repeats: int = 3, seed: int = 0
 ) -> list[DataSplit]:
-    """Hold out a share of the pictures at random.
-
-    Several times for each share (Jacobs et al. 2022, figure 8).
+    """Hold out a share of the images at random, several times for each share (Jacobs et al. 2022, figure 8).
 
     Examples
     --------
@@ -90,9 +88,9 @@ def leave_out_percent(
 
 
 def leave_out_groups(values: Sequence[str]) -> list[DataSplit]:
-    """Hold out every group of pictures once; `values` names the group of each picture.
+    """Hold out every group of images once; `values` names the group of each image.
 
-    An alloy, a microscope, a movie.
+    A group is an alloy, a microscope or a movie, for example.
 
     Raises
     ------
@@ -107,7 +105,7 @@ def leave_out_groups(values: Sequence[str]) -> list[DataSplit]:
     groups = sorted(set(values))
     if len(groups) < 2:
         raise SettingsError(
-            f"all {len(values)} pictures are in one group, {groups[0] if groups else ''!r}: expected at least"
+            f"all {len(values)} images are in one group, {groups[0] if groups else ''!r}: expected at least"
             " two groups to leave one out"
         )
     of = np.array(values)
@@ -120,7 +118,7 @@ def leave_out_groups(values: Sequence[str]) -> list[DataSplit]:
 def learning_curve(n: int, steps: int = 5, test_share: float = 0.2, seed: int = 0) -> list[DataSplit]:
     """Hold out one test set and train on more and more of the rest.
 
-    Doubling each time and ending with all of it.
+    The share doubles each time and ends with all of it.
 
     Examples
     --------
@@ -143,21 +141,21 @@ def splits_from(
     text : str
         ``random:5``, ``folds:5``, ``percent:10,50,90``, ``learning:5``, or ``group:COLUMN`` of the table.
     names : sequence of str
-        Names of the pictures.
+        Names of the images.
     table : mapping
-        Row of each picture name, as `read_table` gives it.
+        Row of each image name, as `read_table` gives it.
     seed : int
         Seed of what is random.
 
     Raises
     ------
     SettingsError
-        If the form is unknown or the table lacks a picture or the column.
+        If the form is unknown or the table lacks an image or the column.
     """
     kind, _, rest = text.partition(":")
     n = len(names)
     if n < 2:
-        raise SettingsError(f"--split {text}: {n} labelled pictures; expected at least two to split")
+        raise SettingsError(f"--split {text}: {n} labelled images; expected at least two to split")
     try:
         if kind == "group" and rest:
             return leave_out_groups([_group(name, rest, table) for name in names])
@@ -178,14 +176,14 @@ def splits_from(
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:
-    """Read facts of pictures, one row each.
+    """Read facts of images, one row each.
 
-    A column `file` and whatever else, such as alloy, irradiation, microscope, nm_per_px.
+    There is a column `file`, and any others, such as alloy, irradiation, microscope or nm_per_px.
 
     Returns
     -------
     dict of str to dict
-        The row of each picture, by its file name without folder and suffix.
+        The row of each image, by its file name without folder and suffix.
 
     Raises
     ------
@@ -201,7 +199,7 @@ def read_table(path: Path) -> dict[str, dict[str, str]]:
         ) from error
     if not rows or "file" not in rows[0]:
         raise TableError(
-            f"--table {path}: expected a header line with the column 'file' and one row per picture"
+            f"--table {path}: expected a header line with the column 'file' and one row per image"
         )
     return {
         Path(row["file"] or "").stem: {key: value or "" for key, value in row.items() if key is not None}
@@ -215,18 +213,18 @@ def cross_validate(
     train: Callable[[list[Picture], DataSplit], Model],
     test: Callable[[Model, list[Picture]], Outcome],
 ) -> dict[str, Outcome]:
-    """Train on one part of the pictures and test on the other, split by split.
+    """Train on one part of the images and test on the other, split by split.
 
     Parameters
     ----------
     pictures : sequence
-        Labelled pictures, in whatever form `train` and `test` take.
+        Labelled images, in whatever form `train` and `test` take.
     splits : sequence of Split
         Divisions.
     train : callable
-        Gets the training pictures and the split, returns a model.
+        Gets the training images and the split, returns a model.
     test : callable
-        Gets the model and the test pictures, returns whatever is wanted of them.
+        Gets the model and the test images, returns whatever is wanted of them.
 
     Returns
     -------
@@ -246,13 +244,13 @@ def cross_validate(
 
 
 def _split(name: str, order: np.ndarray[tuple[int], np.dtype[np.int64]], test_share: float) -> DataSplit:
-    """First part of the order held out, at least one picture on either side."""
+    """First part of the order held out, at least one image on either side."""
     if not 0 < test_share < 1:
         raise SettingsError(
-            f"share of test pictures {test_share:g}: expected more than 0 and less than 1 (0 and 100 %)"
+            f"share of test images {test_share:g}: expected more than 0 and less than 1 (0 and 100 %)"
         )
     if len(order) < 2:
-        raise SettingsError(f"{len(order)} labelled pictures: expected at least two to split")
+        raise SettingsError(f"{len(order)} labelled images: expected at least two to split")
     n_test = min(max(1, round(len(order) * test_share)), len(order) - 1)
     return _made(name, order[n_test:], order[:n_test])
 

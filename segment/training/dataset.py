@@ -1,6 +1,6 @@
-"""Training data: synthetic scenes and labelled pictures written as a YOLO segmentation data set.
+"""Training data: synthetic scenes and labelled images written as a YOLO segmentation data set.
 
-Split by movie.
+They are split by movie.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNTYPED = "untyped"
 """Last name of a data set with objects whose type nobody said."""
 
 SYNTHETIC = "synth"
-"""Name of a folder of drawn pictures beside labelled ones."""
+"""Name of a folder of drawn images beside labelled ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,9 @@ class DatasetSettings:
     scenes : int
         Movies, each with its own seed.
     frames_per_scene : int
-        Pictures taken from each, far apart in time.
+        Images taken from each, far apart in time.
     size_px : int
-        Side of the pictures.
+        Side of the images.
     first_seed : int
         Seeds run from here.
     held_out : float
@@ -80,7 +80,7 @@ def jittered(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
 def scene_uri(kind: str, seed: int, settings: DatasetSettings) -> str:
     """Address of one training movie.
 
-    Long enough for its frames to differ, with stage jumps, text and borders.
+    It is long enough for its frames to differ, and has stage jumps, text and borders.
     """
     return f"synth:{kind}?seed={seed}&size={settings.size_px}&frames=80&fps=4&jumps=3&overlay=2&start=0.35&blink=0.15"
 
@@ -97,7 +97,7 @@ def scenes(settings: DatasetSettings) -> Iterator[tuple[str, bool]]:
 def write_synth_dataset(
     folder: Path, settings: DatasetSettings, classes: Sequence[str] = TRAINED_CLASSES
 ) -> Path:
-    """Write pictures and labels of many synthetic movies.
+    """Write images and labels of many synthetic movies.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def write_synth_dataset(
         rng = np.random.default_rng([int(movie.settings.values["seed"]), 98])
         indices = np.linspace(4, (movie.n_frames or 1) - 1, settings.frames_per_scene).astype(int)
         for index in indices.tolist():
-            # at inference the overlay is found in most pictures, not in all, and left out of the percentiles
+            # at inference the overlay is found in most images, not in all, and left out of the percentiles
             field = ~movie.overlay.covered if rng.random() < 0.7 else None
             image = stretch_to_8_bit(movie.frame(index).image, field)
             image = image if held_out else jittered(image, rng)
@@ -142,7 +142,7 @@ def write_example(
     truth: Detections,
     classes: Sequence[str] = TRAINED_CLASSES,
 ) -> None:
-    """Write one picture and its labels."""
+    """Write one image and its labels."""
     for part in ("images", "labels"):
         (folder / part / split).mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / "images" / split / f"{name}.png"), image)
@@ -152,7 +152,7 @@ def write_example(
 
 
 def write_yaml(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
-    """Write ``data.yaml``, which tells the trainer where the pictures are and what the classes are called."""
+    """Write ``data.yaml``, with the folders of images and the names of the classes."""
     names = "".join(f"  {i}: {name}\n" for i, name in enumerate(classes))
     path = folder / "data.yaml"
     path.write_text(
@@ -164,18 +164,18 @@ def write_yaml(folder: Path, classes: Sequence[str] = TRAINED_CLASSES) -> Path:
 def tiles(
     image: GreyImage, truth: Detections, side_px: int, stride_px: int
 ) -> Iterator[tuple[int, int, GreyImage, Detections]]:
-    """Cut a large labelled picture into square tiles that cover all of it.
+    """Cut a large labelled image into square tiles that cover all of it.
 
     A defect goes with a tile that holds more than 40 % of it.
 
     Parameters
     ----------
     image : ndarray of uint8 or uint16, shape (H, W)
-        The picture.
+        The image.
     truth : Detections
         Its labels.
     side_px, stride_px : int
-        Side of the tiles and the largest distance between their corners, px; a smaller picture is one tile.
+        Side of the tiles and the largest distance between their corners, px; a smaller image is one tile.
 
     Yields
     ------

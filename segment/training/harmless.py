@@ -1,7 +1,7 @@
 """Checkpoints of strangers, checked before any library sees them: nothing in them is run, nothing outgrows the file.
 
 Ultralytics evaluates the activation that an architecture names as Python, looks its modules up by name, and
-builds whatever sizes it is told; a pickled network may name any function. Here names come from fixed lists,
+builds whatever sizes it is given; a pickled network may name any function. Here names come from fixed lists,
 numbers have ranges, and the weights in the file must be those of the architecture beside them.
 """
 
@@ -70,8 +70,8 @@ _ACTIVATION = re.compile(
 _WORDS = frozenset(("nc", "None", "nearest", "bilinear", "True", "False"))
 _MOST_LAYERS, _MOST_REPEATS, _MOST_SOURCES, _MOST_ARGUMENTS = 128, 32, 16, 8
 _MOST_CHANNELS, _MOST_CLASSES = 8192, 1000
-_TRIED_PX = 256  # side of the picture that ultralytics sends through a network as it builds it
-_MOST_VALUES = 2**26  # that a layer may give for such a picture: 256 MB
+_TRIED_PX = 256  # side of the image that ultralytics sends through a network as it builds it
+_MOST_VALUES = 2**26  # that a layer may give for such an image: 256 MB
 
 
 def check_harmless(path: Path) -> None:
@@ -80,8 +80,8 @@ def check_harmless(path: Path) -> None:
     Raises
     ------
     ModelError
-        If the file is missing, is no checkpoint, unpacks to more than it is, or names a function or class that
-        no YOLO-seg network needs.
+        If the file is missing, is no checkpoint, unpacks to more than it is, or names a function or class
+        that no YOLO-seg network needs.
     """
     if not path.is_file():
         raise ModelError(
@@ -126,8 +126,8 @@ def check_network(path: Path, architecture: Any, classes: Any, state: Any) -> No
     Raises
     ------
     ModelError
-        If a key, name, number or size is not one that such a network has, or a weight is not in the place or of
-        the shape that the architecture asks for.
+        If a key, name, number or size is not one that such a network has, or a weight is not in the place or
+        of the shape that the architecture asks for.
     """
     if (
         not isinstance(classes, Sequence)
@@ -224,7 +224,7 @@ def _check_layers(path: Path, architecture: Mapping[str, Any], layers: Sequence[
             raise _refused(path, where, sources, "layers before it")
         if len(arguments) > _MOST_ARGUMENTS or not all(map(_is_argument, arguments)):
             raise _refused(path, where, arguments, "numbers within range and known words")
-        # a source below zero counts from the last layer; the picture itself is where layer 0 looks
+        # a source below zero counts from the last layer; the image itself is where layer 0 looks
         at = [one + 1 if one >= 0 else len(channels) + one for one in listed]
         n_channels, stride = channels[at[-1]], min(strides[one] for one in at)
         if module == "Concat":

@@ -57,7 +57,7 @@ class UntypedAssigner:
 class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics is not typed
     """Loss of YOLO-seg with the masks of a random sample of the anchors, unbiased.
 
-    And judged a little beyond their boxes.
+    Each mask is judged a little beyond its box.
 
     A mask that is judged inside its box only costs nothing where it runs over the box's corners and sides.
     """
@@ -79,7 +79,7 @@ class SampledMaskLoss(v8SegmentationLoss):  # type: ignore[misc]  # ultralytics 
         xyxy: torch.Tensor,
         area: torch.Tensor,
     ) -> torch.Tensor:
-        """Sum of the mask losses of one picture's anchors, estimated from a sample of them."""
+        """Sum of the mask losses of one image's anchors, estimated from a sample of them."""
         n = len(pred)
         margin = self.beyond * (xyxy[:, 2:] - xyxy[:, :2]) + self.beyond_px
         xyxy = torch.cat([xyxy[:, :2] - margin, xyxy[:, 2:] + margin], dim=1)

@@ -1,6 +1,6 @@
 """Train torchvision's Mask R-CNN from random weights on a YOLO segmentation data set.
 
-So that it can be compared with YOLO-seg.
+It serves as the comparison with YOLO-seg.
 
 Run it as ``python -m insitrack.segment.training.maskrcnn DATA.yaml --out FOLDER --hours 1.5``; ``--resume``
 goes on where it stopped. The result, ``FOLDER/maskrcnn.pt`` with its TOML file, runs as ``track movie.mp4
@@ -60,15 +60,15 @@ class RcnnTraining:
         Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its
         end.
     image_px : int
-        Side of the training pictures.
+        Side of the training images.
     batch : int
-        Pictures per step.
+        Images per step.
     learning_rate : float
         AdamW's, at its highest.
     scale : float
-        Pictures are magnified by 1 - scale to 1 + scale.
+        Images are magnified by 1 - scale to 1 + scale.
     boxes_per_picture : int
-        Proposals of a picture whose class, box and mask are compared with the truth, a quarter of them
+        Proposals of an image whose class, box and mask are compared with the truth, a quarter of them
         defects.
     threads : int
         Threads of the network.
@@ -112,7 +112,7 @@ class _Training:
         self.step, self.seconds = 0, 0.0
 
     def batch(self) -> tuple[list[torch.Tensor], list[Target]]:
-        """Draw the pictures of the next step; the same ones after a resumption as without."""
+        """Draw the images of the next step; the same ones after a resumption as without."""
         rng = np.random.default_rng([self.chosen.seed, self.step])
         images, targets = [], []
         for row in rng.integers(len(self.pictures), size=self.chosen.batch).tolist():
@@ -230,11 +230,11 @@ def train(data: Path, folder: Path, chosen: RcnnTraining | None = None, *, resum
     OutputError
         If `folder` already holds a training and `resume` was not asked for.
     SourceError
-        If there are no pictures.
+        If there are no images.
     """
     chosen, last = chosen or RcnnTraining(), folder / LAST
     if resume and not last.is_file():
-        raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start anew")
+        raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start a new one")
     if not resume and last.is_file():
         raise OutputError(
             f"{last}: there is a training already; add --resume to go on with it, or choose another --out"

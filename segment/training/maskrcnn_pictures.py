@@ -1,4 +1,4 @@
-"""Pictures and truth as torchvision trains on them."""
+"""Images and truth as torchvision trains on them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from insitrack.segment.labels.yolo import read_labels
 Picture = tuple[Path, Path]
 Target = dict[str, torch.Tensor]
 _PADDING_GREY = 114
-_LEAST_PX = 12  # smaller masks have no shape; so small a piece at the border of a picture is not taught
+_LEAST_PX = 12  # smaller masks have no shape; so small a piece at the border of an image is not taught
 _LEAST_SHARE = 0.4  # of a defect that must be left when the border cuts it
 
 
 def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
-    """Pictures and label files of one split of a YOLO segmentation data set.
+    """Images and label files of one split of a YOLO segmentation data set.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
     Raises
     ------
     SourceError
-        If the file says nothing of the split, or there are no pictures.
+        If the file says nothing of the split, or there are no images.
     """
     import yaml
 
@@ -51,7 +51,7 @@ def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
     folder = data.parent / str(facts.get("path", ".")) / facts[split]
     pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not pictures:
-        raise SourceError(f"{folder}: no pictures; expected those that {data} names")
+        raise SourceError(f"{folder}: no images; expected those that {data} names")
     return [
         (path, Path(*("labels" if part == "images" else part for part in path.parts)).with_suffix(".txt"))
         for path in pictures
@@ -59,7 +59,7 @@ def dataset_pictures(data: Path, split: str = "train") -> list[Picture]:
 
 
 def read_example(picture: Picture, classes: Sequence[str]) -> tuple[Bytes, Detections]:
-    """Read one picture, grey, and its labels."""
+    """Read one image, grey, and its labels."""
     image = np.asarray(cv2.imread(str(picture[0]), cv2.IMREAD_GRAYSCALE), np.uint8)
     return image, read_labels(picture[1], (image.shape[0], image.shape[1]), classes)
 
@@ -67,7 +67,7 @@ def read_example(picture: Picture, classes: Sequence[str]) -> tuple[Bytes, Detec
 def augmented(
     image: Bytes, truth: Detections, side_px: int, scale: float, rng: np.random.Generator
 ) -> tuple[Bytes, NDArray[np.uint8], NDArray[np.int64]]:
-    """Turn, mirror, magnify and cut a labelled picture at random.
+    """Turn, mirror, magnify and cut a labelled image at random.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def augmented(
     factor = rng.uniform(1 - scale, 1 + scale)
     room = side_px - factor * np.array(image.shape[::-1])
     turn = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]]][rng.integers(2)]) * rng.choice([-1, 1], 2)[:, None]
-    # about the middle of the picture, which then goes to a random place
+    # about the middle of the image, which then goes to a random place
     middle = (np.array(image.shape[::-1]) - 1) / 2
     to = (side_px - 1) / 2 + rng.uniform(-0.5, 0.5, 2) * np.abs(room if turn[0, 0] else room[::-1])
     matrix = np.concatenate([factor * turn, (to - factor * turn @ middle)[:, None]], axis=1)

@@ -70,7 +70,7 @@ def _page(card: dict[str, Any]) -> str:
     if card.get("metrics"):
         lines += ["## How good it is", "", str(card.get("metrics_note", "")), ""]
         lines += [
-            "| pictures | method | mask IoU | " + " | ".join(columns) + " |",
+            "| images | method | mask IoU | " + " | ".join(columns) + " |",
             "|" + "---|" * (3 + len(columns)),
         ]
     for pictures, methods in card.get("metrics", {}).items():

@@ -1,6 +1,6 @@
 """Training data of the pixel-wise networks.
 
-Synthetic pictures with a map of classes, centrelines and places that do not count.
+Synthetic images with a map of classes, centrelines and places that do not count.
 
 ``python -m insitrack.segment.training.semantic_data FOLDER --scenes 1300`` draws them.
 """
@@ -43,9 +43,9 @@ class SemanticDataSettings:
     scenes : int
         Movies, each with its own seed.
     frames_per_scene : int
-        Pictures taken from each, far apart in time.
+        Images taken from each, far apart in time.
     size_px : int
-        Side of the pictures; training cuts smaller ones out of them.
+        Side of the images; training cuts smaller ones out of them.
     first_seed : int
         Seeds run from here.
     held_out : float
@@ -118,14 +118,14 @@ def scenes(settings: SemanticDataSettings) -> Iterator[tuple[str, bool]]:
 
 
 def examples(uri: str, count: int) -> Iterator[tuple[str, Bytes, Bytes]]:
-    """Name, stretched picture and map of `count` frames of a movie, far apart in time."""
+    """Name, stretched image and map of `count` frames of a movie, far apart in time."""
     movie = SynthSource(uri)
     for index in np.linspace(2, (movie.n_frames or 1) - 1, count).astype(int).tolist():
         yield f"{movie.name}_{index:03d}", stretch_to_8_bit(movie.frame(index).image), class_map(movie, index)
 
 
 def write_semantic_dataset(folder: Path, settings: SemanticDataSettings) -> None:
-    """Write pictures and maps of many synthetic movies.
+    """Write images and maps of many synthetic movies.
 
     Parameters
     ----------
@@ -148,12 +148,12 @@ def write_semantic_dataset(folder: Path, settings: SemanticDataSettings) -> None
             continue
         for name, image, found in examples(uri, settings.frames_per_scene):
             cv2.imwrite(str(folder / "maps" / split / f"{name}.png"), found)
-            # the picture last: a training that runs already takes what has one
+            # the image last: a training that runs already takes what has one
             write_bytes(folder / "images" / split / f"{name}.png", cv2.imencode(".png", image)[1].tobytes())
 
 
 def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
-    """Picture and map of every example of a split, in order of name.
+    """Image and map of every example of a split, in order of name.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
     images = sorted((folder / "images" / split).glob("*.png"))
     if not images:
         raise SourceError(
-            f"{folder}: no pictures in images/{split}; draw them with python -m"
+            f"{folder}: no images in images/{split}; draw them with python -m"
             f" insitrack.segment.training.semantic_data {folder}"
         )
     return [(path, folder / "maps" / split / path.name) for path in images]
@@ -172,7 +172,7 @@ def list_examples(folder: Path, split: str) -> list[tuple[Path, Path]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw a data set from the command line."""
     parser = argparse.ArgumentParser(
-        description="draw pictures and class maps to train a pixel-wise network on"
+        description="draw images and class maps to train a pixel-wise network on"
     )
     parser.add_argument("folder", type=Path)
     for name in ("scenes", "frames_per_scene", "size_px", "first_seed"):

@@ -29,15 +29,15 @@ class SemanticTrainSettings:
         Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its
         end.
     image_px : int
-        Side of the training pictures, cut out of those of the data set.
+        Side of the training images, cut out of those of the data set.
     batch : int
-        Pictures per step.
+        Images per step.
     learning_rate : float
         AdamW's, at its highest.
     average : float
         Share of the running mean of the weights that a step keeps; the mean is what is exported.
     inverted : float
-        Share of pictures shown as their negative.
+        Share of images shown as their negative.
     threads : int
         Processor threads.
     steps_per_round : int
@@ -60,9 +60,9 @@ class SemanticTrainSettings:
 
 
 class SemanticNetwork(nn.Module):  # type: ignore[misc]  # torch's types are left out of the check
-    """A U-net that ends at half the resolution and says four sub-pixels at each place.
+    """A U-net that ends at half the resolution and gives four sub-pixels at each place.
 
-    A third of the time of a full one.
+    It takes a third of the time of a full one.
 
     Each channel has its own logit: classes do not exclude each other, because a line may cross a precipitate.
 
@@ -93,7 +93,7 @@ class SemanticNetwork(nn.Module):  # type: ignore[misc]  # torch's types are lef
         self.shuffle = nn.PixelShuffle(2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits (B, channels, H, W) of pictures (B, 1, H, W) in 0..1."""
+        """Logits (B, channels, H, W) of images (B, 1, H, W) in 0..1."""
         return self.shuffle(self.head(self.decoder(self.encoder(x))))
 
 

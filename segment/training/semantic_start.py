@@ -19,7 +19,7 @@ def take_over_exported(network: nn.Module, path: Path, images: torch.Tensor) -> 
     r"""Fill a network with the weights of an ONNX file that was exported from one like it.
 
     The export folds each batch normalisation into the convolution before it: :math:`W' = W \gamma / \sigma`,
-    :math:`b' = \beta - \mu \gamma / \sigma`. What cannot be told from these is chosen so that the network
+    :math:`b' = \beta - \mu \gamma / \sigma`. What does not follow from these is chosen so that the network
     says the same: with W' for its weights, a convolution's answers have a mean m and a variance v over
     `images`, and :math:`\gamma = \sqrt v`, :math:`\beta = b' + m` undo the normalisation by them.
 
@@ -30,7 +30,7 @@ def take_over_exported(network: nn.Module, path: Path, images: torch.Tensor) -> 
     path : Path
         ``.onnx`` file of `insitrack.segment.training.semantic.export`.
     images : Tensor, shape (B, 1, H, W)
-        Pictures like those of the training, in 0..1.
+        Images like those of the training, in 0..1.
 
     Raises
     ------

@@ -47,28 +47,28 @@ class TrainSettings:
         Wall-clock time to spend, that before a resumption included; the learning rate falls to nothing at its
         end. None: `epochs` decides.
     epochs : int
-        Passes over `pictures_per_epoch` pictures where no time is given.
+        Passes over `pictures_per_epoch` images where no time is given.
     image_px : int
-        Side of the training pictures, a multiple of 32.
+        Side of the training images, a multiple of 32.
     batch : int
-        Pictures per step.
+        Images per step.
     pictures_per_epoch : int
-        Pictures between two checkpoints; drawn anew from the whole data set each time.
+        Images between two checkpoints; drawn each time from the whole data set.
     learning_rate : float
         AdamW's, at its highest.
     warmup_epochs : float
         Epochs in which it rises to that.
     mosaic : float
-        Share of pictures put together from four.
+        Share of images put together from four.
     scale : float
-        Pictures are magnified by 1 - scale to 1 + scale.
+        Images are magnified by 1 - scale to 1 + scale.
     threads : int
         Threads of the network; ultralytics sets one by itself.
     mask_samples : int
-        Anchors per picture whose masks are compared with the truth, drawn at random; all of them take a third
+        Anchors per image whose masks are compared with the truth, drawn at random; all of them take a third
         of the time of a step.
     synthetic_share : float, optional
-        Share of the pictures drawn from those below a folder ``synth``; None: all pictures are alike.
+        Share of the images drawn from those below a folder ``synth``; None: all images are alike.
     device : str
         ``cpu``, or the number of a GPU.
     seed : int
@@ -110,7 +110,7 @@ class Bf16SegmentationModel(SegmentationModel):  # type: ignore[misc]  # ultraly
 
 @cache
 def _bf16_pays() -> bool:
-    """Tell whether the processor multiplies in bfloat16 by itself; emulated, it is slower than float32."""
+    """Check whether the processor multiplies in bfloat16 by itself; emulated, it is slower than float32."""
     questions = [
         getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     ]
@@ -146,9 +146,9 @@ class Watcher(Protocol):
 def _trainer(
     chosen: TrainSettings, start: Checkpoint | None, watcher: Watcher | None
 ) -> type[SegmentationTrainer]:
-    """Trainer class with our network, short epochs, the threads that were asked for.
+    """Trainer class with our network, short epochs and the number of threads that was asked for.
 
-    And our own judge if there is one.
+    It also carries our own validation, if there is one.
     """
 
     class Trainer(SegmentationTrainer):  # type: ignore[misc]  # ultralytics is not typed
@@ -172,7 +172,7 @@ def _trainer(
         ) -> Any:
             self.args.workers = int(
                 mode == "train"
-            )  # ultralytics reads pictures in the training process on a CPU
+            )  # ultralytics reads images in the training process on a CPU
             loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
             if mode == "train":
                 batches = (
@@ -221,7 +221,7 @@ def _take_over(model: SegmentationModel, start: Checkpoint) -> None:
 
 
 def _weights(paths: Sequence[str], synthetic_share: float) -> list[float]:
-    """Chance of each picture to be drawn, so that the synthetic ones have the share that was asked for."""
+    """Chance of each image to be drawn, so that the synthetic ones have the share that was asked for."""
     synthetic = np.array([SYNTHETIC in Path(path).parts for path in paths])
     shares = np.where(
         synthetic,
@@ -272,7 +272,7 @@ def train(
     chosen = chosen or TrainSettings()
     last = folder / "weights" / "last.pt"
     if resume and not last.is_file():
-        raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start anew")
+        raise ModelError(f"{last}: no checkpoint to go on with; leave out --resume to start a new one")
     if not resume and last.is_file():
         raise OutputError(
             f"{last}: there is a training already; add --resume to go on with it, or choose another --out"
@@ -338,7 +338,7 @@ def _options(data: Path, folder: Path, chosen: TrainSettings, resume: bool) -> d
         "pretrained": False,
         "amp": False,
         "plots": False,
-        # without the cache a mosaic takes its pictures from those last drawn, which keeps the share of the
+        # without the cache a mosaic takes its images from those last drawn, which keeps the share of the
         # synthetic ones
         "cache": "ram" if chosen.synthetic_share is None else False,
         "workers": 1,
@@ -350,7 +350,7 @@ def _options(data: Path, folder: Path, chosen: TrainSettings, resume: bool) -> d
 
 
 def _report_batches(model: YOLO, watcher: Watcher) -> None:
-    """Tell the watcher of each batch."""
+    """Report each batch to the watcher."""
     done = {"batches": 0}
 
     def begin(trainer: Any) -> None:

@@ -35,7 +35,7 @@ CLASSES = ("black_dot", "loop", "void")
 
 
 def listed(groups: list[str]) -> Labels:
-    """Labels of pictures that need not exist."""
+    """Labels of images that need not exist."""
     sheets = tuple(
         Sheet(Path("a"), Path(f"{i}.png"), frozenset(), lambda shape: []) for i in range(len(groups))
     )

@@ -1,4 +1,4 @@
-"""Pictures that belong together."""
+"""Images that belong together."""
 
 from pathlib import Path
 

@@ -69,5 +69,5 @@ def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
         scores=np.ones(1),
         masks=np.zeros((1, 1, 5, 5)),
     )
-    with pytest.raises(SourceError, match=r"masks of \(5, 5\) for a picture of \(10, 12\)"):
+    with pytest.raises(SourceError, match=r"masks of \(5, 5\) for an image of \(10, 12\)"):
         read_predictions(tmp_path, {"a": (10, 12)})

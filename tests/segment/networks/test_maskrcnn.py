@@ -297,7 +297,7 @@ def test_checkpoints_that_cannot_be_used_are_refused_in_one_line(masked: Path, t
         ("builder = 'maskrcnn_resnet18_fpn'", "classes = None"),
         ('classes = ["void", "unicorn"]', "unknown or repeated class"),
         ('classes = ["void", "void"]', "unknown or repeated class"),
-        ('classes = ["void"]', "tells 2 classes apart from the background, mine.toml names 1"),
+        ('classes = ["void"]', "distinguishes 2 classes from the background, mine.toml names 1"),
         (CLASSES + 'builder = "resnet"', "no such network"),
         (CLASSES + 'builder = "maskrcnn_resnet50_fpn"', "do not fit the network|lacks"),
         (CLASSES + "mask_threshold = 2", "mask_threshold = 2: expected a number between 0 and 1"),

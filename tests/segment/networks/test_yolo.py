@@ -21,7 +21,7 @@ from insitrack.segment.networks.yolo import YoloSegmenter
 
 
 def dotted(rows: int, columns: int, step: int) -> Frame:
-    """A slightly noisy picture with dark round dots 12 px wide on a grid."""
+    """A slightly noisy image with dark round dots 12 px wide on a grid."""
     image = np.full((rows * step, columns * step), 170.0, np.float32)
     for y in range(rows):
         for x in range(columns):

@@ -1,4 +1,4 @@
-"""Tiles cover every picture, seams are invisible, and memory does not depend on who asks."""
+"""Tiles cover every image, seams are invisible, and memory does not depend on who asks."""
 
 import cv2
 import numpy as np

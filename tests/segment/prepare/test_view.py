@@ -1,7 +1,4 @@
-"""Scale and polarity: what is told is done, what is not is found out on the first frames.
-
-And doubt changes nothing.
-"""
+"""Scale and polarity: used where given, else detected on the first frames; doubt changes nothing."""
 
 from collections.abc import Iterator
 
@@ -43,7 +40,7 @@ def blobs(
     noise: float = 4.0,
     seed: int = 0,
 ) -> Frame:
-    """Noisy picture with round blobs on a grid."""
+    """Noisy image with round blobs on a grid."""
     image = np.full((size, size), 110.0, np.float32)
     for y in range(spacing // 2, size, spacing):
         for x in range(spacing // 2, size, spacing):
@@ -137,7 +134,7 @@ def test_bright_defects_are_found_out_and_the_picture_is_turned_round() -> None:
         assert 80 <= n <= 120
         view = segmenter.describe()["view"]
         assert view["contrast"] == ("bright" if bright else "dark")
-        assert view["contrast_origin"].startswith("found out")
+        assert view["contrast_origin"].startswith("detected")
 
 
 def test_a_picture_magnified_beyond_its_resolution_is_shrunk() -> None:

@@ -91,7 +91,7 @@ def test_the_pixel_table_pools_pixels_and_averages_classes() -> None:
     table = pixel_table([(found, true)], ("dislocation", "void"))
     assert list(table["dislocation"].values()) == [0.5, 0.5, 1.0, 0.5]
     assert list(table["overall"].values()) == [0.75, 0.75, 1.0, 0.75]
-    # two pictures: pixels are pooled, not their scores
+    # two images: pixels are pooled, not their scores
     pooled = pixel_table([(found, true), (detections(), detections())], ("dislocation", "void"))
     assert pooled["dislocation"]["pixel_accuracy"] == 0.75
     assert pooled["dislocation"]["pixel_iu"] == 0.5

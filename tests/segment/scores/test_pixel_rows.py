@@ -41,9 +41,7 @@ def test_the_deviation_is_that_of_the_pictures():
     assert (rows[0]["pixel_recall_mean"], rows[0]["pixel_recall_pooled"]) == (0.875, 0.875)
     assert rows[0]["pixel_recall_sd"] == pytest.approx(0.25 / np.sqrt(2))
     assert rows[2]["pixel_recall_mean"] == pytest.approx((0.875 + 0.375) / 2)
-    assert rows[2]["pixel_recall_sd"] == pytest.approx(
-        0, abs=1e-12
-    )  # both pictures: mean of the classes 0.625
+    assert rows[2]["pixel_recall_sd"] == pytest.approx(0, abs=1e-12)  # both images: mean of the classes 0.625
 
 
 def test_a_class_absent_from_a_picture_is_background_there_and_has_no_recall():

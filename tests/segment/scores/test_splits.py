@@ -72,7 +72,7 @@ def test_each_model_sees_its_training_pictures_only() -> None:
         ("thirds", "expected random:5"),
         ("random:many", "expected a number"),
         ("random:0", "at least one"),
-        ("folds:9", "as many as there are pictures, 4"),
+        ("folds:9", "as many as there are images, 4"),
         ("percent:0", "more than 0"),
         ("group:alloy", "no row for d"),
         ("group:microscope", "no value for a"),

@@ -1,7 +1,4 @@
-"""Training a Mask R-CNN: truth follows its picture through every augmentation, the loss falls.
-
-And what comes out runs.
-"""
+"""Training a Mask R-CNN: labels follow their image when augmented, the loss falls, it runs."""
 
 from pathlib import Path
 from typing import Any
@@ -123,7 +120,7 @@ def test_the_same_pictures_are_drawn_after_a_resumption(data: Path) -> None:
 def test_data_sets_that_cannot_be_read_are_refused_in_one_line(data: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         training.dataset_pictures(tmp_path / "none.yaml")
-    with pytest.raises(SourceError, match="no pictures"):
+    with pytest.raises(SourceError, match="no images"):
         training.dataset_pictures(data, "val")
     (tmp_path / "other.yaml").write_text("names: [void]\n", encoding="utf-8")
     with pytest.raises(SourceError, match="names no folder for 'train'"):

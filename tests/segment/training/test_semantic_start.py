@@ -28,7 +28,7 @@ def test_a_network_says_the_same_before_it_was_exported_and_after_it_was_taken_b
     expected = onnxruntime.InferenceSession(str(SHIPPED)).run(None, {"images": images[:1].numpy()})[0]
     with torch.no_grad():
         np.testing.assert_allclose(torch.sigmoid(network.eval()(images[:1])).numpy(), expected, atol=1e-4)
-        # while it trains the pictures at hand normalise it: the same pictures, the same answers
+        # while it trains the images at hand normalise it: the same images, the same answers
         np.testing.assert_allclose(torch.sigmoid(network.train()(images)).numpy()[:1], expected, atol=1e-3)
 
 

@@ -54,12 +54,12 @@ def test_the_card_describes_the_file_beside_it(exported: Path) -> None:
         exported,
         classes=TRAINED_CLASSES,
         recipe=asdict(train.TrainSettings(seed=5)),
-        facts={"known_failures": ["dense pictures"]},
+        facts={"known_failures": ["dense images"]},
     )
     card = json.loads(path.read_text(encoding="utf-8"))
     assert card["sha256"] == hashlib.sha256(exported.read_bytes()).hexdigest()
-    assert (card["seed"], card["recipe"]["image_px"], card["known_failures"]) == (5, 320, ["dense pictures"])
-    assert "- dense pictures" in exported.with_suffix(".md").read_text(encoding="utf-8")
+    assert (card["seed"], card["recipe"]["image_px"], card["known_failures"]) == (5, 320, ["dense images"])
+    assert "- dense images" in exported.with_suffix(".md").read_text(encoding="utf-8")
     assert find_model(str(exported)).classes == TRAINED_CLASSES
 
 
