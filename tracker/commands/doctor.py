@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from insitrack.io.frames import Frame
 
 DESCRIPTION = """\
-Say what is installed, which processor and codecs are used, and run a ten-frame self-test; or examine a source and its scale bar.
+Say what is installed, which processor and codecs are used, and run a ten-frame self-test; or examine a source
+and its scale bar.
 """
 EPILOG = ""
 _FACTS = (
@@ -105,7 +106,7 @@ def _print_frame(frame: Frame) -> None:
     field = FieldFinder(FieldConfig()).update(frame.image)
     if field is not None:
         share = np.count_nonzero(field) / field.size
-        print(f"specimen        {share:.1%} of the picture; the rest is text, bars and borders")
+        print(f"specimen        {share:.1%} of the image; the rest is text, bars and borders")
     bar = find_scale_bar(frame.image)
     if bar is None:
         print("scale bar       none found")
@@ -201,7 +202,7 @@ def _self_test() -> bool:
         speed = run.manifest["results"]["frames_per_s"]
         view = run.manifest["model"]["view"]
         print(
-            f"view            found out for the self-test: scale {view['scale']:g}, {view['contrast']}"
+            f"view            detected for the self-test: scale {view['scale']:g}, {view['contrast']}"
             " defects (segment.scale, segment.contrast)"
         )
         print(

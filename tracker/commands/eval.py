@@ -1,4 +1,4 @@
-"""`track eval`: score a model, or detections made elsewhere, on labelled pictures."""
+"""`track eval`: score a model, or detections made elsewhere, on labelled images."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from insitrack.segment.labels.reader import Labels
 
 DESCRIPTION = """\
-Score a model, or detections made elsewhere, on labelled pictures: F1 against IoU, types, sizes, shapes, densities, hardening.
+Score a model, or detections made elsewhere, on labelled images: F1 against IoU, types, sizes, shapes,
+densities, hardening.
 
-  track eval LABELS --model loops                            LABELS: pictures with COCO, VIA, LabelMe, YOLO, ImageJ or mask labels
+  track eval LABELS --model loops                            LABELS: images with COCO, VIA, LabelMe, YOLO, ImageJ or mask labels
   track eval LABELS --predictions found.json                 COCO results, or a folder of Mask R-CNN predictions NAME.npz
   track eval LABELS --overlap box --matching greedy --sizes jacobs    the rules of the script behind Jacobs et al. 2022
   track eval LABELS --recall-only --overlap box              not everything is labelled: recall only
@@ -28,21 +29,23 @@ Score a model, or detections made elsewhere, on labelled pictures: F1 against Io
 """
 
 EPILOG = """\
-Splits only say which pictures are which: nothing is trained here. With one model, its scores on the test pictures of each split
-tell how they scatter; they are those of unseen pictures only if the model saw none of them. To cross-validate, write the
-splits with --splits-only, train one model for each on its `train` pictures, and come back with {split} in --model or
---predictions, for example --model "runs/{split}/model.onnx": each picture is then scored by the model of the split that left it
-out, and the learning curve is drawn. From Python: insitrack.segment.scores.splits.cross_validate(pictures, splits, train, test).
-Written to the output folder: eval.html eval.json pooled.csv classes.csv pictures.csv picture_classes.csv parity.csv pixels.csv
-curve.csv confusion.csv defects.csv, with splits also splits.csv split_summary.csv split_parity.csv split_pictures.csv
-splits.json, with --also annotators.csv; maps/ of right and wrong pixels, and outlines/ of labels (left) and detections (right).
+Splits only say which images are which: nothing is trained here. With one model, its scores on the test images
+of each split show how they scatter; they are those of unseen images only if the model saw none of them. To
+cross-validate, write the splits with --splits-only, train one model for each on its `train` images, and come
+back with {split} in --model or --predictions, for example --model "runs/{split}/model.onnx": each image is
+then scored by the model of the split that left it out, and the learning curve is drawn. From Python:
+insitrack.segment.scores.splits.cross_validate(pictures, splits, train, test). Written to the output folder:
+eval.html eval.json pooled.csv classes.csv pictures.csv picture_classes.csv parity.csv pixels.csv curve.csv
+confusion.csv defects.csv, with splits also splits.csv split_summary.csv split_parity.csv split_pictures.csv
+splits.json, with --also annotators.csv; maps/ of right and wrong pixels, and outlines/ of labels (left) and
+detections (right).
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `track eval`."""
     add = parser.add_argument
-    add("labels", metavar="LABELS", help="folder of pictures and labels, or the label file")
+    add("labels", metavar="LABELS", help="folder of images and labels, or the label file")
     add(
         "--classes",
         default="",
@@ -55,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="LABELS2",
         help=(
-            "other people's labels of the same pictures, known by name: their agreement stands beside every F1"
+            "other people's labels of the same images, known by name: their agreement stands beside every F1"
             " (repeatable)"
         ),
     )
@@ -110,7 +113,7 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_facts(parser: argparse.ArgumentParser) -> None:
-    """Add what is known of the pictures."""
+    """Add what is known of the images."""
     add = parser.add_argument
     add(
         "--nm-per-px",
@@ -134,12 +137,12 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
     add(
         "--table",
         metavar="CSV",
-        help="facts of the pictures: column file, and alloy, microscope, nm_per_px, thickness_nm, ...",
+        help="facts of the images: column file, and alloy, microscope, nm_per_px, thickness_nm, ...",
     )
 
 
 def _add_splits(parser: argparse.ArgumentParser) -> None:
-    """Add which pictures are which."""
+    """Add which images are which."""
     add = parser.add_argument
     add(
         "--split",
@@ -235,7 +238,7 @@ def _score_tracks(options: argparse.Namespace) -> int:
 
 
 def _show(labels: Labels, split: str) -> Iterable[Any]:
-    """Pass the pictures on and say on the terminal how far it is."""
+    """Pass the images on and say on the terminal how far it is."""
     shown = sys.stderr.isatty()
     for i, picture in enumerate(labels, start=1):
         if shown:

@@ -27,7 +27,7 @@ Link detections made elsewhere into tracks, and write the tables of a run: track
 EPILOG = """\
 Columns: frame x_px y_px size_px, optionally t_s defect_class score x1_px y1_px x2_px y2_px track_id; or TrackMate's spots; or trackpy's features.
 A frame without a row is empty only where --frames, or a frames.csv beside the table, says that it was looked at.
-There are no pictures: the defects themselves tell the drift of the stage.
+There are no images: the drift of the stage is taken from the defects themselves.
 """
 
 

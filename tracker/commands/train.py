@@ -15,12 +15,12 @@ Train the shipped model further on your own labels, and export it.
 
   track train LABELS                                   from the shipped model, into LABELS_train/
   track train LABELS --classes "hcloop=loop,bubble=void,*=ignore"
-  track train LABELS --val "sampleB*"                  judge by these pictures or series, never trained on
+  track train LABELS --val "sampleB*"                  judge by these images or series, never trained on
   track train LABELS --resume                          continue where it was stopped
   track movie.mp4 --model LABELS_train/LABELS.onnx     use what came out
 
-LABELS is a folder of pictures and labels, or the label file: COCO, VGG Image Annotator, LabelMe, YOLO polygons or boxes,
-rows of y0 x0 y1 x1, ImageJ regions, images of masks.
+LABELS is a folder of images and labels, or the label file: COCO, VGG Image Annotator, LabelMe, YOLO polygons
+or boxes, rows of y0 x0 y1 x1, ImageJ regions, images of masks.
 """
 
 EPILOG = ""
@@ -29,7 +29,7 @@ EPILOG = ""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `track train`."""
     add = parser.add_argument
-    add("data", metavar="LABELS", help="folder of pictures and labels, or the label file")
+    add("data", metavar="LABELS", help="folder of images and labels, or the label file")
     add(
         "--base",
         metavar="NAME",
@@ -42,29 +42,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="THEIRS=OURS,...",
         help="what your class names mean; * is every other, ignore leaves out",
     )
-    add("--epochs", type=whole, metavar="N", help="passes over the pictures (default: 12)")
+    add("--epochs", type=whole, metavar="N", help="passes over the images (default: 12)")
     add("--minutes", type=number, metavar="MIN", help="time to train, in place of --epochs")
-    add("--val", nargs="+", metavar="NAME", help="pictures or series to judge by; * and ? allowed")
+    add("--val", nargs="+", metavar="NAME", help="images or series to judge by; * and ? allowed")
     add(
         "--val-share",
         type=number,
         metavar="0..1",
-        help="share of the pictures to judge by, whole series at a time (default: 0.2)",
+        help="share of the images to judge by, whole series at a time (default: 0.2)",
     )
     add(
         "--leave-out",
         nargs="+",
         metavar="NAME",
-        help="pictures or series not to use at all, to test on afterwards",
+        help="images or series not to use at all, to test on afterwards",
     )
     add(
         "--synth-share",
         type=number,
         metavar="0..1",
-        help="share of synthetic pictures, against forgetting (default: 0.5)",
+        help="share of synthetic images, against forgetting (default: 0.5)",
     )
     add("--synth-pictures", type=whole, metavar="N", help="how many are drawn, once (default: 300)")
-    add("--scale", metavar="auto|FACTOR", help="show the network the pictures resampled (default: auto)")
+    add("--scale", metavar="auto|FACTOR", help="show the network the images resampled (default: auto)")
     add(
         "--contrast",
         choices=("auto", "dark", "bright"),
@@ -110,7 +110,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     )
     for warning in result.warnings:
         _say(f"warning: {warning}")
-    print(f"done: {shown_gain(result)} on pictures not trained on; track movie.mp4 --model {result.model}")
+    print(f"done: {shown_gain(result)} on images not trained on; track movie.mp4 --model {result.model}")
     return 0
 
 

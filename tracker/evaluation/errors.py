@@ -1,6 +1,6 @@
 """Errors of found against true, and what they were averaged over: the numbers behind every parity plot.
 
-The same pictures give several "errors in size". Averaged over pictures and classes (Jacobs et al. 2022, doi
+The same images give several "errors in size". Averaged over images and classes (Jacobs et al. 2022, doi
 10.1016/j.xcrp.2022.100876, figure 5) an error is larger than after pooling, where errors of opposite sign
 cancel. Each row therefore says what one of its points stands for.
 """
@@ -32,7 +32,7 @@ BY_CLASS = "class, pictures pooled"
 POOLED = "everything pooled"
 QUANTITIES = ("size", "heywood", "density", "n")
 DENSE_PER_M2 = 1e15
-"""True density up to which Jacobs et al. 2022 state density errors a second time, without crowded pictures."""
+"""True density up to which Jacobs et al. 2022 state density errors a second time, without crowded images."""
 
 
 def agreement(true: Floats, found: Floats) -> dict[str, float]:
@@ -82,7 +82,7 @@ def error_summary(rows: Sequence[Mapping[str, float]], name: str, words: str = "
     Parameters
     ----------
     rows : sequence of mapping
-        One per picture, or per picture and class, with `NAME_true` and `NAME_found` (or `NAME_true_mpa`, ...).
+        One per image, or per image and class, with `NAME_true` and `NAME_found` (or `NAME_true_mpa`, ...).
     name : str
         Property.
     words : str
@@ -111,7 +111,7 @@ def parity_rows(
     Parameters
     ----------
     pictures : sequence of Picture
-        Compared pictures.
+        Compared images.
     unit : {"nm", "px"}
         Unit of lengths.
     material : Material or None
@@ -158,7 +158,7 @@ def _words(point: str, defect_class: str, only: str) -> Row:
 
 
 def _present(rows: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """Leave out pictures in which a class is neither labelled nor found."""
+    """Leave out images in which a class is neither labelled nor found."""
     return [row for row in rows if row["n_true"] or row["n_found"]]
 
 

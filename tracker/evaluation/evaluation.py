@@ -1,6 +1,6 @@
-"""Score a model, or detections made elsewhere, on labelled pictures.
+"""Score a model, or detections made elsewhere, on labelled images.
 
-The way of `track` for each picture, then comparison.
+Each image goes the way of `track`, and is then compared with its labels.
 """
 
 from __future__ import annotations
@@ -101,9 +101,9 @@ def merged(detections: Detections, merge: Mapping[str, str]) -> Detections:
 def from_model(
     segmenter: Segmenter, labels: Iterable[LabelledPicture], fields: FieldConfig
 ) -> Iterator[PreparedPicture]:
-    """Run a model over labelled pictures as `track` does: at native depth, overlays and borders left out.
+    """Run a model over labelled images as `track` does: at native depth, overlays and borders left out.
 
-    Each picture goes alone, so that neither its scale nor its polarity, where these are to be found out,
+    Each image goes alone, so that neither its scale nor its polarity, where these are to be detected,
     depends on the others.
     """
     for i, picture in enumerate(labels):
@@ -121,14 +121,14 @@ def from_predictions(
 
 
 def in_view(labels: Iterable[LabelledPicture], fields: FieldConfig) -> Iterator[PreparedPicture]:
-    """Give labelled pictures with where they show the specimen, as `track` finds it, and nothing found in them."""
+    """Give labelled images with where they show the specimen, as `track` finds it, and nothing found in them."""
     for picture in labels:
         yield picture, field_of(picture.frame, fields), picture.truth.take(np.zeros(0, np.int64))
 
 
 @dataclass(slots=True)
 class Evaluation:
-    """Everything that was compared, picture by picture.
+    """Everything that was compared, image by image.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class Evaluation:
     pictures : list of Picture
         Measured and paired.
     pixels : list of dict of str or None to PixelCounts
-        Right and wrong pixels of each picture by class; None is any class. Empty for recall only.
+        Right and wrong pixels of each image by class; None is any class. Empty for recall only.
     n_boxes : int
         Labels that are nothing but a box.
     n_labels : int
@@ -163,20 +163,20 @@ class Evaluation:
         split: str = "",
         draw: Comparison | None = None,
     ) -> Picture:
-        """Compare one picture.
+        """Compare one image.
 
         Parameters
         ----------
         looked : (LabelledPicture, field, Detections)
-            Picture with its labels, where it shows the specimen, what was found.
+            Image with its labels, where it shows the specimen, what was found.
         sizes : MeasureConfig
             Definitions of size of `track`.
         thickness_nm, nm_per_px : float, optional
             Foil thickness, and scale in place of what the file says.
         split : str
-            Split in which it is a test picture.
+            Split in which it is a test image.
         draw : callable, optional
-            Gets the picture, the detections and the labels, to draw them.
+            Gets the image, the detections and the labels, to draw them.
         """
         labelled, area, found = looked
         found, true = merged(found, self.settings.merge), merged(labelled.truth, self.settings.merge)
@@ -204,7 +204,7 @@ class Evaluation:
 
 
 def value_of(row: Mapping[str, str], column: str, name: str) -> float | None:
-    """Read a positive number from the table of the pictures.
+    """Read a positive number from the table of the images.
 
     None where there is no such column or it is empty.
 
@@ -229,14 +229,14 @@ def value_of(row: Mapping[str, str], column: str, name: str) -> float | None:
 
 
 def told_apart(labels: Labels, *, by_name: bool) -> Labels:
-    """Give pictures of the same name the name of their folder, or a number, in front.
+    """Give images of the same name the name of their folder, or a number, in front.
 
     Parameters
     ----------
     labels : Labels
-        Labelled pictures.
+        Labelled images.
     by_name : bool
-        Whether predictions, a table or other labels speak of the pictures by name: then the same name twice
+        Whether predictions, a table or other labels speak of the images by name: then the same name twice
         is refused.
 
     Raises
@@ -250,7 +250,7 @@ def told_apart(labels: Labels, *, by_name: bool) -> Labels:
         return labels
     if by_name:
         raise SettingsError(
-            f"two labelled pictures are named {repeated[0]!r}; predictions, tables and other people's labels go"
+            f"two labelled images are named {repeated[0]!r}; predictions, tables and other people's labels go"
             " by name: give one folder, or rename"
         )
     names = [

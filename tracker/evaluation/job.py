@@ -1,4 +1,4 @@
-"""One evaluation: labelled pictures and a model, or detections made elsewhere, in; a folder of scores out."""
+"""One evaluation: labelled images and a model, or detections made elsewhere, in; a folder of scores out."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ class EvalRequest:
     Parameters
     ----------
     labels : Path
-        Folder of pictures and labels, or the label file.
+        Folder of images and labels, or the label file.
     classes : str
         What the classes of the labels mean, THEIRS=OURS between commas.
     also : list of str
-        Labels of the same pictures by other people.
+        Labels of the same images by other people.
     predictions : str
         Detections to score in place of the model of the settings; may hold ``{split}``; empty: the model.
     confidence : float or None
@@ -82,7 +82,7 @@ class EvalRequest:
     overwrite : bool
         Replace an earlier evaluation in it.
     table : str
-        CSV of facts of the pictures; empty: none.
+        CSV of facts of the images; empty: none.
     split : str
         Kind of split; empty: none.
     seed : int
@@ -108,7 +108,7 @@ class EvalRequest:
 
 
 class EvaluationJob:
-    """One evaluation; everything is checked before a picture is read or a file written.
+    """One evaluation; everything is checked before an image is read or a file written.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class EvaluationJob:
     config : RunConfig
         Settings of the model, and scale, thickness and material of the specimen.
     show : callable, optional
-        Passes pictures on and shows how far it is.
+        Passes images on and shows how far it is.
 
     Raises
     ------
@@ -175,7 +175,7 @@ class EvaluationJob:
             ) from error
 
     def write_splits(self) -> None:
-        """Write which pictures are which."""
+        """Write which images are which."""
         files = [str(sheet.picture) for sheet in self.labels.sheets]
         parts = {
             split.name: {"train": [files[i] for i in split.train], "test": [files[i] for i in split.test]}
@@ -184,12 +184,12 @@ class EvaluationJob:
         write_json(self.folder / "splits.json", parts, indent=1)
 
     def execute(self) -> dict[str, Any]:
-        """Compare every picture, write everything; return the pooled scores.
+        """Compare every image, write everything; return the pooled scores.
 
         Raises
         ------
         InsitrackError
-            If the model, the predictions or a picture cannot be used, or the folder cannot be written.
+            If the model, the predictions or an image cannot be used, or the folder cannot be written.
         """
         evaluation, maps = Evaluation(self.settings), dict[str, Path]()
         rounds = (
@@ -231,7 +231,7 @@ class EvaluationJob:
         return pooled
 
     def _prepared(self, labels: Labels, split: str) -> Iterator[PreparedPicture]:
-        """Open the pictures with what was found in each."""
+        """Open the images with what was found in each."""
         name = self.found_by.replace("{split}", split)
         pictures = self._show(labels, split)
         if not self.request.predictions:
@@ -268,7 +268,7 @@ class EvaluationJob:
 
     @cached_property
     def _labelled(self) -> list[Counter[str]]:
-        """Labels of each class in each picture."""
+        """Labels of each class in each image."""
         return [Counter(merged(picture.truth, self.settings.merge).names()) for picture in self.labels]
 
     def _facts(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Found against true: number, density, size, shape, area and hardening, picture by picture and pooled.
+"""Found against true: number, density, size, shape, area and hardening, image by image and pooled.
 
-"Per image" numbers average the errors of the pictures; "pooled" ones treat all pictures as one large picture.
+"Per image" numbers average the errors of the images; "pooled" ones treat all images as one large image.
 They differ, and both are published (Jacobs et al. 2022, doi 10.1016/j.xcrp.2022.100876).
 """
 
@@ -34,7 +34,7 @@ SIDES = ("true", "found")
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What was measured of the true defects, or of the detections, of one picture; one entry per defect.
+    """What was measured of the true defects, or of the detections, of one image; one entry per defect.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class Side:
 def measured(
     detections: Detections, field: BoolImage | None, config: MeasureConfig, *, border_too: bool
 ) -> Side:
-    """Measure detections or labels of one picture by the definitions of `track`."""
+    """Measure detections or labels of one image by the definitions of `track`."""
     measures = measure(detections, Calibration(nm_per_px=1.0, field=field), config)
     sized = np.isfinite(measures.size_nm) & (border_too | ~measures.on_edge)
     classes = np.array(detections.names(), np.str_)
@@ -70,7 +70,7 @@ def measured(
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One labelled picture, compared and measured.
+    """One labelled image, compared and measured.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class Picture:
     nm_per_px, thickness_nm : float
         Scale and foil thickness, NaN where unknown.
     split : str
-        Split in which it was a test picture; empty if there was none.
+        Split in which it was a test image; empty if there was none.
     """
 
     compared: Compared
@@ -100,7 +100,7 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """Name of the picture."""
+        """Name of the image."""
         return self.compared.name
 
     def scale(self, unit: Unit) -> float:
@@ -120,14 +120,14 @@ def look_at(
     thickness_nm: float | None = None,
     split: str = "",
 ) -> Picture:
-    """Measure and pair everything in one picture.
+    """Measure and pair everything in one image.
 
     Parameters
     ----------
     compared : Compared
         Overlaps.
     field : ndarray of bool, shape (H, W), optional
-        Where the picture shows the specimen.
+        Where the image shows the specimen.
     least_iou : float
         Overlap from which a pair counts.
     method : {"hungarian", "greedy"}
@@ -139,7 +139,7 @@ def look_at(
     nm_per_px, thickness_nm : float, optional
         Scale and foil thickness.
     split : str
-        Split in which it was a test picture.
+        Split in which it was a test image.
     """
     rows, columns = pairs(compared.iou, least_iou, method)
     config = JACOBS if published else sizes or MeasureConfig()
@@ -153,7 +153,7 @@ def look_at(
 
 
 def unit_of(pictures: Iterable[Picture]) -> Unit:
-    """Return nm where the scale of every picture is known, else px."""
+    """Return nm where the scale of every image is known, else px."""
     known = [math.isfinite(picture.nm_per_px) for picture in pictures]
     return "nm" if known and all(known) else "px"
 
@@ -161,7 +161,7 @@ def unit_of(pictures: Iterable[Picture]) -> Unit:
 def properties(pictures: Sequence[Picture], defect_class: str | None, unit: Unit) -> dict[str, float]:
     """Return number, density, size, shape and area of one class, or of all, found and true.
 
-    With relative errors; pictures pooled.
+    Relative errors are given too; the images are pooled.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def _of_pairs(
 
 
 def hardening(pictures: Sequence[Picture], material: Material | None) -> dict[str, float]:
-    """Hardening that follows from what is true and from what was found, MPa, pictures pooled.
+    """Hardening that follows from what is true and from what was found, MPa, images pooled.
 
     By the model and constant that the material gives each class, from its mean size and volume density, as in
     `track`; classes without one and line dislocations have no part. Every defect counts, also those cut by

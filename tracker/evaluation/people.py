@@ -1,4 +1,4 @@
-"""Several people's labels of the same pictures: how far they agree is the most that a model can be asked for.
+"""Several people's labels of the same images: how far they agree is the most that a model can be asked for.
 
 The labels of one person take the place of detections, and those of another that of the truth; everything else
 is as for a model: the same overlap, matching, definitions of size and field of view.
@@ -30,7 +30,7 @@ CEILINGS = ("find_f1", "type_f1_pairs", "type_f1_strict")
 
 @dataclass(slots=True)
 class Annotators:
-    """Whoever else labelled the pictures.
+    """Whoever else labelled the images.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Annotators:
     others : tuple of Labels
         The other sets, in that order.
     shared : frozenset of str
-        Names of the pictures that everybody labelled.
+        Names of the images that everybody labelled.
     people : dict of (str, str) to Evaluation
         Every pair of people: the first in place of the truth, the second in place of the detections.
     model : dict of str to Evaluation
@@ -57,7 +57,7 @@ class Annotators:
     _labels: dict[str, list[tuple[Detections, Bools]]] = field(default_factory=dict)
 
     def rows_of(self, labels: Labels) -> list[int]:
-        """Rows of the pictures that everybody labelled."""
+        """Rows of the images that everybody labelled."""
         return [i for i, name in enumerate(labels.names) if name in self.shared]
 
     def compare_people(self, looked: Iterable[PreparedPicture], take: Take) -> None:
@@ -66,14 +66,14 @@ class Annotators:
         Parameters
         ----------
         looked : iterable of PreparedPicture
-            Pictures of the first set that everybody labelled, with the part that shows the specimen.
+            Images of the first set that everybody labelled, with the part that shows the specimen.
         take : callable
-            Compares one picture in an evaluation.
+            Compares one image in an evaluation.
 
         Raises
         ------
         InsitrackError
-            If labels are damaged or of another picture.
+            If labels are damaged or of another image.
         """
         for labels in self.others:
             for picture in labels.chosen(self.rows_of(labels)):
@@ -86,21 +86,21 @@ class Annotators:
                 take(evaluation, (drawn[first], area, drawn[second].truth))
 
     def take_model(self, looked: PreparedPicture, take: Take) -> None:
-        """Compare what the model found in a picture with the labels of the others."""
+        """Compare what the model found in an image with the labels of the others."""
         picture, area, found = looked
         if picture.name in self.shared:
             for name, other in zip(self.names[1:], self._of(picture)[1:], strict=True):
                 take(self.model[name], (other, area, found))
 
     def _of(self, picture: LabelledPicture) -> list[LabelledPicture]:
-        """Return the picture with the labels of each person."""
+        """Return the image with the labels of each person."""
         out = [picture]
         for labels, (truth, outlined) in zip(self.others, self._labels[picture.name], strict=True):
             if truth.shape != picture.truth.shape:
                 raise SettingsError(
-                    f"--also {labels.source}: its picture {picture.name} has {truth.shape[1]} x"
+                    f"--also {labels.source}: its image {picture.name} has {truth.shape[1]} x"
                     f" {truth.shape[0]} px, that of the labels {picture.truth.shape[1]} x"
-                    f" {picture.truth.shape[0]}; expected labels of the same pictures"
+                    f" {picture.truth.shape[0]}; expected labels of the same images"
                 )
             out.append(dataclasses.replace(picture, truth=truth, outlined=outlined))
         return out
@@ -113,7 +113,7 @@ class Annotators:
         Parameters
         ----------
         names : iterable of str, optional
-            Pictures that count; all by default.
+            Images that count; all by default.
         least_iou : float, optional
             Overlap from which a pair of outlines counts; by default that of the settings.
         ending : str
@@ -150,7 +150,7 @@ class Annotators:
         return [confusion(part, iou, self.settings.matching) for part in parts]
 
     def rows(self, evaluation: Evaluation, unit: Unit) -> list[Row]:
-        """Compare everybody, the model too, with everybody, class by class, on the pictures that all labelled.
+        """Compare everybody, the model too, with everybody, class by class, on the images that all labelled.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ def read_annotators(
     Raises
     ------
     InsitrackError
-        If a set cannot be used, or no picture is in all of them.
+        If a set cannot be used, or no image is in all of them.
     """
     if not others:
         return None
@@ -231,8 +231,8 @@ def read_annotators(
         shared &= set(one.names)
         if not shared:
             raise SettingsError(
-                f"--also {path}: no picture named as in the labels ({', '.join(labels.names[:3])}, ...), its own"
-                f" are {', '.join(one.names[:3])}; expected other labels of the same pictures"
+                f"--also {path}: no image named as in the labels ({', '.join(labels.names[:3])}, ...), its own"
+                f" are {', '.join(one.names[:3])}; expected other labels of the same images"
             )
     names = _named_apart([labels.source, *(one.source for one in sets)])
     return Annotators(settings, names, sets, frozenset(shared))

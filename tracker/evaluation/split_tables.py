@@ -42,13 +42,13 @@ def split_tables(
     Parameters
     ----------
     evaluation : Evaluation
-        The pictures compared.
+        The images compared.
     material : Material or None
         Constants of the hardening model.
     splits : sequence of DataSplit
-        Which pictures are which.
+        Which images are which.
     names : sequence of str
-        Names of all labelled pictures.
+        Names of all labelled images.
     labelled : sequence of Counter
         Labels of each class in each of them.
     annotators : Annotators, optional
@@ -58,7 +58,7 @@ def split_tables(
     -------
     dict of str to list of dict
         `splits`, one row per split; `split_summary`; `split_parity`, the errors of each split as in `parity`;
-        `split_pictures`, the part in which each picture is.
+        `split_pictures`, the part in which each image is.
     """
     classes = classes_of([picture.compared for picture in evaluation.pictures])
     rows, parity = [], []
@@ -89,7 +89,7 @@ def split_tables(
 
 
 def _part(part: str, chosen: Sequence[int], labelled: Sequence[Counter[str]], classes: Sequence[str]) -> Row:
-    """Pictures and labels of one part, all together and by class."""
+    """Images and labels of one part, all together and by class."""
     counts = sum((labelled[i] for i in chosen), Counter[str]())
     row: Row = {f"n_{part}_pictures": len(chosen), f"n_{part}_defects": counts.total()}
     return row | {f"n_{part}_{name}": counts[name] for name in classes}

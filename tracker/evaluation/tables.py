@@ -1,7 +1,4 @@
-"""The tables of an evaluation.
-
-Pooled, by class, by picture, F1 against IoU, confusion matrix, splits, single defects.
-"""
+"""The tables of an evaluation: pooled, by class, by image, F1 against IoU, confusion, splits, single defects."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ from insitrack.tracker.hardening.models import Material
 
 Tables = dict[str, list[Row]]
 SUMMARISED = ("n", "density", "size", "heywood", "area")
-"""Properties whose errors are averaged over pictures."""
+"""Properties whose errors are averaged over images."""
 _RECALL = (
     "n_true",
     "n_found",
@@ -47,7 +44,7 @@ def make_tables(
     Parameters
     ----------
     evaluation : Evaluation
-        The pictures compared.
+        The images compared.
     material : Material or None
         Constants of the hardening model.
     annotators : Annotators, optional
@@ -56,9 +53,9 @@ def make_tables(
     Returns
     -------
     dict of str to list of dict
-        `pooled` (one row), `classes`, `pictures`, `picture_classes`, `parity`, `pixels`, `curve`, `confusion`,
-        `defects` and, where there are other people's labels, `annotators`. Lengths are in nm, columns `_nm`,
-        where the scale of every picture is known, else in px.
+        `pooled` (one row), `classes`, `pictures`, `picture_classes`, `parity`, `pixels`, `curve`,
+        `confusion`, `defects` and, where there are other people's labels, `annotators`. Lengths are in nm,
+        columns `_nm`, where the scale of every image is known, else in px.
     """
     pictures, settings = evaluation.pictures, evaluation.settings
     compared = [picture.compared for picture in pictures]
@@ -122,7 +119,7 @@ def _add_ceilings(tables: Tables, annotators: Annotators) -> None:
 def pooled_row(
     pictures: Sequence[Picture], settings: EvalSettings, unit: Unit, material: Material | None
 ) -> Row:
-    """Scores and errors over all pictures: pooled, averaged over classes, and averaged over pictures."""
+    """Scores and errors over all images: pooled, averaged over classes, and averaged over images."""
     classes = classes_of([picture.compared for picture in pictures])
     counts = _confusion(pictures, settings, classes)
     by_class = {
@@ -169,7 +166,7 @@ def _class_row(
 
 
 def _differences(picture: Picture, name: str, unit: Unit) -> dict[str, float]:
-    """Properties of one class in one picture, and found - true in the unit of each."""
+    """Properties of one class in one image, and found - true in the unit of each."""
     row = properties([picture], name, unit)
     more = {f"{key}_difference": row[f"{key}_found"] - row[f"{key}_true"] for key in SUMMARISED}
     return row | more

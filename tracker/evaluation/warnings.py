@@ -34,12 +34,12 @@ def evaluation_warnings(
             " boxes with --overlap box"
         )
     if tables["pooled"][0]["n_true"] == 0:
-        lines.append("nothing is labelled in these pictures, so nothing can be found or missed")
+        lines.append("nothing is labelled in these images, so nothing can be found or missed")
     if settings.recall_only:
         return lines
     if not all(picture.nm_per_px == picture.nm_per_px for picture in evaluation.pictures):
         lines.append(
-            "scale unknown for some pictures: lengths are in px; give --nm-per-px, or a column nm_per_px"
+            "scale unknown for some images: lengths are in px; give --nm-per-px, or a column nm_per_px"
             " in --table"
         )
     elif tables["pooled"][0]["hardening_linear_true_mpa"] != tables["pooled"][0]["hardening_linear_true_mpa"]:
@@ -50,7 +50,7 @@ def evaluation_warnings(
     names = {picture.name for picture in evaluation.pictures}
     if annotators is not None and names != annotators.shared:
         lines.append(
-            f"{len(names & annotators.shared)} of the {len(names)} pictures were labelled by everybody;"
+            f"{len(names & annotators.shared)} of the {len(names)} images were labelled by everybody;"
             " agreement between people is that of these"
         )
     if evaluation.over_cap:

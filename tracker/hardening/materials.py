@@ -259,9 +259,9 @@ def parse_material(table: Mapping[str, Any], *, label: str) -> Material:
 
 
 def _lattice_nm(table: Mapping[str, Any], label: str, origins: dict[str, dict[str, Any]]) -> float:
-    """Lattice parameter a0, nm; given itself, or through b = (sqrt 3 / 2) a0, never both.
+    """Lattice parameter a0, nm, given itself or through b = (sqrt 3 / 2) a0.
 
-    So that they cannot disagree.
+    Giving both is refused, so that they cannot disagree.
     """
     given = [key for key in ("lattice_parameter", "burgers_vector") if key in table]
     if len(given) != 1:

@@ -83,7 +83,7 @@ class Barrier:
     ) -> Floats:
         """Increase of the yield strength by this barrier, MPa.
 
-        `constant` in place of its own tells how much hangs on it.
+        A `constant` in place of its own shows how much depends on it.
 
         Examples
         --------
@@ -172,7 +172,7 @@ class Material:
     def provenance(self) -> dict[str, Any]:
         """Every constant with its unit, source and evidence.
 
-        The part of ``run.json`` that tells what the hardening rests on.
+        The part of ``run.json`` that says what the hardening rests on.
         """
         return {
             "name": self.name,

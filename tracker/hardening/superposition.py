@@ -108,7 +108,7 @@ def power_sum(contributions: ArrayLike, exponent: float) -> Floats:
 def odette_lucas_share(strong_alpha: float, weak_alpha: float) -> float:
     r"""Weight of the linear sum for a strong and a weak obstacle.
 
-    :math:`S = \alpha_s - 5 \alpha_w + 3.3 \alpha_s \alpha_w`, cut to 0..1.
+    :math:`S = \alpha_s - 5 \alpha_w + 3.3 \alpha_s \alpha_w`, limited to 0..1.
 
     The fit goes negative for two similar obstacles; there quadrature holds.
 

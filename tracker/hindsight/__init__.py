@@ -1,6 +1,6 @@
 """Refinement when all frames are known: tracks cut, joined, filled, smoothed, and their tables written.
 
-From tables to tables: nothing here looks at a frame or runs while a movie is read.
+Everything here goes from tables to tables: nothing looks at a frame or runs while a movie is read.
 """
 
 from typing import TYPE_CHECKING

@@ -107,9 +107,10 @@ def _same_place(table: pd.DataFrame) -> tuple[Ints, Ints]:
 
 
 def one_in_turns(table: pd.DataFrame) -> dict[int, int]:
-    """Tracks that are one defect seen in turns.
+    """Find tracks that are one defect, seen under two ids in turns.
 
-    At one place in most frames that they share, never both seen. Id to the id that it belongs to.
+    They lie at one place in most frames that they share, and are never both observed. The answer maps
+    each id to the id that it belongs to.
     """
     filled, other = _same_place(table)
     ids = table["track_id"].to_numpy(np.int64)
@@ -149,9 +150,7 @@ def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothe
 
 
 def _rows(chain: Ints, place: Ints, n_frames: int) -> tuple[Ints, Ints]:
-    """Sight from which each row is made (the last one up to its frame).
-
-    And its frame, for every frame of every life.
+    """Observation that each row is made from (the last one up to its frame), and the frame of each row.
 
     A defect that is missed often may be missed in the first frames of the movie, or in the last: where that
     is not unlikely it was there.
@@ -175,7 +174,7 @@ def _between(
 ) -> tuple[Floats, Floats]:
     """Values and their standard deviations at every row.
 
-    At the sights as smoothed, in gaps between the lines of both sides.
+    At an observation they are the smoothed ones; in a gap they lie between the lines of both sides.
     """
     after = np.minimum(sight + 1, len(chain) - 1)
     gap = (frame > place[sight]) & (chain[after] == chain[sight])

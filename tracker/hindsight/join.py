@@ -19,15 +19,15 @@ from insitrack.tracker.link.assign import assign, gated_pairs
 
 _MISS_COST, _SIZE_WEIGHT, _GAP_WEIGHT, _CLASS_COST = 1.3, 0.5, 0.3, 0.2
 _END_SIGHTS = 5
-"""Sights whose mean stands for the end of a track: less noise than the last one."""
+"""Observations whose mean stands for the end of a track: less noise than the last one."""
 _CUT_SD = 6.0
 """Steps longer than this many standard deviations are looked at again."""
 _ESTABLISHED = 3
-"""Sights that a track must have on either side of a jump."""
+"""Observations that a track must have on either side of a jump."""
 
 
 class Joiner:
-    """Cuts tracks where they look wrong and joins the pieces anew."""
+    """Cuts tracks where they look wrong and joins the pieces again."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Joiner:
         self.facts: dict[str, float] = {"noise_px": self.noise}
 
     def join(self) -> Ints:
-        """Cut and close gaps; the chain of every sight, from 0."""
+        """Cut and close gaps; the chain of every observation, from 0."""
         same = self.track[1:] == self.track[:-1]
         step = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
         limit = np.maximum(_CUT_SD * math.sqrt(2) * self.noise, 0.25 * self.diameter[1:])
@@ -75,7 +75,8 @@ class Joiner:
     def across_jumps(self, chain: Ints, kept: Bools) -> Ints:
         """Join established chains across a jump.
 
-        One ends, the other begins just then, of the same size, along a direction of glide.
+        One ends when the other begins, both have the same size, and the jump runs along a direction
+        of glide.
         """
         order = np.lexsort((self.place, chain))
         renamed = np.unique(chain[order], return_inverse=True)[1]
@@ -129,7 +130,7 @@ class Joiner:
         return joined
 
     def _along_glide(self, step: Floats) -> Bools:
-        """Tell which steps run along a direction of glide."""
+        """Find which steps run along a direction of glide."""
         if not self.config.glide_directions_deg:
             return np.ones(len(step), bool)
         angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))[:, None]
@@ -154,7 +155,7 @@ class Ends:
 
     @classmethod
     def of(cls, piece: Ints, joiner: Joiner, order: Ints | None = None) -> Ends:
-        """Means over the sights at either end; `piece` rises from 0 in the order given."""
+        """Means over the observations at either end; `piece` rises from 0 in the order given."""
         rows = np.arange(len(piece)) if order is None else order
         n = np.bincount(piece)
         first = np.concatenate([[0], np.cumsum(n)[:-1]])

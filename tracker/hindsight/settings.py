@@ -31,7 +31,7 @@ class RefineConfig:
     glide_diameters : float
         The same in diameters, where the scale is unknown.
     glide_directions_deg : tuple of float
-        Directions of glide on the picture, degrees from x towards y (projected <110>); a jump must run along
+        Directions of glide on the frame, degrees from x towards y (projected <110>); a jump must run along
         one of them within 15 degrees. Empty: any.
     sessile : tuple of str
         Classes that do not glide. a0<100> loops have been seen to move by a change of habit plane, so that

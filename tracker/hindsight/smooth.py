@@ -1,10 +1,8 @@
-"""Noise taken out of tracks with hindsight.
+"""Noise taken out of tracks with hindsight, by straight lines whose reach each track chooses for itself.
 
-Local straight lines whose length each track chooses for itself. Arrays only.
-
-Every candidate is judged by how well it foretells a sight that was left out, so that what stands still is
-averaged over its whole life and what moves or grows is followed. Sudden jumps (glide, coalescence) are found
-first and never smoothed over.
+Every candidate is judged by how well it predicts an observation that was left out, so that what stands still
+is averaged over its whole life and what moves or grows is followed. Sudden jumps (glide, coalescence) are
+found first and never smoothed over.
 """
 
 from __future__ import annotations
@@ -16,17 +14,17 @@ import numpy as np
 from insitrack.io.arrays import Floats, Ints
 
 _REACHES = (1, 2, 4, 8, 16)
-"""Sights taken to either side of each one by the local candidates."""
+"""Observations taken to either side of each one by the local candidates."""
 _JUMP_SD = 4.0
-"""A step is a jump if the means of three sights on either side differ by this many standard deviations of
-one sight."""
+"""A step is a jump if the means of three observations on either side differ by this many standard deviations of
+one observation."""
 _BETTER = 0.93
 """A candidate that follows more closely must foretell this much better: of equals the smoothest wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Smoothed:
-    """What remains of C columns at N sights when the noise is taken out.
+    """What remains of C columns at N observations when the noise is taken out.
 
     Parameters
     ----------
@@ -52,7 +50,7 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
     Parameters
     ----------
     track : ndarray of int64, shape (N,)
-        Track of each sight; sights of a track stand together, in the order of time.
+        Track of each observation; observations of a track stand together, in the order of time.
     t_s : ndarray of float64, shape (N,)
         Time, s, rising along a track.
     values : ndarray of float64, shape (N, C)
@@ -93,22 +91,22 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
         value[wins], slope[wins], lever[wins] = fit_value[wins], fit_slope[wins], fit_lever[wins]
         best = np.where(error < _BETTER * best, error, best)
         least = best[place]
-    # steps much longer than the noise of a sight are motion: nothing there may be averaged
+    # steps much longer than the noise of an observation are motion: nothing there may be averaged
     wild = ~(least < 9 * 2 * columns)
     value[wild], slope[wild], lever[wild] = values[wild], 0.0, 1.0
     freedom = np.bincount(place, 1 - lever)
     spread = np.empty_like(values)
     for c in range(columns):
         squares = np.bincount(place, (values[:, c] - value[:, c]) ** 2)
-        # few sights say little about their own noise: the run's is taken for as much as four sights say
+        # few observations say little about their own noise: the run's is taken for as much as four observations say
         spread[:, c] = np.sqrt((squares + 4 * noise[c] ** 2) / (freedom + 4))[place]
     return Smoothed(value, slope, spread * np.sqrt(lever)[:, None], piece)
 
 
 def step_noise(track: Ints, values: Floats) -> Floats:
-    """Estimate the standard deviation of one sight, from the steps between neighbours, robust against jumps.
+    """Estimate the noise of one observation from the steps between neighbours, robust against jumps.
 
-    Shape (C,).
+    It is a standard deviation, shape (C,).
     """
     same = track[1:] == track[:-1]
     steps = np.abs(np.diff(values, axis=0)[same])
@@ -118,7 +116,7 @@ def step_noise(track: Ints, values: Floats) -> Floats:
 
 
 def _pieces(track: Ints, values: Floats) -> Ints:
-    """Give a number to the stretches between jumps; values in standard deviations of one sight."""
+    """Give a number to the stretches between jumps; values in standard deviations of one observation."""
     n = len(track)
     before, after = values.copy(), values.copy()
     n_before, n_after = np.ones(n), np.ones(n)
@@ -129,7 +127,7 @@ def _pieces(track: Ints, values: Floats) -> Ints:
         after[:-k][same] += values[k:][same]
         n_after[:-k] += same
     before, after = before / n_before[:, None], after / n_after[:, None]
-    change = np.zeros(n + 4)  # change[i + 2]: from sight i to i + 1
+    change = np.zeros(n + 4)  # change[i + 2]: from observation i to i + 1
     same = track[1:] == track[:-1]
     apart = np.where(same, np.linalg.norm(after[1:] - before[:-1], axis=1), 0.0)
     change[2 : n + 1] = apart
@@ -163,7 +161,7 @@ def _straight(piece: Ints, t_s: Floats, values: Floats) -> tuple[Floats, Floats,
 
 
 def _local(piece: Ints, t_s: Floats, values: Floats) -> list[tuple[Floats, Floats, Floats]]:
-    """Straight lines through each sight and its neighbours, one set for each reach."""
+    """Straight lines through each observation and its neighbours, one set for each reach."""
     n = len(piece)
     count, s1, s2 = np.ones(n), np.zeros(n), np.zeros(n)
     sy, sty = values.copy(), np.zeros_like(values)

@@ -1,6 +1,6 @@
 """Lifetimes, growth, rates, diffusion and saturation with their intervals, and the histories of tracks.
 
-From tracks in memory: nothing here reads a run or chooses what is written.
+Everything here takes tracks in memory: nothing reads a run or decides what is written.
 """
 
 from typing import TYPE_CHECKING

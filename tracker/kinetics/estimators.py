@@ -58,7 +58,7 @@ class Survival:
     def median(self) -> Estimate:
         """First lifetime that half of the defects do not outlive.
 
-        Interval after Brookmeyer and Crowley on the log-log scale.
+        Its interval is that of Brookmeyer and Crowley on the log-log scale.
 
         NaN where more than half outlive the movie; `hi` is infinite where the movie is too short to bound it.
         """
@@ -89,7 +89,7 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
     Parameters
     ----------
     lifetime_s : array_like of float, shape (N,)
-        Age at the last sight, s.
+        Age at the last observation, s.
     died : array_like of bool, shape (N,)
         False where it is censored: alive at the end, out of the field, or merged.
     entered_s : array_like of float, shape (N,), optional
@@ -157,9 +157,10 @@ def mean_lifetime(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike |
 def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
     """Growth of one defect, nm/s.
 
-    The median of the slopes between all pairs of sights (Theil-Sen), deaf to single bad outlines.
+    It is the median of the slopes between all pairs of observations (Theil-Sen), which single bad
+    outlines do not move.
 
-    NaN sizes are left out; fewer than three sights say nothing.
+    NaN sizes are left out; fewer than three observations say nothing.
 
     References
     ----------
@@ -180,9 +181,7 @@ def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
 
 
 def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
-    """Events per area and time, 1/(m^2 s), with the exact interval of a Poisson count.
-
-    Nucleation, coalescence.
+    """Events such as nucleation or coalescence per area and time, 1/(m^2 s), with the exact Poisson interval.
 
     Parameters
     ----------
@@ -209,8 +208,8 @@ def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
 def median_over_tracks(values: ArrayLike) -> Estimate:
     """Median with its exact 95 % interval, from the order of the values alone.
 
-    The interval lies between two of the values, so many from either end as a binomial number of one half allows;
-    fewer than six values have none.
+    The interval lies between two of the values, so many from either end as a binomial number of one half
+    allows; fewer than six values have none.
 
     References
     ----------

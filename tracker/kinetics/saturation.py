@@ -101,9 +101,9 @@ def saturation(dose: ArrayLike, count: ArrayLike) -> Saturation:
 
 
 def best_saturations(x: Floats, counts: Floats) -> tuple[Floats, Floats]:
-    """Best N_sat and x_0 for each row of counts, on a grid 2 % fine.
+    """Best N_sat and x_0 for each row of counts, on a grid with steps of 2 %.
 
-    For many draws of one movie; the likelihood is that of `saturation`.
+    Made for many resamples of one movie; the likelihood is that of `saturation`.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def best_saturations(x: Floats, counts: Floats) -> tuple[Floats, Floats]:
 def _best_n_sat(x: Floats, counts: Floats, x_0: Floats) -> tuple[Floats, Floats]:
     """Best N_sat of each row of counts at each x_0, and the negative log-likelihood of Poisson counts there.
 
-    Points at x = 0, where the curve is zero whatever its constants, do not tell one x_0 from another.
+    Points at x = 0, where the curve is zero whatever its constants, do not distinguish one x_0 from another.
 
     Parameters
     ----------

@@ -1,6 +1,4 @@
-"""Who is nearest to whom, and the cheapest way to pair them.
-
-Gates and optimal assignment on arrays, nothing of ours imported.
+"""Gates and the cheapest way to pair rows with columns, on arrays alone.
 
 Pairs are kept sparse. A frame with 10,000 defects has 100 million pairs and some 20,000 that lie within a
 gate.
@@ -84,7 +82,7 @@ def gated_pairs(points: Floats, gates: Floats, others: Floats) -> Pairs:
 def assign(rows: Ints, cols: Ints, cost: Floats, miss_cost: float) -> tuple[Ints, Ints]:
     """Choose pairs, each row and column at most once.
 
-    So that the sum of costs and of `miss_cost` per unpaired row is least.
+    The sum of the costs and of `miss_cost` for every unpaired row is as small as possible.
 
     The pairs fall into connected components that can be solved one by one. A component of one pair needs no
     solving; the others are solved exactly with sparse shortest augmenting paths, each row having a column of

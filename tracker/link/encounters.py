@@ -1,4 +1,4 @@
-"""Merges and splits: which defect went into which, or came out of which, told by their masks in two frames."""
+"""Merges and splits: which defect went into which, or came out of which, by their masks in two frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def engulfing(
 
     A merge: `inner` are the masks of the frame before, `cover` those of this one. A split is the same with
     time reversed: `inner` is this frame, `cover` the one before. That the other does not cover it in its own
-    frame too tells a merge from a second detection of one defect that goes away.
+    frame too distinguishes a merge from a second detection of one defect that goes away.
 
     Parameters
     ----------

@@ -1,10 +1,11 @@
-"""Where and how large a live track is.
+"""Where each live track is and how large: filtered position, size, and what is expected next.
 
-Noise taken out of what was seen, and what is expected next. Looks only back.
+Only earlier frames are used.
 
 Two filters run for every track, one for a defect that stays and one for a defect that moves or grows
-steadily; each track goes by the one that has foretold its last sights better. Gains fall with the number of
-sights, as in the fit of a mean or of a line to all of them, down to a floor that keeps the filter awake.
+steadily; each track goes by the one that has predicted its last observations better. Gains fall with the
+number of observations, as in the fit of a mean or of a line to all of them, down to a floor that keeps the
+filter awake.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ FIELDS = [
     ("miss_line", np.float64),
 ]
 """Fields of a track's record: x, y, width, height in specimen coordinates, px, by either filter; px/s;
-sights since the last jump; mean errors."""
+observations since the last jump; mean errors."""
 
 _LEVEL_GAIN, _LINE_GAIN, _SLOPE_GAIN = 0.15, 0.3, 0.04
-"""Least gains. Noise left over in a position: 0.28 and 0.48 of that of one sight."""
+"""Least gains. Noise left over in a position: 0.28 and 0.48 of that of one observation."""
 _FORGET = 0.1
 """Weight of the newest error in the running mean of squared errors."""
 _JUMP_SD = 5.0
-"""A sight further from what was expected, in standard deviations, is a jump: the filters start anew from
+"""An observation further from what was expected, in standard deviations, is a jump: the filters start again from
 there."""
 
 
@@ -44,9 +45,9 @@ def expected(tracks: Tracks, t_s: float) -> Floats:
 
 
 def estimate(tracks: Tracks) -> Floats:
-    """Give x, y, width and height of each track at its last sight, noise reduced, specimen coordinates, px.
+    """Give filtered x, y, width and height of each track at its last observation, specimen frame, px.
 
-    Shape (N, 4).
+    The shape is (N, 4).
     """
     moves = (tracks["miss_line"] < tracks["miss_level"]) & (tracks["n_fit"] >= 4)
     return np.asarray(np.where(moves[:, None], tracks["line"], tracks["level"]))
@@ -60,7 +61,7 @@ def start(tracks: Tracks, which: Ints | slice, seen: Floats) -> None:
 
 
 def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: float) -> Floats:
-    """Enter sights into the filters, in place; call before `last_t_s` is set to the time of the sight.
+    """Enter observations into the filters, in place; call before `last_t_s` is set to the time of the observation.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: flo
     seen : ndarray of float64, shape (N, 4)
         x, y, width, height, px.
     t_s : float
-        Time of the sight, s.
+        Time of the observation, s.
     noise_px : float
         Standard deviation of a position in one direction, px; NaN where it is not known yet: nothing counts
         as a jump.
@@ -79,7 +80,7 @@ def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: flo
     Returns
     -------
     ndarray of float64, shape (N, 2)
-        How far each sight lies from where the track was expected, px.
+        How far each observation lies from where the track was expected, px.
     """
     some = tracks[which]
     expected_now = expected(some, t_s)
@@ -97,7 +98,7 @@ def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: flo
     level = some["level"] + by_level * to_level
     line = ahead + by_line * to_line
     slope = some["slope"] + np.divide(by_slope * to_line, dt, out=np.zeros_like(to_line), where=dt > 0)
-    # after a jump the place starts anew; the size goes on
+    # after a jump the position starts again; the size goes on
     fresh = jumped[:, None] & (np.arange(4) < 2)
     tracks["level"][which], tracks["line"][which] = np.where(fresh, seen, level), np.where(fresh, seen, line)
     tracks["slope"][which] = np.where(fresh, 0.0, slope)

@@ -1,4 +1,4 @@
-"""Drift told by the defects themselves, for detections that come without pictures."""
+"""Drift from the defects themselves, for detections that come without images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ _LEAST = 4
 def drift_of_points(
     before: Floats, now: Floats, expected: tuple[float, float]
 ) -> tuple[tuple[float, float], float]:
-    """Shift that lays the most points on others, by the mode of all differences.
-
-    Then by the median of the pairs.
+    """Shift that brings most points onto others: the mode of all differences, then the median of the pairs.
 
     The mode is deaf to defects that move by themselves, to false ones and to those that were missed, as long
     as the specimen's own are the largest group that moves alike.
@@ -32,14 +30,14 @@ def drift_of_points(
     before : ndarray of float64, shape (N, 2)
         Where defects are known to be on the specimen, x and y, px.
     now : ndarray of float64, shape (M, 2)
-        Where defects are seen on the picture, px.
+        Where defects are seen on the frame, px.
     expected : tuple of float
         Shift of the frame before, px.
 
     Returns
     -------
     shift_px : tuple of float
-        Shift of the specimen on the picture, px; the expected one where nothing better is known.
+        Shift of the specimen on the frame, px; the expected one where nothing better is known.
     quality : float
         Share of the defects that fit, 0..1; 0 where the shift is not known.
 

@@ -1,6 +1,6 @@
-"""From masks to places, sizes, shapes and lengths of defects.
+"""From masks to places, sizes, shapes and lengths of defects, one frame at a time.
 
-One frame at a time: nothing here knows tracks, densities or files.
+Nothing here knows tracks, densities or files.
 """
 
 from typing import TYPE_CHECKING

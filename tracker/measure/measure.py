@@ -145,10 +145,7 @@ class MeasureConfig:
         object.__setattr__(self, "size_definition", {**PRESETS[self.sizes_of], **self.size_definition})
 
     def edge_nm(self, name: str) -> float:
-        """Return what is taken off the size of a class to come from the outer edge to the mid-line of a ring.
-
-        nm.
-        """
+        """Length to take off a size of a class to get from the outer edge to the mid-line of a ring, nm."""
         return (self.loop_image_width_nm or 0.0) if self.loop_edge == "midline" and name in LOOPS else 0.0
 
 
@@ -177,8 +174,8 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
 
     Notes
     -----
-    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on top):
-    its full axes are four times the roots of the eigenvalues, so that a disc of d px measures d.
+    The ellipse has the mask's second central moments, each pixel being a unit square (hence 1/12 px^2 on
+    top): its full axes are four times the roots of the eigenvalues, so that a disc of d px measures d.
 
     Examples
     --------
@@ -278,9 +275,9 @@ def sizes_px(
     r_min: Floats,
     r_max: Floats,
 ) -> Floats:
-    """Size of each row by the definition of its class, px, from what a mask or a row of ``tracks.csv`` tells.
+    """Size of each row by the definition of its class, px, from the columns of a mask or of ``tracks.csv``.
 
-    NaN for an empty mask.
+    It is NaN for an empty mask.
 
     Parameters
     ----------
@@ -311,8 +308,8 @@ def sizes_px(
 def _line_lengths_px(detections: Detections, method: LengthMethod) -> Floats:
     """Length of each detection along its middle, px; NaN where the detector knows no lines.
 
-    Of particles too: a sight of a line may have been taken for one, and the track then says that it is a
-    line.
+    Particles have one too: an observation of a line may have been classified as a particle, while the
+    track says that it is a line.
     """
     if not set(detections.class_names) & set(LINE_CLASSES):
         return np.full(len(detections), np.nan)
@@ -330,8 +327,8 @@ def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
 def _feret_max(runs: Runs, wanted: Bools) -> Floats:
     """Longest caliper extent of the wanted masks, px; NaN for the others.
 
-    In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first, so that
-    half the work is enough.
+    In a direction with cos >= 0 the far point of a run is its last pixel and the near one its first,
+    which halves the work.
     """
     answer = np.full(len(wanted), np.nan)
     if not wanted.any():
@@ -346,16 +343,16 @@ def _feret_max(runs: Runs, wanted: Bools) -> Floats:
         along = cos * x[kept].astype(np.float32) + (y_sign * sin) * runs.y[kept].astype(np.float32)
         return np.asarray(np.maximum.reduceat(along, starts, axis=1), np.float32)
 
-    # the near end is the farthest one of the picture turned by 180 degrees
+    # the near end is the farthest one of the frame turned by 180 degrees
     extent = farthest(runs.right, 1.0) + farthest(-runs.left, -1.0)
     answer[wanted] = extent.max(axis=0) + FERET_PIXEL_PX
     return answer
 
 
 def _convex(runs: Runs, ends: Ints) -> Bools:
-    """Tell which run ends a caliper can touch.
+    """Find the ends of runs that a caliper can touch.
 
-    Not one that lies on or behind the line between those of the rows above and below.
+    A point on or behind the line between those of the rows above and below is not one of them.
     """
     keep = np.ones(len(ends), bool)
     between = (
@@ -368,7 +365,7 @@ def _convex(runs: Runs, ends: Ints) -> Bools:
 
 
 def _on_edge(runs: Runs, detections: Detections, field: BoolImage | None) -> tuple[Bools, Bools]:
-    """Tell which masks touch the border, and which of them its left or lower side.
+    """Find which masks touch the border, and which of them its left or lower side.
 
     Their tight box, one pixel wider, leaves the frame or holds a pixel outside the valid field.
     """

@@ -1,6 +1,6 @@
-"""Masks as runs of pixels, and their size and circularity as Jacobs et al. 2022 publish them.
+"""Masks as runs of pixels, and their size and circularity as defined by Jacobs et al. 2022.
 
-From the corners of the convex hull.
+Both follow from the corners of the convex hull.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from insitrack.io.detections import Masks
 class Runs:
     """Unbroken runs of pixels along the rows of all masks, in order.
 
-    X and y count from the first pixel of the crop.
+    Coordinates x and y count from the first pixel of the crop.
     """
 
     owner: Ints

@@ -21,7 +21,7 @@ OWNER = "run.owner"
 """Who holds it, for those that come later: host, process, start."""
 SILENT_S = 60.0
 """A run of another computer that has written nothing for so long counts as dead, where a shared drive does
-not tell computers of each other's locks."""
+not show computers each other's locks."""
 
 
 class RunLock:

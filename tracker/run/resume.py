@@ -39,7 +39,7 @@ def resume(
     """Go on with a run that was cut off: by a crash, a full disk, a power cut.
 
     Of a file the tables come out as if it had never been cut off, byte for byte. A live source is connected
-    again; ids go on, and what was missed is a gap. Of the annotated movie at most the last 30 pictures before
+    again; ids go on, and what was missed is a gap. Of the annotated movie at most the last 30 frames before
     the cut are lost.
 
     Parameters

@@ -31,7 +31,7 @@ only those edge-on are.
 
 BURGERS_111 = ("loop_111", "dislocation")
 BURGERS_100 = ("loop_100",)
-"""Classes that a Burgers vector is known of; black dots are of either, and `loop` cannot tell."""
+"""Classes that a Burgers vector is known of; black dots are of either, and `loop` may be either."""
 
 
 def visibility_factor(imaging: Imaging, name: str) -> float:
@@ -47,7 +47,7 @@ def visibility_factor(imaging: Imaging, name: str) -> float:
 
 
 def counted(rule: BorderRule, on_edge: Bools, on_exclusion_edge: Bools, in_guard: Bools) -> Bools:
-    """Tell which defects of a picture count towards its density.
+    """Find which defects of a frame count towards its density.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def counted(rule: BorderRule, on_edge: Bools, on_exclusion_edge: Bools, in_guard
 def whole_weight(sides_px: Floats, frame_px: Floats) -> Floats:
     r"""Weight of each defect that lies wholly in view.
 
-    :math:`W H / ((W - f_x)(H - f_y))` for a box of :math:`f_x` by :math:`f_y`.
+    It is :math:`W H / ((W - f_x)(H - f_y))` for a box of :math:`f_x` by :math:`f_y`.
 
     A large defect is cut by the border more often than a small one; without the weight mean sizes come out
     too small.
@@ -107,7 +107,7 @@ def whole_weight(sides_px: Floats, frame_px: Floats) -> Floats:
 def overlap_loss(density_per_m2: ArrayLike, size_nm: ArrayLike) -> Floats:
     r"""Fraction of defects whose centre lies within one diameter of another one.
 
-    :math:`1 - \exp(-\pi N_A d^2)`.
+    It is :math:`1 - \exp(-\pi N_A d^2)`.
 
     Examples
     --------
@@ -120,14 +120,12 @@ def overlap_loss(density_per_m2: ArrayLike, size_nm: ArrayLike) -> Floats:
 
 
 def detector_factor(precision: float, recall: float, n_labels: int) -> tuple[float, float]:
-    r"""How many defects there are for each that a detector finds, :math:`P / R`.
-
-    And the relative standard deviation of that.
+    r"""Return the number of defects per detection, :math:`P / R`, and its relative standard deviation.
 
     Parameters
     ----------
     precision, recall : float
-        Scores of the detector on pictures like these, above 0 and up to 1.
+        Scores of the detector on frames like these, above 0 and up to 1.
     n_labels : int
         Labelled defects that the scores rest on: both are binomial shares of about that many; 0 leaves the
         error out.

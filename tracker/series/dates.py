@@ -44,7 +44,7 @@ def read_dates(
     Raises
     ------
     TableError
-        If a line is no date and time, or the order cannot be told.
+        If a line is no date and time, or the order is not clear.
     SettingsError
         If the first frame's is no date and time.
     """

@@ -146,7 +146,7 @@ class Densities:
     def of_obstacles(self, per_m3: Ranged, lines: Ranged, inverse_depth: Floats) -> tuple[Floats, Floats]:
         """Density that hardens, and its relative standard deviation by the thickness, shape (T, K).
 
-        Of particles their number, m^-3, of lines their length, m^-2, per volume.
+        For particles it is their number, m^-3; for lines their length per volume, m^-2.
         """
         k = len(self.class_names)
         density = np.where(self.dispersed, per_m3.value[:, :k], lines.value[:, :k])

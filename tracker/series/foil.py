@@ -107,7 +107,7 @@ def volume_fraction_to_swelling(
 ) -> Floats:
     r"""Swelling, %, from the volume fraction f of cavities.
 
-    :math:`100 f / (1 - f)` of the solid, or :math:`100 f` of the foil.
+    It is :math:`100 f / (1 - f)` if relative to the solid, :math:`100 f` if relative to the foil.
 
     References
     ----------

@@ -138,7 +138,7 @@ class HardeningMeter:
     def columns(self, seen: Population) -> tuple[Interval, Interval, Interval]:
         """Linear, quadrature and third total, shape (T, K + 1).
 
-        The contributions of the classes, the same in all three, stand in their places.
+        The columns of the classes hold their contributions, the same in all three.
         """
         t, k = len(seen.n), len(self.class_names)
         if self.material is None:
@@ -214,9 +214,9 @@ class HardeningMeter:
         return _Response(stress, by_density, by_size, by_constant)
 
     def _own_errors(self, answers: Sequence[_Response], seen: Population) -> tuple[Floats, Floats]:
-        """Half widths that belong to each class alone, downwards and upwards, MPa.
+        """Half widths that belong to each class alone, downwards and upwards, MPa (eq. 14).
 
-        Count, detector, constant and mean size (eq. 14).
+        They are those of count, detector, constant and mean size.
         """
         below, above = [], []
         for i, barrier, answer in zip(self.known.tolist(), self._barriers, answers, strict=True):

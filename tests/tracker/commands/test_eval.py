@@ -31,7 +31,7 @@ def polygon(y: int, x: int, side: int) -> list[int]:
 
 @pytest.fixture
 def labels(tmp_path: Path) -> Path:
-    """Four 16-bit pictures of squares, one with a black border, and COCO labels."""
+    """Four 16-bit images of squares, one with a black border, and COCO labels."""
     folder = tmp_path / "labelled"
     folder.mkdir()
     images, annotations = [], []
@@ -343,7 +343,7 @@ def test_pictures_without_any_defect_are_not_an_error(
         (["--model", "loops", "--predictions", "x.json"], "expected one of them"),
         (["--predictions", "absent.json"], "absent.json: cannot be read"),
         (["--predictions", "broken.json"], "broken.json: not JSON"),
-        (["--predictions", "other.json"], "image_id 'elsewhere' is none of the labelled pictures"),
+        (["--predictions", "other.json"], "image_id 'elsewhere' is none of the labelled images"),
         (["--split", "group:alloy"], "give --table"),
         (["--split", "thirds"], "expected random:5"),
         (["--model", "{split}.onnx"], "need --split"),
@@ -355,7 +355,7 @@ def test_pictures_without_any_defect_are_not_an_error(
         (["--table", "bad.csv"], "nm_per_px of one is 'wide'"),
         (["--out", "."], "not empty"),
         (["--also", "absent"], "absent: no such folder or label file"),
-        (["--also", "elsewhere"], "--also elsewhere: no picture named as in the labels (empty, one, three"),
+        (["--also", "elsewhere"], "--also elsewhere: no image named as in the labels (empty, one, three"),
         (["--also", "smaller"], "one has 64 x 64 px, that of the labels 128 x 128"),
         (["--also", "damaged"], "damaged"),
         (["--also", "smaller", "--recall-only"], "expected one of them"),

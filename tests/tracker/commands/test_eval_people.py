@@ -1,4 +1,4 @@
-"""Several people's labels of the same pictures: what they agree on stands beside every F1 of the model."""
+"""Several people's labels of the same images: what they agree on stands beside every F1 of the model."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ SECOND: Squares = {"a": [(20, 20, 12, 0), (22, 60, 20, 1), (90, 90, 10, 0)], "b"
 
 
 def labelled(folder: Path, squares: Squares) -> Path:
-    """Pictures of dark squares, and the squares that somebody drew in them, as rows of polygons."""
+    """Images of dark squares, and the squares that somebody drew in them, as rows of polygons."""
     folder.mkdir(parents=True)
     for name, parts in squares.items():
         picture = np.full((SIDE, SIDE), 180, np.uint8)
@@ -145,7 +145,7 @@ def test_pictures_that_not_everybody_labelled_are_named_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = scored(tmp_path, {"b": SECOND["b"]})
-    assert "1 of the 2 pictures were labelled by everybody" in capsys.readouterr().err
+    assert "1 of the 2 images were labelled by everybody" in capsys.readouterr().err
     assert float(rows(out / "pooled.csv")[0]["find_f1_people"]) == pytest.approx(2 / 3, abs=1e-5)
     assert {row["picture"]: row["find_f1_people"] for row in rows(out / "pictures.csv")}["a"] == ""
     assert {row["n_pictures"] for row in rows(out / "annotators.csv")} == {"1"}

@@ -1,7 +1,4 @@
-"""Detections made elsewhere, edits by hand, tracks for other programs.
-
-Through the command, as a user runs it.
-"""
+"""Detections made elsewhere, manual edits and tracks for other programs, run as commands."""
 
 from __future__ import annotations
 

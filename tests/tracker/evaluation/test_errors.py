@@ -53,7 +53,7 @@ def test_the_mean_of_the_true_values_has_an_r2_of_zero():
 
 
 def two_pictures() -> list[Picture]:
-    """Voids of 10 and 20 px found 2 px too large in one picture and too small in the other; sizes are those of
+    """Voids of 10 and 20 px found 2 px too large in one image and too small in the other; sizes are those of
     circles of equal area."""
     one = pictured(
         [(10, 10, 10, "void"), (50, 50, 20, "loop_111")], [(10, 10, 12, "void"), (50, 50, 20, "loop_111")]

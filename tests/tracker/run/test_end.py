@@ -1,4 +1,4 @@
-"""A live run that is asked to end ends, whether or not another picture comes, and is then refined."""
+"""A live run that is asked to end ends, whether or not another frame comes, and is then refined."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_a_run_of_a_stream_that_says_nothing_for_minutes_ends_when_asked(tmp_pat
         while n_frames[0] < 5:
             time.sleep(0.05)
         stop.set()
-        run.join(timeout=60)  # a wait for the next picture would last five minutes
+        run.join(timeout=60)  # a wait for the next frame would last five minutes
         assert not run.is_alive()
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (manifest["status"], manifest["tables"]) == ("done", "refined")

@@ -25,7 +25,7 @@ def thrown_discs(seed, per_frame=100.0, frames=400, low=3.0, high=25.0):
 
 
 def edges_of(centre, radius):
-    """What a picture shows of each disc.
+    """What a frame shows of each disc.
 
     Touches any border, touches the left or lower one, is in view at all.
     """
