@@ -50,9 +50,9 @@ def material_of(strengths: dict[str, float]) -> Material:
 
 
 def truth(seed: int) -> dict[str, dict[str, float]]:
-    """Return the true values of every quantity by class, and for all.
+    """Return the true value of every quantity, by class and for all.
 
-    Strengths and modulus lie about those that the material states.
+    Strengths and shear modulus are drawn about those that the material states.
     """
     area_m2 = (SIDE_PX * NM_PER_PX * 1e-9) ** 2
     random = np.random.default_rng([seed, 1])

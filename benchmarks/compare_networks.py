@@ -1,6 +1,6 @@
 """YOLO-seg against Mask R-CNN.
 
-Both trained for the same time on the same pictures, both scored on pictures that neither saw.
+Both trained for the same time on the same images, both scored on images that neither saw.
 
 ``python benchmarks/compare_networks.py DATA.yaml TEST_FOLDER... --out FOLDER --hours 1`` trains what is not
 trained yet (a training that was stopped is gone on with), and scores each network and the threshold baseline
@@ -93,7 +93,7 @@ def count(state: dict[str, torch.Tensor]) -> int:
 def timed(
     segment: Callable[[Frame], Detections], examples: Sequence[Example]
 ) -> tuple[dict[str, dict[str, float]], float]:
-    """Scores, and milliseconds a picture."""
+    """Scores, and milliseconds an image."""
     segment(examples[0][0])
     begun = time.perf_counter()
     scores = evaluate(segment, examples)
@@ -101,7 +101,7 @@ def timed(
 
 
 def drawn_small(folder: Path) -> tuple[Path, list[Path]]:
-    """Draw a few pictures to train on and to test with."""
+    """Draw a few images to train on and to test with."""
     few = DatasetSettings(scenes=3, frames_per_scene=1, size_px=64, held_out=0.5, shares={"loops": 1.0})
     data = write_synth_dataset(folder / "drawn", few)
     tests = folder / "tests"

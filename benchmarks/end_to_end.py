@@ -1,6 +1,6 @@
-"""Density, size and hardening of synthetic movies, end to end with the shipped model, against the truth.
+"""Density, size and hardening of synthetic movies against the truth.
 
-And with exact detections.
+Once end to end with the shipped model, and once from exact detections.
 
     python benchmarks/end_to_end.py
 

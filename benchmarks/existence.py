@@ -5,7 +5,7 @@
 Movies are drawn with seeds that no training saw and run twice, as shipped and with ``--conf 0.15``, the
 default before; scored after the refinement, boxes at IoU 0.3, against every defect between the first and the
 last frame in which it can be seen. Beside it stands the single confidence that the truth itself would choose.
-Pictures are single micrographs of `left_out_sets.py`. The calibration error is that of ten bins.
+Images are single micrographs of `left_out_sets.py`. The calibration error is that of ten bins.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Files of microscopes: time to open, pictures a second and memory.
+"""Files of microscopes: time to open, frames per second and memory.
 
-Of a short file and of one four times as long.
+Each format is read once as a short file and once as a file four times as long.
 
 ``python -P benchmarks/files.py`` (-P: no benchmark hides a library of its name) writes files.json and
 files.md beside this file. The files are made here, 512 x 512 px of 16 bits; each is read in a process of its
 own, by `insitrack.io.files.stacks` and, where it can, by RosettaSciIO lazily. Memory is the most that the
-process held for itself (RssAnon) after any of the pictures: mapped pages, which the system can drop, do not
+process held for itself (RssAnon) after any of the images: mapped pages, which the system can drop, do not
 count.
 """
 
@@ -62,7 +62,7 @@ def taken_mb() -> float:
 
 
 def measure(path: str, kind: str, reader: str) -> dict[str, float]:
-    """Open a file and read pictures spread over it in order."""
+    """Open a file and read images spread over it in order."""
     before, start = taken_mb(), time.perf_counter()
     if reader == "insitrack":
         source = StackSource(path)

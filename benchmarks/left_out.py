@@ -1,4 +1,4 @@
-"""What each new kind of training picture gives, at equal numbers of pictures, on what was held out.
+"""What each new kind of training image gives, at equal numbers of images, on what was held out.
 
 ``python benchmarks/left_out.py DATA --out WORK`` writes the sets of `training_pictures` into DATA (if they are
 not there), goes on from the shipped network with each mixture of `MIXTURES` and scores it on `left_out_sets`.
@@ -49,7 +49,7 @@ MIXTURES = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a network said of one picture, as far as the scores need it."""
+    """What a network said of one image, as far as the scores need it."""
 
     scores: np.ndarray
     names: np.ndarray
@@ -58,7 +58,7 @@ class Answer:
 
 
 def answers(segment: Any, tests: list[Test]) -> list[Answer]:
-    """Run over pictures; a candidate counts from `FLOOR`."""
+    """Run over images; a candidate counts from `FLOOR`."""
     out = []
     for image, truth, overlap in tests:
         frame = Frame(0, 0.0, image)
@@ -70,7 +70,7 @@ def answers(segment: Any, tests: list[Test]) -> list[Answer]:
 
 
 def at(cut: float, given: list[Answer], least_iou: float = 0.3) -> tuple[int, int, int]:
-    """Found, matched and rightly typed at a confidence, pooled over pictures."""
+    """Found, matched and rightly typed at a confidence, pooled over images."""
     n_found = n_matched = n_typed = 0
     for one in given:
         kept = one.scores >= cut
@@ -81,7 +81,7 @@ def at(cut: float, given: list[Answer], least_iou: float = 0.3) -> tuple[int, in
 
 
 def average_precision(given: list[Answer], n_true: int, least_iou: float = 0.3) -> float:
-    """Mean precision at the ranks of the hits, all pictures ranked together: needs no cut."""
+    """Mean precision at the ranks of the hits, all images ranked together: needs no cut."""
     hits, scores = [], []
     for one in given:
         free = np.ones(len(one.true), bool)
@@ -141,9 +141,9 @@ def go_on(
     given: argparse.Namespace,
     seed: int,
 ) -> Path:
-    """Go on from the shipped network with a mixture; each training shows the same number of pictures.
+    """Go on from the shipped network with a mixture; each training shows the same number of images.
 
-    `val` is where ultralytics looks for pictures to validate on; with untyped objects it does not.
+    `val` is where ultralytics looks for images to validate on; with untyped objects it does not.
     """
     rows = listed(lists, shares, given.pictures, np.random.default_rng(1000 + seed))
     data = write_list(work / "data", rows, val)

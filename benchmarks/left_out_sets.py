@@ -1,4 +1,4 @@
-"""Pictures for tests that a training with a fold held out has not seen, with what is true of each.
+"""Images for tests that a training with a fold held out has not seen, with what is true of each.
 
 Frames and crops of the held fold (Ti by both rounds of annotation, 316L), boxed <111> loops of held-out on-zone
 series, particles of materials held out (boxes), sintering particles, clean steel and gold (nothing is there),
@@ -42,7 +42,7 @@ CAVITIES = (
 
 Grey = NDArray[np.uint8]
 Test = tuple[Grey, Detections, Any]
-"""A picture, what is true of it, and by which overlap detections are compared with that."""
+"""An image, what is true of it, and by which overlap detections are compared with that."""
 
 
 def labelled(
@@ -89,7 +89,7 @@ def _cavity_picture(
     nm_per_px: float,
     under: bool,
 ) -> Test:
-    """One picture of 512 px; cavities do not overlap, their outline is their radius."""
+    """One image of 512 px; cavities do not overlap, their outline is their radius."""
     y, x = (int(rng.integers(0, length - 511)) for length in image.shape)
     level = image[y : y + 512, x : x + 512].astype(np.float32)
     defocus = table["defocus_nm"]
@@ -125,7 +125,7 @@ def _cavity_picture(
 
 
 def sintering() -> list[Test]:
-    """Sintering particles, every third picture of the published test part."""
+    """Sintering particles, every third image of the published test part."""
     folder, out = REAL / "msa-nanoparticles" / "test", []
     for number in range(0, 20, 3):
         image = more_pictures.grey(folder / "images" / f"image_{number}.png")
@@ -141,7 +141,7 @@ def sintering() -> list[Test]:
 
 
 def none_there(paths: list[Path]) -> list[Test]:
-    """Pictures of which everything that is found is false; the middle of the large ones."""
+    """Images of which everything that is found is false; the middle of the large ones."""
     out: list[Test] = []
     for path in paths:
         image = more_pictures.grey(path)
@@ -163,7 +163,7 @@ def drawn(scenes: dict[str, int] = SCENES) -> dict[str, list[Test]]:
 
 
 def test_sets() -> dict[str, list[Test]]:
-    """All sets by name; only the drawn ones where real pictures are absent."""
+    """All sets by name; only the drawn ones where real images are absent."""
     if not REAL.is_dir():
         return drawn()
     sets: dict[str, list[Test]] = {}

@@ -2,11 +2,11 @@
 
 Data, training, export, thresholds, card.
 
-``python -m insitrack.segment.training.semantic_data FOLDER`` draws the training pictures,
+``python -m insitrack.segment.training.semantic_data FOLDER`` draws the training images,
 ``python -m insitrack.segment.training.semantic FOLDER --out RUN`` trains,
 ``python benchmarks/lines_model.py card FOLDER RUN/last.pt TARGET.onnx`` exports, scores and writes the card
 and ``benchmarks/lines_model.md``; ``python benchmarks/lines_model.py look PICTURES... OUT.png`` draws what
-the model says of pictures.
+the model says of images.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Example = tuple[Frame, Detections, list[np.ndarray[Any, Any]]]
 
 
 def example(uri: str, index: int) -> Example:
-    """Picture, visible outlines and visible centrelines of one frame."""
+    """Image, visible outlines and visible centrelines of one frame."""
     movie = SynthSource(uri)
     lines = [np.concatenate(line.pieces) for line in movie.line_truth(index) if line.visible]
     return movie.frame(index), movie.truth(index), lines
@@ -76,7 +76,7 @@ def test_addresses() -> dict[str, list[tuple[str, int]]]:
 
 @lru_cache(maxsize=1)
 def validation_set(count: int = 8) -> list[Example]:
-    """Pictures of movies that the training data keep for validation, to choose thresholds on."""
+    """Images of movies that the training data keep for validation, to choose thresholds on."""
     held = [uri for uri, held_out in scenes(SemanticDataSettings()) if held_out][:count]
     return [example(uri, 31) for uri in held]
 
@@ -96,7 +96,7 @@ def centrelines(found: Detections) -> tuple[list[np.ndarray[Any, Any]], list[flo
 
 
 def score_lines(pairs: Sequence[tuple[Detections, Example]]) -> LineScore:
-    """Length-aware score over all pictures."""
+    """Length-aware score over all images."""
     total = NOTHING
     for found, (_, _, true) in pairs:
         lines, lengths = centrelines(found)
@@ -139,9 +139,9 @@ def threshold_baseline(frame: Frame) -> Detections:
 
 
 def choose_thresholds(segmenter: SemanticSegmenter) -> dict[str, Any]:
-    """Thresholds that are best on the validation pictures.
+    """Thresholds that are best on the validation images.
 
-    Of each class by IU, of the centrelines by the quality of the lines.
+    They are chosen for each class by its IoU, and for the centrelines by the quality of the lines.
     """
     examples = [(segmenter.maps(frame), true, lines) for frame, true, lines in validation_set()]
     pixels = {name: max(THRESHOLDS, key=lambda t, name=name: pixel_iu(examples, name, t)) for name in CLASSES}
@@ -163,7 +163,7 @@ def choose_thresholds(segmenter: SemanticSegmenter) -> dict[str, Any]:
 
 
 def pixel_iu(examples: Sequence[Any], name: str, threshold: float) -> float:
-    """Intersection over union of the pixels of a class over all pictures."""
+    """Intersection over union of the pixels of a class over all images."""
     both = either = 0
     for maps, true, _ in examples:
         mask, real = maps[name] >= 255 * threshold, covered(true, name)
@@ -186,7 +186,7 @@ def centreline_quality(examples: Sequence[Any], chosen: CentrelineThresholds, th
 
 
 def learned_classes(segmenter: SemanticSegmenter, least_iu: float = 0.1) -> list[str]:
-    """Classes that the network finds at all in the validation pictures.
+    """Classes that the network finds at all in the validation images.
 
     One that it has not learned has no count, not a count of 0.
     """
@@ -195,7 +195,7 @@ def learned_classes(segmenter: SemanticSegmenter, least_iu: float = 0.1) -> list
 
 
 def evaluate(segment: Callable[[Frame], Detections], sets: dict[str, list[Example]]) -> dict[str, Any]:
-    """Pixel table over all pictures and line scores by kind of scene."""
+    """Pixel table over all images and line scores by kind of scene."""
     pairs = {
         kind: [(segment(example[0]), example) for example in examples] for kind, examples in sets.items()
     }
@@ -329,7 +329,7 @@ def write_final_card(folder: Path, checkpoint: Path, target: Path) -> None:
 
 
 def look(paths: list[Path], out: Path, model: str = "lines", most_px: int = 512) -> None:
-    """Draw pictures, their maps and the single lines in colours of their own."""
+    """Draw images, their maps and the single lines in colours of their own."""
     segmenter = load_segmenter(model)
     assert isinstance(segmenter, SemanticSegmenter)
     rows = []

@@ -2,7 +2,7 @@
 
 50, 500 and 10,000 defects in a frame, and a long run. ``python benchmarks/linking_speed.py [--long FRAMES]``.
 
-Detections are made beforehand; registration of the picture is timed in benchmarks/drift.py. Writes
+Detections are made beforehand; registration of the image is timed in benchmarks/drift.py. Writes
 linking_speed.json and .md.
 """
 

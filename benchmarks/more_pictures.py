@@ -1,8 +1,8 @@
-"""Pictures added to the training of `loops` after the first four trainings.
+"""Images added to the training of `loops` after the first four trainings.
 
 Computed cavities and particles (drawn), defects drawn onto micrographs of clean steel, the same without
 defects and nanoporous gold (nothing there is to be found), particles that people boxed without a type, and
-mottle: real pictures with their phases randomised, so that the spectrum is real and nothing else.
+mottle: real images with their phases randomised, so that the spectrum is real and nothing else.
 The real ones are read from ``../shared/data`` beside the repository. `held_out` names those kept for tests.
 """
 
@@ -61,7 +61,7 @@ Boxes = NDArray[np.float64]
 
 
 def grey(path: Path) -> Grey:
-    """Read a picture as 8-bit grey levels."""
+    """Read an image as 8-bit grey levels."""
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
@@ -77,13 +77,13 @@ def gold(*, held_out: bool) -> list[Path]:
 
 
 def particles(*, held_out: bool) -> list[Path]:
-    """Pictures of supported particles; whole materials are kept for tests."""
+    """Images of supported particles; whole materials are kept for tests."""
     paths = sorted((REAL / "nanoparticles-arda" / "images").iterdir())
     return [path for path in paths if path.stem.startswith(HELD_MATERIALS) == held_out]
 
 
 def particle_boxes(path: Path, shape: tuple[int, int]) -> Boxes:
-    """Boxes that people drew around the particles of a picture: x0, y0, x1, y1, px."""
+    """Boxes that people drew around the particles of an image: x0, y0, x1, y1, px."""
     rows = np.loadtxt(REAL / "nanoparticles-arda" / "labels" / f"{path.stem}.txt").reshape(-1, 5)[:, 1:]
     middle, sides = rows[:, :2], rows[:, 2:]
     size = np.array([shape[1], shape[0]] * 2)
@@ -104,13 +104,13 @@ def resampled(part: Grey) -> Grey:
 
 
 def varied(part: Grey, rng: np.random.Generator, *, negative: bool = False) -> Grey:
-    """Stretch and vary the grey levels; a few pictures, and those of bright objects, become negatives."""
+    """Stretch and vary the grey levels; a few images, and those of bright objects, become negatives."""
     part = jittered(stretch_to_8_bit(part), rng)
     return 255 - part if negative != (rng.random() < BRIGHT_SHARE) else part
 
 
 def nothing() -> Detections:
-    """Labels of a picture without defects."""
+    """Labels of an image without defects."""
     return Detections.empty(0, 0.0, (SIDE_PX, SIDE_PX))
 
 
@@ -153,7 +153,7 @@ def on_steel(n: int, seed: int = 4) -> Iterator[tuple[str, Grey, Detections]]:
 
 
 def randomised(image: Grey, rng: np.random.Generator) -> Grey:
-    """Texture with the amplitude spectrum of a picture and random phases."""
+    """Texture with the amplitude spectrum of an image and random phases."""
     level = image.astype(np.float32)
     mean = float(level.mean())
     # mirrored, so that the borders add no cross to the spectrum
@@ -167,9 +167,9 @@ def randomised(image: Grey, rng: np.random.Generator) -> Grey:
 def mottle(
     sources: dict[str, list[tuple[Grey, tuple[float, float], float, float]]], n: int, seed: int = 8
 ) -> Iterator[tuple[str, Grey, Detections]]:
-    """Randomised windows of real pictures, three quarters of them with drawn defects.
+    """Randomised windows of real images, three quarters of them with drawn defects.
 
-    `sources` lists for each set the pictures with their range of scales, nm/px and point spread in px.
+    `sources` lists for each set the images with their range of scales, nm/px and point spread in px.
     """
     rng = np.random.default_rng(seed)
     for i in range(n):
@@ -232,12 +232,12 @@ def write_more(
 ) -> dict[str, list[Path]]:
     """Write all sets, each into a folder of its name; `share` below 1 makes them smaller.
 
-    The real ones are left out where `mottled`, the pictures for `mottle`, is empty.
+    The real ones are left out where `mottled`, the images for `mottle`, is empty.
 
     Returns
     -------
     dict of str to list of Path
-        Pictures of each set.
+        Images of each set.
     """
     for name, chosen in (("void", CAVITIES), ("ppt", PARTICLES)):
         fewer = DatasetSettings(**{**_fields(chosen), "scenes": max(2, round(share * chosen.scenes))})

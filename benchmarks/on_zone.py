@@ -1,8 +1,8 @@
-"""Training labels for the on-zone FeCrAl pictures.
+"""Training labels for the on-zone FeCrAl images.
 
 The boxes that people drew, and a model's detections sorted by geometry.
 
-People boxed only a0/2<111> loops, and not all of them. Everything else in the pictures (dots, a0<100> loops)
+People boxed only a0/2<111> loops, and not all of them. Everything else in the images (dots, a0<100> loops)
 is found by an earlier model and given the type that its outline, its darkness and the crystal's axes say
 (physics: on [001] the <111> loops lie along two perpendicular axes, edge-on <100> loops at 45 degrees to
 them, plan-view ones are rings in a ring). These are labels of a program, not of people: they train, they
@@ -63,7 +63,7 @@ class Outline:
 
 @dataclass(slots=True)
 class OnZonePicture:
-    """One picture, its people's boxes (y0, x0, y1, x1; px) and what an earlier model found."""
+    """One image, its people's boxes (y0, x0, y1, x1; px) and what an earlier model found."""
 
     name: str
     image: Bytes
@@ -72,21 +72,21 @@ class OnZonePicture:
 
     @property
     def series(self) -> str:
-        """Series of the microscope that the picture belongs to.
+        """Series of the microscope that the image belongs to.
 
-        Pictures of one series go to one side of a split.
+        Images of one series go to one side of a split.
         """
         return next((series for series in SERIES if series in self.name), "map")
 
     @property
     def nm_per_px(self) -> float:
-        """Width of a pixel of a picture 1024 px wide, from the magnification in its name."""
+        """Width of a pixel of an image 1024 px wide, from the magnification in its name."""
         known = {"500": 0.2832, "300kx": 0.4785, "g1_": 0.2832, "g2_": 0.2832}
         return next((value for key, value in known.items() if key in self.name), 0.8805)
 
 
 def pictures() -> Iterator[OnZonePicture]:
-    """All pictures, reduced to 1024 px where they are wider."""
+    """All images, reduced to 1024 px where they are wider."""
     for path in sorted((REAL / "images").iterdir()):
         image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
         boxes = np.loadtxt(REAL / "boxes" / f"{path.name.rsplit('.', 1)[0]}.txt").reshape(-1, 4)
@@ -174,7 +174,7 @@ def axes(all_pictures: list[OnZonePicture]) -> dict[str, float]:
 
 
 def labels(picture: OnZonePicture, axis_deg: float) -> Detections:
-    """Labels of one picture: boxed loops and sorted detections."""
+    """Labels of one image: boxed loops and sorted detections."""
     outlines = [outline for outline in _boxed(picture) if outline.mask.sum() >= 12]
     darkness = {id(outline): _darkness(picture.image, outline) for outline in outlines}
     known = [darkness[id(outline)][0] for outline in outlines if outline.boxed]
@@ -320,7 +320,7 @@ def _ellipse(box: NDArray[np.float64], slope: float = 0.0) -> Outline:
 
 
 def _inside(outline: Outline, shape: tuple[int, ...]) -> Outline | None:
-    """Cut at the border of the picture; None where nothing is left."""
+    """Cut at the border of the image; None where nothing is left."""
     y0, x0, y1, x1 = outline.box
     top, left, bottom, right = max(0, y0), max(0, x0), min(shape[0], y1), min(shape[1], x1)
     if bottom <= top or right <= left:

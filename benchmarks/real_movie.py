@@ -4,7 +4,7 @@ Outlines, the count against time, nothing on the overlay.
 
 ``python benchmarks/real_movie.py [MOVIE]`` writes real_movie.json and real_movie.md beside this file and
 docs/real_movie.png. The movie (Shen et al. 2021, doi 10.1016/j.commatsci.2021.110560) has no licence, so that
-the figure shows the outlines alone and no picture: run ``track MOVIE`` and open annotated.mp4 to see them on
+the figure shows the outlines alone and no image: run ``track MOVIE`` and open annotated.mp4 to see them on
 the frames. Nobody has labelled it: these numbers are no scores.
 """
 

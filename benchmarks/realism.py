@@ -1,11 +1,11 @@
-"""How far synthetic pictures are from real ones, in numbers.
+"""How far synthetic images are from real ones, in numbers.
 
 Power spectra, grey levels, noise, and the contrast and size of defects.
 
     python benchmarks/realism.py [--pictures 24]
 
 writes benchmarks/realism.json and benchmarks/realism.md, docs/realism.png (plots of the numbers) and
-docs/synthetic.jpg (synthetic pictures). Real pictures are read from ``../shared/data`` beside the repository;
+docs/synthetic.jpg (synthetic images). Real images are read from ``../shared/data`` beside the repository;
 sets that are absent are left out.
 """
 
@@ -32,9 +32,9 @@ from insitrack.segment.prepare.grey import stretch_to_8_bit
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 REAL = record.DATA
 SMALL = {"SIDE": 128, "REAL": Path("none")}
-SIDE = 512  # spectra are taken from the middle of a picture
+SIDE = 512  # spectra are taken from the middle of an image
 EDGES = 2.0 ** -np.arange(8, 0.5, -0.5)  # spatial frequencies, cycles per px
-MOST_DEFECTS = 40  # of one picture: a crowded one must not speak for all
+MOST_DEFECTS = 40  # of one image: a crowded one must not speak for all
 PAIRS = {
     "fecral-loops-111": "loops",
     "creme-316L": "diffuse",
@@ -46,7 +46,7 @@ Masks = list[NDArray[np.bool_]]
 
 @dataclass
 class Numbers:
-    """What is measured in the pictures of one set."""
+    """What is measured in the images of one set."""
 
     spectra: list[Any] = field(default_factory=list)
     pictures: list[dict[str, float]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Numbers:
 
 
 def measure(numbers: Numbers, image: Bytes, masks: Masks) -> None:
-    """Add one picture; `masks` are its labelled defects."""
+    """Add one image; `masks` are its labelled defects."""
     grey = stretch_to_8_bit(image).astype(np.float32) / 255
     top, left = ((side - SIDE) // 2 if side > SIDE else 0 for side in grey.shape)
     numbers.spectra.append(spectrum(grey[top : top + SIDE, left : left + SIDE]))
@@ -116,7 +116,7 @@ def contrasts(image: Floats32, masks: Masks) -> list[tuple[float, float, float]]
 
 
 def fecral() -> Iterator[tuple[Bytes, Masks]]:
-    """Every eleventh of the on-zone pictures of FeCrAl; the labels are boxes.
+    """Every eleventh of the on-zone images of FeCrAl; the labels are boxes.
 
     The ellipse inside one is taken for the loop.
     """
@@ -136,7 +136,7 @@ def fecral() -> Iterator[tuple[Bytes, Masks]]:
 
 
 def outlined(folder: str, labels: str, classes: dict[str, str]) -> Iterator[tuple[Bytes, Masks]]:
-    """Pictures with outlines drawn by people."""
+    """Images with outlines drawn by people."""
     for picture in read_labelled(REAL / folder / labels, classes):
         yield np.asarray(picture.image, np.uint8), list(picture.truth.masks.dense(picture.truth.shape))
 
@@ -158,7 +158,7 @@ SETS: dict[str, Callable[[], Iterator[tuple[Bytes, Masks]]]] = {
 
 
 def synthetic(kind: str, count: int, classes: tuple[str, ...] = ()) -> Iterator[tuple[Bytes, Masks]]:
-    """Pictures of one kind of scene, dark on bright as the real sets are, without text."""
+    """Images of one kind of scene, dark on bright as the real sets are, without text."""
     for seed in range(70_000, 70_000 + count):
         movie = SynthSource(
             f"synth:{kind}?seed={seed}&size={SIDE}&frames=40&fps=4&overlay=0&polarity=dark&start=0.5"
@@ -290,7 +290,7 @@ def plot(found: dict[str, Numbers], folder: Path) -> None:
 
 
 def draw_examples(folder: Path) -> None:
-    """Draw twelve synthetic pictures as the network sees them."""
+    """Draw twelve synthetic images as the network sees them."""
     kinds = (
         "loops",
         "loops",

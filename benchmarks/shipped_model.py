@@ -1,9 +1,9 @@
 """How the shipped network was made and scored: data, training, export, card.
 
-``python benchmarks/shipped_model.py data FOLDER MODEL`` makes the training pictures (MODEL, an earlier one,
+``python benchmarks/shipped_model.py data FOLDER MODEL`` makes the training images (MODEL, an earlier one,
 labels what people left unlabelled), ``python -m insitrack.segment.training.yolo FOLDER/data.yaml --out RUN
 --hours 1.5`` trains, and ``python benchmarks/shipped_model.py card CHECKPOINT TARGET.onnx`` exports and
-scores. Real pictures are read from ``../shared/data`` beside the repository and left out where they are
+scores. Real images are read from ``../shared/data`` beside the repository and left out where they are
 absent.
 """
 
@@ -37,7 +37,7 @@ HELD_FOLD = 0
 
 
 def test_sets() -> dict[str, list[Example]]:
-    """Pictures that no training has seen, with their labels."""
+    """Images that no training has seen, with their labels."""
     sets: dict[str, list[Example]] = {"synthetic, all kinds": [], "synthetic, two-beam": []}
     for kind, count in TEST_SCENES.items():
         for seed in range(50_000, 50_000 + count):
@@ -94,7 +94,7 @@ def boxed_loops(segment: Segmenter) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def write_final_card(checkpoint: Path, target: Path) -> None:
-    """Export, score on the test pictures, write the card."""
+    """Export, score on the test images, write the card."""
     from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint
     from insitrack.segment.training.model_card import write_card
     from insitrack.segment.training.yolo import TrainSettings

@@ -26,7 +26,7 @@ def threshold_baseline(
     Parameters
     ----------
     frame : Frame
-        The picture.
+        The image.
     field : ndarray of bool, shape (H, W), optional
         Where it shows the specimen.
     sigma_px, background_px : float

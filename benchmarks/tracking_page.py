@@ -1,6 +1,6 @@
 """The page of the tracking scoreboard.
 
-Tables and a picture from tracking.json, into tracking.md and docs/tracking.md.
+Tables and an image from tracking.json, into tracking.md and docs/tracking.md.
 """
 
 from __future__ import annotations

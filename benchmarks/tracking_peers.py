@@ -1,6 +1,6 @@
 """Other trackers on the detections of a scene: each returns boxes with ids, as its own users would have them.
 
-ByteTrack and BoT-SORT (ultralytics; the second looks at the picture to follow the camera), SORT (roboflow
+ByteTrack and BoT-SORT (ultralytics; the second looks at the image to follow the camera), SORT (roboflow
 trackers), trackpy, laptrack. For each a grid of settings from which `tracking.py` picks the best for every
 scene, on seeds that are not reported.
 """

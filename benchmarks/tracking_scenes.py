@@ -36,18 +36,18 @@ class Defect:
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn movie without pictures.
+    """A drawn movie without images.
 
     Parameters
     ----------
     truth : BoxTable
-        True boxes on the picture, of what lies in the field.
+        True boxes on the image, of what lies in the field.
     truth_size, truth_label : ndarray
         Diameter, px, and class, row by row.
     frame, boxes, label, score, is_true : ndarray
         Detections, row by row: frame, box, class from 1, score, and the true track (-1: false).
     shift : ndarray, shape (FRAMES, 2)
-        Drift on the picture, px.
+        Drift on the image, px.
     """
 
     name: str
@@ -163,7 +163,7 @@ def _streaks(rng: np.random.Generator, n: int, share: float, length: float) -> N
 def _seen(
     rng: np.random.Generator, name: str, seed: int, side: int, defects: list[Defect], shift: Floats
 ) -> Scene:
-    """Put the defects on the picture and detect them badly."""
+    """Put the defects on the image and detect them badly."""
     true, found = [], []
     for number, one in enumerate(defects, 1):
         frames = np.arange(one.first, one.last + 1)
@@ -219,7 +219,7 @@ def _boxes(rows: Floats) -> Floats:
 
 
 def pictures(scene: Scene) -> list[NDArray[np.uint8]]:
-    """Draw the frames, for trackers that look at the picture.
+    """Draw the frames, for trackers that look at the image.
 
     Mottle that moves with the specimen, dark defects, noise of the camera.
     """

@@ -1,10 +1,10 @@
-"""The pictures that the shipped network `loops` was trained on.
+"""The images that the shipped network `loops` was trained on.
 
 Drawn scenes, real micrographs, and drawn defects on real micrographs; `more_pictures` holds the sets that
 came later.
 
 ``write(FOLDER, model)`` needs ``../shared/data`` beside the repository for the real part and leaves that out
-where it is absent. One fifth of the real pictures, whole series and whole crops, is held out.
+where it is absent. One fifth of the real images, whole series and whole crops, is held out.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ SHARES = {
     "arda": 0.06,
     "mottle": 0.05,
 }
-"""Share of each set in the list of training pictures; the sets themselves are smaller or larger."""
+"""Share of each set in the list of training images; the sets themselves are smaller or larger."""
 FOLDS = 5
 BRIGHT_SHARE = 0.06
 
@@ -75,7 +75,7 @@ Picture = tuple[str, NDArray[np.uint8], Detections]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """How windows are cut from a real picture, and what is drawn onto half of them."""
+    """How windows are cut from a real image, and what is drawn onto half of them."""
 
     fold: int
     windows: int
@@ -103,12 +103,12 @@ def frames_ti() -> list[Picture]:
 
 
 def fold_of_series(series: str) -> int:
-    """Fold of a series of on-zone pictures."""
+    """Fold of a series of on-zone images."""
     return sorted(on_zone.SERIES).index(series) % FOLDS
 
 
 def real_pictures(model: str) -> Iterator[tuple[Picture, Source]]:
-    """Real pictures with their labels; the detections of `model` label what people did not box."""
+    """Real images with their labels; the detections of `model` label what people did not box."""
     segment = load_segmenter(model, SegmentConfig(confidence=0.15))
     pictures = list(on_zone.pictures())
     axes = on_zone.axes(pictures)
@@ -197,7 +197,7 @@ def window(
 
 
 def write_windows(folder: Path, picture: Picture, source: Source, rng: np.random.Generator) -> list[Path]:
-    """Write windows of a real picture at random places and scales; half of them get drawn defects too."""
+    """Write windows of a real image at random places and scales; half of them get drawn defects too."""
     name, image, truth = picture
     out = []
     for i in range(source.windows):
@@ -228,7 +228,7 @@ def write_windows(folder: Path, picture: Picture, source: Source, rng: np.random
 def listed(
     lists: dict[str, list[Path]], shares: dict[str, float], rows: int, rng: np.random.Generator
 ) -> list[Path]:
-    """List `rows` pictures, each set thinned or repeated to its share; sets that are missing leave theirs."""
+    """List `rows` images, each set thinned or repeated to its share; sets that are missing leave theirs."""
     present = {name: share for name, share in shares.items() if lists.get(name)}
     out: list[Path] = []
     for name, share in present.items():
@@ -242,7 +242,7 @@ def listed(
 def mottle_sources(
     held_fold: int | None = 0,
 ) -> dict[str, list[tuple[Any, tuple[float, float], float, float]]]:
-    """Pictures whose spectrum the mottle takes: range of scales, nm/px, point spread (px)."""
+    """Images whose spectrum the mottle takes: range of scales, nm/px, point spread (px)."""
     clean = [more_pictures.grey(path) for path in more_pictures.steel(held_out=False)]
     on_axis = [p for p in on_zone.pictures() if fold_of_series(p.series) != held_fold][::12]
     return {
@@ -262,7 +262,7 @@ def mottle_sources(
 def write_sets(
     folder: Path, model: str, held_fold: int | None = 0, *, share: float = 1.0, real: bool = True
 ) -> dict[str, list[Path]]:
-    """Write every set of training pictures, or list those that are there.
+    """Write every set of training images, or list those that are there.
 
     `share` below 1 draws fewer scenes; without `real` only drawn ones are made.
     """
@@ -297,7 +297,7 @@ def write_list(folder: Path, pictures: Sequence[Path], val: Path) -> Path:
 
 
 def write(folder: Path, model: str, held_fold: int | None = 0) -> Path:
-    """Write all training pictures and the list of them.
+    """Write all training images and the list of them.
 
     Returns
     -------

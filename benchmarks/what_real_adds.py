@@ -2,9 +2,9 @@
 
 Synthetic only, real ones that are labelled, real ones that label themselves.
 
-``python benchmarks/what_real_adds.py FOLDER --out WORK`` takes the training pictures that ``shipped_model.py
-data FOLDER`` made. A network is trained from random weights on drawn pictures alone; from there three go on,
-each seeing the same number of pictures more: drawn ones, or half of them real ones with their labels, or the
+``python benchmarks/what_real_adds.py FOLDER --out WORK`` takes the training images that ``shipped_model.py
+data FOLDER`` made. A network is trained from random weights on drawn images alone; from there three go on,
+each seeing the same number of images more: drawn ones, or half of them real ones with their labels, or the
 same real ones with what the first network finds in them for labels. All are scored on the series, frames and
 crops that were held out. Writes what_real_adds.json and what_real_adds.md beside this file.
 """
@@ -37,12 +37,12 @@ SELF_CONFIDENCE = 0.25
 
 
 def is_real(path: Path) -> bool:
-    """Tell a real picture by its name."""
+    """Tell a real image by its name."""
     return path.name.split("_")[0] in REAL_SETS
 
 
 def listed(folder: Path, data: Path, pictures: Sequence[Path], *, even: bool) -> Path:
-    """Write a data set that lists pictures that lie elsewhere.
+    """Write a data set that lists images that lie elsewhere.
 
     `even` repeats the real ones until half of the list is real.
     """
@@ -60,7 +60,7 @@ def listed(folder: Path, data: Path, pictures: Sequence[Path], *, even: bool) ->
 
 
 def label_themselves(pictures: Sequence[Path], segment: YoloSegmenter, folder: Path) -> list[Path]:
-    """Give pictures the labels that a network finds in them."""
+    """Give images the labels that a network finds in them."""
     out = []
     for path in pictures:
         target = folder / "images" / "train" / path.name
@@ -75,7 +75,7 @@ def label_themselves(pictures: Sequence[Path], segment: YoloSegmenter, folder: P
 
 
 def drawn_small(folder: Path) -> Path:
-    """Draw a few pictures, one of which passes for a real one."""
+    """Draw a few images, one of which passes for a real one."""
     few = DatasetSettings(scenes=6, frames_per_scene=1, size_px=64, held_out=0.3, shares={"loops": 1.0})
     write_synth_dataset(folder / "drawn", few)
     pictures = sorted((folder / "drawn" / "images" / "train").iterdir())

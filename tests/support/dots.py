@@ -97,10 +97,7 @@ def noisy_movie(
     false: float = 3.0,
     drift: tuple[float, float] = (0, 0),
 ) -> list[list[Dot]]:
-    """Dots that jitter, are missed, change class and size at random, among false detections.
-
-    On a specimen that drifts.
-    """
+    """Dots on a drifting specimen that jitter, are missed, change class and size, among false detections."""
     rng = np.random.default_rng(seed)
     dots = field_of_dots(50, seed)
     movie = []

@@ -11,7 +11,7 @@ EMI = (
 def write_ser(
     path, pictures, *, nm_per_px=0.37, start=1_700_000_000, step_s=2, long_offsets=True, kind=0x4122
 ):
-    """Write a series as TIA does: head, one dimension, pictures with their tags, then the places of both."""
+    """Write a series as TIA does: head, one dimension, images with their tags, then the places of both."""
     offset = "<Q" if long_offsets else "<I"
     units, name = b"", b"Number"
     dimension = (

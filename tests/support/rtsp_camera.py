@@ -1,6 +1,7 @@
 """A small RTSP camera for tests.
 
-One client at a time, H.264 over RTP, interleaved in the RTSP connection (RFC 2326, 10.12; RFC 6184).
+It serves one client at a time with H.264 over RTP, interleaved in the RTSP connection (RFC 2326, 10.12; RFC
+6184).
 """
 
 import contextlib
@@ -19,7 +20,7 @@ SDP = (
 
 
 class RtspCamera:
-    """Sends grey pictures without loss, at a rate; pulls the cable before the picture numbers in `cuts`."""
+    """Sends grey images without loss, at a rate; pulls the cable before the image numbers in `cuts`."""
 
     def __init__(self, pictures, fps, cuts=()):
         self.pictures, self.fps, self.cuts = list(pictures), fps, set(cuts)

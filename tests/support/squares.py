@@ -1,4 +1,4 @@
-"""Pictures of squares, whose sizes, areas and overlaps are known by counting."""
+"""Images of squares, whose sizes, areas and overlaps are known by counting."""
 
 import numpy as np
 
