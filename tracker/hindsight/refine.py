@@ -86,16 +86,8 @@ def refine(
     )
     if keep_ids:
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
-        return _finish(
-            seen,
-            points,
-            chain,
-            place,
-            looked,
-            shift,
-            config,
-            {"noise_px": float(step_noise(chain, points).max())},
-        )
+        facts = {"noise_px": float(step_noise(chain, points).max())}
+        return _finish(seen, points, chain, place, looked, shift, config, facts)
     joiner = Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
     judge, chain, facts = _judged(joiner, seen["score"].to_numpy(np.float64), len(looked), config, existence)
     order = np.flatnonzero(chain >= 0)

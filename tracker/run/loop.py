@@ -268,8 +268,7 @@ def run(
     """
     tally = Tally() if goes_on is None else goes_on.tally
     every_s = None if keep_state is None else STATE_EVERY_S
-    existence = existence or LiveExistence(None)
-    scale = calibration if isinstance(calibration, ViewScale) else ViewScale(calibration)
+    existence, scale = existence or LiveExistence(None), _view_scale(calibration)
     with ExitStack() as stack:
         stack.enter_context(_ready(sinks))
         if keep_state is not None and goes_on is None:
@@ -292,6 +291,10 @@ def run(
                 break
         _finish(existence.known(linker.finish()), sinks)
     return tally
+
+
+def _view_scale(calibration: Calibration | ViewScale) -> ViewScale:
+    return calibration if isinstance(calibration, ViewScale) else ViewScale(calibration)
 
 
 @contextmanager
