@@ -26,7 +26,7 @@ def view_numbers(frames: pd.DataFrame) -> Ints:
     """
     if "view" not in frames:
         return np.zeros(len(frames), np.int64)
-    return np.nan_to_num(frames["view"].to_numpy(np.float64)).astype(np.int64)
+    return np.asarray(np.nan_to_num(frames["view"].to_numpy(np.float64)), np.int64)
 
 
 def frame_scales(frames: pd.DataFrame, nm_per_px: float) -> Floats:

@@ -340,8 +340,8 @@ def _moment(
     scale: ViewScale,
     tally: Tally,
 ) -> Moment:
-    kept = linker.snapshot(), snapshot_of(meter), existence.snapshot(), scale.snapshot()
-    return Moment(*at, *looked_at, *kept, tally)
+    linked, measured = linker.snapshot(), snapshot_of(meter)
+    return Moment(*at, *looked_at, linked, measured, existence.snapshot(), scale.snapshot(), tally)
 
 
 def _items(

@@ -82,13 +82,14 @@ def times(live):
     """Times of the points of the whole run, s."""
     data = live.get("curves?span=whole")[0]
     size = struct.unpack("<I", data[:4])[0]
-    return np.frombuffer(data, "<f8", json.loads(data[4 : 4 + size])["points"], 4 + size).tolist()
+    t_s = np.frombuffer(data, "<f8", json.loads(data[4 : 4 + size])["points"], 4 + size)
+    return t_s[np.isfinite(t_s)].tolist()  # gaps are NaN
 
 
 def test_curves_go_on_and_every_viewer_sees_the_same(live):
     one = live.until(lambda: times(live) if len(times(live)) > 3 else None)
     assert times(live)[: len(one) // 2] == one[: len(one) // 2]
-    live.until(lambda: np.nanmax(times(live)) > np.nanmax(one))
+    live.until(lambda: max(times(live)) > max(one))
     message = live.message()
     assert message["classes"]
     assert {"n", "d2", "d3", "s", "hl", "hq", "t"} <= set(message["last"])
