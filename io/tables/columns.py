@@ -301,6 +301,54 @@ KINETICS = Table(
     ),
 )
 
+
+def _plain(name: str, unit: str, meaning: str) -> Column:
+    return _float(name, unit, meaning, "%.6g")
+
+
+_CLASS_OR_ALL = _text("defect_class", "class name, or `all`")
+
+MICROGRAPHS = Table(
+    "micrographs.csv",
+    "micrograph and class, and `all` (with --stills only)",
+    (
+        Column("micrograph", "text", "", "name of the file, or the number of the frame", "%s"),
+        Column("frame", "int", "", "number in the other tables", "%d"),
+        _CLASS_OR_ALL,
+        _plain("n", "", "defects that are there"),
+        _plain("n_counted", "", "defects that count towards the densities, by the border rule"),
+        _plain("field_nm2", "nm^2", "area of specimen in view"),
+        _plain("density_per_m2", "m^-2", "defects per area"),
+        _plain("density_per_m3", "m^-3", "defects per volume"),
+        _plain("size_nm", "nm", "mean size"),
+        _plain(
+            "volume_fraction", "", "volume of these defects over that of the foil; voids and precipitates"
+        ),
+        _plain("swelling_percent", "%", "swelling by voids"),
+        _plain("line_density_per_m2", "m^-2", "line length per volume"),
+        _plain("hardening_linear_mpa", "MPa", "hardening, contributions of the classes added"),
+        _plain("hardening_quadrature_mpa", "MPa", "hardening, root of the sum of squared contributions"),
+    ),
+)
+
+STATISTICS = Table(
+    "statistics.csv",
+    "quantity and class, over all micrographs (with --stills only)",
+    (
+        Column("quantity", "text", "", "column of micrographs.csv; the unit is in the name", "%s"),
+        _CLASS_OR_ALL,
+        _plain("mean", "", "mean over the micrographs in which it is known, each with the same weight"),
+        _plain("lo", "", "lower end of the 95 % interval of the mean; empty for a single micrograph"),
+        _plain("hi", "", "upper end of the same interval"),
+        _plain("sd", "", "standard deviation between micrographs"),
+        Column("n", "int", "", "micrographs in which it is known", "%d"),
+        Column("method", "text", "", "how, in short, or why it is empty", "%s"),
+    ),
+)
+
+QUANTITIES = tuple(column.name for column in MICROGRAPHS.columns[3:])
+"""Columns of micrographs.csv of which means are made."""
+
 TABLES: dict[str, Table] = {table.file: table for table in (TRACKS, SERIES, SUMMARY, EVENTS, FRAMES, DOUBTED)}
 STREAMED: dict[str, Table] = {**TABLES, STREAM.file: STREAM}
 """Tables that grow while a run goes on, frame by frame."""
@@ -335,7 +383,7 @@ def describe_columns() -> str:
         "Comma-separated, UTF-8, one header line; an empty cell means not known. `masks.parquet` is Parquet.",
         "",
     ]
-    for table in (*TABLES.values(), KINETICS, MASKS, SETTINGS, MARKS):
+    for table in (*TABLES.values(), KINETICS, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS):
         lines += [
             f"## {table.file}",
             "",

@@ -38,6 +38,8 @@ OUTPUTS = (
     REPORT,
     MANIFEST,
     MARKS.file,
+    columns.MICROGRAPHS.file,
+    columns.STATISTICS.file,
     SETTINGS.file,
     STATE,
     SECRET,

@@ -222,7 +222,10 @@ def _with_view_scales(run: TableRun) -> TableRun:
         mine = views == view
         before[view] = float(told[mine][0])
         given = run.config.source.view_nm_per_px
-        scales[mine] = given[view - 1] if len(given) >= view else before[view] * run.scale
+        if run.config.source.stills:
+            scales[mine] = run.calibration.nm_per_px or NAN
+        else:
+            scales[mine] = given[view - 1] if len(given) >= view else before[view] * run.scale
     frames = run.frames.assign(nm_per_px=scales) if before else run.frames
     return replace(run, frames=frames, scale_before=before)
 

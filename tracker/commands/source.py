@@ -74,6 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--start", type=number, metavar="S", help="first time to process")
     add("--end", type=number, metavar="S", help="last time to process")
     add("--every", type=whole, metavar="N", help="process every N-th frame")
+    add(
+        "--stills",
+        action="store_true",
+        help="separate micrographs, no movie: nothing is linked, one row each, means over them",
+    )
     add("--no-video", action="store_true", help="write no annotated movie")
     add(
         "--view",
@@ -98,6 +103,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             "source.start_s": options.start,
             "source.end_s": options.end,
             "source.every": options.every,
+            "source.stills": True if options.stills else None,
             "segment.confidence": options.conf,
             "segment.classes": options.only,
             "model": options.model,

@@ -72,6 +72,7 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
     numbers, times = looked["frame"].to_numpy(np.int64), looked["t_s"].to_numpy(np.float64)
     views, scales = view_numbers(looked), frame_scales(looked, nm_per_px)
     opens, closes = np.diff(views, prepend=-1) != 0, np.diff(views, append=-1) != 0
+    stills = bool((views > 0).all())  # separate micrographs have no view 0
     tracks = _Tracks(rows, numbers, opens, closes)
     merged, split = tracks.encounters(forwards=True), tracks.encounters(forwards=False)
     events = [
@@ -85,7 +86,9 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
         first, last = int(part["place"].iloc[0]), int(part["place"].iloc[-1])
         observed = part["observed"].to_numpy() == 1
         label = str(part["defect_class"].iloc[0])
-        if first == 0 or not opens[first]:  # what is there when a later view begins was not born then
+        if (first == 0 and not stills) or not opens[
+            first
+        ]:  # what is there when a later view begins was not born then
             kind: EventKind = "split" if split[k] >= 0 else "birth"
             events.append(Event(int(numbers[first]), float(times[first]), kind, name, int(split[k])))
             births.setdefault(int(numbers[first]), Counter())[label] += 1

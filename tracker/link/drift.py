@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -258,3 +259,12 @@ class DriftEstimator:
         fits = [one for one in far_fits(key, view) if one[2] >= self._config.min_significance]
         shift, quality, _ = max(fits, key=lambda one: one[1], default=(near, 0.0, 0.0))
         return (shift, quality) if quality > least else None
+
+
+class SeparatePictures(DriftEstimator):
+    """Takes every frame for a view of its own: micrographs that are no movie."""
+
+    def update(self, frame: Frame, field: BoolImage | None = None) -> tuple[Drift, ...]:
+        """Return no shift, and the next view."""
+        self._view += 1
+        return (Drift((0.0, 0.0), math.nan, self._view),)

@@ -58,9 +58,14 @@ class ViewScale:
         Of the first view.
     given : sequence of float
         Scales of the views after the first, in order, nm.
+    stills : bool
+        Every frame is a micrograph of its own, all with one scale.
     """
 
-    def __init__(self, calibration: Calibration, given: Sequence[float] = ()) -> None:
+    def __init__(
+        self, calibration: Calibration, given: Sequence[float] = (), *, stills: bool = False
+    ) -> None:
+        self._stills = stills
         self.calibration, self._first, self._given = calibration, calibration, tuple(given)
         self.view = 0
         self._sizes_px = np.zeros(0)
@@ -93,6 +98,7 @@ class ViewScale:
         new = view != self.view
         if new:
             self.view = view
+        if new and not self._stills:
             self._change(detections.t_s, magnified, _ratio(self._sizes_px, sizes))
         self._sizes_px = sizes
         return new

@@ -32,8 +32,8 @@ class SourceConfig:
     ----------
     nm_per_px : float or None
         Width of a pixel, nm; None takes what the file says.
-    nm_per_px_sd : float
-        Standard deviation of it, nm.
+    nm_per_px_sd : float or None
+        Standard deviation of it, nm; None takes 2 percent of it, 0 takes it as exact.
     view_nm_per_px : tuple of float
         Width of a pixel in the views after the first, in their order, nm: after a change of the magnification in
         mid-movie the scale is unknown otherwise.
@@ -44,17 +44,31 @@ class SourceConfig:
         First and last time to process, s of the source's own time axis.
     every : int
         Process every N-th frame.
+    stills : bool
+        The frames are separate micrographs and no movie: each is counted by itself, none is linked.
     """
 
     nm_per_px: float | None = None
-    nm_per_px_sd: float = 0.0
+    nm_per_px_sd: float | None = None
     view_nm_per_px: tuple[float, ...] = ()
     frame_interval_s: float | None = None
     start_s: float | None = None
     end_s: float | None = None
     every: int = 1
+    stills: bool = False
+
+    def reading(self) -> dict[str, Any]:
+        """Return what the reader of a source needs: the rest is not for a file to know."""
+        names = ("nm_per_px", "frame_interval_s", "start_s", "end_s", "every")
+        return {name: getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:
+        if self.nm_per_px_sd is not None and not (
+            math.isfinite(self.nm_per_px_sd) and self.nm_per_px_sd >= 0
+        ):
+            raise SettingsError(
+                f"source.nm_per_px_sd = {self.nm_per_px_sd}: expected zero or a positive number of nm"
+            )
         for name in ("nm_per_px", "frame_interval_s"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):

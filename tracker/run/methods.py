@@ -11,6 +11,7 @@ from typing import Any
 
 from insitrack.tracker.hardening.models import Material
 from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.series.calibration import SCALE_SD_RELATIVE
 from insitrack.tracker.series.conditions import DOSE_RATE, THICKNESS, Change, Conditions
 from insitrack.tracker.series.meter import SeriesMeter
 
@@ -107,10 +108,13 @@ def _of_hardening(config: RunConfig, material: Material | None) -> tuple[_Row, .
 def _of_counting(config: RunConfig) -> tuple[_Row, ...]:
     series, measure, thickness_sd_nm = config.series, config.measure, config.specimen.thickness_sd_nm
     spread = f"{thickness_sd_nm:g} nm" if thickness_sd_nm else f"{series.thickness_sd_relative:.0%}"
+    scale_sd_nm = config.source.nm_per_px_sd
+    scale = f"{SCALE_SD_RELATIVE:.0%}" if scale_sd_nm is None else f"{scale_sd_nm:g} nm"
     visible = _pairs(series.visibility_by_class)
     sizes = ", ".join(f"{name} {definition}" for name, definition in measure.size_definition.items())
     return (
         ("surfaces of the foil", "series.foil", _foil(series), "7 to 18 %"),
+        ("error of the scale", "source.nm_per_px_sd", scale, "4 % on the density at 2 %"),
         ("error of the thickness", "series.thickness_sd_relative", spread, "5 or 10 % on the stress"),
         (
             "defects at the border",
@@ -293,6 +297,12 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
         ),
     ]
     thickness = thickness_words(config, meter.conditions)
+    scale, scale_sd = meter.calibration.nm_per_px, meter.calibration.nm_per_px_sd
+    if scale:
+        parts.append(
+            f"A pixel is {scale:.4g} nm wide, with a standard deviation of {scale_sd / scale:.1%}"
+            f"{' (assumed)' if config.source.nm_per_px_sd is None else ''}."
+        )
     if thickness:
         foil = {
             "none": "without a correction for its surfaces",

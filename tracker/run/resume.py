@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,11 +96,9 @@ def _go_on(
 ) -> Run:
     """Open the source where it was left, and run the rest."""
     facts = state.facts
-    chosen = asdict(config.source)
-    del chosen["nm_per_px_sd"]
     left_off = LeftOff(facts.next_index, facts.last_s + max(0.0, time.time() - facts.wall_s), facts.levels)
     uri = address_of(folder, facts.uri)
-    source = open_source(uri, **chosen, live=config.live, alarm=alarm, left_off=left_off)
+    source = open_source(uri, **config.source.reading(), live=config.live, alarm=alarm, left_off=left_off)
     try:
         job = Job(uri, source, config, folder, [*manifest.get("command", []), "(resumed)"], alarm)
         for what, before in facts.identity.items():

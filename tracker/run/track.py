@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -56,7 +55,7 @@ def track(
         Gets what goes wrong with a live source, one line each, from another thread.
     **options
         Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`,
-        `model`, `confidence`, `classes`, `start_s`, `end_s`, `every`, `video`.
+        `model`, `confidence`, `classes`, `start_s`, `end_s`, `every`, `stills`, `video`.
 
     Returns
     -------
@@ -123,9 +122,7 @@ def _check_out(folder: Path, uri: str, overwrite: bool) -> None:
 
 def _opened(uri: str, config: RunConfig, alarm: Callable[[str], None] | None) -> Source:
     """Open the source; one that shows no specimen is refused."""
-    chosen = dataclasses.asdict(config.source)
-    del chosen["nm_per_px_sd"], chosen["view_nm_per_px"]  # a file does not know them
-    source = open_source(uri, **chosen, live=config.live, alarm=alarm)
+    source = open_source(uri, **config.source.reading(), live=config.live, alarm=alarm)
     if source.refused:
         source.close()
         raise SourceError(source.refused)
@@ -153,6 +150,7 @@ _SHORT = {
     "start_s": "source",
     "end_s": "source",
     "every": "source",
+    "stills": "source",
     "thickness_nm": "specimen",
     "thickness_sd_nm": "specimen",
     "dose_rate_dpa_per_s": "specimen",

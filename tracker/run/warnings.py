@@ -18,7 +18,11 @@ def run_warnings(
 ) -> list[str]:
     """Collect the warnings of a run: those of the source, `others`, then those that the counts tell."""
     lines = [*source.warnings, *others]
-    if source.time_origin.startswith("assumed") and not any("--frame-interval-s" in line for line in lines):
+    if (
+        not config.source.stills
+        and source.time_origin.startswith("assumed")
+        and not any("--frame-interval-s" in line for line in lines)
+    ):
         lines.append(f"time is {source.time_origin}; give the true interval with --frame-interval-s")
     if tally.over_cap:
         lines.append(
@@ -30,7 +34,11 @@ def run_warnings(
             f"{tally.blank} frames show no specimen (the beam off, or no structure): their numbers stay empty; see"
             " field.blank_share"
         )
-    if tally.processed > 2 and tally.unregistered > _UNRELATED * (tally.processed - 1):
+    if (
+        tally.processed > 2
+        and not config.source.stills
+        and tally.unregistered > _UNRELATED * (tally.processed - 1)
+    ):
         lines.append(
             f"{tally.unregistered} of {tally.processed} frames do not fit the frames before them: if these are"
             " separate micrographs and no movie, births, deaths and tracks mean nothing; run again with --stills"

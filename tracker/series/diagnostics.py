@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +11,7 @@ from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.frames import Calibration
 from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES, material_names
 from insitrack.tracker.hardening.models import Material
+from insitrack.tracker.series.calibration import SCALE_SD_RELATIVE
 from insitrack.tracker.series.counting import overlap_loss
 from insitrack.tracker.series.observations import Counts, Moments, Observations
 from insitrack.tracker.series.settings import SeriesConfig
@@ -109,6 +111,11 @@ def _calibration(
     lines = []
     if calibration.nm_per_px is None:
         lines.append("scale unknown: sizes, densities and hardening stay empty; give --nm-per-px")
+    elif math.isclose(calibration.nm_per_px_sd, SCALE_SD_RELATIVE * calibration.nm_per_px):
+        lines.append(
+            f"the scale is taken to be known to {SCALE_SD_RELATIVE:.0%}, so densities to"
+            f" {2 * SCALE_SD_RELATIVE:.0%} at best; give its error in nm with source.nm_per_px_sd"
+        )
     if calibration.thickness_nm is None:
         lines.append("foil thickness unknown: volume densities and hardening stay empty; give --thickness-nm")
     elif not calibration.thickness_sd_nm:

@@ -12,11 +12,13 @@ from insitrack.io.draw.final import FinalFrames, draw_frames, final_frame
 from insitrack.io.draw.movie_writer import join_movies
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.errors import InsitrackError, OutputError
+from insitrack.io.files.folder import list_folder
 from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
+from insitrack.io.tables.columns import KINETICS
 from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
 from insitrack.segment.base import Segmenter
@@ -30,6 +32,7 @@ from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.warnings import run_warnings
 from insitrack.tracker.series.conditions import calibration_in_time
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.micrographs import write_micrographs
 
 _STOPPED = "stopped before the source had ended, as was asked for"
 
@@ -89,6 +92,8 @@ class Closing:
             self.source, self.segmenter, self.config, tally, [*self.meter.warnings, *self.notes]
         )
         results = {**_results(tally), "refined": refined}
+        if self.config.source.stills:
+            results |= self._write_micrographs()
         status, controls = live
         if status is not None and controls is not None:
             results["live"] = {**status.results(), "changes": controls.changes}
@@ -103,6 +108,15 @@ class Closing:
         except OutputError as error:  # tables and movie are whole without it
             self.manifest.warnings.append(str(error))
         self.manifest.write(self.folder / MANIFEST)
+
+    def _write_micrographs(self) -> dict[str, Any]:
+        """Write what is known of every micrograph, and means over them."""
+        path = Path(str(self.source.describe().get("path", "")))
+        files = list_folder(path).files if path.is_dir() else []
+        names = ["" if file is None else file.name for file in files]
+        n = write_micrographs(self.folder, names if len(names) >= (self.source.n_frames or 0) else [])
+        (self.folder / KINETICS.file).unlink(missing_ok=True)
+        return {"micrographs": n, "kinetics": "none: separate micrographs have no births, deaths or growth"}
 
     def fail(self, error: BaseException) -> None:
         """Enter in the manifest that an error ended the run, and which."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -288,8 +287,7 @@ def source_of(
         if not _there(str(beside)):
             raise SourceError(f"{run}: its movie {uri} is not there any more; give the place where it is now")
         uri = str(beside)
-    chosen = dataclasses.asdict(config_of(dict(manifest)).source)
-    del chosen["nm_per_px_sd"]
+    chosen = config_of(dict(manifest)).source.reading()
     for name, choose, time in (("start_s", max, times[0]), ("end_s", min, times[1])):
         known = [value for value in (chosen[name], time) if value is not None]
         chosen[name] = max(0.0, choose(known)) if known else None

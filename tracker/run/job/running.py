@@ -23,7 +23,7 @@ from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.tracker.existence.live import LiveExistence
-from insitrack.tracker.link.drift import DriftEstimator
+from insitrack.tracker.link.drift import DriftEstimator, SeparatePictures
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run import loop
@@ -90,9 +90,11 @@ class Job:
             If the state is not one of this run; nothing is changed then.
         """
         stop = stop or threading.Event()
-        linker, drift, goes_on = Linker(self.config.link), DriftEstimator(self.config.drift), None
+        linker, drift, goes_on = Linker(self.config.link), self._drift(), None
         existence = LiveExistence(self.config.judged)
-        scale = ViewScale(self.calibration, self.config.source.view_nm_per_px)
+        scale = ViewScale(
+            self.calibration, self.config.source.view_nm_per_px, stills=self.config.source.stills
+        )
         if state is not None:
             goes_on = restore(state, self.folder, self.config, linker, self.meter, existence, drift, scale)
             self.notes += _late_beginnings(self.config, goes_on.next_index)
@@ -143,6 +145,10 @@ class Job:
             raise
         keeper.remove()
         return Run(self.folder)
+
+    def _drift(self) -> DriftEstimator:
+        """Make what follows the stage, or takes each frame by itself."""
+        return SeparatePictures() if self.config.source.stills else DriftEstimator(self.config.drift)
 
     def _closing(self) -> Closing:
         return Closing(
