@@ -213,9 +213,10 @@ def sizes_of(seen: Observations, dispersed: Bools, t: int) -> Moments:
 
 
 def sizes_or_cut(seen: Observations, sizes: Moments, t: int) -> Moments:
-    """Sizes of obstacles: where all of a class are cut by the border, those of what is in view.
+    """Sizes of obstacles: where all of a class are cut by the border, the extent of what is in view.
 
-    Else one lone defect would empty the total.
+    Else one lone defect would empty the total. Parts in view are no measured sizes: they rest on none (n = 0), and
+    their spread is that assumed for an unknown size.
     """
     k = sizes.mean.shape[1] - 1
     cut = moments(seen.size_nm, replace(seen, weight=seen.share), np.isfinite(seen.size_nm), t, k)
@@ -224,7 +225,8 @@ def sizes_or_cut(seen: Observations, sizes: Moments, t: int) -> Moments:
     def filled(whole: Floats, part: Floats) -> Floats:
         return np.column_stack([np.where(lone, part, whole[:, :k]), whole[:, k:]])
 
-    return Moments(n=filled(sizes.n, cut.n), mean=filled(sizes.mean, cut.mean), sd=filled(sizes.sd, cut.sd))
+    none = np.zeros_like(cut.n)
+    return Moments(n=filled(sizes.n, none), mean=filled(sizes.mean, cut.mean), sd=filled(sizes.sd, none))
 
 
 def with_total(counts: Floats | Ints) -> Floats:

@@ -30,6 +30,17 @@ def test_one_lone_defect_at_the_border_does_not_empty_the_hardening_of_all():
     assert any("loop_111: no size in 1 frames" in line for line in meter.warnings)
 
 
+def test_parts_cut_by_the_border_give_no_narrower_interval_than_one_unknown_size():
+    def width(n: int, edge: tuple[str, ...]) -> float:
+        rows = rows_of(SeriesMeter(SeriesConfig(), FOIL, iron()), {"loop_111": [20.0] * n}, edge=edge)
+        row = rows["loop_111"]
+        return (row.hardening_linear_mpa_hi - row.hardening_linear_mpa) / row.hardening_linear_mpa
+
+    # sizes that were measured narrow it with their number, parts of equal extent do not
+    assert width(40, ("loop_111",)) > 0.39  # 1.96 x 0.40 / 2
+    assert width(40, ()) < 0.35
+
+
 def test_a_class_without_strength_is_left_out_of_the_total_and_named():
     meter = SeriesMeter(SeriesConfig(), FOIL, load_material("fecral"))
     rows = rows_of(meter, {"black_dot": [8.0] * 6, "precipitate": [4.0] * 6})
