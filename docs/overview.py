@@ -125,9 +125,7 @@ def demo() -> None:
     scene = SynthSource(words[1])
     truth = [len(scene.truth(index)) for index in range(len(series))]
     figure, axes = draw(DOCS / "demo.png", picture, "a frame of demo/annotated.mp4")
-    axes.fill_between(
-        series["t_s"], series["n_lo"], series["n_hi"], color="0.85", label="95 %, counting error only"
-    )
+    axes.fill_between(series["t_s"], series["n_lo"], series["n_hi"], color="0.85", label="95 %")
     axes.plot(series["t_s"], series["n"], color=BLUE, label="measured")
     axes.plot(
         series["t_s"], np.array(truth), color="black", ls="--", label="drawn so that a person can see them"

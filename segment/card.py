@@ -30,3 +30,7 @@ class ModelCard:
     sha256: str
     classes: tuple[str, ...]
     facts: dict[str, Any]
+
+    def calibration(self) -> dict[str, Any]:
+        """Return what its scores mean and how far its counts may be off, as `calibration`; nothing where unknown."""
+        return {"calibration": self.facts["calibration"]} if self.facts.get("calibration") else {}

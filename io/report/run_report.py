@@ -73,6 +73,7 @@ def write_report(
             for key, words in _CAPTIONS.items()
             if key in pictures
         ],
+        band_words=_band_words(facts),
         time_plots=_time_plots(curves, facts),
         histograms=histograms,
         kind_note=_KIND_NOTES.get(str(facts.get("tables")), ""),
@@ -118,6 +119,14 @@ def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
     source = facts.get("source") or {}
     text = source.get("name") or source.get("uri") or source.get("path") or folder.resolve().name
     return str(text).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _band_words(facts: Mapping[str, Any]) -> str:
+    """Say whether the bands hold the errors of the detector."""
+    series = (facts.get("settings") or {}).get("series") or {}
+    if series.get("bands") == "detector" and series.get("detector_log_sd"):
+        return "with what the detector misses or finds by mistake, as far as it is known"
+    return "of counting; what the detector misses or finds by mistake is not in them"
 
 
 def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[str]:

@@ -124,7 +124,11 @@ DOUBTED = Table(
 _SERIES_MEANING = {
     "dose_dpa": ("dpa", "dose, from the dose rate and the time", "%.6g"),
     "n": ("", "defects that are there: seen, or alive in a gap", "%g"),
-    "n_lo": ("", "lower end of the exact 95 % Poisson interval of n", "%.4f"),
+    "n_lo": (
+        "",
+        "lower end of the 95 % interval of n: exact Poisson, and what the detector gets wrong where that is known",
+        "%.4f",
+    ),
     "n_hi": ("", "upper end of the same interval", "%.4f"),
     "n_observed": ("", "defects that the segmenter saw in this frame", "%g"),
     "births": ("", "tracks that began in this frame", "%g"),

@@ -117,6 +117,7 @@ class TorchvisionSegmenter:
             "file": self.model.weights.name,
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
+            **self.model.calibration(),
             "kind": "torchvision",
             "masks": (
                 drawn

@@ -183,6 +183,7 @@ class SemanticSegmenter:
             "file": self.model.weights.name,
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
+            **self.model.calibration(),
             "view": self._stretch.describe(),
             **self._network.describe(),
         }

@@ -102,6 +102,7 @@ class YoloSegmenter:
             "file": self.model.weights.name,
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
+            **self.model.calibration(),
             "view": {**self._finder.describe(), **self._stretch.describe()},
             **self._network.describe(),
         }

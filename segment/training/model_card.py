@@ -53,6 +53,35 @@ def write_card(
     return path
 
 
+def write_calibration(path: Path, calibration: Mapping[str, Any]) -> None:
+    """Put into a card what the scores of its model mean and how far its counts may be off; page and JSON.
+
+    Parameters
+    ----------
+    path : Path
+        The JSON card.
+    calibration : mapping
+        Settings of the sections `existence` and `series` by name, and ``learnt_on``: the pictures.
+    """
+    card = {**json.loads(path.read_text(encoding="utf-8")), "calibration": dict(calibration)}
+    path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(_page(card), encoding="utf-8")
+
+
+def _calibration(calibration: Mapping[str, Any]) -> list[str]:
+    """Lines on what the scores mean and how far counts may be off."""
+    known = {name: value for name, value in calibration.items() if name != "learnt_on"}
+    lines = ["", "## What its scores mean, and how far its counts may be off", ""]
+    lines += [f"Learnt on {calibration.get('learnt_on', 'pictures that are not named')}.", ""]
+    lines += ["| setting that it brings | value |", "|---|---|"]
+    for name, value in known.items():
+        shown = (
+            ", ".join(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, Mapping) else f"{value:g}"
+        )
+        lines.append(f"| `{name}` | {shown} |")
+    return lines
+
+
 def _page(card: dict[str, Any]) -> str:
     """Model card as a page: what it is, how good it is on what, where it fails."""
     lines = [f"# Model `{card['name']}`", "", str(card.get("about", "")), "", "| | |", "|---|---|"]
@@ -90,6 +119,8 @@ def _page(card: dict[str, Any]) -> str:
                     )
                     + " |"
                 )
+    if card.get("calibration"):
+        lines += _calibration(card["calibration"])
     if card.get("known_failures"):
         lines += ["", "## Where it fails", "", *(f"- {failure}" for failure in card["known_failures"])]
     return "\n".join(lines) + "\n"

@@ -130,12 +130,12 @@ class Evidence:
         >>> (evidence.log_odds(np.array([0.06, 0.12, 0.7])) > 0).tolist()
         [False, False, True]
         """
-        usual, n = float(logit(np.array(config.even_score))), float(counts.sum())
+        usual, n = float(logit(np.array(config.even))), float(counts.sum())
         mixture = Mixture.fitted(counts) if np.count_nonzero(counts) > 1 else None
         shift = 0.0
         if mixture is not None and mixture.mean >= usual + _CLEAR:
             shift = float(np.clip(mixture.even - usual, -MOST_SHIFT, MOST_SHIFT)) * n / (n + _MIXTURE_FINDS)
-        return cls(usual + shift, config.odds_per_logit)
+        return cls(usual + shift, config.slope)
 
     def log_odds(self, score: Floats) -> Floats:
         """Log odds of a defect, shape (N,), for scores 0..1."""

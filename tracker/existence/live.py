@@ -54,7 +54,7 @@ class LiveExistence:
     --------
     >>> live = LiveExistence(ExistenceConfig())
     >>> [round(float(live.update(np.array([1]), np.array([0.6]))[0]), 2) for _ in range(3)]
-    [0.93, 0.97, 0.98]
+    [0.93, 0.95, 0.96]
     """
 
     def __init__(self, config: ExistenceConfig | None) -> None:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from insitrack.io.errors import SettingsError
 
+EVEN_SCORE, ODDS_PER_LOGIT = 0.15, 1.2
+"""For models whose card says nothing else."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExistenceConfig:
@@ -17,10 +20,12 @@ class ExistenceConfig:
         Least score of a find that is followed at all, 0..1.
     keep : float
         Least probability of a defect that is counted, drawn and tabulated, 0..1.
-    even_score : float
-        Score at which a single find is as often a defect as not, 0..1, where the movie itself says nothing.
-    odds_per_logit : float
-        How fast the log odds rise with the logit of the score.
+    even_score : float or None
+        Score at which a single find is as often a defect as not, 0..1, where the movie itself says nothing; None:
+        that of the model's card, or `EVEN_SCORE`.
+    odds_per_logit : float or None
+        How fast the log odds rise with the logit of the score; None: that of the model's card, or
+        `ODDS_PER_LOGIT`.
 
     Raises
     ------
@@ -30,15 +35,25 @@ class ExistenceConfig:
 
     candidate_score: float = 0.05
     keep: float = 0.5
-    even_score: float = 0.15
-    odds_per_logit: float = 1.2
+    even_score: float | None = None
+    odds_per_logit: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("candidate_score", "keep", "even_score"):
             value = getattr(self, name)
-            if not 0 < value < 1:
+            if value is not None and not 0 < value < 1:
                 raise SettingsError(f"existence.{name} = {value}: expected a number between 0 and 1")
-        if not 0 < self.odds_per_logit < 100:
+        if self.odds_per_logit is not None and not 0 < self.odds_per_logit < 100:
             raise SettingsError(
                 f"existence.odds_per_logit = {self.odds_per_logit}: expected a positive number, like 1.2"
             )
+
+    @property
+    def even(self) -> float:
+        """Score at which a find is as often a defect as not."""
+        return EVEN_SCORE if self.even_score is None else self.even_score
+
+    @property
+    def slope(self) -> float:
+        """Rise of the log odds with the logit of the score."""
+        return ODDS_PER_LOGIT if self.odds_per_logit is None else self.odds_per_logit

@@ -290,11 +290,7 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
         + "; sizes of defects cut by the border were left out, the others weighted by 1 / ((W - w)(H - h))"
         " against the border's preference.",
         _BORDERS[config.series.border],
-        (
-            "Intervals of 95 % are of counting only, not of what the detector misses or finds by mistake; they"
-            " hold the exact Poisson interval of the counts (Garwood, Biometrika 28 (1936) 437), the"
-            " errors of scale and foil thickness, and for sizes Student's t."
-        ),
+        _interval_words(config),
     ]
     thickness = thickness_words(config, meter.conditions)
     scale, scale_sd = meter.calibration.nm_per_px, meter.calibration.nm_per_px_sd
@@ -324,6 +320,27 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
             since = f"From frame {start} on: " if number else ""
             parts.append(since + _hardening_words(config, material))
     return " ".join(parts)
+
+
+def _interval_words(config: RunConfig) -> str:
+    """Say what the intervals hold, the errors of the detector where the model or the user knows them."""
+    held = (
+        " the exact Poisson interval of the counts (Garwood, Biometrika 28 (1936) 437), the errors of scale and foil"
+        " thickness, and for sizes Student's t"
+    )
+    series = config.series
+    if series.bands == "detector" and series.detector_log_sd:
+        spread = ", ".join(
+            f"{name.replace('_', ' ')} {sd:.2f}" for name, sd in series.detector_log_sd.items()
+        )
+        return (
+            "Intervals of 95 % hold the errors of the detector, misses and false detections, as they scatter between"
+            f" experiments that were left out (standard deviation of ln(true / found): {spread}),{held}."
+        )
+    return (
+        "Intervals of 95 % are of counting only, not of what the detector misses or finds by mistake; they"
+        f" hold{held}."
+    )
 
 
 def thickness_words(config: RunConfig, conditions: Conditions) -> str:

@@ -13,6 +13,7 @@ from insitrack.io.intervals import Z_95, mean_half_width
 from insitrack.io.results import NAN
 from insitrack.tracker.hardening.materials import LINE_CLASSES, VOLUME_CLASSES
 from insitrack.tracker.series.counting import detector_factor, visibility_factor
+from insitrack.tracker.series.detector import DetectorError
 from insitrack.tracker.series.foil import foil_depth_nm, line_density_per_m2, volume_fraction_to_swelling
 from insitrack.tracker.series.hardening import MIN_FOR_SPREAD
 from insitrack.tracker.series.observations import Counts, Moments, Observations, moments, summed
@@ -53,8 +54,10 @@ class Densities:
     ----------
     dispersed, bulky : ndarray of bool, shape (K,)
         Classes that are no lines; classes whose volume means something.
-    detector_rel : ndarray of float64, shape (K,)
-        Relative standard deviation of the detector's correction.
+    detector : DetectorError
+        What the detector misses and finds by mistake.
+    size_log_sd : float
+        Relative standard deviation of mean sizes by the outlines.
     thickness_nm, thickness_sd_nm : float
         Foil thickness and its standard deviation, nm; NaN where unknown.
     """
@@ -63,7 +66,9 @@ class Densities:
         self.config, self.class_names, self._scale_rel = config, class_names, scale_rel
         self.dispersed = np.array([name not in LINE_CLASSES for name in class_names], bool)
         self.bulky = np.array([name in VOLUME_CLASSES for name in class_names], bool)
-        self._factor, self.detector_rel = _corrections(config, class_names)
+        self._factor = _corrections(config, class_names)
+        self.detector = DetectorError.of(config, class_names)
+        self.size_log_sd = config.outline_log_sd
         self.thickness_nm = self.thickness_sd_nm = NAN
 
     def set_thickness(self, thickness_nm: float | None, thickness_sd_nm: float = 0.0) -> None:
@@ -130,17 +135,15 @@ class Densities:
         if (factor == factor[:, :1]).all():  # exactly, whatever rounding says
             total, mixed = factor[:, 0] * counts.n[:, k], factor[:, 0] ** 2 * counts.squares[:, k]
         both = Counts(np.column_stack([weight, total]), np.column_stack([factor**2 * squares, mixed]))
-        low, high = both.interval()
+        low, high = both.interval(self.detector)
         none = both.n == 0
         high[none] *= np.column_stack([factor, factor.max(axis=1, initial=0.0)])[none]
-        own = Z_95 * self.detector_rel * weight
-        own = np.column_stack([own, np.sqrt((own**2).sum(axis=1))])
         thickness = thickness_rel * weight
         common = Z_95 * np.hypot(
             np.column_stack([thickness, thickness.sum(axis=1)]), 2 * self._scale_rel * both.n
         )
         area = area_m2[:, None]
-        below, above = (np.sqrt((end - both.n) ** 2 + own**2 + common**2) for end in (low, high))
+        below, above = (np.hypot(end - both.n, common) for end in (low, high))
         return Ranged(both.n / area, np.maximum(both.n - below, 0) / area, (both.n + above) / area)
 
     def of_obstacles(self, per_m3: Ranged, lines: Ranged, inverse_depth: Floats) -> tuple[Floats, Floats]:
@@ -168,7 +171,7 @@ class Densities:
             np.where(self.dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares)
         )
         count = np.column_stack([number, number.sum(axis=1)])
-        fewest, most = Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval()
+        fewest, most = Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval(self.detector)
         mine = ~self.dispersed[seen.place]
         length = summed(seen, np.where(mine, seen.line_length_nm, 0.0) * seen.share, t, k)
         known = np.append(~self.dispersed, True) & scaled
@@ -191,7 +194,7 @@ class Densities:
         """Volume fraction of each class from the volume of every single defect (eq. 18); none of all together."""
         t, k = inverse_depth.shape
         volume = self._volumes(seen, t)
-        n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval())
+        n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval(self.detector))
         mean = np.where((n == 0) & self.bulky, 0.0, volume.mean)
         value = np.where(self.bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
         some = np.where(n > 0, n, 1.0)
@@ -202,7 +205,8 @@ class Densities:
                 Z_95 * 3 * self.config.size_sd_relative,
             )
         thickness = self.thickness_sd_nm * inverse_depth
-        rest = np.sqrt(spread**2 + Z_95**2 * (self.detector_rel**2 + thickness**2 + self._scale_rel**2))
+        outline = 3 * self.size_log_sd
+        rest = np.sqrt(spread**2 + Z_95**2 * (outline**2 + thickness**2 + self._scale_rel**2))
         # volumes are so skewed that their mean scatters as the logarithm of a normal variable, not as the
         # variable
         below = value * -np.expm1(-np.hypot(np.log(some / np.where(low > 0, low, some * 1e-9)), rest))
@@ -232,16 +236,15 @@ class Densities:
         return percent
 
 
-def _corrections(config: SeriesConfig, class_names: tuple[str, ...]) -> tuple[Floats, Floats]:
-    """Defects that each one found stands for, and the relative standard deviation of that, by class."""
-    factors, errors = [], []
+def _corrections(config: SeriesConfig, class_names: tuple[str, ...]) -> Floats:
+    """Defects that each one found stands for, by class."""
+    factors = []
     for name in class_names:
         precision = config.detector_precision.get(name, config.detector_precision.get("all"))
         recall = config.detector_recall.get(name, config.detector_recall.get("all"))
-        factor, sd = 1.0, 0.0
+        factor = 1.0
         if precision is not None and recall is not None:
-            factor, sd = detector_factor(precision, recall, config.detector_labels)
+            factor = detector_factor(precision, recall, config.detector_labels)[0]
         shown = config.visibility_by_class.get(name, visibility_factor(config.imaging, name))
         factors.append(shown * factor)
-        errors.append(sd)
-    return np.array(factors), np.array(errors)
+    return np.array(factors)

@@ -25,6 +25,7 @@ from insitrack.tracker.hardening.superposition import (
     quadrature,
     weighted,
 )
+from insitrack.tracker.series.detector import DetectorError
 from insitrack.tracker.series.observations import Counts, Moments
 from insitrack.tracker.series.settings import SeriesConfig
 
@@ -65,10 +66,17 @@ class Population:
 
     @classmethod
     def of(
-        cls, there: Counts, counts: Counts, sizes: Moments, density: Floats, thickness_rel: Floats
+        cls,
+        there: Counts,
+        counts: Counts,
+        sizes: Moments,
+        density: Floats,
+        thickness_rel: Floats,
+        *,
+        detector: DetectorError | None = None,
     ) -> Population:
         """Put together what was counted and measured; the last place, of all together, is left out."""
-        low, high = counts.interval()
+        low, high = counts.interval(detector)
         return cls(
             n=there.n[:, :-1],
             n_counted=counts.n[:, :-1],
@@ -105,8 +113,6 @@ class HardeningMeter:
         Classes, in the order of the columns.
     scale_rel : float
         Relative standard deviation of the scale.
-    detector_rel : ndarray of float64, shape (K,)
-        That of the detector's correction of each class.
 
     Raises
     ------
@@ -121,10 +127,9 @@ class HardeningMeter:
         class_names: tuple[str, ...],
         *,
         scale_rel: float,
-        detector_rel: Floats,
     ) -> None:
         self.config, self.material, self.class_names = config, material, class_names
-        self._scale_rel, self._detector_rel = scale_rel, detector_rel
+        self._scale_rel = scale_rel
         barriers = dict(material.barriers) if material is not None else {}
         if config.black_dots_as and material is not None:
             barriers["black_dot"] = _mixed_barrier(config, barriers, material.name)
@@ -234,7 +239,7 @@ class HardeningMeter:
             rest = Z_95 * np.sqrt(
                 (answer.by_constant * barrier.constant_sd / barrier.constant) ** 2
                 + (answer.by_size * spread) ** 2 / np.maximum(n_sized, 1)
-                + (answer.by_density * self._detector_rel[i]) ** 2
+                + (answer.by_size * self.config.outline_log_sd) ** 2
             )
             there = n > 0
             below.append(np.where(there, np.hypot(fewer, rest), 0.0))

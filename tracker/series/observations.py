@@ -11,6 +11,7 @@ from insitrack.io.detections import Detections
 from insitrack.io.intervals import poisson_interval
 from insitrack.io.results import Measures
 from insitrack.tracker.series.counting import counted, whole_weight
+from insitrack.tracker.series.detector import DetectorError
 from insitrack.tracker.series.settings import SeriesConfig
 
 
@@ -73,13 +74,14 @@ class Counts:
     n: Floats
     squares: Floats
 
-    def interval(self) -> tuple[Floats, Floats]:
-        """Exact 95 % Poisson interval of each number."""
+    def interval(self, detector: DetectorError | None = None) -> tuple[Floats, Floats]:
+        """Exact 95 % Poisson interval of each number, widened by what the detector gets wrong."""
         there = self.n > 0
         effective = np.where(there, self.n**2 / np.where(there, self.squares, 1.0), 0.0)
         low, high = poisson_interval(effective)
         each = np.where(there, self.n / np.where(there, effective, 1.0), 1.0)
-        return low * each, high * each
+        low, high = low * each, high * each
+        return (low, high) if detector is None else detector.widened(self.n, low, high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,15 @@ class SeriesConfig:
         over recall. Empty: not corrected.
     detector_labels : int
         Labelled defects that these scores rest on, for their error.
+    bands : {"detector", "counting"}
+        Whether the intervals hold what the detector misses and finds by mistake, or the error of counting alone.
+    detector_log_bias, detector_log_sd : mapping of str to float
+        Mean and standard deviation of ln(true / found) between experiments, by class, or `all`. Empty: those of
+        the model's card, if it has any.
+    detector_type_log_sd : float
+        Further standard deviation of one class alone, for defects taken for another class.
+    size_log_sd : float
+        Relative standard deviation of mean sizes between experiments, by outlines that are too wide or narrow.
     line_four_over_pi : bool
         Multiply the line density by 4/pi, for lines of all directions in space; without it for lines in the
         plane of the foil.
@@ -91,6 +100,11 @@ class SeriesConfig:
     detector_precision: Mapping[str, float] = field(default_factory=dict)
     detector_recall: Mapping[str, float] = field(default_factory=dict)
     detector_labels: int = 0
+    bands: Literal["detector", "counting"] = "detector"
+    detector_log_bias: Mapping[str, float] = field(default_factory=dict)
+    detector_log_sd: Mapping[str, float] = field(default_factory=dict)
+    detector_type_log_sd: float = 0.0
+    size_log_sd: float = 0.0
     line_four_over_pi: bool = True
     unirradiated_line_density_per_m2: float | None = None
     line_increment: LineIncrement = "roots"
@@ -106,6 +120,8 @@ class SeriesConfig:
             "overlap_warning",
             "smallest_cap_nm",
             "detector_labels",
+            "detector_type_log_sd",
+            "size_log_sd",
         ):
             self._check(name, getattr(self, name), 0.0, math.inf, "zero or a positive number")
         for name, known in (
@@ -128,6 +144,10 @@ class SeriesConfig:
         self._check_classes("visibility_by_class", 1.0, math.inf, "1 or more", whole=False)
         for name in ("detector_precision", "detector_recall"):
             self._check_classes(name, 1e-9, 1.0, "a share above 0 and up to 1", whole=True)
+        self._check_classes("detector_log_bias", -5.0, 5.0, "a number from -5 to 5", whole=True)
+        self._check_classes("detector_log_sd", 0.0, 5.0, "a number from 0 to 5", whole=True)
+        if self.bands not in ("detector", "counting"):
+            raise SettingsError(f"series.bands {self.bands!r}: expected detector or counting")
         if bool(self.detector_precision) != bool(self.detector_recall):
             raise SettingsError(
                 "series.detector_precision and series.detector_recall: give both or neither, such as {all ="
@@ -139,6 +159,11 @@ class SeriesConfig:
                 f"series.black_dots_as {dict(self.black_dots_as)}: expected shares that sum to 1"
             )
         self._check_superposition()
+
+    @property
+    def outline_log_sd(self) -> float:
+        """Relative standard deviation of mean sizes by the outlines, as far as intervals hold it."""
+        return self.size_log_sd if self.bands == "detector" else 0.0
 
     def _check_superposition(self) -> None:
         ranges = {

@@ -70,7 +70,11 @@ class Specimen:
         length_nm, lines = densities.lines(there, seen, field_nm2, scaled=scaled)
         fraction = densities.volume_fraction(counts, seen, area_m2, inverse_depth)
         obstacles = Population.of(
-            there, counts, sizes_or_cut(seen, sizes, t), *densities.of_obstacles(per_m3, lines, inverse_depth)
+            there,
+            counts,
+            sizes_or_cut(seen, sizes, t),
+            *densities.of_obstacles(per_m3, lines, inverse_depth),
+            detector=densities.detector,
         )
         straight, squared, third = (Ranged(*total) for total in self.hardening.columns(obstacles))
         known = scaled & (np.isfinite(field_nm2) | np.isnan(field_nm2).all())
@@ -79,7 +83,7 @@ class Specimen:
             obstacles.density, obstacles.size_nm, straight.value, self.hardening.hardens
         )
         columns = {
-            **Ranged(there.n, *there.interval()).columns("n"),
+            **Ranged(there.n, *there.interval(densities.detector)).columns("n"),
             "n_observed": counts_of(seen, seen.observed, t, k).n,
             "n_counted": counts.n,
             "births": with_total(births),
@@ -87,7 +91,7 @@ class Specimen:
             "field_nm2": every_class(field_nm2, k),
             **per_m2.columns("density_per_m2"),
             **per_m3.columns("density_per_m3"),
-            **_size_columns(sizes, self.scale_rel),
+            **_size_columns(sizes, self.scale_rel, densities.size_log_sd),
             **straight.columns("hardening_linear_mpa"),
             **squared.columns("hardening_quadrature_mpa"),
             **third.columns("hardening_mixed_mpa"),
@@ -104,9 +108,10 @@ def every_class(values: Floats, k: int) -> Floats:
     return np.repeat(values[:, None], k + 1, axis=1)
 
 
-def _size_columns(sizes: Moments, scale_rel: float) -> dict[str, Floats]:
-    """Mean sizes, nm, with the interval of their scatter and of the scale."""
-    half = np.hypot(mean_half_width(sizes.n) * sizes.sd, Z_95 * scale_rel * sizes.mean)
+def _size_columns(sizes: Moments, scale_rel: float, outline_rel: float) -> dict[str, Floats]:
+    """Mean sizes, nm, with the interval of their scatter, of the scale and of the outlines."""
+    common = Z_95 * math.hypot(scale_rel, outline_rel) * sizes.mean
+    half = np.hypot(mean_half_width(sizes.n) * sizes.sd, common)
     return {
         "size_nm": sizes.mean,
         "size_sd_nm": sizes.sd,
@@ -198,7 +203,6 @@ class Specimens:
                 material,
                 self._class_names,
                 scale_rel=self._scale_rel,
-                detector_rel=densities.detector_rel,
             )
             self._made[foil] = Specimen(densities, hardening, material, self._scale_rel)
         return self._made[foil]

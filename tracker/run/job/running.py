@@ -27,6 +27,7 @@ from insitrack.tracker.link.drift import DriftEstimator, SeparatePictures
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run import loop
+from insitrack.tracker.run.calibrated import calibrated
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.job.closing import Closing, now
@@ -61,6 +62,7 @@ class Job:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.files = SourceFiles(uri)  # as they are before they are hashed and read
         self.segmenter: Segmenter = load_segmenter(config.model, segment_settings(source, config))
+        self.config = config = calibrated(config, self.segmenter.describe())
         self.calibration = find_calibration(source, config)
         self.notes: list[str] = []
         self.meter = meter_for(config, self.calibration, self.segmenter.class_names)
