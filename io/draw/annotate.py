@@ -23,7 +23,7 @@ from insitrack.io.results import TrackedFrame
 _CELL = 4
 """Side of the squares in which ids look for a free place, px."""
 NOTES = {"damaged": "frame damaged", "gap": "no frame"}
-"""What is written over the picture before where a frame has none."""
+"""What is written over the last image where a frame has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,11 +36,11 @@ class AnnotationStyle:
         Ids written in one frame, the oldest tracks first; 0 writes none. An id that would cover another is
         left out.
     max_side_px : int
-        Longest side of the picture, px; larger frames are shrunk by a whole factor.
+        Longest side of the image, px; larger frames are shrunk by a whole factor.
     stroke_px : int or None
         Width of lines, px; ids grow with it. None takes 1 up to 1536 px, where the line is exactly the
         outermost pixels of the mask, and 2 above, so that lines survive on a screen that is smaller than the
-        picture.
+        image.
     low_percentile, high_percentile : float
         Percentiles of the grey levels that become black and white, 0..100.
     contrast_memory : float
@@ -97,12 +97,12 @@ def draw(
     Returns
     -------
     ndarray of uint8, shape (H', W', 3)
-        Blue, green, red: the picture above, a footer below.
+        Blue, green, red: the frame above, a footer below.
 
     Raises
     ------
     ValueError
-        If `tracked` holds no picture.
+        If `tracked` holds no image.
 
     Examples
     --------
@@ -117,7 +117,7 @@ def draw(
     """
     canvas = Annotator(style, nm_per_px=nm_per_px).paint(tracked)
     if canvas is None:
-        raise ValueError(f"frame {tracked.frame.index}: there is no picture to draw")
+        raise ValueError(f"frame {tracked.frame.index}: there is no image to draw")
     return canvas.bgr()
 
 
@@ -143,13 +143,13 @@ class Annotator:
     def paint(self, tracked: TrackedFrame) -> Canvas | None:
         """Draw one frame.
 
-        A frame that is damaged or was never delivered repeats the last picture, darker and without colour,
+        A frame that is damaged or was never delivered repeats the last image, darker and without colour,
         and says why.
 
         Returns
         -------
         Canvas or None
-            None for a frame that was skipped or dropped, and before the first picture.
+            None for a frame that was skipped or dropped, and before the first image.
         """
         if isinstance(tracked.frame, MissingFrame):
             return self._paint_missing(tracked.frame)

@@ -33,7 +33,7 @@ class Contrast:
         Percentiles of the grey levels that become black and white, 0..100.
     memory : float
         Frames that it takes to follow a change of the grey levels. It never follows faster, unless less than
-        half of the grey levels would still be told apart.
+        half of the grey levels would still be distinguished.
     window : tuple of float or None
         Grey levels shown as black and white; None until the first frame.
 

@@ -167,7 +167,7 @@ def _rebuild(
     rows: pd.DataFrame,
     changed: set[int],
 ) -> dict[str, float]:
-    """Write the tables of the edited run: tracks that were edited anew, all others as they stand."""
+    """Write the tables of the edited run: edited tracks recomputed, all others as they stand."""
     config, meter = settings
     nm_per_px = meter.calibration.nm_per_px or math.nan
     edited = rows[rows["track_id"].isin(changed)]

@@ -114,7 +114,7 @@ def annotate(run: Path, movie: Path | None, out: Path, how: Redrawing) -> int:
 
 
 def draw_edited(run: Path, out: Path, manifest: Mapping[str, Any], movie: Path | None) -> dict[str, bytes]:
-    """Draw movie and pictures of an edited run from its own tables and the movie of the run that was edited.
+    """Draw movie and frames of an edited run from its own tables and the movie of the run that was edited.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One picture laid on another: shrunken, band-passed, correlated, and the peak refined by least squares.
+"""One frame laid on another: shrunken, band-passed, correlated, and the peak refined by least squares.
 
 The correlation is plain, not phase-only: phase correlation gives every spatial frequency the same weight and so
 locks to the noise pattern of the camera, which does not move; shrinking averages that pattern away.
@@ -26,12 +26,12 @@ _ITERATIONS = 2
 """Least-squares steps after the parabola through the peak, which is right to about 0.1 px."""
 
 _LEAST_COMMON = 0.15
-"""Two pictures that show less than this share of a frame in common are not compared."""
+"""Two frames that show less than this share of a frame in common are not compared."""
 
 
 @dataclass(slots=True)
 class View:
-    """A shrunken picture prepared for registration; `shift` is in shrunken pixels since the first frame."""
+    """A shrunken frame prepared for registration; `shift` is in shrunken pixels since the first frame."""
 
     band: Floats32
     weight: Floats32
@@ -74,7 +74,7 @@ def shrunken_field(field: BoolImage | None, shape: tuple[int, int], factor: int)
 
 
 def band_pass(small: Floats32, weight: Floats32 | None) -> Floats32:
-    """Smoothed picture less its local mean.
+    """Smoothed frame less its local mean.
 
     With a field both means count only what lies in it, and the outside becomes 0.
     """
@@ -101,7 +101,7 @@ def correlation_peak(key: View, view: View, near: tuple[float, float]) -> tuple[
     surface = cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
     spread = float(cv2.norm(surface)) / math.sqrt(surface.size)
     _, peak, _, (x, y) = cv2.minMaxLoc(surface)
-    # Pictures of a periodic structure have rivals to the true peak: close to the last shift a slightly lower
+    # Frames of a periodic structure have rivals to the true peak: close to the last shift a slightly lower
     # one is taken.
     columns = np.arange(round(near[0]) - 3, round(near[0]) + 4) % width
     rows = np.arange(round(near[1]) - 3, round(near[1]) + 4) % height
@@ -122,7 +122,7 @@ def _vertex(before: float, peak: float, after: float) -> float:
 
 
 def _spectrum(view: View) -> Floats32:
-    """Fourier transform under a window, without which the borders of the picture.
+    """Fourier transform under a window, without which the borders of the frame.
 
     Which do not move, would correlate at 0.
     """
@@ -164,7 +164,7 @@ def refine(key: View, view: View, start: tuple[float, float]) -> tuple[tuple[flo
 
 
 def _moved(part: Floats32, dx: float, dy: float) -> Floats32:
-    """Picture at ``p + (dx, dy)`` by four-point cubic interpolation.
+    """Frame at ``p + (dx, dy)`` by four-point cubic interpolation.
 
     Less its border of 2 px (cv2.remap rounds to 1/32 px).
     """
@@ -207,10 +207,10 @@ def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
 
 
 def far_fits(key: View, view: View, *, most: int = 6) -> list[tuple[tuple[float, float], float, float]]:
-    """Shifts at which two pictures may fit, however far apart, shrunken px, with correlation and its significance.
+    """Shifts at which two frames may fit, however far apart, shrunken px, with correlation and its significance.
 
     Without the window, which hides what lies near the borders, and without the period of the transform; every
-    shift is judged by what both pictures show there. The significance is the correlation times the root of the
+    shift is judged by what both frames show there. The significance is the correlation times the root of the
     number of independent places in what they have in common.
     """
     height, width = key.band.shape

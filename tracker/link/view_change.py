@@ -1,4 +1,4 @@
-"""What changed where a picture does not fit the one before: the focus, the magnification, or the place."""
+"""What changed where a frame does not fit the one before: the focus, the magnification, or the place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCALE_STEP = 1.03
 _ALIKE = 1.06
 """Within this ratio the magnification counts as the same."""
 _LEAST_QUALITY, _LEAST_SMALL_QUALITY = 0.3, 0.55
-"""Least correlation where two pictures fit, that of different places being below 0.15; and where the earlier one,
+"""Least correlation where two frames fit, that of different places being below 0.15; and where the earlier one,
 drawn smaller, is a small part of the new one."""
 _SMALL = 0.4
 """Ratio below which the part is that small: a sixth of the frame."""
@@ -72,7 +72,7 @@ def what_changed(key: View, views: Sequence[View], min_significance: float) -> C
 
 
 def _fit(old: View, new: View, min_significance: float) -> tuple[tuple[float, float], float] | None:
-    """Shift and correlation of two pictures; None where they do not fit."""
+    """Shift and correlation of two frames; None where they do not fit."""
     start, significance = correlation_peak(old, new, (0.0, 0.0))
     if significance < min_significance:
         return None
@@ -108,7 +108,7 @@ def _unsigned(band: Floats32) -> Floats32:
 
 
 def _scaled(view: View, ratio: float) -> View:
-    """Draw a picture larger or smaller about its middle; what it did not show has no weight."""
+    """Draw a frame larger or smaller about its middle; what it did not show has no weight."""
     band = view.band
     height, width = band.shape
     x, y = (width - 1) / 2, (height - 1) / 2

@@ -239,7 +239,7 @@ def test_a_damaged_frame_repeats_the_last_picture_in_grey_and_one_left_out_shows
 
 
 def test_drawing_a_frame_without_a_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="no picture"):
+    with pytest.raises(ValueError, match="no image"):
         draw(missing("gap"))
 
 
