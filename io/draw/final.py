@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -147,6 +147,7 @@ def draw_frames(
     *,
     n_frames: int | None = None,
     stop: threading.Event | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Give frames of a source, with their final defects, to sinks that draw.
 
@@ -162,6 +163,8 @@ def draw_frames(
         Frames of the run: what follows them was not looked at.
     stop : threading.Event, optional
         Set it to end early.
+    progress : callable, optional
+        Gets the number of frames so far.
 
     Returns
     -------
@@ -176,4 +179,6 @@ def draw_frames(
         for sink in sinks:
             sink.write(tracked)
         n += 1
+        if progress is not None:
+            progress(n)
     return n

@@ -69,10 +69,10 @@ class Headline:
         --------
         >>> figure = Figure(6.82, 6.1, 7.5, 0.0), Figure(7.2, 6.9, 7.6, 90.0)
         >>> Headline("mean size", "nm", *figure).line()
-        'mean size (nm):        6.82 (6.1 to 7.5) at 0 s, 7.2 (6.9 to 7.6) at 90 s'
+        'mean size (nm):             6.82 (6.1 to 7.5) at 0 s, 7.2 (6.9 to 7.6) at 90 s'
         """
         if self.first is None or self.last is None:
-            return f"{f'{self.words}:':22} not known, {self.missing}"
+            return f"{f'{self.words}:':27} not known, {self.missing}"
         unit_s, unit = time_unit(max(abs(self.first.t_s), abs(self.last.t_s)))
         power = self.power
         of = " ".join(part for part in (f"1e{power}" if power else "", self.unit) if part)
@@ -82,7 +82,7 @@ class Headline:
             + f" at {one.t_s / unit_s:.3g} {unit}"
             for one in dict.fromkeys((self.first, self.last))
         ]
-        return f"{f'{self.words} ({of}):' if of else f'{self.words}:':22} {', '.join(parts)}"
+        return f"{f'{self.words} ({of}):' if of else f'{self.words}:':27} {', '.join(parts)}"
 
     def shown(self) -> dict[str, Any]:
         """Return it as a page shows it: numbers as text, the unit as markup."""

@@ -50,11 +50,14 @@ class ProgressBar:
     def update(self, tally: Tally, n_frames: int | None) -> None:
         """Show the counts so far."""
         done, total, count = self._counted(tally, n_frames)
-        rate = f"{tally.frames_per_s:.1f} frames/s"
+        rate = "" if tally.drawn else f"{tally.frames_per_s:.1f} frames/s"
         if self._bar is not None:
             self._bar.update(self._task, completed=done, total=total, rate=rate, count=count)
         elif time.monotonic() - self._last_line_s >= _LINE_EVERY_S:
             self._last_line_s = time.monotonic()
+            if tally.drawn:
+                print(count, file=sys.stderr)
+                return
             left = (
                 ""
                 if total is None
@@ -64,6 +67,8 @@ class ProgressBar:
 
     def _counted(self, tally: Tally, n_frames: int | None) -> tuple[float, float | None, str]:
         """Return what is done, of how much, and both in words."""
+        if tally.drawn:
+            return tally.drawn, tally.frames, f"movie {tally.drawn}/{tally.frames}"
         if self._end_s is None:
             return tally.frames, n_frames, f"{tally.frames}/{n_frames or '?'} frames"
         length = max(0.0, self._end_s - self._start_s)

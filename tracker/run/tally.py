@@ -18,7 +18,7 @@ class Tally:
 
     `view_changes` counts the views after the first, the first of which begins at `view_changed_s`, s;
     `unregistered` the frames that did not fit those before: the first of each view, and those that fit none.
-    `read_sha256` is the hash of the pixels of all frames.
+    `read_sha256` is the hash of the pixels of all frames; `drawn` the frames of the movie, which is drawn last.
     """
 
     frames: int = 0
@@ -37,6 +37,7 @@ class Tally:
     registered: bool = False
     last_s: float = 0.0
     read_sha256: str = ""
+    drawn: int = 0
     started: float = field(default_factory=time.perf_counter)
 
     def count(self, tracked: TrackedFrame, n_over_cap: int) -> None:

@@ -46,7 +46,8 @@ def track(
     overwrite : bool
         Replace an earlier run in the same folder.
     progress : callable, optional
-        Called with the running counts and the number of frames (None if unknown) after every source frame.
+        Called with the running counts and the number of frames (None if unknown) after every source frame, and
+        after every frame that is drawn, with `drawn` above 0.
     stop : threading.Event, optional
         Set it to end the run after the frame in hand.
     command : sequence of str, optional

@@ -50,6 +50,23 @@ def test_a_run_that_was_stopped_says_so(tmp_path):
     assert "asked" in run.manifest["reason"]
 
 
+def test_drawing_the_movie_is_told_and_can_be_ended_with_all_tables_whole(tmp_path):
+    stop, seen = threading.Event(), []
+
+    def tell(tally, n_frames):
+        seen.append((tally.frames, tally.drawn))
+        if tally.drawn == 2:
+            stop.set()
+
+    run = insitrack.track(SOURCE, tmp_path / "run", stop=stop, progress=tell)
+    assert seen == [(1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)]
+    assert run.manifest["status"] == "done"
+    assert any(
+        "annotated.mp4 ends at frame 2 of 4; track annotate" in line for line in run.manifest["warnings"]
+    )
+    assert len(run.frames) == 4
+
+
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

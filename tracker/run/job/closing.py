@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ class Closing:
         stopped: bool,
         stop: threading.Event,
         live: tuple[LiveStatus | None, LiveControls | None],
+        progress: Callable[[Tally], None] | None = None,
     ) -> None:
         """Do everything that comes after the last frame."""
         start_s = self.config.source.start_s
@@ -99,7 +101,7 @@ class Closing:
             results["live"] = {**status.results(), "changes": controls.changes}
         self._settle("stopped" if stopped else "done", _STOPPED if stopped else "", results)
         if status is None and self.config.output.video:
-            self._draw_movie(tally.frames, None if stopped else stop)
+            self._draw_movie(tally, None if stopped else stop, progress)
         try:
             drawn = pictures.pictures(
                 lambda frame: final_frame(self.folder, frame, self.segmenter.class_names)
@@ -132,9 +134,17 @@ class Closing:
             for line in self._changed
         ]
 
-    def _draw_movie(self, n_frames: int, stop: threading.Event | None) -> None:
+    def _draw_movie(
+        self, tally: Tally, stop: threading.Event | None, progress: Callable[[Tally], None] | None
+    ) -> None:
         """Draw the movie from the final tables; without it the run is complete, and it can be drawn later."""
-        later = f"track annotate {self.folder} draws it from the movie"
+        n_frames, later = tally.frames, f"track annotate {self.folder} draws it from the movie"
+
+        def tell(n_drawn: int) -> None:
+            tally.drawn = n_drawn
+            if progress is not None:
+                progress(tally)
+
         if self._changed:  # other frames than those that were analysed must not carry these outlines
             self.manifest.warnings.append(
                 f"{MOVIE} was not drawn: the source changed while it was read; {later}"
@@ -143,7 +153,9 @@ class Closing:
         try:
             final = FinalFrames(self.folder, self.segmenter.class_names)
             with AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px) as movie:
-                n_drawn = draw_frames(self.source, final, [movie], n_frames=n_frames, stop=stop)
+                n_drawn = draw_frames(
+                    self.source, final, [movie], n_frames=n_frames, stop=stop, progress=tell
+                )
         except InsitrackError as error:
             self.manifest.warnings.append(f"{MOVIE} was not drawn: {error}; {later}")
             return

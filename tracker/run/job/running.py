@@ -113,12 +113,11 @@ class Job:
         if self.config.output.raw and status is not None:
             sinks.append(KeptFramesSink(self.folder))
         movie = self._live_movie()
-        if (
-            self.config.output.video and status is not None
-        ):  # of a file it is drawn last, from the final tables
-            sinks.append(movie)
+        if self.config.output.video and status is not None:
+            sinks.append(movie)  # of a file it is drawn last, from the final tables
         keeper = self._keeper(pictures, movie)
         self.manifest.write(self.folder / MANIFEST)
+        told = None if progress is None else (lambda tally: progress(tally, self.source.n_frames))
         closing = self._closing()
         try:
             tally = loop.run(
@@ -132,15 +131,15 @@ class Job:
                 fields=self.config.field,
                 drift=drift,
                 sizes=self.config.measure,
-                progress=None if progress is None else (lambda tally: progress(tally, self.source.n_frames)),
+                progress=told,
                 stop=stop,
                 live=status is not None,
                 keep_state=keeper.write,
                 goes_on=goes_on,
             )
             closing.notes += scale.warnings
-            stopped = status is None and stop.is_set()
-            closing.finish(tally, pictures, stopped=stopped, stop=stop, live=(status, controls))
+            stopped, live = status is None and stop.is_set(), (status, controls)
+            closing.finish(tally, pictures, stopped=stopped, stop=stop, live=live, progress=told)
         except BaseException as error:
             with contextlib.suppress(Exception):  # the first error tells more
                 closing.fail(error)
