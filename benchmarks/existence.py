@@ -25,10 +25,11 @@ from insitrack.io.frames import Frame
 from insitrack.io.synth.source import SynthSource
 from insitrack.io.tables.columns import read_candidates
 from insitrack.segment.base import SegmentConfig
-from insitrack.segment.models import load_segmenter
+from insitrack.segment.models import find_model, load_segmenter
 from insitrack.segment.scores.matching import box_iou, pairs
 from insitrack.tracker.existence.evidence import Evidence, histogram
-from insitrack.tracker.existence.settings import ExistenceConfig
+from insitrack.tracker.run.calibrated import calibrated
+from insitrack.tracker.run.config import load_config
 
 SCENE = "synth:{kind}?seed={seed}&frames={frames}&size=512&fps=4&overlay=2"
 KINDS, SEEDS, FRAMES = ("loops", "two_beam", "diffuse", "dense"), (91_010, 91_011), 40
@@ -125,7 +126,7 @@ def of_movie(kind: str, seed: int) -> dict[str, Score]:
 
 def of_pictures(pictures: list[Test]) -> dict[str, Score]:
     """Scores of single micrographs."""
-    config = ExistenceConfig()
+    config = calibrated(load_config(), find_model("loops").calibration()).existence
     scores = {"shipped": Score(), "before": Score(), "all": Score()}
     for image, truth, _ in pictures[:PICTURES_OF_A_SET]:
         segment = load_segmenter("loops", SegmentConfig(confidence=config.candidate_score))
