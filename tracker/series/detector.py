@@ -16,6 +16,9 @@ from insitrack.io.intervals import Z_95
 from insitrack.tracker.series.counting import detector_factor
 from insitrack.tracker.series.settings import SeriesConfig
 
+UNKNOWN_LOG_SD = 1.0
+"""Standard deviation of ln(true / found) on pictures of a kind that the model does not know."""
+
 
 @dataclass(frozen=True, slots=True)
 class DetectorError:
@@ -56,13 +59,18 @@ class DetectorError:
                 kind = config.detector_type_log_sd
         return cls(bias, sd, kind)
 
-    def widened(self, n: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    def widened(
+        self, n: Floats, low: Floats, high: Floats, trust: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """Add the detector's error to intervals of counting.
 
         Parameters
         ----------
         n, low, high : ndarray of float64, shape (T, K + 1)
             Numbers and the ends of their intervals, all together in the last place.
+        trust : ndarray of float64, shape (T,), optional
+            Probability that the frame is of a kind that the model knows: variances are mixed with that of an
+            unknown one; NaN for one that it knows.
 
         Returns
         -------
@@ -85,7 +93,11 @@ class DetectorError:
         spread = np.where(none, self.log_sd[worst], spread)
         bias = np.column_stack([np.broadcast_to(self.log_bias, part.shape), mean])
         own = np.hypot(self.log_sd, self.type_log_sd)
-        sd = Z_95 * np.column_stack([np.broadcast_to(own, part.shape), spread])
+        sd = np.column_stack([np.broadcast_to(own, part.shape), spread])
+        if trust is not None:
+            known = np.where(np.isnan(trust), 1.0, trust)[:, None]
+            sd = np.maximum(sd, np.sqrt(known * sd**2 + (1 - known) * UNKNOWN_LOG_SD**2))
+        sd = Z_95 * sd
         some = n > 0
         with np.errstate(divide="ignore", invalid="ignore"):
             below = np.where(low > 0, np.log(n / low), np.inf)
