@@ -6,6 +6,7 @@ Tables that grow by a line now and then: whole lines only, and on disk before th
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -79,6 +80,8 @@ def append_rows(path: Path, table: Table, rows: Sequence[Mapping[str, str]]) -> 
     """
     with path.open("r+b" if path.exists() else "w+b") as stream:
         whole = whole_lines(stream.read(_MOST_BYTES))
+        if stream.read(1):
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         stream.seek(len(whole))
         stream.truncate()
         try:

@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from insitrack.io.arrays import Ints
 from insitrack.io.errors import TableError
 from insitrack.io.results import NAN
 from insitrack.io.tables.records import SETTINGS, append_rows, read_rows
@@ -23,6 +20,7 @@ GIVEN = "constants given singly"
 """Stands for a material of which no name is known, only its constants."""
 LEAST_THICKNESS_NM = 1e-3
 """Less is no figure of a file either."""
+MOST_CHANGES = 10_000
 SEVERAL = -1
 """Stands for frames for which not the same holds."""
 
@@ -111,7 +109,8 @@ class Conditions:
         held: list[Change] = []
         for one in self.changes:
             if one.what == what or (what == THICKNESS_SD and one.what == THICKNESS):
-                held = [earlier for earlier in held if earlier.frame < one.frame]
+                while held and held[-1].frame >= one.frame:
+                    held.pop()
                 # another thickness has no error of its own until one is given
                 held.append(one if one.what == what else replace(one, what=what, to=""))
         return held
@@ -120,34 +119,33 @@ class Conditions:
         """Value of a setting at a frame, as text; empty where it is not known."""
         return next((one.to for one in reversed(self.of(what)) if one.frame <= frame), "")
 
-    def starts(self) -> Ints:
-        """First frames of the stretches for which the same thickness and material hold, from 0 on."""
-        frames = {0, *(one.frame for what in (THICKNESS, THICKNESS_SD, MATERIAL) for one in self.of(what))}
-        kept = [0]
-        for frame in sorted(frames)[1:]:
-            if self._foil(frame) != self._foil(kept[-1]):
-                kept.append(frame)
-        return np.array(kept, np.int64)
+    def stretches(self) -> list[tuple[int, Foil]]:
+        """Return the first frames of the stretches with the same thickness and material, and what holds there."""
+        found = [(0, Foil())]
+        changes = [one for what in (THICKNESS, THICKNESS_SD, MATERIAL) for one in self.of(what)]
+        for one in sorted(changes, key=lambda one: one.frame):
+            value = (one.to or None) if one.what == MATERIAL else float(one.to) if one.to else None
+            if one.what == THICKNESS_SD:
+                value = value or 0.0
+            foil = replace(found[-1][1], **{one.what: value})
+            if one.frame == found[-1][0]:
+                found.pop()
+            if not found or foil != found[-1][1]:
+                found.append((one.frame, foil))
+        return found
 
     def foil(self, frame: int) -> Foil:
         """Return what holds at a frame; of `SEVERAL`, what is the same all the time."""
+        stretches = self.stretches()
         if frame != SEVERAL:
-            return self._foil(frame)
-        all_of_them = [self._foil(start) for start in self.starts().tolist()]
-        first = all_of_them[0]
-        if any(one.thickness_nm != first.thickness_nm for one in all_of_them):
+            return next(foil for start, foil in reversed(stretches) if start <= frame)
+        foils = [foil for _, foil in stretches]
+        first = foils[0]
+        if any(one.thickness_nm != first.thickness_nm for one in foils):
             first = replace(first, thickness_nm=None, thickness_sd_nm=0.0)
-        elif any(one.thickness_sd_nm != first.thickness_sd_nm for one in all_of_them):
-            first = replace(first, thickness_sd_nm=max(one.thickness_sd_nm for one in all_of_them))
-        return first if len({one.material for one in all_of_them}) == 1 else replace(first, material=None)
-
-    def _foil(self, frame: int) -> Foil:
-        thickness, spread = self.at(THICKNESS, frame), self.at(THICKNESS_SD, frame)
-        return Foil(
-            float(thickness) if thickness else None,
-            float(spread) if spread else 0.0,
-            self.at(MATERIAL, frame) or None,
-        )
+        else:
+            first = replace(first, thickness_sd_nm=max(one.thickness_sd_nm for one in foils))
+        return first if len({one.material for one in foils}) == 1 else replace(first, material=None)
 
     def dose_rates(self) -> tuple[float, tuple[tuple[float, float], ...]]:
         """Return the dose rate from the beginning on, dpa/s, NaN where unknown, and (t_s, rate) of later ones."""
@@ -238,9 +236,10 @@ def read_conditions(path: Path) -> Conditions:
     TableError
         Naming the line, the value and what was expected.
     """
-    return Conditions(
-        tuple(_change(path, number, cells) for number, cells in enumerate(read_rows(path, SETTINGS), 2))
-    )
+    rows = read_rows(path, SETTINGS)
+    if len(rows) > MOST_CHANGES:
+        raise TableError(f"{path}: {len(rows)} lines; expected at most {MOST_CHANGES}: restore the table")
+    return Conditions(tuple(_change(path, number, cells) for number, cells in enumerate(rows, 2)))
 
 
 def _change(path: Path, number: int, cells: dict[str, str]) -> Change:

@@ -157,9 +157,10 @@ class Specimens:
 
     def follow(self, conditions: Conditions) -> None:
         """Take other conditions; errors as above, and nothing is changed then."""
-        starts = conditions.starts()
-        held = [self._of(conditions.foil(start)) for start in starts.tolist()]
-        self.conditions, self.starts, self._held = conditions, starts, held
+        stretches = conditions.stretches()
+        held = [self._of(foil) for _, foil in stretches]
+        self.conditions, self._held = conditions, held
+        self.starts = np.array([start for start, _ in stretches], np.int64)
 
     @property
     def last(self) -> Specimen:
