@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
 from insitrack.io.tables.columns import EVENTS, FRAMES, TRACKS
@@ -61,9 +63,12 @@ class RunParts:
 
     @property
     def nm_per_px(self) -> float | None:
-        """Width of a pixel, nm; None where unknown."""
+        """Width of a pixel, nm; None where unknown, or not the same in all views: those formats have one scale."""
         value = (self.manifest.get("calibration") or {}).get("nm_per_px")
-        return float(value) if value else None
+        later = self.frames[(self.frames["view"] > 0) & (self.frames["status"] == "processed")]
+        if not value or not np.isclose(later["nm_per_px"], float(value), rtol=1e-5).all():
+            return None
+        return float(value)
 
     @property
     def interval_s(self) -> float:

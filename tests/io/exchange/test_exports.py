@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ import tifffile
 import insitrack
 from insitrack.io.exchange.formats import FORMATS, export_run
 from insitrack.io.exchange.polygons import polygons
+from insitrack.io.tables.columns import FRAMES
 from insitrack.io.tables.outlines.masks import MASKS, FrameMasks, masks_by_frame
 from insitrack.io.tables.run_folder import Run
 from insitrack.tracker.cli import main
@@ -234,3 +236,18 @@ def test_a_run_that_found_nothing_is_written_in_every_format(tmp_path: Path) -> 
         exported(nothing, kind, tmp_path)
     assert tifffile.imread(tmp_path / "out.ome.tif").max() == 0
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == 0
+
+
+def test_a_run_of_two_magnifications_is_exported_in_pixels(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.folder, tmp_path / "two")
+    frames = run.frames
+    frames["view"] = (frames["frame"] >= 4).astype(int)
+    scale = float(run.manifest["calibration"]["nm_per_px"])
+    for later, unit in ((scale, "nm"), (2 * scale, "pixel"), (math.nan, "pixel")):
+        frames["nm_per_px"] = np.where(frames["view"] > 0, later, scale)
+        text = FRAMES.format({name: frames[name].to_numpy() for name in FRAMES.names})
+        (tmp_path / "two" / FRAMES.file).write_text(FRAMES.header() + text)
+        path = export_run(tmp_path / "two", "trackmate", tmp_path / f"{later}.xml")
+        model = ElementTree.parse(path).getroot().find("Model")
+        assert model is not None
+        assert model.get("spatialunits") == unit
