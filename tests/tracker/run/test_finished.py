@@ -88,3 +88,12 @@ def test_hyperspy_gets_time_and_scale(run: insitrack.Run) -> None:
     assert signal.data.shape == (4, 192, 192)
     assert signal.axes_manager["x"].units == "nm"
     assert signal.axes_manager["x"].scale == 0.5
+
+
+def test_frames_of_another_size_do_not_go_into_one_stack(
+    run: insitrack.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = [Frame(0, 0.0, np.zeros((8, 8), np.uint8)), Frame(2, 0.5, np.zeros((8, 9), np.uint8))]
+    monkeypatch.setattr(type(run), "_between", lambda *arguments: iter(mixed))
+    with pytest.raises(SettingsError, match="frame 2 has another size than those before; give end_s = 0.5"):
+        run.to_napari()

@@ -243,6 +243,11 @@ class Run(run_folder.Run):
                 raise SettingsError(
                     f"{self.folder}: more than {_MOST_BYTES >> 30} GB of frames; give start_s and end_s"
                 )
+            if images and item.image.shape != images[0].shape:
+                raise SettingsError(
+                    f"{self.folder}: frame {item.index} has another size than those before; give end_s"
+                    f" = {item.t_s:g} or less"
+                )
             images.append(item.image)
             numbers.append(item.index)
         if not images:
