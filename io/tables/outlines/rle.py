@@ -21,6 +21,8 @@ from insitrack.io.detections import Masks
 _FIRST, _MORE, _SIGN, _BITS = 48, 0x20, 0x10, 5
 _MOST_LETTERS = 7
 """Letters of a run: 35 bits hold any frame that fits into memory."""
+_MOST_PX = 1 << 31
+"""Pixels of the crops of one frame: a short line can claim any size."""
 
 
 def encode(masks: Masks) -> list[str]:
@@ -72,6 +74,8 @@ def decode(lines: Sequence[str], corners: NDArray[np.int32], sizes: NDArray[np.i
     """
     corners = np.asarray(corners, np.int32).reshape(-1, 2)
     sizes = np.asarray(sizes, np.int32).reshape(-1, 2)
+    if (sizes < 0).any() or sizes.astype(np.float64).prod(axis=1).sum() > _MOST_PX:
+        raise ValueError(f"masks of {sizes.max(initial=0)} px and more; expected those of one frame")
     counts, owner = _counts(lines)
     area = sizes.astype(np.int64).prod(axis=1)
     filled = np.bincount(owner, weights=counts, minlength=len(lines))

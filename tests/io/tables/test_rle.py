@@ -52,3 +52,9 @@ def test_a_full_row_of_two_columns_by_hand() -> None:
 def test_lines_that_do_not_fill_their_box_are_refused(line: str) -> None:
     with pytest.raises(ValueError, match="run lengths"):
         decode([line], np.zeros((1, 2), np.int32), np.array([[2, 3]], np.int32))
+
+
+@pytest.mark.parametrize("size", [(1 << 30, 1 << 20), (-2, -3), (-1, 6)])
+def test_a_size_that_no_frame_has_takes_no_memory(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="expected those of one frame"):
+        decode(["06"], np.zeros((1, 2), np.int32), np.array([size], np.int32))

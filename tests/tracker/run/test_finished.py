@@ -95,5 +95,5 @@ def test_frames_of_another_size_do_not_go_into_one_stack(
 ) -> None:
     mixed = [Frame(0, 0.0, np.zeros((8, 8), np.uint8)), Frame(2, 0.5, np.zeros((8, 9), np.uint8))]
     monkeypatch.setattr(type(run), "_between", lambda *arguments: iter(mixed))
-    with pytest.raises(SettingsError, match="frame 2 has another size than those before; give end_s = 0.5"):
+    with pytest.raises(SettingsError, match=r"frame 2 has another size than those before; give end_s = 0\.5"):
         run.to_napari()
