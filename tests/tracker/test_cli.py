@@ -129,6 +129,16 @@ def test_the_bar_of_a_part_of_a_movie_counts_seconds_to_its_end_and_that_of_a_wh
     assert ProgressBar()._counted(tally, None)[2] == "40/? frames"
 
 
+@pytest.mark.parametrize(("last_s", "known"), [(0.0, False), (3.0, True)])
+def test_no_time_left_is_guessed_before_any_of_the_movie_is_done(
+    last_s: float, known: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar = ProgressBar(0.0, 6.0)
+    bar._last_line_s -= 60
+    bar.update(Tally(frames=1, last_s=last_s), 300)
+    assert ("s left" in capsys.readouterr().err) is known
+
+
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
 def test_count_and_time_left_are_seen_on_a_terminal_of_any_width(width: int) -> None:
     console = Console(file=StringIO(), width=width, force_terminal=True)

@@ -60,8 +60,8 @@ class ProgressBar:
                 return
             left = (
                 ""
-                if total is None
-                else f", {max(0.0, total - done) * tally.elapsed_s / max(done, 1e-9):.0f} s left"
+                if total is None or done <= 0  # at 0 s of the movie there is nothing to reckon from
+                else f", {max(0.0, total - done) * tally.elapsed_s / done:.0f} s left"
             )
             print(f"{count}, {rate}{left}", file=sys.stderr)
 
