@@ -14,6 +14,7 @@ import cv2
 
 from insitrack.io.arrays import BoolImage
 from insitrack.io.detections import Detections
+from insitrack.io.files.pixels import PixelHash
 from insitrack.io.frames import Calibration, Frame, MissingFrame, Source
 from insitrack.io.results import TrackedFrame, TrackSummary
 from insitrack.io.tables.sink import Sink
@@ -26,10 +27,9 @@ from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.link.view_scale import ViewScale, ViewScaleSnapshot
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.run.follow import PreparedFrame, follow
-from insitrack.tracker.run.pixels import PixelHash
+from insitrack.tracker.run.job.snapshot import MeterSnapshot, snapshot_of
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.series.meter import SeriesMeter
-from insitrack.tracker.series.snapshot import MeterSnapshot, snapshot_of
 
 Progress = Callable[["Tally"], None]
 KeepState = Callable[["Moment"], None]

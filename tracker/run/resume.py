@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, OutputError
+from insitrack.io.files.pixels import PixelHash
 from insitrack.io.frames import Frame
 from insitrack.io.live.settings import LeftOff
 from insitrack.io.manifest import WHOLE
@@ -23,7 +24,6 @@ from insitrack.tracker.run.job.opening import camera_of
 from insitrack.tracker.run.job.running import Job
 from insitrack.tracker.run.lock import RunLock
 from insitrack.tracker.run.meters import config_of
-from insitrack.tracker.run.pixels import PixelHash
 from insitrack.tracker.run.state import RunFacts, State, address_of, check_tables, read_state
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.track import check_memory

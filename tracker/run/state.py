@@ -30,10 +30,10 @@ from insitrack.tracker.existence.live import ExistenceSnapshot
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.state import LinkerSnapshot
 from insitrack.tracker.link.view_scale import ViewScaleSnapshot
+from insitrack.tracker.run.job.snapshot import MeterSnapshot
 from insitrack.tracker.run.loop import Moment
 from insitrack.tracker.run.pack import PackError, pack, unpack
 from insitrack.tracker.run.tally import Tally
-from insitrack.tracker.series.snapshot import MeterSnapshot
 
 _MAGIC = b"insitrack state 4 "
 
@@ -55,7 +55,7 @@ class RunFacts:
     settings_bytes, settings_sha256 : int, str
         Length of ``settings.csv``, and its SHA-256.
     read_sha256 : str
-        Hash of all frames so far, see `insitrack.tracker.run.pixels.PixelHash`.
+        Hash of all frames so far, see `insitrack.io.files.pixels.PixelHash`.
     uri : str
         Source.
     view : str

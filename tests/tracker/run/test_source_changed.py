@@ -9,12 +9,12 @@ import tifffile
 
 import insitrack
 from insitrack.io.errors import OutputError
+from insitrack.io.files.pixels import PixelHash
 from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.manifest import fingerprint
 from insitrack.io.sources import open_source
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.pixels import PixelHash
 from insitrack.tracker.run.resume import resume
 
 SETTINGS = ["output.video=false", "segment.scale=1.0", "segment.contrast=dark"]

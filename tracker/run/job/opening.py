@@ -24,11 +24,11 @@ from insitrack.tracker.link.drift import DriftEstimator
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run.config import RunConfig
+from insitrack.tracker.run.job.snapshot import restore_meter
 from insitrack.tracker.run.loop import ResumePoint
 from insitrack.tracker.run.state import State, check_tables, truncate_tables
 from insitrack.tracker.series.calibration import resolve_calibration
 from insitrack.tracker.series.meter import SeriesMeter
-from insitrack.tracker.series.snapshot import restore_meter
 
 
 def camera_of(source: Source) -> LiveSource | None:
