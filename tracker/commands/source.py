@@ -33,7 +33,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track edit RUN edits.csv                             merge, split, delete, re-class tracks by hand; into a new folder
   track annotate RUN --beside --out talk.gif           a run drawn again: other colours, classes, times; MP4 or GIF
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
-  track eval LABELS --model loops                      scores of a model on labelled pictures
+  track eval LABELS --model loops                      scores of a model on labelled images
   track train LABELS                                   a model of your own from your own labels
   track doctor                                         what is installed, and a self-test
   track doctor movie.mp4                               what a source is, and the scale bar burnt into it
