@@ -74,17 +74,17 @@ const plots = (() => {
     traces.push({ x: places.map(p => p[0]), y: places.map(() => high), text: places.map(p => p[1]), mode: "markers", marker: { symbol: "triangle-down", size: 8, color: fg }, hovertemplate: "%{text}<extra>mark</extra>", showlegend: false });
     const axes = { gridcolor: line, zerolinecolor: line, linecolor: line, tickfont: { size: 11 }, exponentformat: "power", fixedrange: false };
     const layout = {
-      margin: { l: 62, r: 8, t: 6, b: 34 }, height: 190, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 62, r: 8, t: 24, b: 34 }, height: 200, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: fg, size: 11, family: "system-ui, sans-serif" }, hovermode: "x unified", hoverlabel: { bgcolor: style("--card"), font: { color: style("--fg") }, bordercolor: line },
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", uirevision: axis + document.getElementById("span").value + keys[0],
       modebar: { bgcolor: "rgba(0,0,0,0)", color: fg, activecolor: style("--go") },
       showlegend: false,
-      xaxis: { ...axes, title: { text: axis === "t" ? "time (s)" : "dose (dpa)", standoff: 4 }, unifiedhovertitle: { text: axis === "t" ? "%{x:.2f} s" : "%{x:.4g} dpa" } },
+      xaxis: { ...axes, title: { text: axis === "t" ? "time (s)" : "dose (dpa)", standoff: 4 }, showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: fg, unifiedhovertitle: { text: axis === "t" ? "%{x:.2f} s" : "%{x:.4g} dpa" } },
       yaxis: { ...axes, title: { text: unit || "number", standoff: 4 }, range: [0, high] },
       shapes: places.map(([value]) => ({ type: "line", x0: value, x1: value, yref: "paper", y0: 0, y1: 1, line: { color: fg, width: 1, dash: "dot" } })),
       annotations: something ? [] : [{ text: axis === "dose" && !known(data.dose) ? "dose not known: set a dose rate" : data.t.length ? title + " not known" : "no frames yet", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 13 } }],
     };
-    const config = { responsive: true, displaylogo: false, scrollZoom: true, doubleClick: "reset+autosize", modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] };
+    const config = { responsive: true, displaylogo: false, scrollZoom: true, doubleClick: "reset+autosize", modeBarButtons: [["zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]] };
     Plotly.react(id, [...bands, ...traces], layout, config);
     document.getElementById(id + "-name").textContent = (keys.length > 1 ? "hardening, visible defects only" : title) + (unit ? " (" + unit + ")" : "") + (keys.length > 1 ? ": linear, quadrature dashed" : "");
   }
