@@ -61,7 +61,7 @@ def test_other_definitions_of_size_come_from_the_outlines_in_the_table(run, tmp_
     record = json.loads((out / "run.json").read_text())["runs"]["run"]
     assert record["settings"]["measure"]["sizes_of"] == "jacobs"
     assert "Jacobs et al." in record["methods"]
-    assert len(record["choices"]) == 22
+    assert len(record["choices"]) == 23
 
 
 def test_tidy_tables_hold_the_same_numbers_in_three_formats_with_units(run, tmp_path):
