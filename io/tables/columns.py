@@ -302,6 +302,7 @@ KINETICS = Table(
         _float("hi", "", "upper end of the 95 % interval", "%.6g"),
         _integer("n", "deaths, tracks, births or steps that it rests on"),
         _text("method", "how, in short; more in docs/tracking.md"),
+        Column("why", "text", "", "why it is empty, where it is", "%s", optional=True),
     ),
 )
 

@@ -19,12 +19,14 @@ from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.hardening.materials import VOLUME_CLASSES
 from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.kinetics import estimators
+from insitrack.tracker.kinetics.lives import Lives
+from insitrack.tracker.kinetics.rates import growth_rows, kinetics_row, lifetime_rows
 from insitrack.tracker.kinetics.saturation import best_saturations, saturation
-from insitrack.tracker.kinetics.track_histories import kinetics_row, rate_rows
 from insitrack.tracker.series.conditions import SEVERAL
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
 _GROWTH_TRACKS = 5000
+_FAR = 60  # looks after an end that was seen
 _RISES = 0.5  # a density that begins above this share of its end has no zero to rise from
 
 
@@ -42,17 +44,51 @@ def fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     present = [name for name in run.class_names if any(one.defect_class == name for one in some)]
     for label in (*present, "all") if present else ():
         mine = [one for one in some if label in (one.defect_class, "all")]
-        rows += rate_rows(
-            label,
-            mine,
-            interval_s=interval,
-            area_nm2=out.area_nm2,
-            duration_s=out.duration_s,
-            frame_nm=frame_nm,
-        )
+        rows += lifetime_rows(label, _lives(mine, interval), interval)
+        rows += growth_rows(label, mine)
+        rows.append(_births(label, mine, out, frame_nm))
         rows += _per_dose(rows, label, out)
         rows += _saturation_rows(run, out, label)
     return rows
+
+
+def _lives(some: list[TrackSummary], interval_s: float) -> Lives:
+    """Lives as summaries tell them: an end was seen, or could not be."""
+    looks = np.round(np.array([one.lifetime_s for one in some]) / interval_s)
+    n_seen = np.array([one.n_observed for one in some], np.int64)
+    censored = np.array([one.right_censored for one in some], bool)
+    began = ~np.array([one.left_censored for one in some], bool)
+    size = np.array([one.size_nm for one in some])
+    horizon = np.where(censored, 0, _FAR)
+    return Lives(np.maximum(looks, n_seen - 1.0), n_seen, horizon, began, size, np.ones(len(some)))
+
+
+def _births(
+    label: str, some: list[TrackSummary], out: Recomputed, frame_nm: tuple[float, float]
+) -> dict[str, object]:
+    """Row of the births that were seen, over area and time; what is never confirmed is not allowed for."""
+    births = [one for one in some if not one.left_censored]
+    share = _whole_share(np.array([one.size_nm for one in births or some]), frame_nm)
+    rate = estimators.event_rate(len(births), out.area_nm2 * share, out.duration_s)
+    how = (
+        f"births wholly inside the field over time and the {share:.0%} of its area where they can be; kinetics.csv"
+        " of the run allows for short lives too"
+    )
+    why = "" if math.isfinite(rate.value) else "the scale or the field is not known"
+    return kinetics_row(label, "nucleation_per_m2_s", rate, how, why)
+
+
+def _whole_share(size_nm: Floats, frame_nm: tuple[float, float]) -> float:
+    """Share of the field in which defects lie wholly inside it, harmonic mean over their sizes.
+
+    A defect of d within W by H is whole where its centre lies in (W - d) (H - d).
+    """
+    width, height = frame_nm
+    size = size_nm[np.isfinite(size_nm)]
+    if not (len(size) and math.isfinite(width) and math.isfinite(height)):
+        return 1.0
+    share = np.maximum(1 - size / width, 1e-3) * np.maximum(1 - size / height, 1e-3)
+    return float(len(share) / (1 / share).sum())
 
 
 def _summaries(run: TableRun, out: Recomputed) -> list[TrackSummary]:
@@ -131,6 +167,7 @@ def _per_dose(rows: list[dict[str, object]], label: str, out: Recomputed) -> lis
                 int(str(row["n"])),
             ),
             f"{row['method']}; over the mean dose rate of {rate:.4g} dpa/s",
+            str(row["why"]),
         )
         for row in rows
         if row["defect_class"] == label and row["quantity"] in names

@@ -24,6 +24,13 @@ _CUT_SD = 6.0
 """Steps longer than this many standard deviations are looked at again."""
 _ESTABLISHED = 3
 """Observations that a track must have on either side of a jump."""
+_JUMP_INTERVALS, _JUMP_RATIO, _WITHIN_DEG = 4.5, 1.25, 15.0
+"""A jump takes so many frame intervals at most, changes the diameter by no larger ratio, and runs along a direction
+of glide within this angle."""
+_MOVES_SD, _MOVES_DIAMETERS = 3.0, 0.15
+"""A piece moves by itself if its ends lie so many standard deviations of noise, and so many diameters, apart."""
+_MOST_CHANCE = 0.05
+"""Strangers that may lie like a continuation by chance: with more, none is joined."""
 
 
 class Joiner:
@@ -75,8 +82,9 @@ class Joiner:
     def across_jumps(self, chain: Ints, kept: Bools) -> Ints:
         """Join established chains across a jump.
 
-        One ends when the other begins, both have the same size, and the jump runs along a direction
-        of glide.
+        One ends when the other begins, both have the same size, and the jump runs along a direction of glide:
+        one that is given, or the one in which both move by themselves; and only where strangers are unlikely to
+        lie like that by chance.
         """
         order = np.lexsort((self.place, chain))
         renamed = np.unique(chain[order], return_inverse=True)[1]
@@ -90,8 +98,13 @@ class Joiner:
             & kept[order][ends.first]
             & ~np.isin(self.label[order][ends.first], self.config.sessile)
         )
-        joined = self._pair(ends, able, reach, 4.5 * self.interval_s, 0.3, 1.25)
-        self.facts["jumps_joined"] = int(np.count_nonzero(joined >= 0))
+        chance = self._chance(ends, able, reach)
+        able &= chance <= _MOST_CHANCE
+        joined = self._pair(ends, able, reach, _JUMP_INTERVALS * self.interval_s, 0.3, _JUMP_RATIO)
+        n = int(np.count_nonzero(joined >= 0))
+        self.facts["jumps_joined"] = n
+        if n:
+            self.facts["jumps_by_chance"] = round(float(chance[able].sum()), 3)
         answer = np.empty_like(chain)
         answer[order] = _chains(joined)[renamed]
         return answer
@@ -116,7 +129,7 @@ class Joiner:
         )
         fine = (gap > 0) & (gap <= max_gap_s * (1 + 1e-9)) & (change <= 1) & (i != j)
         if base:
-            fine &= self._along_glide(ends.first_point[j] - ends.last_point[i])
+            fine &= self._along_glide(ends, i, j)
         i, j, gap, change, distance = i[fine], j[fine], gap[fine], change[fine], pairs.distance[fine]
         cost = (
             base
@@ -129,13 +142,45 @@ class Joiner:
         joined[one] = other
         return joined
 
-    def _along_glide(self, step: Floats) -> Bools:
-        """Find which steps run along a direction of glide."""
-        if not self.config.glide_directions_deg:
-            return np.ones(len(step), bool)
-        angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))[:, None]
-        away = np.abs((angle - np.array(self.config.glide_directions_deg) + 90) % 180 - 90)
-        return np.asarray((away <= 15).any(axis=1))
+    def _along_glide(self, ends: Ends, i: Ints, j: Ints) -> Bools:
+        """Find which steps from the end of a piece to the beginning of another run along a direction of glide."""
+        step = ends.first_point[j] - ends.last_point[i]
+        if self.config.glide_directions_deg:
+            angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))[:, None]
+            away = np.abs((angle - np.array(self.config.glide_directions_deg) + 90) % 180 - 90)
+            return np.asarray((away <= _WITHIN_DEG).any(axis=1))
+        answer, mobile = np.ones(len(step), bool), self._mobile(ends)
+        for piece in (i, j):
+            moved = ends.moved[piece]
+            lengths = np.linalg.norm(moved, axis=1) * np.linalg.norm(step, axis=1)
+            along = (moved * step).sum(axis=1) >= math.cos(math.radians(_WITHIN_DEG)) * lengths
+            answer &= mobile[piece] & along  # a glider goes on in its direction, it does not come back
+        return answer
+
+    def _mobile(self, ends: Ends) -> Bools:
+        """Find which pieces move by themselves."""
+        least = np.maximum(_MOVES_SD * math.sqrt(2) * self.noise, _MOVES_DIAMETERS * ends.diameter)
+        return np.asarray(np.linalg.norm(ends.moved, axis=1) > least)
+
+    def _chance(self, ends: Ends, able: Bools, reach: Floats) -> Floats:
+        """Mean number of strangers that begin by chance where each piece could go on.
+
+        From the number of pieces that begin in mid-movie, and the share of them that has a size and a direction
+        like that.
+        """
+        later = able & (ends.first_t > self.times[0] + 0.5 * self.interval_s)
+        if not later.any():
+            return np.zeros(len(able))
+        size = np.log(ends.first_diameter[later])
+        apart = np.abs(size[None, :] - np.log(ends.last_diameter)[:, None])
+        room = np.maximum(np.ptp(self.points, axis=0), 1.0).prod()
+        span_s = max(self.times[-1] - self.times[0], self.interval_s)
+        window = np.minimum(math.pi * reach**2 / room, 1.0) * _JUMP_INTERVALS * self.interval_s / span_s
+        given = len(self.config.glide_directions_deg)
+        angles = min(1.0, given * 2 * _WITHIN_DEG / 180)
+        if not given:  # both must move, and along the step
+            angles = (2 * _WITHIN_DEG / 360) ** 2 * float(np.mean(self._mobile(ends)[later]))
+        return np.asarray((apart <= math.log(_JUMP_RATIO)).sum(axis=1) * window * angles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +197,7 @@ class Ends:
     last_diameter: Floats
     diameter: Floats
     label: Ints
+    moved: Floats
 
     @classmethod
     def of(cls, piece: Ints, joiner: Joiner, order: Ints | None = None) -> Ends:
@@ -184,6 +230,7 @@ class Ends:
             mean(joiner.diameter, late),
             mean(joiner.diameter, np.ones(len(piece), bool)),
             votes.argmax(axis=1),
+            joiner.points[rows][last] - joiner.points[rows][first],
         )
 
 

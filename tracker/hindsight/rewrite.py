@@ -24,7 +24,8 @@ from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.outlines import write_masks
 from insitrack.tracker.hindsight.refine import looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
-from insitrack.tracker.kinetics.track_histories import kinetics_rows, track_histories
+from insitrack.tracker.kinetics.rates import kinetics_rows
+from insitrack.tracker.kinetics.track_histories import track_histories
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.observations import observe
 

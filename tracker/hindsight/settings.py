@@ -32,7 +32,8 @@ class RefineConfig:
         The same in diameters, where the scale is unknown.
     glide_directions_deg : tuple of float
         Directions of glide on the frame, degrees from x towards y (projected <110>); a jump must run along
-        one of them within 15 degrees. Empty: any.
+        one of them within 15 degrees. Empty: along the
+        direction in which both sides move by themselves.
     sessile : tuple of str
         Classes that do not glide. a0<100> loops have been seen to move by a change of habit plane, so that
         they are not among them unasked.
@@ -57,7 +58,7 @@ class RefineConfig:
     glide_nm: float = 20.0
     glide_diameters: float = 2.5
     glide_directions_deg: tuple[float, ...] = ()
-    sessile: tuple[str, ...] = ()
+    sessile: tuple[str, ...] = ("void", "precipitate", "dislocation")
     max_size_ratio: float = 1.6
     smooth: bool = True
     max_rows: int = 10_000_000

@@ -205,6 +205,52 @@ def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
     return Estimate(n_events / exposure, lo / exposure, hi / exposure, n_events)
 
 
+def population_mean(values: ArrayLike, errors: ArrayLike) -> tuple[Estimate, float]:
+    r"""Mean of a population of which each member is known with an error of its own.
+
+    The spread between members beyond their errors is taken from the data (DerSimonian and Laird), weights are
+    :math:`1 / (s_i^2 + \sigma^2)`, and the interval is that of Knapp and Hartung.
+
+    Parameters
+    ----------
+    values, errors : array_like of float, shape (N,)
+        Values and their standard deviations; a value without a positive error counts with the median one.
+
+    Returns
+    -------
+    Estimate
+        The mean; fewer than two values have no interval.
+    float
+        Standard deviation of the members about it; NaN where unknown.
+
+    References
+    ----------
+    DerSimonian, Laird, Control. Clin. Trials 7 (1986) 177; Knapp, Hartung, Stat. Med. 22 (2003) 2693.
+
+    Examples
+    --------
+    >>> mean, between = population_mean([1.0, 2.0, 3.0], [0.1, 0.1, 0.1])
+    >>> round(mean.value, 3), round(between, 2)
+    (2.0, 0.99)
+    """
+    x, s = np.asarray(values, np.float64).ravel(), np.asarray(errors, np.float64).ravel()
+    x, s = x[np.isfinite(x)], s[np.isfinite(x)]
+    n = len(x)
+    if n < 2:
+        return Estimate(float(x[0]) if n else math.nan, math.nan, math.nan, n), math.nan
+    good = np.isfinite(s) & (s > 0)
+    usual = float(np.median(s[good])) if good.any() else 1.0
+    w = 1 / np.where(good, np.maximum(s, 0.1 * usual), usual) ** 2
+    q = float((w * (x - (w * x).sum() / w.sum()) ** 2).sum())
+    scale = float(w.sum() - (w**2).sum() / w.sum())
+    between = max(0.0, (q - (n - 1)) / scale) if scale > 0 and good.any() else float(x.var(ddof=1))
+    w = 1 / (1 / w + between) if good.any() else np.ones(n)
+    mean = float((w * x).sum() / w.sum())
+    sd = math.sqrt(float((w * (x - mean) ** 2).sum() / ((n - 1) * w.sum())))
+    half = float(stats.t.ppf(0.975, n - 1)) * sd
+    return Estimate(mean, mean - half, mean + half, n), math.sqrt(between)
+
+
 def median_over_tracks(values: ArrayLike) -> Estimate:
     """Median with its exact 95 % interval, from the order of the values alone.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,6 @@ from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.results import NAN, Event, EventKind, TrackSummary
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
-from insitrack.tracker.kinetics.motion import diffusion
 
 _SIDE_SIGHTS = 4
 """Frames on either side of an encounter over which sizes are averaged."""
@@ -217,167 +216,3 @@ def _thinned(t_s: Floats, values: Floats) -> tuple[Floats, Floats]:
     group = np.arange(len(t_s)) * _GROWTH_POINTS // len(t_s)
     n = np.bincount(group)
     return np.bincount(group, t_s) / n, np.bincount(group, values) / n
-
-
-def kinetics_rows(
-    told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN
-) -> list[dict[str, object]]:
-    """Rows of ``kinetics.csv``: lifetimes, growth, rates and diffusion, by class and for all.
-
-    Lifetimes count from births that were seen: the age of what was there in the first frame, or came in at
-    the border, is not known. The mean lifetime takes those in too, for the time that they were watched,
-    which is right if death does not depend on age.
-    """
-    answer = []
-    present = sorted({one.defect_class for one in told.summaries})
-    for label in (*present, "all") if present else ():
-        some = [one for one in told.summaries if label in (one.defect_class, "all")]
-        answer += list(_of_class(label, some, told.events, rows, looked, nm_per_px))
-    return answer
-
-
-def _of_class(
-    label: str,
-    some: list[TrackSummary],
-    events: Iterable[Event],
-    rows: pd.DataFrame,
-    looked: pd.DataFrame,
-    nm_per_px: float,
-) -> Iterator[dict[str, object]]:
-    times = looked["t_s"].to_numpy(np.float64)
-    interval = float(np.median(np.diff(times))) if len(times) > 1 else NAN
-    names = {one.track_id for one in some}
-    merges = sum(event.kind == "merge" and event.track_id in names for event in events)
-    area = float(looked["field_px"].mean()) * nm_per_px**2 if "field_px" in looked else NAN
-    duration = float(times[-1] - times[0]) if len(times) > 1 else NAN
-    frame_nm = (NAN, NAN)
-    if "width_px" in looked:
-        frame_nm = (
-            float(looked["width_px"].mean()) * nm_per_px,
-            float(looked["height_px"].mean()) * nm_per_px,
-        )
-    yield from rate_rows(
-        label,
-        some,
-        interval_s=interval,
-        area_nm2=area,
-        duration_s=duration,
-        frame_nm=frame_nm,
-        n_merges=merges,
-    )
-    if math.isfinite(nm_per_px) and math.isfinite(interval):
-        yield from _wandering(label, rows[rows["track_id"].isin(names)], interval, nm_per_px)
-
-
-def kinetics_row(label: str, quantity: str, estimate: estimators.Estimate, method: str) -> dict[str, object]:
-    """Make a row of ``kinetics.csv``."""
-    values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
-    return {"quantity": quantity, "defect_class": label, **values, "method": method}
-
-
-def rate_rows(
-    label: str,
-    some: Sequence[TrackSummary],
-    *,
-    interval_s: float,
-    area_nm2: float,
-    duration_s: float,
-    frame_nm: tuple[float, float] = (NAN, NAN),
-    n_merges: int | None = None,
-) -> Iterator[dict[str, object]]:
-    """Rows of ``kinetics.csv`` that follow from the lives of tracks: lifetimes, growth, rates of events.
-
-    Parameters
-    ----------
-    label : str
-        Class of these tracks, or ``all``.
-    some : sequence of TrackSummary
-        The tracks.
-    interval_s : float
-        Usual time between frames, s.
-    area_nm2, duration_s : float
-        Specimen in view, nm^2, and for how long it was watched, s.
-    frame_nm : tuple of float
-        Width and height of the field, nm; NaN where unknown: births at the border are then not allowed for.
-    n_merges : int, optional
-        Mergers that were seen; None: not counted.
-    """
-    # seen k times in a row means alive for about k intervals, not k - 1
-    born = [
-        (one.lifetime_s + interval_s, not one.right_censored)
-        for one in some
-        if not one.left_censored and math.isfinite(interval_s)
-    ]
-    if born:
-        curve = estimators.kaplan_meier([age for age, _ in born], [died for _, died in born])
-        how = "Kaplan-Meier from births that were seen; interval after Brookmeyer and Crowley"
-        yield kinetics_row(label, "lifetime_median_s", curve.median(), how)
-        mean = estimators.mean_lifetime(
-            [one.lifetime_s + interval_s for one in some], [not one.right_censored for one in some]
-        )
-        yield kinetics_row(label, "lifetime_mean_s", mean, "time watched over deaths; exact interval")
-    slopes = np.array(
-        [
-            one.growth_nm_per_s
-            for one in some
-            if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)
-        ]
-    )
-    if len(slopes):
-        low, high = np.quantile(slopes, [0.25, 0.75]).tolist()
-        how = (
-            "median over tracks of the Theil-Sen slope; exact interval of the median; half of the tracks between"
-            f" {low:.3g} and {high:.3g}; long-lived tracks weigh more"
-        )
-        yield kinetics_row(label, "growth_nm_per_s", estimators.median_over_tracks(slopes), how)
-    if math.isfinite(area_nm2) and duration_s > 0:
-        births = [one for one in some if not one.left_censored]
-        share = _whole_share(np.array([one.size_nm for one in births or some]), frame_nm)
-        rate = estimators.event_rate(len(births), area_nm2 * share, duration_s)
-        how = (
-            f"births wholly inside the field over time and the {share:.0%} of its area where they can be; exact"
-            " interval"
-        )
-        yield kinetics_row(label, "nucleation_per_m2_s", rate, how)
-        if n_merges is not None:
-            rate = estimators.event_rate(n_merges, area_nm2, duration_s)
-            yield kinetics_row(
-                label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval"
-            )
-
-
-def _whole_share(size_nm: Floats, frame_nm: tuple[float, float]) -> float:
-    """Share of the field in which defects lie wholly inside it, harmonic mean over their sizes.
-
-    A defect of d within W by H is whole where its centre lies in (W - d) (H - d).
-    """
-    width, height = frame_nm
-    size = size_nm[np.isfinite(size_nm)]
-    if not (len(size) and math.isfinite(width) and math.isfinite(height)):
-        return 1.0
-    share = np.maximum(1 - size / width, 1e-3) * np.maximum(1 - size / height, 1e-3)
-    return float(len(share) / (1 / share).sum())
-
-
-def _wandering(
-    label: str, rows: pd.DataFrame, interval_s: float, nm_per_px: float
-) -> Iterator[dict[str, object]]:
-    """Diffusion from the steps between neighbouring frames, positions as they were measured."""
-    seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)].sort_values(
-        ["track_id", "frame"], kind="stable"
-    )
-    track, t = seen["track_id"].to_numpy(), seen["t_s"].to_numpy(np.float64)
-    points = seen[["raw_x_px", "raw_y_px"]].to_numpy(np.float64) * nm_per_px
-    if len(points) < 10:
-        return
-    good = (track[1:] == track[:-1]) & (np.diff(t) < 1.5 * interval_s)
-    steps = np.where(good[:, None], np.diff(points, axis=0), np.nan)
-    following = np.vstack([steps[1:], np.full((1, 2), np.nan)])
-    found = diffusion(steps[good], interval_s, following[good], track[1:][good])
-    kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
-    method = (
-        f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
-        f" {found.p_isotropic:.2g}; interval from the scatter between tracks"
-    )
-    estimate = estimators.Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n)
-    yield kinetics_row(label, "diffusion_nm2_per_s", estimate, method)

@@ -152,13 +152,36 @@ def test_a_swap_of_two_neighbours_is_put_right() -> None:
 
 def test_a_gliding_loop_goes_on_across_its_jump_unless_it_runs_across_the_directions_of_glide() -> None:
     rows = crowd() + [sight(t, 70 if t < 30 else 71, 300.0 if t < 30 else 328.0) for t in range(N)]
-    for directions, tracks in (((), 1), ((5.0,), 1), ((90.0,), 2)):
+    for directions, tracks in (((), 2), ((5.0,), 1), ((90.0,), 2)):
         table = refine(
             pd.DataFrame(rows), frames(), RefineConfig(glide_directions_deg=directions), nm_per_px=0.5
         ).tracks
         assert table.loc[table["x_px"] > 250, "track_id"].nunique() == tracks
-    one = refine(pd.DataFrame(rows), frames(), RefineConfig(), nm_per_px=0.5).tracks
+    config = RefineConfig(glide_directions_deg=(5.0,))
+    one = refine(pd.DataFrame(rows), frames(), config, nm_per_px=0.5).tracks
     assert one.loc[(one["x_px"] > 250) & (one["frame"] == 29), "x_px"].item() == pytest.approx(300, abs=0.5)
+
+
+def test_a_loop_that_glides_by_itself_is_followed_across_a_jump_in_its_own_direction() -> None:
+    def tracks_of(places: list[float]) -> tuple[int, dict[str, float]]:
+        rows = crowd() + [sight(t, 70 if t < 30 else 71, x) for t, x in enumerate(places)]
+        found = refine(pd.DataFrame(rows), frames(), RefineConfig(), nm_per_px=0.5)
+        return found.tracks.loc[found.tracks["x_px"] > 250, "track_id"].nunique(), found.facts
+
+    n, facts = tracks_of([300.0 + 0.8 * t + (20.0 if t >= 30 else 0.0) for t in range(N)])
+    assert n == 1
+    assert facts["jumps_by_chance"] < 0.05
+    assert tracks_of([300.0 + 0.8 * t if t < 30 else 344.0 - 0.8 * (t - 30) for t in range(N)])[0] == 2
+
+
+def test_where_many_begin_and_end_a_death_is_not_joined_to_the_birth_of_a_stranger() -> None:
+    rng = np.random.default_rng(4)
+    rows = []
+    for name in range(300):
+        start, x, y = int(rng.integers(0, N - 12)), *rng.uniform(0, 400, 2)
+        rows += [sight(t, name, x, y=y) for t in range(start, start + 12)]
+    config = RefineConfig(glide_directions_deg=(0.0, 90.0))
+    assert refine(pd.DataFrame(rows), frames(), config, nm_per_px=0.5).facts["jumps_joined"] == 0
 
 
 def test_positions_are_smoothed_on_the_specimen_and_told_on_the_picture() -> None:

@@ -1,0 +1,269 @@
+r"""Lives as they were watched, and what they say of lifetimes when looks miss defects.
+
+A defect that is there is seen in a look with probability d = 1 - q. A track counts from its k-th sight on
+(`CONFIRMED`): shorter ones are dropped as doubtful, so that all before is known to have been survived (left
+truncation). It ends at its last sight; how long it lived on unseen is not known, only that it was not seen in the h
+looks in which it would still have lain wholly in view (h = 0: at the border, merged, at the end: right censoring).
+With deaths at a constant rate, p = exp(-dt / tau) is the chance to live to the next look, and
+
+.. math:: \ln L = \sum_i w_i (m_i \ln p + \ln u_{h_i}), \quad u_h = (1 - p) + p q u_{h-1}, \quad u_0 = 1
+
+with m the looks from the k-th to the last sight and w the probability that the track is a defect at all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy.optimize import brentq, minimize, minimize_scalar
+
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.tracker.kinetics.estimators import Estimate, Survival, kaplan_meier
+
+CONFIRMED = 3
+"""Sights from which on a track counts: with fewer, it may have been dropped as doubtful."""
+_UNLIKELY = 0.02
+"""A run of misses that is less likely than this is an end."""
+_MOST_LOOKS = 60
+_CHI2_95 = 1.9207
+"""Half of the 95 % quantile of chi-squared with one degree of freedom."""
+_LEAST_SEEN_SHARE = 0.7
+"""Where fewer defects than this live to the first age at which they are watched, a median says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """What is known of each track's life; arrays of N.
+
+    Parameters
+    ----------
+    looks : ndarray of float64
+        Looks from the first to the last sight, the first one not counted.
+    n_seen : ndarray of int64
+        Sights.
+    horizon : ndarray of int64
+        Looks after the last sight in which it would have lain wholly in view; 0: its end cannot be told.
+    began : ndarray of bool
+        Its birth was seen: it lay wholly in view in looks before the first sight, and was not there.
+    size_nm : ndarray of float64
+        Mean size, nm.
+    weight : ndarray of float64
+        Probability that it is a defect.
+    """
+
+    looks: Floats
+    n_seen: Ints
+    horizon: Ints
+    began: Bools
+    size_nm: Floats
+    weight: Floats
+
+    def __len__(self) -> int:
+        return len(self.looks)
+
+    def take(self, rows: Ints | Bools) -> Lives:
+        """Return the tracks asked for."""
+        return Lives(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def confirmed(self) -> Lives:
+        """Return the tracks with enough sights to count."""
+        return self.take(self.n_seen >= CONFIRMED)
+
+    def looks_until(self, sight: int) -> Floats:
+        """Return the looks from the first to a later sight: gaps of a track are alike, so it is their mean share."""
+        return self.looks * (sight - 1) / np.maximum(self.n_seen - 1, 1)
+
+    def miss_share(self) -> float:
+        """Share of the looks between the first and the last sight in which a defect was not seen."""
+        some = self.confirmed()
+        gaps = some.weight * (some.n_seen - 1)
+        total = float((some.weight * some.looks).sum())
+        return float(np.clip(1 - gaps.sum() / total, 0.0, 0.95)) if total > 0 else 0.0
+
+    def patience(self) -> int:
+        """Return the looks in a row after which one that is not seen is not there; see `looks_to_be_sure`."""
+        return looks_to_be_sure(self.miss_share())
+
+    def died(self) -> Bools:
+        """Tell which ends count as deaths where lifetimes are told one by one."""
+        return np.asarray(self.horizon >= self.patience(), bool)
+
+
+def looks_to_be_sure(miss_share: float) -> int:
+    """Return the looks in a row after which a defect that was not seen is not there, with 2 % of doubt.
+
+    Examples
+    --------
+    >>> looks_to_be_sure(0.0), looks_to_be_sure(0.1), looks_to_be_sure(0.3)
+    (1, 2, 4)
+    """
+    if miss_share <= _UNLIKELY:
+        return 1
+    return min(_MOST_LOOKS, math.ceil(math.log(_UNLIKELY) / math.log(miss_share) - 1e-9))
+
+
+def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
+    """Mean lifetime if deaths come at a constant rate, s: maximum likelihood, interval from its profile.
+
+    Parameters
+    ----------
+    lives : Lives
+        Tracks, also those that were there from the start or came in: without memory their age does not matter.
+    interval_s : float
+        Time between looks, s.
+
+    Returns
+    -------
+    Estimate
+        n is the number of ends that count as deaths. Without one there is a lower end only.
+
+    Examples
+    --------
+    A hundred tracks that end after 10 looks each from their third sight on:
+
+    >>> one, n = np.ones(100), np.full(100, 13)
+    >>> lives = Lives(12.0 * one, n, np.full(100, 50), one > 0, one, one)
+    >>> round(exponential_mean(lives, 1.0).value, 2)
+    10.49
+    """
+    some, q = lives.confirmed(), lives.miss_share()
+    after = some.looks - some.looks_until(CONFIRMED)
+    n = int(np.count_nonzero(some.died()))
+    watched = float((some.weight * after).sum())
+    horizon = np.minimum(some.horizon, _MOST_LOOKS)
+    by_horizon = np.bincount(horizon, some.weight, _MOST_LOOKS + 1)
+
+    def log_likelihood(log_tau: float) -> float:
+        p = math.exp(-math.exp(-log_tau))
+        unseen, total = 1.0, watched * math.log(p)
+        for h in range(1, _MOST_LOOKS + 1):
+            unseen = (1 - p) + p * q * unseen
+            total += by_horizon[h] * math.log(unseen) if by_horizon[h] else 0.0
+        return total
+
+    if watched <= 0 or not by_horizon[1:].sum():
+        return Estimate(math.nan, math.nan, math.nan, n)
+    low, high = math.log(0.05), math.log(1e7)
+    best = minimize_scalar(lambda x: -log_likelihood(x), bounds=(low, high), method="bounded")
+    at, top = float(best.x), -float(best.fun)
+
+    def below(x: float) -> float:
+        return top - log_likelihood(x) - _CHI2_95
+
+    lo = math.exp(brentq(below, low, at)) if below(low) > 0 else 0.0
+    hi = math.exp(brentq(below, at, high)) if below(high) > 0 else math.inf
+    if n == 0:
+        return Estimate(math.nan, lo * interval_s, math.inf, 0)
+    return Estimate(math.exp(at) * interval_s, lo * interval_s, hi * interval_s, n)
+
+
+def seen_share(tau_looks: float, miss_share: float) -> float:
+    r"""Chance that a defect which is born between two looks is seen often enough to count.
+
+    .. math:: P = f r (p r)^{k-1}, \quad f = \tau (1 - e^{-1/\tau}), \quad r = d / (1 - p q)
+
+    f is the chance to live to the next look, r that of a defect that is there to be seen at all from now on.
+
+    Examples
+    --------
+    >>> round(seen_share(3.0, 0.0), 3), round(seen_share(30.0, 0.1), 3)
+    (0.437, 0.916)
+    """
+    p = math.exp(-1 / tau_looks)
+    r = (1 - miss_share) / (1 - p * miss_share)
+    return tau_looks * (1 - p) * r * (p * r) ** (CONFIRMED - 1)
+
+
+def _ages(lives: Lives, tau_looks: float) -> tuple[Floats, Floats]:
+    """Age at which each comes under watch, and at its end, looks.
+
+    Half a look and the misses in front are added, and behind where it died. A track whose end could not be told is
+    watched only as long as it could have been: until so many looks before it was lost that a death would be known.
+    """
+    q = lives.miss_share()
+    p = math.exp(-1 / tau_looks) if math.isfinite(tau_looks) else 1.0
+    unseen, sure, died = 0.5 + p * q / (1 - p * q), lives.patience(), lives.died()
+    enter = unseen + lives.looks_until(CONFIRMED)
+    leave = lives.looks + unseen + np.where(died, unseen, lives.horizon - sure)
+    return enter, np.maximum(leave, enter)
+
+
+def survival(lives: Lives, interval_s: float, tau_s: float) -> tuple[Survival, float]:
+    """Kaplan-Meier curve of the births that were seen, from the age at which they count.
+
+    Returns
+    -------
+    Survival
+        With the share that lives to the first age at which somebody is watched put in front, after the constant
+        rate `tau_s`: of what dies before, the movie shows nothing.
+    share : float
+        That share.
+    """
+    some = lives.confirmed()
+    some = some.take(some.began)
+    enter, leave = _ages(some, tau_s / interval_s) if len(some) else (np.zeros(0), np.zeros(0))
+    curve = kaplan_meier(leave * interval_s, some.died(), enter * interval_s)
+    first = float(enter.min()) * interval_s if len(some) else 0.0
+    share = math.exp(-first / tau_s) if math.isfinite(tau_s) and tau_s > 0 else 1.0
+    return Survival(
+        curve.t_s, curve.survival * share, curve.sd * share, curve.n_at_risk, curve.n_deaths
+    ), share
+
+
+def enough_is_seen(share: float) -> bool:
+    """Tell whether a median can be told where this share lives to be watched."""
+    return share >= _LEAST_SEEN_SHARE
+
+
+def weibull(lives: Lives, interval_s: float, tau_s: float) -> tuple[Estimate, Estimate]:
+    """Shape and scale, s, of a Weibull law of lifetimes, by maximum likelihood with truncation and censoring.
+
+    A shape above 1 means that old defects die faster, below 1 slower; 1 is a constant rate. Intervals are Wald's on
+    the logarithms.
+
+    Parameters
+    ----------
+    lives : Lives
+        Tracks; only births that were seen count.
+    interval_s, tau_s : float
+        Time between looks, and the mean lifetime at a constant rate, s.
+    """
+    some = lives.confirmed()
+    some = some.take(some.began)
+    died = some.died()
+    n = int(np.count_nonzero(died))
+    if n < 5:
+        nothing = Estimate(math.nan, math.nan, math.nan, n)
+        return nothing, nothing
+    enter, leave = (ages * interval_s / tau_s for ages in _ages(some, tau_s / interval_s))
+    w = some.weight
+
+    def cost(x: Floats) -> float:
+        shape, scale = np.exp(x)
+        hazard = np.log(shape / scale) + (shape - 1) * np.log(leave / scale)
+        return float((w * ((leave / scale) ** shape - (enter / scale) ** shape - died * hazard)).sum())
+
+    found = minimize(cost, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-7})
+    step = 1e-3
+    grid = step * np.eye(2)
+    bend = np.array(
+        [
+            [
+                (
+                    cost(found.x + a + b)
+                    - cost(found.x + a - b)
+                    - cost(found.x - a + b)
+                    + cost(found.x - a - b)
+                )
+                for b in grid
+            ]
+            for a in grid
+        ]
+    ) / (4 * step**2)
+    variance = np.diag(np.linalg.inv(bend)) if np.linalg.det(bend) > 0 else np.full(2, math.nan)
+    half = 1.96 * np.sqrt(np.where(variance > 0, variance, math.nan))
+    value, low, high = np.exp(found.x), np.exp(found.x - half), np.exp(found.x + half)
+    shape, scale = (Estimate(float(value[i]), float(low[i]), float(high[i]), n) for i in (0, 1))
+    return shape, Estimate(scale.value * tau_s, scale.lo * tau_s, scale.hi * tau_s, n)

@@ -1,0 +1,232 @@
+"""Rows of ``kinetics.csv``: each a number with its interval, or empty with the reason why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from insitrack.io.arrays import Floats
+from insitrack.io.results import NAN, TrackSummary
+from insitrack.io.tables.frame_views import frame_scales, view_numbers
+from insitrack.tracker.kinetics import estimators
+from insitrack.tracker.kinetics.estimators import Estimate
+from insitrack.tracker.kinetics.lives import (
+    CONFIRMED,
+    Lives,
+    enough_is_seen,
+    exponential_mean,
+    seen_share,
+    survival,
+    weibull,
+)
+from insitrack.tracker.kinetics.motion import diffusion
+from insitrack.tracker.kinetics.track_histories import TrackHistories
+from insitrack.tracker.kinetics.watched import Watched, watch
+
+_MIN_FOR_GROWTH = 10
+"""Sights that a track must have to count in the median growth."""
+_UNKNOWN = (math.nan, math.nan, math.nan)
+
+
+def kinetics_rows(
+    told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN
+) -> list[dict[str, object]]:
+    """Rows of ``kinetics.csv``: lifetimes, growth, rates and diffusion, by class and for all.
+
+    Parameters
+    ----------
+    told : TrackHistories
+        What the tracks went through.
+    rows, looked : DataFrame
+        Rows of ``tracks.csv`` with places on the specimen, and of ``frames.csv`` in which somebody looked.
+    nm_per_px : float
+        Scale, nm; NaN where unknown.
+    """
+    merged = frozenset(event.track_id for event in told.events if event.kind == "merge")
+    times = looked["t_s"].to_numpy(np.float64)
+    # the time between two views is not one between looks
+    same = np.diff(view_numbers(looked)) == 0
+    interval = float(np.median(np.diff(times)[same])) if same.any() else NAN
+    scales = frame_scales(looked, nm_per_px)
+    seen = watch(rows, looked, merged) if len(told.summaries) else None
+    labels = {one.track_id: one.defect_class for one in told.summaries}
+    answer: list[dict[str, object]] = []
+    present = sorted(set(labels.values()))
+    for label in (*present, "all") if present and seen is not None else ():
+        some = [one for one in told.summaries if label in (one.defect_class, "all")]
+        mine = np.array([label in (labels[int(name)], "all") for name in seen.track_id], bool)
+        answer += lifetime_rows(label, seen.lives.take(mine), interval)
+        answer += growth_rows(label, some)
+        answer.append(nucleation_row(label, seen, mine, interval, scales))
+        answer.append(_coalescence(label, {one.track_id for one in some} & merged, looked, interval, scales))
+        if math.isfinite(nm_per_px) and math.isfinite(interval):
+            names = {one.track_id for one in some}
+            answer += _wandering(label, rows[rows["track_id"].isin(names)], looked, interval, scales)
+    return answer
+
+
+def kinetics_row(
+    label: str, quantity: str, estimate: Estimate, method: str, why: str = ""
+) -> dict[str, object]:
+    """Make a row of ``kinetics.csv``; `why` says why it is empty, where it is."""
+    values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
+    return {"quantity": quantity, "defect_class": label, **values, "method": method, "why": why}
+
+
+def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str, object]]:
+    """Rows of the lifetimes: mean at a constant rate, median after Kaplan and Meier, Weibull's law.
+
+    Parameters
+    ----------
+    label : str
+        Class of these tracks, or ``all``.
+    lives : Lives
+        The tracks.
+    interval_s : float
+        Time between looks, s; NaN where unknown.
+    """
+    if not math.isfinite(interval_s):
+        return []
+    mean = exponential_mean(lives, interval_s)
+    missed = lives.miss_share()
+    how = (
+        f"maximum likelihood at a constant rate; from the {CONFIRMED}rd sight on; {missed:.0%} of looks missed;"
+        " profile interval"
+    )
+    why = (
+        ""
+        if math.isfinite(mean.value)
+        else f"no end of a track with {CONFIRMED} sights could be told as a death"
+    )
+    rows = [kinetics_row(label, "lifetime_mean_s", mean, how, why)]
+    curve, share = survival(lives, interval_s, mean.value)
+    median, why = curve.median(), ""
+    if not math.isfinite(mean.value):
+        why = "no death was seen"
+    elif not enough_is_seen(share):
+        why = f"only {share:.0%} live long enough to be seen {CONFIRMED} times: see lifetime_mean_s"
+    elif not (math.isfinite(median.value) and math.isfinite(median.hi)):
+        why = "too few deaths, or too short a movie, to bound the time that half of them live"
+    how = f"Kaplan-Meier of births that were seen; left truncation at the {CONFIRMED}rd sight; Brookmeyer and Crowley"
+    rows.append(
+        kinetics_row(label, "lifetime_median_s", Estimate(*_UNKNOWN, median.n) if why else median, how, why)
+    )
+    if math.isfinite(mean.value):
+        how = "Weibull; maximum likelihood with truncation and censoring; 1 is a constant rate"
+        for name, one in zip(("shape", "scale_s"), weibull(lives, interval_s, mean.value), strict=True):
+            why = "" if math.isfinite(one.value) else "fewer than five deaths of defects whose birth was seen"
+            rows.append(kinetics_row(label, f"lifetime_weibull_{name}", one, how, why))
+    return rows
+
+
+def growth_rows(label: str, some: Sequence[TrackSummary]) -> list[dict[str, object]]:
+    """Row of the growth: the mean of the population, each track with its own error."""
+    known = [one for one in some if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)]
+    slopes = np.array([one.growth_nm_per_s for one in known])
+    errors = np.array([(one.growth_hi_nm_per_s - one.growth_lo_nm_per_s) / (2 * 1.96) for one in known])
+    mean, between = estimators.population_mean(slopes, errors)
+    how = "mean over tracks of the Theil-Sen slope; weights by its error and the spread between tracks"
+    if math.isfinite(between):
+        how += f" ({between:.3g} nm/s)"
+    why = "" if math.isfinite(mean.value) else f"no track with {_MIN_FOR_GROWTH} sights and a size"
+    return [kinetics_row(label, "growth_nm_per_s", mean, how, why)]
+
+
+def nucleation_row(
+    label: str, seen: Watched, mine: np.ndarray, interval_s: float, scales: Floats
+) -> dict[str, object]:
+    """Row of the births over area and time, for what is never seen often enough too.
+
+    Parameters
+    ----------
+    label : str
+        Class of these tracks, or ``all``.
+    seen : Watched
+        All tracks.
+    mine : ndarray of bool, shape (N,)
+        Those of the class.
+    interval_s : float
+        Time between looks, s.
+    scales : ndarray of float64, shape (F,)
+        Scale of every look, nm; NaN where unknown.
+    """
+    lives, n = seen.lives.take(mine), int(np.count_nonzero(seen.countable & mine))
+    mean = exponential_mean(lives, 1.0)
+    known = scales[np.isfinite(scales)]
+    one_scale = len(known) == len(scales) and len(known) > 0 and np.ptp(known) == 0
+    how = "births wholly in view; each over the area and time in which it could have been seen"
+    why = ""
+    if not one_scale:
+        why = "the scale is not known" if not len(known) else "the movie shows several scales"
+    elif (
+        not np.isfinite(seen.exposure_px2_looks[mine]).all() or not (seen.exposure_px2_looks[mine] > 0).any()
+    ):
+        why = "the field is not known, or the movie too short for a birth to be confirmed"
+    if why:
+        return kinetics_row(label, "nucleation_per_m2_s", Estimate(*_UNKNOWN, n), how, why)
+    missed, scale_m = lives.miss_share(), float(known[0]) * 1e-9
+    tau = mean.value if math.isfinite(mean.value) else math.inf
+    share = seen_share(min(tau, 1e7), missed)
+    area = seen.exposure_px2_looks * scale_m**2 * interval_s
+    counted = seen.countable & mine
+    weight = seen.lives.weight
+    exposure = float(np.median(area[mine])) if n == 0 else n / float((1 / area[counted]).sum())
+    total = float((weight[counted] / area[counted]).sum())
+    unit = estimators.event_rate(n, 1e18, 1.0)  # a count, with its Poisson ends
+    ends = [
+        seen_share(min(max(end, 1e-2), 1e7), missed) if math.isfinite(end) else 1.0
+        for end in (mean.lo, mean.hi)
+    ]
+    value = total / share if n else 0.0
+    counts = max(n, 1)
+    rate = value or 1 / (exposure * share)
+    below = math.hypot(1 - unit.lo / counts, 1 - share / ends[1] if ends[1] > 0 else 0.0)
+    above = math.hypot(unit.hi / counts - (1 if n else 0), share / ends[0] - 1 if ends[0] > 0 else 0.0)
+    lo = rate * max(0.0, 1 - below) if n else 0.0
+    hi = rate * ((1 if n else 0) + above)
+    how += f"; {share:.0%} of births are ever seen {CONFIRMED} times"
+    return kinetics_row(label, "nucleation_per_m2_s", Estimate(value, lo, hi, n), how)
+
+
+def _coalescence(
+    label: str, merged: set[int], looked: pd.DataFrame, interval_s: float, scales: Floats
+) -> dict[str, object]:
+    """Row of the mergers over area and time."""
+    area = looked["field_px"].to_numpy(np.float64) * scales**2 if "field_px" in looked else np.full(1, NAN)
+    known = np.isfinite(area)
+    exposure = float(area[known].sum()) * interval_s if known.any() and math.isfinite(interval_s) else NAN
+    rate = estimators.event_rate(len(merged), exposure, 1.0)
+    why = "" if math.isfinite(rate.value) else "the scale or the field is not known"
+    return kinetics_row(label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval", why)
+
+
+def _wandering(
+    label: str, rows: pd.DataFrame, looked: pd.DataFrame, interval_s: float, scales: Floats
+) -> Iterator[dict[str, object]]:
+    """Diffusion from the steps between neighbouring frames, positions as they were measured."""
+    seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)].sort_values(
+        ["track_id", "frame"], kind="stable"
+    )
+    track, t = seen["track_id"].to_numpy(), seen["t_s"].to_numpy(np.float64)
+    place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
+    points = seen[["raw_x_px", "raw_y_px"]].to_numpy(np.float64) * scales[place][:, None]
+    if len(points) < 10:
+        why = "fewer than ten sights wholly in view"
+        yield kinetics_row(label, "diffusion_nm2_per_s", Estimate(*_UNKNOWN, len(points)), "steps", why)
+        return
+    good = np.isfinite(points[1:]).all(axis=1) & np.isfinite(points[:-1]).all(axis=1)
+    good &= (track[1:] == track[:-1]) & (np.diff(t) < 1.5 * interval_s)
+    steps = np.where(good[:, None], np.diff(points, axis=0), np.nan)
+    following = np.vstack([steps[1:], np.full((1, 2), np.nan)])
+    found = diffusion(steps[good], interval_s, following[good], track[1:][good])
+    kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
+    method = (
+        f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
+        f" {found.p_isotropic:.2g}; interval from the scatter between tracks"
+    )
+    estimate = Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n)
+    why = "" if math.isfinite(found.d_nm2_per_s) else "too few steps between neighbouring frames"
+    yield kinetics_row(label, "diffusion_nm2_per_s", estimate, method.replace(",", ";"), why)

@@ -1,0 +1,168 @@
+"""From the rows of tracks to the lives of defects: in which looks each could have been seen, and which births were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from insitrack.io.arrays import Bools, Floats, Ints
+from insitrack.io.tables.frame_views import view_numbers
+from insitrack.tracker.kinetics.lives import CONFIRMED, Lives, looks_to_be_sure
+
+_MOST_LOOKS = 60
+_MARGIN_PX = 1.0
+"""What lies nearer to the border than this may be taken for cut by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Lives of tracks, and where and when their births could have been seen.
+
+    Parameters
+    ----------
+    track_id : ndarray of int64, shape (N,)
+        The tracks, rising.
+    lives : Lives
+        Their lives.
+    countable : ndarray of bool, shape (N,)
+        The birth was seen, and early enough that the track could be confirmed before the end of its view.
+    exposure_px2_looks : ndarray of float64, shape (N,)
+        Area in which a defect of this one's size could have been seen to be born, summed over the looks, px^2.
+    """
+
+    track_id: Ints
+    lives: Lives
+    countable: Bools
+    exposure_px2_looks: Floats
+
+
+def watch(rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = frozenset()) -> Watched:
+    """Tell how the tracks of a run were watched.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``tracks.csv`` with `specimen_x_px` and `specimen_y_px`.
+    looked : DataFrame
+        Rows of ``frames.csv`` in which somebody looked, in order.
+    merged : frozenset of int
+        Tracks that ended in another one: not deaths.
+    """
+    field = _Field(looked)
+    seen = rows[(rows["observed"] == 1).to_numpy()]
+    place = np.searchsorted(looked["frame"].to_numpy(np.int64), seen["frame"].to_numpy(np.int64))
+    order = np.lexsort((place, seen["track_id"].to_numpy()))
+    seen, place = seen.iloc[order], place[order]
+    ids, first = np.unique(seen["track_id"].to_numpy(np.int64), return_index=True)
+    last = np.append(first[1:], len(seen)) - 1
+    if not len(ids):
+        none = np.zeros(0)
+        return Watched(ids, Lives(none, ids, ids, ids > 0, none, none), ids > 0, none)
+    track = np.repeat(np.arange(len(ids)), last - first + 1)
+    box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
+    half = _half_sides(box, track, len(ids))
+    point = _places(seen[["specimen_x_px", "specimen_y_px"]].to_numpy(np.float64), half, track)
+    # deaths can be told wholly inside the field only, and so survival counts there only
+    whole = field.whole(place, point, half[track])
+    inner = np.flatnonzero(whole)
+    n_seen = np.bincount(track[inner], minlength=len(ids))
+    some = n_seen > 0
+    start, end = (np.zeros(len(ids), np.int64) for _ in range(2))
+    start[track[inner][::-1]], end[track[inner]] = inner[::-1], inner
+    start[~some], end[~some] = first[~some], first[~some]
+    looks = (place[end] - place[start]).astype(np.float64)
+    enough = n_seen >= CONFIRMED
+    total = looks[enough].sum()
+    missed = float(np.clip(1 - (n_seen[enough] - 1).sum() / total, 0, 0.95)) if total > 0 else 0.0
+    sure = looks_to_be_sure(missed)
+    horizon = np.where(some, field.looks_in_view(place[end], point[end], half, +1, _MOST_LOOKS), 0)
+    # seen again at the border: alive until it got there
+    later = place[last] > place[end]
+    looks, horizon = np.where(later, looks + horizon, looks), np.where(later, 0, horizon)
+    horizon[np.isin(ids, list(merged))] = 0
+    began = field.looks_in_view(place[first], point[first], half, -1, sure) >= sure
+    began &= whole[first]
+    size = pd.Series(seen["size_nm"].to_numpy(np.float64)).groupby(track).mean().to_numpy()
+    weight = np.ones(len(ids))
+    if "probability" in seen and seen["probability"].notna().any():
+        weight = (
+            pd.Series(seen["probability"].to_numpy(np.float64)).groupby(track).max().fillna(1.0).to_numpy()
+        )
+    lives = Lives(looks, n_seen, horizon, began, size, weight)
+    late = int(np.ceil(CONFIRMED / max(1 - missed, 0.05))) + sure + CONFIRMED
+    early_enough = field.left(place[first]) >= late
+    return Watched(ids, lives, began & early_enough & enough, field.exposure(half, sure, late))
+
+
+def _half_sides(box: Floats, track: Ints, n: int) -> Floats:
+    """Half of the sides of each track's boxes, px: the upper half of them, for the border cuts some."""
+    sides = box[:, 2:] - box[:, :2]
+    median = np.column_stack([pd.Series(sides[:, k]).groupby(track).median().to_numpy() for k in (0, 1)])
+    return np.maximum(median, 1.0).reshape(n, 2) / 2 + _MARGIN_PX
+
+
+def _places(point: Floats, half: Floats, track: Ints) -> Floats:
+    """Place of each sight: that of the whole track, so that noise does not carry it across the border and back.
+
+    Tracks that move by more than their half sides keep the places that they were seen at.
+    """
+    middle = np.column_stack([pd.Series(point[:, k]).groupby(track).transform("median") for k in (0, 1)])
+    far = (np.abs(point - middle) > half[track]).any(axis=1)
+    moves = np.bincount(track, far) > 0
+    return np.where(moves[track][:, None], point, middle)
+
+
+class _Field:
+    """Where the frame lay on the specimen, look by look.
+
+    Parameters
+    ----------
+    looked : DataFrame
+        Rows of ``frames.csv``, in order.
+    """
+
+    def __init__(self, looked: pd.DataFrame) -> None:
+        self.shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
+        unknown = pd.Series(np.inf, index=looked.index)
+        size = [looked.get(name, unknown) for name in ("width_px", "height_px")]
+        self.size = np.column_stack([one.fillna(np.inf).to_numpy(np.float64) for one in size])
+        area = self.size.prod(axis=1)
+        shown = looked["field_px"].to_numpy(np.float64) if "field_px" in looked else area
+        # text and bars hide their share of the frame
+        self.share = np.where(np.isfinite(area), shown / np.where(np.isfinite(area), area, 1.0), np.nan)
+        self.view = view_numbers(looked)
+
+    def left(self, place: Ints) -> Ints:
+        """Return the looks that the view has after each."""
+        return np.asarray(np.searchsorted(self.view, self.view, side="right")[place] - 1 - place, np.int64)
+
+    def whole(self, place: Ints, point: Floats, half: Floats) -> Bools:
+        """Tell what lies wholly in view in a look, of specimen coordinates and half sides, shape (N, 2)."""
+        centre = point + self.shift[place]
+        return np.asarray(((centre >= half) & (centre <= self.size[place] - half)).all(axis=1), bool)
+
+    def looks_in_view(self, place: Ints, point: Floats, half: Floats, way: int, most: int) -> Ints:
+        """Count the looks after (`way` -1: before) each place in which a defect there lies wholly in view, in a row."""
+        answer = np.zeros(len(place), np.int64)
+        going = np.ones(len(place), bool)
+        for step in range(1, most + 1):
+            at = place + way * step
+            inside = going & (at >= 0) & (at < len(self.view))
+            at = np.where(inside, at, place)
+            going = inside & self.whole(at, point, half) & (self.view[at] == self.view[place])
+            answer += going
+        return answer
+
+    def exposure(self, half: Floats, sure: int, late: int) -> Floats:
+        """Area over the looks in which a birth counts: wholly in view for `sure` looks before, with `late` left."""
+        n = len(self.view)
+        total = np.zeros(len(half))
+        for i in np.flatnonzero(self.left(np.arange(n)) >= late).tolist():
+            if i < sure or self.view[i - sure] != self.view[i]:
+                continue
+            part = self.shift[i - sure : i + 1]
+            room = self.size[i] - np.ptp(part, axis=0) - 2 * half
+            total += np.maximum(room, 0.0).prod(axis=1) * self.share[i]
+        return total
