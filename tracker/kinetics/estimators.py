@@ -249,28 +249,3 @@ def population_mean(values: ArrayLike, errors: ArrayLike) -> tuple[Estimate, flo
     sd = math.sqrt(float((w * (x - mean) ** 2).sum() / ((n - 1) * w.sum())))
     half = float(stats.t.ppf(0.975, n - 1)) * sd
     return Estimate(mean, mean - half, mean + half, n), math.sqrt(between)
-
-
-def median_over_tracks(values: ArrayLike) -> Estimate:
-    """Median with its exact 95 % interval, from the order of the values alone.
-
-    The interval lies between two of the values, so many from either end as a binomial number of one half
-    allows; fewer than six values have none.
-
-    References
-    ----------
-    David, Nagaraja, Order Statistics, 3rd ed., Wiley 2003, section 7.1.
-
-    Examples
-    --------
-    >>> median_over_tracks(range(1, 11))
-    Estimate(value=5.5, lo=2.0, hi=9.0, n=10)
-    """
-    known = np.sort(np.asarray(values, np.float64).ravel())
-    known = known[np.isfinite(known)]
-    n = len(known)
-    if not n:
-        return Estimate(math.nan, math.nan, math.nan, 0)
-    rank = int(stats.binom.ppf(0.025, n, 0.5))
-    ends = (float(known[rank - 1]), float(known[n - rank])) if rank else (math.nan, math.nan)
-    return Estimate(float(np.median(known)), *ends, n)

@@ -1,6 +1,6 @@
 """What becomes of each track: its beginning, its end, and the rates that follow.
 
-Births, deaths, gaps, merges and splits, the summary of each life, and the kinetics of all.
+Births, deaths, gaps, merges and splits, and the summary of each life.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ _REACH = 1.2
 _GROWTH_POINTS = 60
 """Longer tracks are averaged down to this many points: the slopes between all pairs grow with the square
 of their number."""
-_MIN_FOR_GROWTH = 10
-"""Sights that a track must have to count in the median growth."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.io.results import TrackSummary
 from insitrack.tracker.kinetics.estimators import (
     event_rate,
     growth_rate,
     kaplan_meier,
     mean_lifetime,
-    median_over_tracks,
 )
 from insitrack.tracker.kinetics.motion import diffusion
 from insitrack.tracker.kinetics.saturation import saturation
-from insitrack.tracker.kinetics.track_histories import rate_rows
 
 
 def test_kaplan_meier_of_the_worked_example() -> None:
@@ -229,21 +226,3 @@ def test_the_interval_of_diffusion_holds_the_truth_as_often_as_it_says() -> None
         one = diffusion(steps.reshape(-1, 2), 1.0, following.reshape(-1, 2), track)
         held += one.lo <= 0.4 <= one.hi
     assert 88 <= held <= 99
-
-
-def test_the_interval_of_a_median_over_tracks_holds_it_in_95_percent() -> None:
-    rng = np.random.default_rng(0)
-    draws = [median_over_tracks(rng.exponential(1.0, 30)) for _ in range(600)]
-    held = np.mean([one.lo <= math.log(2) <= one.hi for one in draws])
-    assert 0.93 <= held <= 0.985
-    assert math.isnan(median_over_tracks([1.0, 2.0, 3.0]).lo)
-
-
-def test_nucleation_counts_over_the_part_of_the_field_where_a_birth_can_be_whole() -> None:
-    born = TrackSummary(1, "void", 1.0, 5.0, 4.0, False, True, 5, 50.0, math.nan, math.nan)
-    rows = rate_rows(
-        "void", [born] * 8, interval_s=1.0, area_nm2=200.0 * 100.0, duration_s=10.0, frame_nm=(200.0, 100.0)
-    )
-    rate = next(row for row in rows if row["quantity"] == "nucleation_per_m2_s")
-    assert rate["value"] == pytest.approx(8 / (150e-9 * 50e-9 * 10))
-    assert "38%" in str(rate["method"])
