@@ -305,13 +305,17 @@ def _kinetics(folder: Path) -> list[dict[str, Any]]:
         value, lo, hi = (f"{one[key]:.3g}" if np.isfinite(one[key]) else "" for key in ("value", "lo", "hi"))
         interval = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
         words = quantity_words(str(one["quantity"]))
-        rows.append({**one, "words": words, "value": value, "interval": interval})
+        why = str(one["why"]) if isinstance(one["why"], str) else ""
+        how = f"not known: {why}" if why and not value else one["method"]
+        rows.append({**one, "words": words, "value": value, "interval": interval, "method": how})
     return rows
 
 
 _KINETICS_WORDS = {
     "lifetime_median_s": "median lifetime (s)",
     "lifetime_mean_s": "mean lifetime (s)",
+    "lifetime_weibull_shape": "Weibull shape of lifetimes",
+    "lifetime_weibull_scale_s": "Weibull scale of lifetimes (s)",
     "growth_nm_per_s": "growth rate (nm/s)",
     "nucleation_per_m2_s": "nucleation rate (per m\u00b2 and s)",
     "coalescence_per_m2_s": "coalescence rate (per m\u00b2 and s)",

@@ -73,7 +73,9 @@ def kinetics_row(
 ) -> dict[str, object]:
     """Make a row of ``kinetics.csv``; `why` says why it is empty, where it is."""
     values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
-    return {"quantity": quantity, "defect_class": label, **values, "method": method, "why": why}
+    # a comma would end the cell
+    texts = {"method": method.replace(",", ";"), "why": why.replace(",", ";")}
+    return {"quantity": quantity, "defect_class": label, **values, **texts}
 
 
 def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str, object]]:

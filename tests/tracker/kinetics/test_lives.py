@@ -104,6 +104,7 @@ def test_where_data_cannot_tell_the_cell_is_empty_and_says_why() -> None:
     none = np.zeros(0)
     empty = lifetime_rows("all", Lives(none, none.astype(int), none.astype(int), none > 0, none, none), 1.0)
     assert all(math.isnan(float(row["value"])) and row["why"] for row in empty)
+    assert not any("," in str(row[name]) for row in (*empty, *short.values()) for name in ("method", "why"))
     assert not enough_is_seen(0.5)
 
 
