@@ -124,7 +124,7 @@ class Conditions:
         found = [(0, Foil())]
         changes = [one for what in (THICKNESS, THICKNESS_SD, MATERIAL) for one in self.of(what)]
         for one in sorted(changes, key=lambda one: one.frame):
-            value = (one.to or None) if one.what == MATERIAL else float(one.to) if one.to else None
+            value: Any = (one.to or None) if one.what == MATERIAL else float(one.to) if one.to else None
             if one.what == THICKNESS_SD:
                 value = value or 0.0
             foil = replace(found[-1][1], **{one.what: value})
