@@ -45,19 +45,21 @@ def kinetics_rows(
     nm_per_px : float
         Scale, nm; NaN where unknown.
     """
+    if not told.summaries:
+        return []
     merged = frozenset(event.track_id for event in told.events if event.kind == "merge")
     times = looked["t_s"].to_numpy(np.float64)
     # the time between two views is not one between looks
     same = np.diff(view_numbers(looked)) == 0
     interval = float(np.median(np.diff(times)[same])) if same.any() else NAN
     scales = frame_scales(looked, nm_per_px)
-    seen = watch(rows, looked, merged) if len(told.summaries) else None
+    seen = watch(rows, looked, merged)
     labels = {one.track_id: one.defect_class for one in told.summaries}
     answer: list[dict[str, object]] = []
     present = sorted(set(labels.values()))
-    for label in (*present, "all") if present and seen is not None else ():
+    for label in (*present, "all"):
         some = [one for one in told.summaries if label in (one.defect_class, "all")]
-        mine = np.array([label in (labels[int(name)], "all") for name in seen.track_id], bool)
+        mine = np.array([label in (labels[int(name)], "all") for name in seen.track_id], np.bool_)
         answer += lifetime_rows(label, seen.lives.take(mine), interval)
         answer += growth_rows(label, some)
         answer.append(nucleation_row(label, seen, mine, interval, scales))

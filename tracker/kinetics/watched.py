@@ -100,7 +100,7 @@ def _half_sides(box: Floats, track: Ints, n: int) -> Floats:
     """Half of the sides of each track's boxes, px: the upper half of them, for the border cuts some."""
     sides = box[:, 2:] - box[:, :2]
     median = np.column_stack([pd.Series(sides[:, k]).groupby(track).median().to_numpy() for k in (0, 1)])
-    return np.maximum(median, 1.0).reshape(n, 2) / 2 + _MARGIN_PX
+    return np.asarray(np.maximum(median, 1.0).reshape(n, 2) / 2 + _MARGIN_PX, np.float64)
 
 
 def _places(point: Floats, half: Floats, track: Ints) -> Floats:
