@@ -237,6 +237,8 @@ class Detections:
         Names of labels 1..K.
     n_over_cap : int
         Detections that a cap on their number threw away; 0 when it was not hit.
+    class_probability : ndarray of float32, shape (N, K), or None
+        Probability of each class, given that it is a defect; None where only the labels are known.
 
     Raises
     ------
@@ -253,6 +255,7 @@ class Detections:
     masks: Masks
     class_names: tuple[str, ...] = DEFECT_CLASSES
     n_over_cap: int = 0
+    class_probability: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.boxes)
@@ -265,6 +268,12 @@ class Detections:
             raise ValueError(
                 f"frame {self.frame_index}: expected N boxes (N, 4), labels (N,), scores (N,) and N masks, "
                 f"got {self.boxes.shape}, {self.labels.shape}, {self.scores.shape}, {len(self.masks)}"
+            )
+        of_classes = self.class_probability
+        if of_classes is not None and of_classes.shape != (n, len(self.class_names)):
+            raise ValueError(
+                f"frame {self.frame_index}: expected a probability of each of {len(self.class_names)} classes for"
+                f" {n} detections, got {of_classes.shape}"
             )
         if n and (self.labels.min() < 1 or self.labels.max() > len(self.class_names)):
             raise ValueError(
@@ -311,12 +320,17 @@ class Detections:
             self.masks.take(rows),
             self.class_names,
             self.n_over_cap,
+            None if self.class_probability is None else self.class_probability[rows],
         )
 
     def then(self, others: Detections) -> Detections:
         """Return these rows and then those of `others`; frame, time and classes stay these."""
+        of_classes, more = self.class_probability, others.class_probability
         return replace(
             self,
+            class_probability=(
+                None if of_classes is None or more is None else np.concatenate([of_classes, more])
+            ),
             boxes=np.concatenate([self.boxes, others.boxes]),
             labels=np.concatenate([self.labels, others.labels]),
             scores=np.concatenate([self.scores, others.scores]),

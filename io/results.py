@@ -269,6 +269,10 @@ class TrackedFrame:
         Probability that the defect is there, from this frame and those before. Left out: all NaN.
     doubted : Doubted or None
         Finds that are more likely none: neither counted nor drawn, kept for hindsight.
+    trust : float
+        Probability that the frame is of a kind that the model knows, 0..1; NaN where nobody judged.
+    distrust : tuple of str
+        Short names of what speaks against it.
     """
 
     frame: Frame | MissingFrame
@@ -286,6 +290,8 @@ class TrackedFrame:
     doubted: Doubted | None = None
     view: int = 0
     nm_per_px: float = NAN
+    trust: float = NAN
+    distrust: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.probability) != len(self.track_ids):

@@ -39,7 +39,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "tracker": (
         ("nouns", "link", "hardening", "kinetics"),
-        ("measure", "series", "existence"),
+        ("measure", "series", "existence", "trust"),
         ("hindsight",),
         ("run",),
         ("analysis", "evaluation"),

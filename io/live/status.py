@@ -33,14 +33,17 @@ class LiveStatus:
         Where the frames come from.
     folder : Path
         Output folder, whose disk is watched.
+    least_trust : float
+        An alarm is raised when the trust in the frames falls below this.
     """
 
-    def __init__(self, source: LiveSource, folder: Path) -> None:
+    def __init__(self, source: LiveSource, folder: Path, least_trust: float = 0.0) -> None:
         self._source, self._folder = source, folder
         self._delays: deque[float] = deque(maxlen=_KEPT)
         self._times: deque[float] = deque(maxlen=200)
         self._lock = threading.Lock()
         self._not_taken, self._not_taken_s = 0, -math.inf
+        self._least_trust, self._trust, self._trusted = least_trust, math.nan, True
         self.counts = dict.fromkeys(("processed", "dropped", "damaged", "gap", "skipped"), 0)
 
     def __enter__(self) -> Self:
@@ -57,6 +60,22 @@ class LiveStatus:
                 self._times.append(now)
                 if arrived is not None:
                     self._delays.append(now - arrived)
+        if processed:
+            self._watch_trust(tracked)
+
+    def _watch_trust(self, tracked: TrackedFrame) -> None:
+        """Tell once that the movie has left what the model knows, and that it is back."""
+        self._trust = tracked.trust
+        trusted = not tracked.trust < self._least_trust
+        if trusted != self._trusted:
+            why = f" ({', '.join(tracked.distrust)})" if tracked.distrust else ""
+            self._source.tell(
+                "the frames are again of a kind that the model knows"
+                if trusted
+                else f"trust {tracked.trust:.2f}{why}: the model has not learnt to see such frames; check focus,"
+                " tilt and beam"
+            )
+        self._trusted = trusted
 
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is kept of tracks."""
@@ -107,6 +126,7 @@ class LiveStatus:
             "paused": source.paused,
             "latency_ms": round(1e3 * float(np.median(recent)), 1) if recent else None,
             "frames_per_s": round(rate, 1),
+            "trust": None if math.isnan(self._trust) else round(self._trust, 2),
             "disk_free_gb": round(shutil.disk_usage(self._folder).free / 1e9, 1),
             "alarms": source.alarms[-5:],
         }

@@ -27,7 +27,7 @@ class Curves:
     t_s, dose_dpa : ndarray of float64, shape (T,)
         Time, s, and dose; NaN where a gap interrupts the curves.
     columns : dict of (str, str) to ndarray of float64, shape (T,)
-        Class and column of `series.csv`; NaN where not known.
+        Class and column of `series.csv`, and `trust` of `frames.csv` under `all`; NaN where not known.
     statuses : Counter of str
         How many source frames had which status.
     """
@@ -95,6 +95,8 @@ def load_curves(folder: Path, most: int = MOST_POINTS) -> Curves:
             columns[str(name), column] = values
     dose = np.full(len(frames), np.nan)
     dose[np.searchsorted(frames, rows["frame"].to_numpy())] = rows["dose_dpa"].to_numpy()
+    if columns:
+        columns["all", "trust"] = kept["trust"].to_numpy(np.float64)
     pauses = _pauses(t_s)
     return Curves(
         np.insert(t_s, pauses, np.nan),
@@ -111,7 +113,7 @@ def _kept_frames(path: Path, most: int) -> tuple[pd.DataFrame, Counter[str]]:
         statuses.update(piece["status"].value_counts().to_dict())
     stride = max(1, -(-sum(statuses[key] for key in ("processed", "damaged", "gap")) // most))
     kept, passed, last = [], 0, None
-    for piece in FRAMES.chunks(path, ["frame", "t_s", "status"]):
+    for piece in FRAMES.chunks(path, ["frame", "t_s", "status", "trust"]):
         wanted = piece[piece["status"].isin(["processed", "damaged", "gap"])]
         kept.append(wanted[(np.arange(len(wanted)) + passed) % stride == 0])
         passed += len(wanted)

@@ -48,6 +48,13 @@ def hardening_figure(curves: Curves) -> go.Figure:
     return _against_time(curves, "Hardening (MPa)", [*totals, *shares])
 
 
+def trust_figure(curves: Curves) -> go.Figure:
+    """Plot the trust in the frames against time."""
+    figure = _against_time(curves, "Trust", [("all", "trust", "", "", "trust", "solid")])
+    figure.update_yaxes(range=[0, 1.02])
+    return figure
+
+
 def _shown(curves: Curves) -> list[str]:
     """Classes to plot; `all` says nothing new where there is one class only."""
     found = curves.found

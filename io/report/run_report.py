@@ -17,7 +17,13 @@ from insitrack.io.manifest import RunManifest
 from insitrack.io.report.curves import Curves, load_curves, load_tracks, longest_time
 from insitrack.io.report.headline import headlines
 from insitrack.io.report.page import Note, Picture, Plot, render
-from insitrack.io.report.run_plots import density_figure, hardening_figure, quantity_figure, size_figure
+from insitrack.io.report.run_plots import (
+    density_figure,
+    hardening_figure,
+    quantity_figure,
+    size_figure,
+    trust_figure,
+)
 from insitrack.io.report.track_plots import lifetime_figure, size_histogram
 from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.tables.outlines.masks import MASKS
@@ -151,6 +157,8 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
     else:
         words.append(f"foil {thickness:.4g} nm" if thickness else "foil thickness unknown")
     words += [f"model {model['name']}"] if model.get("name") else []
+    if curves.known("trust"):
+        words.append(f"trust {np.nanmedian(curves.get('all', 'trust')):.2f}")
     return words + ([str(facts["finished"])[:16].replace("T", " ")] if facts.get("finished") else [])
 
 
@@ -186,6 +194,8 @@ def _time_plots(curves: Curves, facts: Mapping[str, Any]) -> list[Plot | Note]:
             np.nanmax(curves.get(name, column), initial=0.0) > 0 for name in curves.classes
         ):
             plots.append(Plot(key, heading, quantity_figure(curves, column, title)))
+    if curves.known("trust"):
+        plots.append(Plot("trust", "Trust: the model knows frames like these", trust_figure(curves)))
     return plots
 
 

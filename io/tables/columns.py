@@ -36,6 +36,8 @@ def _earlier(name: str, unit: str, meaning: str, pattern: str) -> Column:
     return Column(name, "float", unit, meaning, pattern, optional=True)
 
 
+_TRUST = "probability that the model knows frames like this; below series.least_trust only counts are given"
+_DISTRUST = "what speaks against it: lattice pores surface drawing noise unlike view size regular sudden"
 _FRAME = _integer("frame", "number of the frame in its source, from 0")
 _TIME = _float("t_s", "s", "time of the frame, from the source's timestamps", "%.6f")
 _TRACK = _integer("track_id", "track, unique in the run, never used twice")
@@ -288,6 +290,8 @@ FRAMES = Table(
             "scale of this frame; empty where unknown, as after a new magnification",
             "%.6g",
         ),
+        _earlier("trust", "", _TRUST, "%.3f"),
+        Column("distrust", "text", "", _DISTRUST, "%s", optional=True),
     ),
 )
 

@@ -175,5 +175,7 @@ def _frame_row(tracked: TrackedFrame) -> str:
             "height_px": [float(height)],
             "view": [float(tracked.view)],
             "nm_per_px": [tracked.nm_per_px],
+            "trust": [tracked.trust],
+            "distrust": [" ".join(tracked.distrust)],
         }
     )

@@ -22,7 +22,7 @@ _INTERPOLATE = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 def best_candidates(
     output: Floats32, n_classes: int, confidence: float
-) -> tuple[Floats32, Ints, Floats32, Floats32]:
+) -> tuple[Floats32, Floats32, Floats32, Floats32]:
     r"""Rows of the network's box output that hold a defect of whatever class, strongest first.
 
     The class scores are independent, so a defect whose class is in doubt has several middling ones: whether
@@ -41,8 +41,8 @@ def best_candidates(
     -------
     boxes : ndarray of float32, shape (N, 4)
         x1 y1 x2 y2, px.
-    classes : ndarray of int64, shape (N,)
-        0..K-1, the most likely, see `likeliest_classes`.
+    classes : ndarray of float32, shape (N, K)
+        Probability of each class, see `class_probabilities`.
     scores : ndarray of float32, shape (N,)
         Of being a defect of any class.
     coefficients : ndarray of float32, shape (N, C)
@@ -56,14 +56,14 @@ def best_candidates(
     boxes = np.concatenate([centre - half, centre + half], axis=1)
     return (
         boxes,
-        likeliest_classes(scores[:, columns], present[columns]),
+        class_probabilities(scores[:, columns], present[columns]),
         present[columns],
         rows[:, 4 + n_classes :],
     )
 
 
-def likeliest_classes(scores: Floats32, present: Floats32) -> Ints:
-    """Class of each defect of an image, given what the others are.
+def class_probabilities(scores: Floats32, present: Floats32) -> Floats32:
+    """Probability of each class for each defect of an image, given what the others are.
 
     Classes that are common in an image are likelier in it.
 
@@ -81,14 +81,15 @@ def likeliest_classes(scores: Floats32, present: Floats32) -> Ints:
 
     Returns
     -------
-    ndarray of int64, shape (N,)
-        0..K-1.
+    ndarray of float32, shape (N, K)
+        Sums to 1 along the classes.
 
     Examples
     --------
     >>> sure, torn = [[0.9, 0.1]] * 12, [[0.4, 0.42]]
-    >>> likeliest_classes(np.array(sure + torn, np.float32).T, np.full(13, 0.9, np.float32)).tolist()[-1]
-    0
+    >>> of_classes = class_probabilities(np.array(sure + torn, np.float32).T, np.full(13, 0.9, np.float32))
+    >>> of_classes[-1].argmax().item(), of_classes[-1].round(2).tolist()
+    (0, [0.73, 0.27])
     """
     n_classes, n = scores.shape
     known, share = scores + np.float32(1e-4), np.full((n_classes, 1), 1 / n_classes)
@@ -97,7 +98,8 @@ def likeliest_classes(scores: Floats32, present: Floats32) -> Ints:
         chance /= chance.sum(axis=0)
         share = (chance * present).sum(axis=1, keepdims=True) + _SHARE_FLOOR
         share /= share.sum()
-    return np.asarray((known * np.sqrt(share)).argmax(axis=0), np.int64)
+    chance = known * np.sqrt(share)
+    return np.ascontiguousarray((chance / chance.sum(axis=0)).T, np.float32)
 
 
 def suppress_overlaps(boxes: Floats32, scores: Floats32, overlap_iou: float) -> Ints:

@@ -191,17 +191,18 @@ class YoloSegmenter:
         large = masks.area_px() >= min_area_px
         masks, rows = masks.take(large), np.flatnonzero(kept)[large]
         # the box that is reported is that of the mask: what is outlined is what is measured
-        labels, scores = found.classes[rows] + 1, found.scores[rows]
+        of_classes, scores = found.classes[rows], found.scores[rows]
         return Detections(
             frame.index,
             frame.t_s,
             frame.shape,
             masks.boxes(),
-            labels,
+            np.asarray(of_classes.argmax(axis=1) + 1, np.int64),
             scores,
             masks,
             self.class_names,
             n_over_cap,
+            of_classes,
         )
 
 
@@ -210,7 +211,7 @@ class _Candidates:
     """Boxes in px of the network's image, and what their masks are made from."""
 
     boxes: Floats32
-    classes: Ints
+    classes: Floats32
     scores: Floats32
     coefficients: Floats32
     prototypes: Floats32

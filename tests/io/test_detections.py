@@ -85,3 +85,34 @@ def test_empty_frame_has_rows_of_the_right_shape() -> None:
     empty = Detections.empty(0, 0.0, (4, 4))
     assert empty.to_maskrcnn()["masks"].shape == (0, 1, 4, 4)
     assert empty.names() == []
+
+
+def test_probabilities_of_classes_go_with_their_rows() -> None:
+    masks = Masks.from_crops([np.ones((3, 3), bool)] * 2, [(0, 0), (5, 5)])
+    of_classes = np.eye(len(DEFECT_CLASSES), dtype=np.float32)[[1, 2]]
+    found = Detections(
+        0,
+        0.0,
+        (9, 9),
+        masks.boxes(),
+        np.array([2, 3]),
+        np.ones(2, np.float32),
+        masks,
+        class_probability=of_classes,
+    )
+    both = found.take(np.array([1])).then(found)
+    assert both.class_probability is not None
+    assert both.class_probability.argmax(axis=1).tolist() == [2, 1, 2]
+    unknown = Detections.empty(0, 0.0, (9, 9))
+    assert found.then(unknown).class_probability is None
+    with pytest.raises(ValueError, match="a probability of each of"):
+        Detections(
+            0,
+            0.0,
+            (9, 9),
+            masks.boxes(),
+            np.array([2, 3]),
+            np.ones(2, np.float32),
+            masks,
+            class_probability=of_classes[:1],
+        )

@@ -17,7 +17,6 @@ from insitrack.io.units import round_step
 from insitrack.tracker.analysis.recompute import Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.hardening.materials import VOLUME_CLASSES
-from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.lives import Lives
 from insitrack.tracker.kinetics.rates import growth_rows, kinetics_row, lifetime_rows
@@ -281,7 +280,7 @@ def size_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     frames = out.time_bins.groupby("t_s", sort=True)["n_frames"].first().to_numpy(np.float64)
     last = len(out.t_s) - 1
     meter, area = run.meter(), out.area_nm2
-    number = looked_at(run.counting_frames())["frame"].to_numpy(np.int64)
+    number = run.trusted_frames()["frame"].to_numpy(np.int64)
     for when, chosen, looked, frame in (
         ("whole run", np.ones(len(pool), bool), frames.sum(), SEVERAL),
         ("first stretch", (pool["time_bin"] == 0).to_numpy(), frames[0], int(number[0])),
@@ -333,7 +332,7 @@ def average_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     pool = Pool(meter, TimeBins(np.zeros(out.n_frames, np.int64), 1))
     pool.take(out.pool.assign(time_bin=0))
     k = len(run.class_names)
-    looked = looked_at(run.counting_frames())
+    looked = run.trusted_frames()
     nothing = np.zeros((len(looked), k), np.int64)
     area = (
         looked["field_px"].to_numpy(np.float64) * frame_scales(looked, run.calibration.nm_per_px or NAN) ** 2

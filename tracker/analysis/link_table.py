@@ -220,6 +220,8 @@ def _frames(table: DetectionTable) -> pd.DataFrame:
             "height_px": float(table.shape[0]),
             "view": 0.0,
             "nm_per_px": table.nm_per_px if table.nm_per_px else math.nan,
+            "trust": math.nan,
+            "distrust": "",
         }
     )
 

@@ -19,6 +19,7 @@ from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.analysis.time_bins import Pool, TimeBins
 from insitrack.tracker.hindsight.rewrite import series_columns
 from insitrack.tracker.measure.measure import sizes_px
+from insitrack.tracker.trust.reasons import distrust_line, not_trusted
 
 _SHAPES = ("area_px", "major_px", "minor_px", "feret_px", "r_min_px", "r_max_px")
 
@@ -76,7 +77,12 @@ class Recompute:
         self.run, self.parquet = run, parquet
         self.meter = run.meter()
         frames = self.frames = run.counting_frames()
-        self._looked = ((frames["status"] == "processed") & ~(frames["field_px"] == 0)).to_numpy()
+        looked = ((frames["status"] == "processed") & ~(frames["field_px"] == 0)).to_numpy()
+        least = run.config.series.least_trust
+        untrusted = looked & not_trusted(frames, least)
+        reasons = frames["distrust"][untrusted] if untrusted.any() else ()
+        self._distrust = distrust_line(reasons, int(looked.sum()), least)
+        self._looked = looked & ~untrusted
         self._t_s = frames["t_s"].to_numpy(np.float64)
         self._number = frames["frame"].to_numpy(np.int64)
         bins = TimeBins.of_times(self._t_s[self._looked], every_s=every_s, window_s=window_s)
@@ -209,7 +215,7 @@ class Recompute:
             }
         )
         duration = float(t_s[-1] - t_s[0]) if len(t_s) > 1 else NAN
-        warnings = [*run.warnings, *self.meter.warnings]
+        warnings = [*([self._distrust] if self._distrust else []), *run.warnings, *self.meter.warnings]
         return Recomputed(
             table,
             self.pool.rows(),

@@ -23,6 +23,7 @@ from insitrack.io.tables.looked_frames import check_clock
 from insitrack.io.tables.stream import to_parquet
 from insitrack.tracker.analysis.common_field import common_window, cut_frames
 from insitrack.tracker.analysis.table_checks import PlaceCheck, check_class_names, check_times, cut_off
+from insitrack.tracker.hindsight.refine import looked_at
 from insitrack.tracker.run.config import RunConfig, changed
 from insitrack.tracker.run.meters import config_of, meter_for, recorded_conditions
 from insitrack.tracker.series.calibration import recorded_calibration, resolve_calibration
@@ -35,6 +36,7 @@ from insitrack.tracker.series.conditions import (
     Conditions,
 )
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.trust.reasons import not_trusted
 
 CHANGEABLE = (
     "source.nm_per_px",
@@ -121,6 +123,11 @@ class TableRun:
             new = frame_scales(frames, NAN)[views == view]
             ratio[views == view] = new / old
         return ratio
+
+    def trusted_frames(self) -> pd.DataFrame:
+        """Those of them in which specimen was looked at, and which are trusted."""
+        frames = looked_at(self.counting_frames())
+        return frames[~not_trusted(frames, self.config.series.least_trust)]
 
     def meter(self) -> SeriesMeter:
         """Make a fresh meter."""

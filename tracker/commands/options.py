@@ -63,6 +63,16 @@ def add_specimen_options(parser: argparse.ArgumentParser) -> None:
     add("--taylor-factor", type=number, metavar="M", help="in place of the material's")
 
 
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Add what gives the numbers of frames that are not trusted."""
+    parser.add_argument(
+        "--trust-anyway",
+        action="store_const",
+        const=0.0,
+        help="densities, sizes and hardening also of frames unlike all that the model has learnt to see",
+    )
+
+
 def specimen_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that they stand for."""
     return {

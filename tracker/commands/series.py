@@ -11,6 +11,7 @@ from insitrack.tracker.commands.options import (
     add_output_options,
     add_settings_options,
     add_specimen_options,
+    add_trust_option,
     specimen_settings,
 )
 from insitrack.tracker.commands.parser import frame_size, number
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output_options(parser, default="named after the first run, here", what="result")
     add("--labels", metavar="A,B", help="what to call the runs (default: the names of their folders)")
     add_specimen_options(parser)
+    add_trust_option(parser)
     add("--size", metavar="WxH", help="size of the frames, px, for a table alone")
     add("--start", type=number, metavar="S", help="first time")
     add("--end", type=number, metavar="S", help="last time")
@@ -98,7 +100,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     if any(path.resolve() == folder.resolve() or path.resolve().parent == folder.resolve() for path in paths):
         raise SettingsError(f"--out {folder}: a run lies there; choose another folder")
     shape = frame_size(options.size)
-    settings = specimen_settings(options)
+    settings = {**specimen_settings(options), "series.least_trust": options.trust_anyway}
     opened = [
         open_run(
             path,

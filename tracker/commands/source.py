@@ -11,6 +11,7 @@ from insitrack.tracker.commands.options import (
     add_output_options,
     add_settings_options,
     add_specimen_options,
+    add_trust_option,
     specimen_settings,
 )
 from insitrack.tracker.commands.parser import names, number, whole
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time between frames (default: the file's timestamps)",
     )
     add_specimen_options(parser)
+    add_trust_option(parser)
     add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
     add("--conf", type=number, metavar="0..1", help="least confidence of a detection")
     add(
@@ -99,6 +101,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         options.set,
         {
             **specimen_settings(options),
+            "series.least_trust": options.trust_anyway,
             "source.frame_interval_s": options.frame_interval_s,
             "source.start_s": options.start,
             "source.end_s": options.end,

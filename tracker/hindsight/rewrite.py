@@ -220,7 +220,8 @@ def series_columns(
     scale = frame_scales(frames, meter.calibration.nm_per_px or math.nan)
     field_nm2 = np.where(area > 0, area, math.nan) * scale**2
     number = frames["frame"].to_numpy(np.int64)
-    values = meter.table(t_s, field_nm2, seen, births, deaths, frame_px=frame_px, frame=number)
+    trust = frames["trust"].to_numpy(np.float64) if "trust" in frames else None
+    values = meter.table(t_s, field_nm2, seen, births, deaths, frame_px=frame_px, frame=number, trust=trust)
     lost = ((frames["status"] != "processed") | (frames["field_px"] == 0)).to_numpy()
     names = (*meter.class_names, "all")
     dose = meter.exposure.dose_dpa(t_s)

@@ -179,6 +179,8 @@ class Observations:
         Centre and box in specimen coordinates, mean of the axes, px.
     label, score, size_nm, on_edge : ndarray, shape (N,)
         As in the detections and measures.
+    of_classes : ndarray of float64, shape (N, K)
+        Probability of each class; 1 for the label where only that is known.
     """
 
     frame: int
@@ -193,6 +195,7 @@ class Observations:
     score: Floats
     size_nm: Floats
     on_edge: Bools
+    of_classes: Floats
 
     def __len__(self) -> int:
         return len(self.row)
@@ -218,6 +221,9 @@ class Observations:
         diameter = np.maximum(1.0, np.where(diameter > 0, diameter, sides.mean(axis=1)))
         order = np.lexsort((found.scores, found.labels, *box.T, x, y))
         moved = box - np.array([*shift, *shift])
+        of_classes = found.class_probability
+        if of_classes is None:
+            of_classes = np.eye(len(found.class_names), dtype=np.float32)[found.labels - 1]
         return cls(
             found.frame_index,
             found.t_s,
@@ -231,6 +237,7 @@ class Observations:
             found.scores[order].astype(np.float64),
             measured.size_nm[order],
             measured.on_edge[order],
+            of_classes[order].astype(np.float64),
         )
 
 
@@ -262,7 +269,7 @@ def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
     ):
         tracks[name][which] = values[at]
     label = seen.label[at]
-    tracks["evidence"][which, label - 1] += seen.score[at]
+    tracks["evidence"][which] += seen.score[at][:, None] * seen.of_classes[at]
     evidence = tracks["evidence"][which]
     leads = evidence[np.arange(len(at)), label - 1] >= evidence.max(axis=1, initial=0.0)
     tracks["label"][which] = np.where(leads, label, evidence.argmax(axis=1) + 1)

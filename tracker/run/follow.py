@@ -19,6 +19,7 @@ from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.trust.live import UNKNOWN, LiveTrust
 
 Shift = tuple[float, float]
 
@@ -49,6 +50,7 @@ def follow(
     existence: LiveExistence,
     scale: ViewScale,
     sizes: MeasureConfig,
+    trust: LiveTrust | None = None,
 ) -> TrackedFrame:
     """Everything after the network for one source frame."""
     item = looked.item
@@ -69,10 +71,12 @@ def follow(
         return replace(tracked, view=scale.view, nm_per_px=scale.nm_per_px)
     new_view = scale.enter(looked.view, looked.magnified, detections)
     ended = existence.new_view(linker.new_view()) if new_view else ()
+    if trust is not None:
+        trust.enter(new_view=new_view, nm_per_px=scale.nm_per_px)
     local = scale.calibration if looked.field is None else replace(scale.calibration, field=looked.field)
     measures = measure(detections, local, sizes)
     meter.set_scale(scale.nm_per_px)
-    tracked = follow_measured(detections, measures, looked, linker, meter, existence)
+    tracked = follow_measured(detections, measures, looked, linker, meter, existence, trust)
     begins = (Event(item.index, item.t_s, "view", -1),) if new_view else ()
     return replace(
         tracked,
@@ -90,10 +94,12 @@ def follow_measured(
     linker: Linker,
     meter: SeriesMeter,
     existence: LiveExistence,
+    trust: LiveTrust | None = None,
 ) -> TrackedFrame:
     """Everything after the measuring for one source frame.
 
-    Without a shift in `looked` the drift is estimated from the defects themselves.
+    Without a shift in `looked` the drift is estimated from the defects themselves; without `trust` nobody
+    judges whether the frame is of a kind that the model knows.
     """
     item = looked.item
     linked = linker.update(
@@ -110,6 +116,10 @@ def follow_measured(
     kept = np.flatnonzero(believed.keep)
     doubted = np.flatnonzero(~believed.keep & observed & (ids > 0))  # 0: too weak to begin a track
     found, sizes = everything.take(kept), sizes_of_all.take(kept)
+    verdict = UNKNOWN
+    if trust is not None and isinstance(item, Frame):
+        fits = looked.drift_quality != 0
+        verdict = trust.update(item, looked.field, sizes, observed[kept], registered=fits)
     series = meter.rows(
         item.index,
         item.t_s,
@@ -119,6 +129,7 @@ def follow_measured(
         believed.births_by_class,
         believed.deaths_by_class,
         field=looked.field,
+        trust=verdict.trust,
     )
     area = float(np.prod(detections.shape) if looked.field is None else np.count_nonzero(looked.field))
     return TrackedFrame(
@@ -137,4 +148,6 @@ def follow_measured(
         Doubted(
             everything.take(doubted), sizes_of_all.take(doubted), ids[doubted], believed.probability[doubted]
         ),
+        trust=verdict.trust,
+        distrust=verdict.reasons,
     )

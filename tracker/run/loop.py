@@ -30,6 +30,7 @@ from insitrack.tracker.run.follow import PreparedFrame, follow
 from insitrack.tracker.run.job.snapshot import MeterSnapshot, snapshot_of
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.trust.live import LiveTrust, TrustSnapshot
 
 Progress = Callable[["Tally"], None]
 KeepState = Callable[["Moment"], None]
@@ -49,9 +50,9 @@ class Moment:
         Number of the next frame.
     last_s : float
         Time of the last frame, s.
-    fields, drift, linker, meter, existence, scale
+    fields, drift, linker, meter, existence, trust, scale
         What each remembers: `FieldSnapshot`, `DriftSnapshot`, `LinkerSnapshot`, `MeterSnapshot`,
-        `ExistenceSnapshot`, `ViewScaleSnapshot`.
+        `ExistenceSnapshot`, `TrustSnapshot`, `ViewScaleSnapshot`.
     tally : Tally
         Counts so far.
     """
@@ -63,6 +64,7 @@ class Moment:
     linker: LinkerSnapshot
     meter: MeterSnapshot
     existence: ExistenceSnapshot
+    trust: TrustSnapshot
     scale: ViewScaleSnapshot
     tally: Tally
 
@@ -229,6 +231,7 @@ def run(
     sinks: Sequence[Sink],
     *,
     existence: LiveExistence | None = None,
+    trust: LiveTrust | None = None,
     calibration: Calibration | ViewScale,
     fields: FieldConfig,
     drift: DriftEstimator,
@@ -245,19 +248,18 @@ def run(
     ----------
     source, segmenter, linker, meter, sinks
         Frames; what finds defects, follows them, makes the rows of the series; where results go.
-    existence : LiveExistence, optional
-        Judges which detections are defects; None: all are.
+    existence, trust : LiveExistence, LiveTrust, optional
+        Judge which detections are defects and which frames are of a known kind; None: all are, nobody does.
     calibration, fields, drift, sizes
         Scale and thickness, for all views or for each; how overlays and borders are found; what follows the
         stage; definitions of size.
-    progress : callable, optional
-        Called with the running counts after every source frame.
+    progress, keep_state : callable, optional
+        Called with the running counts after every source frame; gets, at the beginning and about once a
+        second, what a run that is cut off can go on from.
     stop : threading.Event, optional
         Set it to end the run after the frame in hand; everything written stays complete.
     live : bool
         The source does not wait: every frame goes through as soon as it comes, instead of several at once.
-    keep_state : callable, optional
-        Gets, at the beginning and about once a second, what a run that is cut off can go on from.
     goes_on : ResumePoint, optional
         Where a run that was cut off goes on; linker, meter and drift are then as they were.
 
@@ -273,18 +275,18 @@ def run(
         stack.enter_context(_ready(sinks))
         if keep_state is not None and goes_on is None:
             unseen = FieldFinder(fields).snapshot(), drift.snapshot()
-            keep_state(_moment((0, 0.0), unseen, linker, meter, existence, scale, tally))
+            keep_state(_moment((0, 0.0), unseen, linker, meter, (existence, trust), scale, tally))
         reader = stack.enter_context(
             Reader(source, fields, drift, live=live, stop=stop, state_every_s=every_s, goes_on=goes_on)
         )
         for detections, looked in _found(segmenter, reader, live):
-            tracked = follow(detections, looked, linker, meter, existence, scale, sizes)
+            tracked = follow(detections, looked, linker, meter, existence, scale, sizes, trust)
             _write(tracked, sinks)
             tally.count(tracked, 0 if detections is None else detections.n_over_cap)
             tally.read_sha256 = looked.read_sha256
             if keep_state is not None and looked.state is not None:
                 at = tracked.frame.index + 1, tracked.frame.t_s
-                keep_state(_moment(at, looked.state, linker, meter, existence, scale, tally))
+                keep_state(_moment(at, looked.state, linker, meter, (existence, trust), scale, tally))
             if progress is not None:
                 progress(tally)
             if stop is not None and stop.is_set():
@@ -336,12 +338,12 @@ def _moment(
     looked_at: tuple[FieldSnapshot, DriftSnapshot],
     linker: Linker,
     meter: SeriesMeter,
-    existence: LiveExistence,
+    judges: tuple[LiveExistence, LiveTrust | None],
     scale: ViewScale,
     tally: Tally,
 ) -> Moment:
-    linked, measured = linker.snapshot(), snapshot_of(meter)
-    return Moment(*at, *looked_at, linked, measured, existence.snapshot(), scale.snapshot(), tally)
+    kept = linker.snapshot(), snapshot_of(meter), judges[0].snapshot(), (judges[1] or LiveTrust()).snapshot()
+    return Moment(*at, *looked_at, *kept, scale.snapshot(), tally)
 
 
 def _items(

@@ -292,6 +292,11 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
         _BORDERS[config.series.border],
         _interval_words(config),
     ]
+    if config.series.least_trust:
+        parts.append(
+            "Frames unlike those that the model has learnt to see (a trust below"
+            f" {config.series.least_trust:g}) were left out."
+        )
     thickness = thickness_words(config, meter.conditions)
     scale, scale_sd = meter.calibration.nm_per_px, meter.calibration.nm_per_px_sd
     if scale:

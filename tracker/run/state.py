@@ -34,6 +34,7 @@ from insitrack.tracker.run.job.snapshot import MeterSnapshot
 from insitrack.tracker.run.loop import Moment
 from insitrack.tracker.run.pack import PackError, pack, unpack
 from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.trust.live import TrustSnapshot
 
 _MAGIC = b"insitrack state 4 "
 
@@ -103,6 +104,7 @@ class State:
     meter: MeterSnapshot
     existence: ExistenceSnapshot
     scale: ViewScaleSnapshot
+    trust: TrustSnapshot
     first: FirstFrame
 
     @property
@@ -122,6 +124,7 @@ _PARTS: dict[str, type[Any]] = {
     "meter": MeterSnapshot,
     "existence": ExistenceSnapshot,
     "scale": ViewScaleSnapshot,
+    "trust": TrustSnapshot,
     "first": FirstFrame,
 }
 
@@ -269,6 +272,7 @@ class StateWriter:
             moment.meter,
             moment.existence,
             moment.scale,
+            moment.trust,
             FirstFrame(self._first()),
         )
         write_state(state, self._folder / STATE)

@@ -45,6 +45,12 @@ from insitrack.tracker.series.specimen import MaterialOf, Specimens, every_class
 SERIES_COLUMNS = tuple(f.name for f in fields(SeriesRow))[4:]
 """Columns of the series that hold numbers of one class, in order."""
 
+COUNTS = (
+    *("n", "n_lo", "n_hi", "n_observed", "n_counted", "births", "deaths"),
+    *("field_nm2", "temperature_c", "beam_current_a"),
+)
+"""Columns that are given of frames that are not trusted too."""
+
 _Changes = Mapping[str, int] | None
 
 
@@ -140,15 +146,14 @@ class SeriesMeter:
         deaths: _Changes = None,
         *,
         field: BoolImage | None = None,
+        trust: float = NAN,
     ) -> tuple[SeriesRow, ...]:
         """Rows of one frame: one per class, in the order of `class_names`, then ``all``.
 
         Parameters
         ----------
-        frame_index : int
-            Number of the frame in its source.
-        t_s : float
-            Time of the frame, s.
+        frame_index, t_s : int, float
+            Number of the frame in its source, and its time, s.
         detections, measures : Detections, Measures
             What is there, N rows: seen, or alive in a gap; and its measures.
         observed : ndarray of bool, shape (N,)
@@ -157,6 +162,8 @@ class SeriesMeter:
             Tracks that began and that were given up in this frame, by class.
         field : ndarray of bool, shape (H, W), optional
             True where this frame shows the specimen; without it the field of the calibration holds.
+        trust : float
+            Trust in the frame, 0..1; NaN where nobody judged.
 
         Raises
         ------
@@ -171,11 +178,11 @@ class SeriesMeter:
             )
         view_px = _field_px(detections.shape, self.calibration.field if field is None else field)
         field_nm2 = np.array([view_px * self._nm_per_px**2])
-        frame_px = np.array([detections.shape[::-1]], np.float64)
         seen = observe_frame(self.config, detections, measures, observed)
         changes = (_by_class(births, self.class_names), _by_class(deaths, self.class_names))
-        number = np.array([frame_index], np.int64)
-        values = self.table(np.array([t_s]), field_nm2, seen, *changes, frame_px=frame_px, frame=number)
+        frame_px, number = np.array([detections.shape[::-1]], np.float64), np.array([frame_index], np.int64)
+        of_frame = {"frame_px": frame_px, "frame": number, "trust": np.array([trust])}
+        values = self.table(np.array([t_s]), field_nm2, seen, *changes, **of_frame)
         return _as_rows(frame_index, t_s, float(self.exposure.dose_dpa(t_s)), self.class_names, values)
 
     def table(
@@ -188,6 +195,7 @@ class SeriesMeter:
         *,
         frame_px: Floats,
         frame: Ints | None = None,
+        trust: Floats | None = None,
     ) -> dict[str, Floats]:
         """Every column of the series of some frames, under its name in `SeriesRow`, from `n` on.
 
@@ -206,6 +214,8 @@ class SeriesMeter:
         frame : ndarray of int64, shape (T,), optional
             Numbers of the frames, which say what thickness and material hold; `SEVERAL` where not the same ones
             do. Left out, those of the beginning.
+        trust : ndarray of float64, shape (T,), optional
+            Trust in the frames; where it is less than `SeriesConfig.least_trust` only counts are given.
         """
         _note_log(self.exposure, t_s, self.diagnostics)
         stretch = self.specimens.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
@@ -225,6 +235,7 @@ class SeriesMeter:
         k = len(self.class_names)
         columns["temperature_c"] = every_class(self.exposure.temperature_c(t_s), k)
         columns["beam_current_a"] = every_class(self.exposure.beam_current_a(t_s), k)
+        columns = columns if trust is None else _counts_alone(columns, trust < self.config.least_trust)
         return {name: columns[name] for name in SERIES_COLUMNS}
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
@@ -243,6 +254,14 @@ class SeriesMeter:
             self.config, known, material, self.diagnostics, dose_known=self.exposure.known
         )
         return [*lines, *([_VARIED] if self.conditions.varied else [])]
+
+
+def _counts_alone(columns: dict[str, Floats], untrusted: Bools) -> dict[str, Floats]:
+    """Leave only `COUNTS` of frames that are not trusted, shape (T,)."""
+    return {
+        name: values if name in COUNTS else np.where(untrusted[:, None], NAN, values)
+        for name, values in columns.items()
+    }
 
 
 def _note_log(exposure: Exposure, t_s: Floats, diagnostics: SeriesDiagnostics) -> None:

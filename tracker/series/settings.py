@@ -79,6 +79,8 @@ class SeriesConfig:
         Weight of the linear sum, 0..1, or the power, 1..2.
     swelling_denominator : {"solid", "foil"}
         Whether cavities swell the volume of the solid alone, or of the foil with its cavities.
+    least_trust : float
+        Densities, sizes and hardening of frames with less `trust` are empty, 0..1; 0: of none.
 
     Raises
     ------
@@ -112,6 +114,7 @@ class SeriesConfig:
     superposition: Superposition = "none"
     superposition_value: float | None = None
     swelling_denominator: Literal["solid", "foil"] = "solid"
+    least_trust: float = 0.5
 
     def __post_init__(self) -> None:
         for name in (
@@ -141,6 +144,7 @@ class SeriesConfig:
         for name in ("border_guard_px", "denuded_zone_nm", "unirradiated_line_density_per_m2"):
             if getattr(self, name) is not None:
                 self._check(name, getattr(self, name), 0.0, math.inf, "zero or a positive number")
+        self._check("least_trust", self.least_trust, 0.0, 1.0, "a probability from 0 to 1")
         self._check_classes("visibility_by_class", 1.0, math.inf, "1 or more", whole=False)
         for name in ("detector_precision", "detector_recall"):
             self._check_classes(name, 1e-9, 1.0, "a share above 0 and up to 1", whole=True)

@@ -65,8 +65,10 @@ def test_unknown_numbers_are_empty_cells_and_read_back_as_nan(tmp_path: Path) ->
             "drift_quality": [0.9, np.nan],
         }
         | {"field_px": [100.0, np.nan], "width_px": [12.0, np.nan], "height_px": [10.0, np.nan]}
+        | {"trust": [0.25, np.nan], "distrust": ["lattice size", ""]}
     )
-    assert text == "0,0.000000,processed,1.250,,3,0.900,100,12,10\n1,,damaged,,,,,,,\n"
+    first = "0,0.000000,processed,1.250,,3,0.900,100,12,10,0.250,lattice size\n"
+    assert text == first + "1,,damaged,,,,,,,,,\n"
     (tmp_path / "frames.csv").write_text(FRAMES.header() + text, encoding="utf-8")
     back = FRAMES.read(tmp_path / "frames.csv")
     assert np.isnan(back["t_s"][1])

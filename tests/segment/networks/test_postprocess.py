@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from insitrack.io.detections import Detections, Masks
 from insitrack.segment.networks.postprocess import (
     best_candidates,
+    class_probabilities,
     inside_field,
-    likeliest_classes,
     masks_in_boxes,
     suppress_overlaps,
     suppress_pieces,
@@ -61,7 +61,7 @@ def test_candidates_below_the_threshold_are_dropped_and_the_rest_come_strongest_
     output[4], output[5] = [0.1, 0.3, 0.0], [0.05, 0.1, 0.9]
     boxes, classes, scores, coefficients = best_candidates(output, 2, 0.25)
     assert boxes[0].tolist() == [8, 17, 12, 23]
-    assert classes.tolist() == [1, 0]
+    assert classes.argmax(axis=1).tolist() == [1, 0]
     # two classes in doubt, 0.3 and 0.1, together make 1 - 0.7 * 0.9
     assert scores.tolist() == pytest.approx([0.9, 0.37])
     assert coefficients.shape == (2, 1)
@@ -129,8 +129,9 @@ def test_a_ring_is_measured_as_the_disc_inside_its_outline() -> None:
 
 def test_a_doubtful_class_follows_the_others_and_a_sure_one_does_not() -> None:
     scores = np.array([[0.8, 0.1, 0.1]] * 20 + [[0.38, 0.42, 0.1], [0.05, 0.9, 0.02]], np.float32).T
-    found = likeliest_classes(scores, np.full(22, 0.9, np.float32))
-    assert found.tolist() == [0] * 21 + [1]
-    alone = likeliest_classes(scores[:, 20:], np.full(2, 0.9, np.float32))
-    assert alone.tolist() == [1, 1]  # two are no sample
-    assert len(likeliest_classes(np.zeros((3, 0), np.float32), np.zeros(0, np.float32))) == 0
+    found = class_probabilities(scores, np.full(22, 0.9, np.float32))
+    assert found.argmax(axis=1).tolist() == [0] * 21 + [1]
+    assert found.sum(axis=1) == pytest.approx(1.0)
+    alone = class_probabilities(scores[:, 20:], np.full(2, 0.9, np.float32))
+    assert alone.argmax(axis=1).tolist() == [1, 1]  # two are no sample
+    assert class_probabilities(np.zeros((3, 0), np.float32), np.zeros(0, np.float32)).shape == (0, 3)

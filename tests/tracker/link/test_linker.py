@@ -100,6 +100,20 @@ def test_the_class_of_a_track_is_the_one_with_the_largest_sum_of_scores() -> Non
     assert {answer.track_ids[0] for answer in linked} == {1}
 
 
+def test_the_class_of_a_track_follows_the_probabilities_of_all_classes_where_they_are_known() -> None:
+    linker = Linker()
+    labels = []
+    for i, sure in enumerate([[0.5, 0.45, 0.05], [0.05, 0.9, 0.05], [0.5, 0.45, 0.05], [0.5, 0.45, 0.05]]):
+        found, measures = frame(i, [Dot(50, 50, label=int(np.argmax(sure)) + 1, score=0.8)])
+        of_classes = np.zeros((1, len(found.class_names)), np.float32)
+        of_classes[0, :3] = sure
+        found = replace(found, class_probability=of_classes)
+        labels.append(linker.update(found, measures).track_labels.tolist())
+    assert labels == [[1], [2], [2], [2]]  # three votes of one half against one of nine tenths
+    (track,) = linker.finish()
+    assert track.class_probability == pytest.approx(2.25 / 4)
+
+
 def test_a_merge_names_the_track_that_swallowed_the_other() -> None:
     apart = [Dot(100, 100, 12.0), Dot(116, 100, 20.0)]
     linked = run([apart] * 3 + [[Dot(110, 100, 34.0)]] * 6, SHORT)

@@ -34,6 +34,7 @@ from insitrack.tracker.run.warnings import run_warnings
 from insitrack.tracker.series.conditions import calibration_in_time
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.micrographs import write_micrographs
+from insitrack.tracker.trust.reasons import distrust_of_run
 
 _STOPPED = "stopped before the source had ended, as was asked for"
 
@@ -90,6 +91,8 @@ class Closing:
         self._note_changes()
         self._join_movie()
         refined = self._refine()
+        distrust = distrust_of_run(self.folder, self.config.series.least_trust)
+        self.notes = [distrust, *self.notes] if distrust else self.notes
         self.manifest.warnings = run_warnings(
             self.source, self.segmenter, self.config, tally, [*self.meter.warnings, *self.notes]
         )

@@ -29,6 +29,7 @@ from insitrack.tracker.run.loop import ResumePoint
 from insitrack.tracker.run.state import State, check_tables, truncate_tables
 from insitrack.tracker.series.calibration import resolve_calibration
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.trust.live import LiveTrust
 
 
 def camera_of(source: Source) -> LiveSource | None:
@@ -108,11 +109,11 @@ def restore(
     config: RunConfig,
     linker: Linker,
     meter: SeriesMeter,
-    existence: LiveExistence,
+    judges: tuple[LiveExistence, LiveTrust],
     drift: DriftEstimator,
     scale: ViewScale,
 ) -> ResumePoint:
-    """Bring linker, meter, existence, field, drift and scale to where they were.
+    """Bring linker, meter, what judges, field, drift and scale to where they were.
 
     Raises
     ------
@@ -123,7 +124,8 @@ def restore(
     try:
         linker.restore(state.linker)
         restore_meter(meter, state.meter)
-        existence.restore(state.existence)
+        judges[0].restore(state.existence)
+        judges[1].restore(state.trust)
         drift.restore(state.drift)
         scale.restore(state.scale)
         fields.restore(state.fields)

@@ -45,6 +45,7 @@ from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.state import State, StateWriter
 from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.trust.live import LiveTrust
 
 
 class Job:
@@ -93,19 +94,18 @@ class Job:
         """
         stop = stop or threading.Event()
         linker, drift, goes_on = Linker(self.config.link), self._drift(), None
-        existence = LiveExistence(self.config.judged)
-        scale = ViewScale(
-            self.calibration, self.config.source.view_nm_per_px, stills=self.config.source.stills
-        )
+        existence, trust = LiveExistence(self.config.judged), LiveTrust()
+        given = self.config.source
+        scale = ViewScale(self.calibration, given.view_nm_per_px, stills=given.stills)
         if state is not None:
-            goes_on = restore(state, self.folder, self.config, linker, self.meter, existence, drift, scale)
+            of_run = state, self.folder, self.config
+            goes_on = restore(*of_run, linker, self.meter, (existence, trust), drift, scale)
             self.notes += _late_beginnings(self.config, goes_on.next_index)
         record = begin_record(self.folder, self.meter, state)
         prepare_folder(self.folder, state)
         record()
-        pictures = PictureSink(
-            nm_per_px=self.calibration.nm_per_px, first=None if state is None else state.first.tracked
-        )
+        first = None if state is None else state.first.tracked
+        pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=first)
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
@@ -127,6 +127,7 @@ class Job:
                 self.meter,
                 sinks,
                 existence=existence,
+                trust=trust,
                 calibration=scale,
                 fields=self.config.field,
                 drift=drift,
@@ -196,7 +197,7 @@ class Job:
             return None, None
         self.segmenter.for_live()
         status, controls = (
-            LiveStatus(camera, self.folder),
+            LiveStatus(camera, self.folder, self.config.series.least_trust),
             LiveControls(camera, self.meter, self.folder, stop),
         )
         sinks.insert(1, status)

@@ -1,0 +1,101 @@
+"""Trust in the tables of a run: what is empty, the one line that says why, and how to fill it in."""
+
+import contextlib
+import io
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from insitrack.io.tables.columns import FRAMES, SERIES
+from insitrack.tracker import cli
+from insitrack.tracker.trust.reasons import REASONS, distrust_line
+
+PHYSICS = ["density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa"]
+GIVEN = [
+    "--nm-per-px",
+    "0.4",
+    "--thickness-nm",
+    "100",
+    "--material",
+    "fecral",
+    "--no-video",
+    "--conf",
+    "0.01",
+]
+
+
+def run(*arguments: str) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        assert cli.main(list(arguments)) == 0
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def atoms(tmp_path_factory: pytest.TempPathFactory):
+    """Frames of columns of atoms, and the run over them."""
+    folder = tmp_path_factory.mktemp("atoms")
+    (folder / "frames").mkdir()
+    y, x = np.mgrid[:256, :256]
+    rng = np.random.default_rng(2)
+    for i in range(3):
+        near = np.exp(-((np.mod(x + 0.3 * y, 14) - 7) ** 2 + (np.mod(y - 0.3 * x, 14) - 7) ** 2) / 12)
+        image = np.clip(170 - 90 * near + rng.normal(0, 8, x.shape), 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / "frames" / f"{i}.png"), image)
+    said = run(str(folder / "frames"), "--out", str(folder / "run"), *GIVEN)
+    return folder, said
+
+
+def test_frames_that_are_not_trusted_have_counts_and_no_physics(atoms) -> None:
+    folder, _ = atoms
+    frames, series = FRAMES.read(folder / "run/frames.csv"), SERIES.read(folder / "run/series.csv")
+    assert (frames["trust"] < 0.5).all()
+    assert frames["distrust"].str.contains("lattice").all()
+    assert series[PHYSICS].isna().all(axis=None)
+    assert series["n"].notna().all()
+    assert SERIES.read(folder / "run/causal/series.csv")[PHYSICS].isna().all(axis=None)
+
+
+def test_one_line_says_why_and_how_to_override(atoms) -> None:
+    lines = [line for line in atoms[1].splitlines() if "trust" in line]
+    assert len(lines) == 1
+    assert REASONS["lattice"] in lines[0]
+    assert "3 of 3 frames" in lines[0]
+    assert "--trust-anyway" in lines[0]
+
+
+def test_trust_anyway_fills_the_numbers_in_from_the_tables(atoms) -> None:
+    folder, _ = atoms
+    said = run("series", str(folder / "run"), "--out", str(folder / "again"), "--overwrite")
+    assert "trust is below" in said
+    assert SERIES.read(folder / "again/series.csv")[PHYSICS].isna().all(axis=None)
+    said = run("series", str(folder / "run"), "--out", str(folder / "anyway"), "--trust-anyway")
+    assert "trust is below" not in said
+    total = SERIES.read(folder / "anyway/series.csv").query("defect_class == 'all'")
+    assert total["density_per_m2"].notna().all()
+
+
+def test_the_report_shows_the_trust(atoms) -> None:
+    page = (atoms[0] / "run/report.html").read_text(encoding="utf-8")
+    assert re.search(r"trust 0\.\d\d", page)
+
+
+def test_a_movie_of_a_known_kind_is_given_in_full_without_a_word_on_trust(tmp_path) -> None:
+    said = run("synth:loops?seed=3&frames=2&size=384", "--out", str(tmp_path / "run"), *GIVEN)
+    assert "trust" not in said
+    assert (FRAMES.read(tmp_path / "run/frames.csv")["trust"] > 0.5).all()
+    series = SERIES.read(tmp_path / "run/series.csv").query("defect_class == 'all'")
+    assert series["density_per_m2"].notna().all()
+
+
+def test_no_frame_to_distrust_is_no_line() -> None:
+    assert distrust_line([], 40, 0.5) == ""
+
+
+def test_the_line_names_the_two_commonest_reasons() -> None:
+    line = distrust_line(["size view", "size", "lattice size", "view"], 9, 0.5)
+    assert REASONS["size"] in line
+    assert REASONS["view"] in line
+    assert REASONS["lattice"] not in line
