@@ -36,7 +36,7 @@ from insitrack.tracker.run.pack import PackError, pack, unpack
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.trust.live import TrustSnapshot
 
-_MAGIC = b"insitrack state 4 "
+_MAGIC = b"insitrack state 5 "
 
 
 @dataclass(frozen=True, slots=True)
