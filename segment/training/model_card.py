@@ -61,7 +61,7 @@ def write_calibration(path: Path, calibration: Mapping[str, Any]) -> None:
     path : Path
         The JSON card.
     calibration : mapping
-        Settings of the sections `existence` and `series` by name, and ``learnt_on``: the pictures.
+        Settings of the sections `existence` and `series` by name, and ``learnt_on``: the images.
     """
     card = {**json.loads(path.read_text(encoding="utf-8")), "calibration": dict(calibration)}
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Drift of the stage: how far the specimen has moved on the picture since the first frame of the view."""
+"""Drift of the stage: how far the specimen has moved on the frame since the first frame of the view."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from insitrack.tracker.link.settings import DriftConfig
 from insitrack.tracker.link.view_change import what_changed
 
 _FEATURELESS = 0.3
-"""A picture with less than this share of the keyframe's contrast shows no specimen: beam off, far out of
+"""A frame with less than this share of the keyframe's contrast shows no specimen: beam off, far out of
 focus."""
 _LEAST_QUALITY, _LEAST_FAR_QUALITY = 0.1, 0.35
 """Least correlation where two frames fit: where the peak is high; and far from it, or where it is low."""
@@ -40,7 +40,7 @@ class Drift(NamedTuple):
     Parameters
     ----------
     shift_px : tuple of float
-        How far the specimen has moved on the picture since the first frame of the view, (x, y), px; x right, y
+        How far the specimen has moved on the frame since the first frame of the view, (x, y), px; x right, y
         down.
     quality : float
         Correlation with the keyframe where the two overlap, 0..1; 0 where the shift could not be measured and
@@ -130,7 +130,7 @@ class DriftEstimator:
         frame : Frame
             The next frame; all frames of a run have one shape.
         field : ndarray of bool, shape (H, W), or None
-            True where the picture shows the specimen; text, bars and borders, which do not drift, are False.
+            True where the frame shows the specimen; text, bars and borders, which do not drift, are False.
 
         Returns
         -------
@@ -164,7 +164,7 @@ class DriftEstimator:
         return Drift((x * self._factor, y * self._factor), quality, self._view, self._magnified)
 
     def _prepare(self, frame: Frame, field: BoolImage | None, factor: int) -> View:
-        """Shrink the picture, keep the band of sizes that defects have, and give it unit contrast."""
+        """Shrink the frame, keep the band of sizes that defects have, and give it unit contrast."""
         height, width = (fast_length(length // factor) for length in frame.shape)
         small = shrunken(frame.image[: height * factor, : width * factor], factor)
         if self._weight is None or self._weight[0] is not field or self._weight[1].shape != small.shape:

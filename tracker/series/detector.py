@@ -17,7 +17,7 @@ from insitrack.tracker.series.counting import detector_factor
 from insitrack.tracker.series.settings import SeriesConfig
 
 UNKNOWN_LOG_SD = 1.0
-"""Standard deviation of ln(true / found) on pictures of a kind that the model does not know."""
+"""Standard deviation of ln(true / found) on frames of a kind that the model does not know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def test_what_is_not_there_is_said_in_one_line(
 ) -> None:
     with pytest.raises(TableError, match=r"no run\.json"):
         insitrack.open_run(tmp_path)
-    with pytest.raises(SettingsError, match="no picture \\(skipped\\)"):
+    with pytest.raises(SettingsError, match="no image \\(skipped\\)"):
         run.frame(3)
     with pytest.raises(SettingsError, match="the run has 8"):
         run.frame(99)

@@ -101,7 +101,7 @@ class Run(run_folder.Run):
             raise TableError(f"{path}: no such file; runs of `track MOVIE` have it since version 0.2.0")
 
     def frame(self, index: int, movie: str | Path | None = None) -> TrackedFrame:
-        """Return one frame with its picture, outlines, ids and classes.
+        """Return one frame: its image, outlines, ids and classes.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class Run(run_folder.Run):
         row = self.frames[self.frames["frame"] == index]
         if not len(row) or row["status"].iloc[0] != "processed":
             status = row["status"].iloc[0] if len(row) else f"the run has {len(self.frames)}"
-            raise SettingsError(f"frame {index}: no picture ({status}); expected a frame that was processed")
+            raise SettingsError(f"frame {index}: no image ({status}); expected a frame that was processed")
         t_s = float(row["t_s"].iloc[0])
         found = next((item for item in self._between(t_s, t_s, movie) if item.index == index), None)
         if found is None:
