@@ -281,7 +281,7 @@ FRAMES = Table(
             "view",
             "",
             "number of the view, from 0: one more after every jump to another place or magnification; tracks end"
-            " there, and shifts begin anew",
+            " there, and shifts start again",
             "%.0f",
         ),
         _earlier(

@@ -98,7 +98,7 @@ class Recompute:
         if run.config.measure.line_length != run.was.measure.line_length:
             raise SettingsError(
                 "measure.line_length: lengths of lines need the outlines, which tables do not hold; run track"
-                " anew with it"
+                " again with it"
             )
 
     def series(self) -> Iterator[Columns]:

@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         )
         for path, label in zip(paths, labels, strict=True)
     ]
-    for one in opened:  # what cannot be is told before anything is worked out
+    for one in opened:  # errors are reported before anything is computed
         one.meter()
     results = []
     for one in opened:

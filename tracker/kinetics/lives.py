@@ -87,7 +87,7 @@ class Lives:
         return looks_to_be_sure(self.miss_share())
 
     def died(self) -> Bools:
-        """Tell which ends count as deaths where lifetimes are told one by one."""
+        """Find which ends count as deaths where lifetimes are listed one by one."""
         return np.asarray(self.horizon >= self.patience(), bool)
 
 
@@ -213,7 +213,7 @@ def survival(lives: Lives, interval_s: float, tau_s: float) -> tuple[Survival, f
 
 
 def enough_is_seen(share: float) -> bool:
-    """Tell whether a median can be told where this share lives to be watched."""
+    """Check whether a median is known where this share lives to be watched."""
     return share >= _LEAST_SEEN_SHARE
 
 

@@ -27,7 +27,7 @@ from insitrack.tracker.kinetics.track_histories import TrackHistories
 from insitrack.tracker.kinetics.watched import Watched, watch
 
 _MIN_FOR_GROWTH = 10
-"""Sights that a track must have to count in the median growth."""
+"""Observations that a track must have to count in the median growth."""
 _UNKNOWN = (math.nan, math.nan, math.nan)
 
 
@@ -97,13 +97,13 @@ def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str,
     mean = exponential_mean(lives, interval_s)
     missed = lives.miss_share()
     how = (
-        f"maximum likelihood at a constant rate; from the {CONFIRMED}rd sight on; {missed:.0%} of looks missed;"
+        f"maximum likelihood at a constant rate; from the {CONFIRMED}rd observation on; {missed:.0%} of looks missed;"
         " profile interval"
     )
     why = (
         ""
         if math.isfinite(mean.value)
-        else f"no end of a track with {CONFIRMED} sights could be told as a death"
+        else f"no end of a track with {CONFIRMED} observations counts as a death"
     )
     rows = [kinetics_row(label, "lifetime_mean_s", mean, how, why)]
     curve, share = survival(lives, interval_s, mean.value)

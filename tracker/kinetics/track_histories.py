@@ -21,7 +21,7 @@ from insitrack.tracker.kinetics import estimators
 _SIDE_SIGHTS = 4
 """Frames on either side of an encounter over which sizes are averaged."""
 _TOOK_OVER = 0.4
-"""Share of the area of the one that vanished that the other must gain, so that a merge is told from a
+"""Share of the area of the one that vanished that the other must gain, so that it is a merge and not a
 death beside it."""
 _REACH = 1.2
 """Two merge if their centres lie within this many mean radii of both."""
@@ -114,7 +114,7 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
 
 
 class _Tracks:
-    """Rows grouped by track, and the means at either end that encounters are told by."""
+    """Rows grouped by track, and the means at either end that encounters are recognised by."""
 
     def __init__(self, rows: pd.DataFrame, numbers: Ints, opens: Bools, closes: Bools) -> None:
         rows = rows.assign(place=np.searchsorted(numbers, rows["frame"].to_numpy())).sort_values(

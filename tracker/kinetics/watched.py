@@ -64,7 +64,7 @@ def watch(rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = fro
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
     half = _half_sides(box, track, len(ids))
     point = _places(seen[["specimen_x_px", "specimen_y_px"]].to_numpy(np.float64), half, track)
-    # deaths can be told wholly inside the field only, and so survival counts there only
+    # deaths are recognised wholly inside the field only, and so survival counts there only
     whole = field.whole(place, point, half[track])
     inner = np.flatnonzero(whole)
     n_seen = np.bincount(track[inner], minlength=len(ids))

@@ -294,7 +294,7 @@ def changed(
                 f" {', '.join(allowed)} can be changed"
             )
     _assign(tree, assignments, options)
-    if any(key == "measure.sizes_of" for key, _ in places):  # whose definitions these are is asked for anew
+    if any(key == "measure.sizes_of" for key, _ in places):  # whose definitions these are is asked for again
         tree["measure"]["size_definition"] = {}
         _assign(tree, [text for key, text in places if key.startswith("measure.size_definition")], None)
     return build_settings(RunConfig, tree)

@@ -116,7 +116,7 @@ def _exposure(specimen: SpecimenConfig) -> Exposure:
 
 
 def meter_of(folder: Path, manifest: dict[str, Any]) -> SeriesMeter:
-    """Make the meter of a finished run anew: its settings, and what changed while it went on."""
+    """Make the meter of a finished run again: its settings, and what changed while it went on."""
     names = tuple(manifest["model"].get("classes") or DEFECT_CLASSES)
     meter = meter_for(config_of(manifest), recorded_calibration(manifest["calibration"]), names)
     meter.follow(recorded_conditions(folder, manifest, meter.conditions))

@@ -66,9 +66,9 @@ def resume(
             config = config_of(manifest)
             config = replace(config, segment=as_found(config.segment, json.loads(state.facts.view)))
         except InsitrackError as error:
-            raise OutputError(f"{folder / MANIFEST}: {error}; begin the run anew") from error
+            raise OutputError(f"{folder / MANIFEST}: {error}; start a new run") from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); begin the run anew") from error
+            raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); start a new run") from error
         return _go_on(folder, state, config, manifest, progress, stop, alarm)
 
 
@@ -105,7 +105,7 @@ def _go_on(
             if job.identity.get(what) != before:
                 raise OutputError(
                     f"{folder / STATE}: the {what} is another one than the run began with"
-                    f" ({facts.uri if what == 'source' else what}); put that one back, or begin the run anew"
+                    f" ({facts.uri if what == 'source' else what}); put that one back, or start a new run"
                 )
         if camera_of(source) is None and job.manifest.source.get("sha256_of", WHOLE) != WHOLE:
             _check_frames(folder, job, facts)
@@ -132,5 +132,5 @@ def _check_frames(folder: Path, job: Job, facts: RunFacts) -> None:
     if read.value != facts.read_sha256:
         raise OutputError(
             f"{folder / STATE}: the frames of {facts.uri} before frame {facts.next_index} are not those that were"
-            " read; put them back, or begin the run anew"
+            " read; put them back, or start a new run"
         )

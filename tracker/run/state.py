@@ -161,7 +161,7 @@ def read_state(folder: Path) -> State:
         parts = _parts(path.read_bytes())
         return State(**{name: unpack(kind, parts[name]) for name, kind in _PARTS.items()})
     except (PackError, OSError) as error:
-        raise OutputError(f"{path}: cannot be read ({error}); begin the run anew") from error
+        raise OutputError(f"{path}: cannot be read ({error}); start a new run") from error
 
 
 def _parts(data: bytes) -> dict[str, bytes]:
@@ -243,7 +243,7 @@ class StateWriter:
         except FileNotFoundError as error:
             raise OutputError(
                 f"{self._folder}: {Path(error.filename or '').name} is no longer there: the folder was removed or"
-                " renamed while the run wrote into it; begin the run anew"
+                " renamed while the run wrote into it; start a new run"
             ) from error
 
     def _write(self, moment: Moment) -> None:
@@ -317,13 +317,12 @@ def check_tables(folder: Path, offsets: dict[str, int]) -> None:
         If a table is shorter than that: it was changed since.
     """
     if set(offsets) != set(STREAMED):
-        raise TableError(f"{folder / STATE}: lists other tables than a run has; begin the run anew")
+        raise TableError(f"{folder / STATE}: lists other tables than a run has; start a new run")
     for name, length in offsets.items():
         path = next((path for path in (folder / CAUSAL / name, folder / name) if path.is_file()), None)
         if path is None or not 0 <= length <= path.stat().st_size:
             raise TableError(
-                f"{folder / name}: shorter than when the run was cut off; it was changed since, begin the run"
-                " anew"
+                f"{folder / name}: shorter than when the run was cut off; it was changed since; start a new run"
             )
 
 

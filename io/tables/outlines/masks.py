@@ -182,7 +182,7 @@ def _stream_batches(stream: Path) -> Iterator[Any]:
                     yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise TableError(
-            f"{stream}: damaged ({str(error).splitlines()[0][:200]}); begin the run anew"
+            f"{stream}: damaged ({str(error).splitlines()[0][:200]}); start a new run"
         ) from error
 
 

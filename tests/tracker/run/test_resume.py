@@ -267,7 +267,7 @@ def test_what_cannot_be_resumed_is_refused_in_one_line(movie, whole, tmp_path, m
         resume(out)
     (out / "series.csv").write_bytes(text)
     (out / STATE).write_bytes(b"nonsense")
-    with pytest.raises(OutputError, match="begin the run anew"):
+    with pytest.raises(OutputError, match="start a new run"):
         resume(out)
 
 
@@ -300,12 +300,12 @@ def test_one_flipped_bit_anywhere_in_a_state_is_found_and_nothing_is_changed(cut
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(draw.integers(8))
         (tmp_path / STATE).write_bytes(damaged)
-        with pytest.raises(OutputError, match="begin the run anew") as caught:
+        with pytest.raises(OutputError, match="start a new run") as caught:
             read_state(tmp_path)
         assert "\n" not in str(caught.value)
     for length in (0, 1, head, len(whole) - 1):
         (tmp_path / STATE).write_bytes(whole[:length])
-        with pytest.raises(OutputError, match="begin the run anew"):
+        with pytest.raises(OutputError, match="start a new run"):
             read_state(tmp_path)
 
 
@@ -336,7 +336,7 @@ def test_nothing_is_moved_before_it_is_sure_that_a_run_can_go_on(cut_off, tmp_pa
     shutil.copytree(cut_off, folder)
     change(folder, monkeypatch)
     before = contents(folder)
-    with pytest.raises(OutputError, match="anew") as caught:
+    with pytest.raises(OutputError, match="start a new run") as caught:
         resume(folder)
     assert "\n" not in str(caught.value)
     assert contents(folder) == before
@@ -383,7 +383,7 @@ def test_a_state_from_somebody_else_runs_nothing_and_takes_no_memory(cut_off, tm
     state = read_state(cut_off)
     monkeypatch.setattr(state_module, "pack", lambda value: parts)  # every hash in the file is right
     write_state(state, tmp_path / STATE)
-    with pytest.raises(OutputError, match="begin the run anew"):
+    with pytest.raises(OutputError, match="start a new run"):
         read_state(tmp_path)
     (tmp_path / STATE).write_bytes(parts)
     with pytest.raises(OutputError, match="not the state of a run of this version"):

@@ -46,11 +46,11 @@ def _carried_over(path: Path, meter: SeriesMeter, state: State) -> list[Change]:
         begun = path.read_bytes()[: facts.settings_bytes]
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be read ({error.strerror}); restore it, or begin the run anew"
+            f"{path}: cannot be read ({error.strerror}); restore it, or start a new run"
         ) from error
     if len(begun) != facts.settings_bytes or hashlib.sha256(begun).hexdigest() != facts.settings_sha256:
         raise OutputError(
-            f"{path}: is not as it was when the run was cut off; restore it, or begin the run anew"
+            f"{path}: is not as it was when the run was cut off; restore it, or start a new run"
         )
     recorded = read_conditions(path)
     late = [one for one in recorded.changes if one.frame > facts.next_index]

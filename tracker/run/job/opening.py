@@ -131,7 +131,7 @@ def restore(
         fields.restore(state.fields)
     except (ValueError, SettingsError) as error:
         raise OutputError(
-            f"{folder / STATE}: is not of a run with these settings ({error}); begin the run anew"
+            f"{folder / STATE}: is not of a run with these settings ({error}); start a new run"
         ) from error
     return ResumePoint(state.facts.next_index, fields, state.tally)
 

@@ -12,7 +12,7 @@ _COUNTS = ("seen", "overlap", "unsized", "too_dense", "largest_nm")
 
 @dataclass(frozen=True, slots=True)
 class MeterSnapshot:
-    """What a meter noticed; what it was told stands in ``settings.csv``.
+    """What a meter noticed; its settings stand in ``settings.csv``.
 
     Parameters
     ----------
