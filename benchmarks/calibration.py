@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ MOST_LOG_SD = 1.0
 """Beyond a factor of seven either way an interval says nothing."""
 LEAST_FOR_TYPE, LEAST_FOR_SIZE = 8, 5
 """Defects of a class, and of a picture, of which a ratio is worth something."""
+
+
+@cache
+def _evidence(counts: bytes, config: ExistenceConfig) -> Evidence:
+    return Evidence.of(np.frombuffer(counts), config)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +81,8 @@ class Picture:
 
     def probability(self, config: ExistenceConfig) -> Floats:
         """Probability of what was found, of a single micrograph."""
-        odds = Evidence.of(histogram(self.scores), config).log_odds(self.scores)
-        return np.asarray(1 / (1 + np.exp(-odds)))
+        evidence = _evidence(histogram(self.scores).tobytes(), config)
+        return np.asarray(1 / (1 + np.exp(-evidence.log_odds(self.scores))))
 
     def kept(self, config: ExistenceConfig) -> NDArray[np.bool_]:
         """Whether the default command keeps each."""

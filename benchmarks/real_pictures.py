@@ -1,6 +1,6 @@
 """What the shipped `loops` network does on pictures that it has not seen: finds, probabilities, bands.
 
-    python benchmarks/real_pictures.py [--model NAME] [--card FILE] [--overlays DIR]
+    python benchmarks/real_pictures.py [--model NAME] [--card FILE] [--answers DIR] [--overlays DIR]
 
 Pictures are those of `left_out_sets.py`: frames, crops, series and materials held back from the training, sintering
 particles, clean steel and gold, where everything that is found is false, and drawn scenes of seeds that no training
@@ -34,7 +34,7 @@ from left_out_sets import Test, drawn, test_sets
 from threshold_baseline import threshold_baseline
 
 from insitrack.io.frames import Frame
-from insitrack.segment.base import SegmentConfig
+from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.models import find_model, load_segmenter
 from insitrack.segment.scores.evaluate import compare, field_of
 from insitrack.segment.scores.matching import pairs
@@ -62,40 +62,93 @@ BEFORE = ExistenceConfig(even_score=0.15, odds_per_logit=1.2)
 CUTS = (0.05, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 
-def look(sets: dict[str, list[Test]], model: str) -> tuple[dict[str, list[Picture]], dict[str, list[Floats]]]:
-    """Answers on every picture, and the boxes that were found."""
+Seen = dict[str, list[tuple[Picture, Floats]]]
+"""Answers on the pictures of every set, with the boxes that were found."""
+
+
+def look(sets: dict[str, list[Test]], model: str, kept: Path | None) -> Seen:
+    """Answers on every picture; those of a set that lies in `kept` are taken from there, the others go there."""
     segment = load_segmenter(model, SegmentConfig(confidence=BEFORE.candidate_score))
-    out: dict[str, list[Picture]] = {}
-    boxes: dict[str, list[Floats]] = {}
+    mark = find_model(model).sha256[:12]
+    out: Seen = {}
     for name, tests in sets.items():
         if name == TI_AGAIN:
             continue
-        for i, (image, truth, overlap) in enumerate(tests):
-            frame = Frame(0, 0.0, np.ascontiguousarray(image))
-            found = segment(frame, field_of(frame))
-            rounds = [truth, *([sets[TI_AGAIN][i][1]] if name == TI else [])]
-            ious = [compare("", found, labels, overlap).iou for labels in rounds]
-            either = np.zeros(len(found), bool)
-            for iou in ious:
-                either[pairs(iou, 0.3)[0]] = True
-            for set_name, labels, iou in zip((name, TI_AGAIN), rounds, ious, strict=False):
-                outlined = overlap == "mask"
-                out.setdefault(set_name, []).append(
-                    Picture(
-                        experiment="Ti" if name == TI else name,
-                        group=next((key for key, names in GROUPS.items() if name in names), ""),
-                        scores=found.scores.astype(np.float64),
-                        found=np.array(found.names(), np.str_),
-                        true=np.array(labels.names(), np.str_),
-                        iou=iou,
-                        either=either,
-                        found_px=np.sqrt(found.masks.area_px()) if outlined else np.zeros(0),
-                        true_px=np.sqrt(labels.masks.area_px()) if outlined else np.zeros(0),
-                    )
-                )
-            boxes.setdefault(name, []).append(found.boxes.astype(np.float64))
+        names = (name, TI_AGAIN) if name == TI else (name,)
+        paths = [None if kept is None else kept / f"{mark}_{file_name(one)}.npz" for one in names]
+        found = [
+            read_answers(path, one) if path and path.is_file() else []
+            for path, one in zip(paths, names, strict=True)
+        ]
+        if not all(found):
+            answers = [answer(segment, sets, name, i) for i in range(len(tests))]
+            found = [list(part) for part in zip(*answers, strict=True)]
+            for path, part in zip(paths, found, strict=True):
+                if path is not None:
+                    write_answers(path, part)
+        out.update(zip(names, found, strict=True))
         print(f"{name}: {len(tests)} pictures", flush=True)
-    return out, boxes
+    return out
+
+
+def file_name(name: str) -> str:
+    """Return the name of a set as that of a file."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def answer(
+    segment: Segmenter, sets: dict[str, list[Test]], name: str, i: int
+) -> list[tuple[Picture, Floats]]:
+    """Answer on one picture, against every round of its labels."""
+    image, truth, overlap = sets[name][i]
+    frame = Frame(0, 0.0, np.ascontiguousarray(image))
+    found = segment(frame, field_of(frame))
+    rounds = [truth, *([sets[TI_AGAIN][i][1]] if name == TI else [])]
+    ious = [compare("", found, labels, overlap).iou for labels in rounds]
+    either, outlined = np.zeros(len(found), bool), overlap == "mask"
+    for iou in ious:
+        either[pairs(iou, 0.3)[0]] = True
+    return [
+        (
+            Picture(
+                **place_of(name),
+                scores=found.scores.astype(np.float64),
+                found=np.array(found.names(), np.str_),
+                true=np.array(labels.names(), np.str_),
+                iou=iou,
+                either=either,
+                found_px=np.sqrt(found.masks.area_px()) if outlined else np.zeros(0),
+                true_px=np.sqrt(labels.masks.area_px()) if outlined else np.zeros(0),
+            ),
+            found.boxes.astype(np.float64),
+        )
+        for labels, iou in zip(rounds, ious, strict=True)
+    ]
+
+
+def place_of(name: str) -> dict[str, str]:
+    """Experiment and group of a set."""
+    group = next((key for key, names in GROUPS.items() if name in names), "")
+    return {"experiment": "Ti" if name in (TI, TI_AGAIN) else name, "group": group}
+
+
+ARRAYS = ("scores", "found", "true", "iou", "either", "found_px", "true_px")
+
+
+def write_answers(path: Path, part: list[tuple[Picture, Floats]]) -> None:
+    """Keep the answers on a set."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {f"{i}_{key}": getattr(one, key) for i, (one, _) in enumerate(part) for key in ARRAYS}
+    np.savez_compressed(path, **arrays, **{f"{i}_boxes": boxes for i, (_, boxes) in enumerate(part)})
+
+
+def read_answers(path: Path, name: str) -> list[tuple[Picture, Floats]]:
+    """Read them back."""
+    with np.load(path) as kept:
+        return [
+            (Picture(**place_of(name), **{key: kept[f"{i}_{key}"] for key in ARRAYS}), kept[f"{i}_boxes"])
+            for i in range(len(kept.files) // (len(ARRAYS) + 1))
+        ]
 
 
 def finds(pictures: list[Picture], kept: list[np.ndarray], least_iou: float = 0.3) -> dict[str, float]:
@@ -229,8 +282,7 @@ def page(facts: dict[str, Any]) -> str:
 
 
 def overlays(
-    given: dict[str, list[Picture]],
-    boxes: dict[str, list[Floats]],
+    seen: Seen,
     sets: dict[str, list[Test]],
     config: ExistenceConfig,
     folder: Path,
@@ -238,23 +290,23 @@ def overlays(
     """Write the first pictures of every set with what was found."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, tests in sets.items():
-        for i, (image, truth, _) in enumerate(tests[:3] if name in boxes else []):
-            picture, one = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR), given[name][i]
+        for i, (image, truth, _) in enumerate(tests[:3]):
+            picture, (one, boxes) = (
+                cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR),
+                seen[name][i],
+            )
             kept = one.kept(config)
             rows, columns = pairs(one.iou[kept], 0.3)
             right = np.isin(np.arange(int(kept.sum())), rows)
             missed = np.setdiff1d(np.arange(len(truth)), columns)
             drawn_boxes = [
-                (box, (0, 200, 0) if ok else (0, 0, 255))
-                for box, ok in zip(boxes[name][i][kept], right, strict=True)
+                (box, (0, 200, 0) if ok else (0, 0, 255)) for box, ok in zip(boxes[kept], right, strict=True)
             ]
             drawn_boxes += [(truth.boxes[k], (255, 100, 0)) for k in missed.tolist()]
             for box, colour in drawn_boxes:
                 x0, y0, x1, y1 = (round(float(value)) for value in box)
                 cv2.rectangle(picture, (x0, y0), (x1, y1), colour, 1)
-            cv2.imwrite(
-                str(folder / f"{name.replace(',', '').replace(' ', '_').replace(':', '')}_{i}.png"), picture
-            )
+            cv2.imwrite(str(folder / f"{file_name(name)}_{i}.png"), picture)
 
 
 def main() -> None:
@@ -262,11 +314,15 @@ def main() -> None:
     parser = record.options(__doc__)
     parser.add_argument("--model", default="loops")
     parser.add_argument("--card", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--answers", type=Path, metavar="DIR", help="keep what the model answered, and use it again"
+    )
     parser.add_argument("--overlays", type=Path, metavar="DIR")
     given = parser.parse_args()
     small = {"loops": 2, "dense": 1, "voids": 1, "bubbles": 1, "mixed": 1}
     sets = drawn(small) if given.smoke else test_sets() | drawn(MORE_DRAWN)
-    answers, boxes = look(sets, given.model)
+    seen = look(sets, given.model, given.answers)
+    answers = {name: [one for one, _ in part] for name, part in seen.items()}
     there = {name: part for name, part in answers.items() if name != ON_ZONE}
     every = [one for part in there.values() for one in part]
     scores = fit_scores(every)
@@ -300,7 +356,7 @@ def main() -> None:
         steel = "nothing there: clean steel"
         facts["per um2"] = round(per_um2(answers[steel], used, sets[steel]), 3)
     if given.overlays:
-        overlays(answers, boxes, sets, used, given.overlays)
+        overlays(seen, sets, used, given.overlays)
     record.keep(__file__, facts, page(facts), given.results)
 
 
