@@ -46,7 +46,7 @@ def test_every_column_says_what_it_means_and_columns_with_a_unit_in_the_name_nam
             assert column.meaning
             stem = column.name.removesuffix("_lo").removesuffix("_hi")
             for ending, unit in units.items():
-                if stem.endswith(ending) and not stem.endswith("_per_s"):
+                if stem.endswith(ending) and not stem.endswith(("_per_s", "_per_px")):
                     assert column.unit.startswith(unit), column.name
 
 
@@ -65,10 +65,11 @@ def test_unknown_numbers_are_empty_cells_and_read_back_as_nan(tmp_path: Path) ->
             "drift_quality": [0.9, np.nan],
         }
         | {"field_px": [100.0, np.nan], "width_px": [12.0, np.nan], "height_px": [10.0, np.nan]}
+        | {"view": [0.0, np.nan], "nm_per_px": [0.5, np.nan]}
         | {"trust": [0.25, np.nan], "distrust": ["lattice size", ""]}
     )
-    first = "0,0.000000,processed,1.250,,3,0.900,100,12,10,0.250,lattice size\n"
-    assert text == first + "1,,damaged,,,,,,,,,\n"
+    first = "0,0.000000,processed,1.250,,3,0.900,100,12,10,0,0.5,0.250,lattice size\n"
+    assert text == first + "1,,damaged,,,,,,,,,,,\n"
     (tmp_path / "frames.csv").write_text(FRAMES.header() + text, encoding="utf-8")
     back = FRAMES.read(tmp_path / "frames.csv")
     assert np.isnan(back["t_s"][1])
