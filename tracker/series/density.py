@@ -134,8 +134,9 @@ class Densities:
         total, mixed = weight.sum(axis=1), (factor**2 * squares).sum(axis=1)
         if (factor == factor[:, :1]).all():  # exactly, whatever rounding says
             total, mixed = factor[:, 0] * counts.n[:, k], factor[:, 0] ** 2 * counts.squares[:, k]
-        both = Counts(np.column_stack([weight, total]), np.column_stack([factor**2 * squares, mixed]))
-        low, high = both.interval(self.detector)
+        squared = np.column_stack([factor**2 * squares, mixed])
+        both = Counts(np.column_stack([weight, total]), squared, counts.detector)
+        low, high = both.interval()
         none = both.n == 0
         high[none] *= np.column_stack([factor, factor.max(axis=1, initial=0.0)])[none]
         thickness = thickness_rel * weight
@@ -171,7 +172,8 @@ class Densities:
             np.where(self.dispersed, 0.0, values[:, :k]) for values in (there.n, there.squares)
         )
         count = np.column_stack([number, number.sum(axis=1)])
-        fewest, most = Counts(count, np.column_stack([squares, squares.sum(axis=1)])).interval(self.detector)
+        both = np.column_stack([squares, squares.sum(axis=1)])
+        fewest, most = Counts(count, both, there.detector).interval()
         mine = ~self.dispersed[seen.place]
         length = summed(seen, np.where(mine, seen.line_length_nm, 0.0) * seen.share, t, k)
         known = np.append(~self.dispersed, True) & scaled
@@ -194,7 +196,7 @@ class Densities:
         """Volume fraction of each class from the volume of every single defect (eq. 18); none of all together."""
         t, k = inverse_depth.shape
         volume = self._volumes(seen, t)
-        n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval(self.detector))
+        n, (low, high) = counts.n[:, :k], (end[:, :k] for end in counts.interval())
         mean = np.where((n == 0) & self.bulky, 0.0, volume.mean)
         value = np.where(self.bulky, self._factor * n * mean / (area_m2[:, None] * 1e18), NAN)
         some = np.where(n > 0, n, 1.0)

@@ -30,6 +30,9 @@ class DetectorError:
         Mean and standard deviation of ln(true / found) of each class.
     type_log_sd : float
         Further standard deviation of one class alone, for defects that are taken for another class.
+    trust : ndarray of float64, shape (T,), or None
+        Probability that a frame is of a kind that the model knows: variances are mixed with that of an unknown one;
+        NaN, and None, for frames that it knows.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class DetectorError:
     log_bias: Floats
     log_sd: Floats
     type_log_sd: float
+    trust: Floats | None = None
 
     @classmethod
     def of(cls, config: SeriesConfig, class_names: tuple[str, ...]) -> DetectorError:
@@ -59,18 +63,13 @@ class DetectorError:
                 kind = config.detector_type_log_sd
         return cls(bias, sd, kind)
 
-    def widened(
-        self, n: Floats, low: Floats, high: Floats, trust: Floats | None = None
-    ) -> tuple[Floats, Floats]:
+    def widened(self, n: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:
         """Add the detector's error to intervals of counting.
 
         Parameters
         ----------
         n, low, high : ndarray of float64, shape (T, K + 1)
             Numbers and the ends of their intervals, all together in the last place.
-        trust : ndarray of float64, shape (T,), optional
-            Probability that the frame is of a kind that the model knows: variances are mixed with that of an
-            unknown one; NaN for one that it knows.
 
         Returns
         -------
@@ -94,8 +93,8 @@ class DetectorError:
         bias = np.column_stack([np.broadcast_to(self.log_bias, part.shape), mean])
         own = np.hypot(self.log_sd, self.type_log_sd)
         sd = np.column_stack([np.broadcast_to(own, part.shape), spread])
-        if trust is not None:
-            known = np.where(np.isnan(trust), 1.0, trust)[:, None]
+        if self.trust is not None:
+            known = np.where(np.isnan(self.trust), 1.0, self.trust)[:, None]
             sd = np.maximum(sd, np.sqrt(known * sd**2 + (1 - known) * UNKNOWN_LOG_SD**2))
         sd = Z_95 * sd
         some = n > 0

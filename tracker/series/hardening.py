@@ -25,7 +25,6 @@ from insitrack.tracker.hardening.superposition import (
     quadrature,
     weighted,
 )
-from insitrack.tracker.series.detector import DetectorError
 from insitrack.tracker.series.observations import Counts, Moments
 from insitrack.tracker.series.settings import SeriesConfig
 
@@ -72,11 +71,9 @@ class Population:
         sizes: Moments,
         density: Floats,
         thickness_rel: Floats,
-        *,
-        detector: DetectorError | None = None,
     ) -> Population:
         """Put together what was counted and measured; the last place, of all together, is left out."""
-        low, high = counts.interval(detector)
+        low, high = counts.interval()
         return cls(
             n=there.n[:, :-1],
             n_counted=counts.n[:, :-1],

@@ -215,7 +215,8 @@ class SeriesMeter:
             Numbers of the frames, which say what thickness and material hold; `SEVERAL` where not the same ones
             do. Left out, those of the beginning.
         trust : ndarray of float64, shape (T,), optional
-            Trust in the frames; where it is less than `SeriesConfig.least_trust` only counts are given.
+            Trust in the frames: the less, the wider are the intervals; where it is less than
+            `SeriesConfig.least_trust` only counts are given.
         """
         _note_log(self.exposure, t_s, self.diagnostics)
         stretch = self.specimens.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
@@ -229,6 +230,7 @@ class SeriesMeter:
                 deaths[here],
                 frame_px[here],
                 self.diagnostics,
+                None if trust is None else trust[here],
             )
             for name, values in part.items():
                 columns.setdefault(name, np.full((len(t_s), values.shape[1]), NAN))[here] = values

@@ -69,19 +69,22 @@ class Counts:
     ----------
     n, squares : ndarray of float64, shape (T, K + 1)
         Sums of the shares, and of their squares.
+    detector : DetectorError or None
+        What the detector gets wrong, where that is known.
     """
 
     n: Floats
     squares: Floats
+    detector: DetectorError | None = None
 
-    def interval(self, detector: DetectorError | None = None) -> tuple[Floats, Floats]:
+    def interval(self) -> tuple[Floats, Floats]:
         """Exact 95 % Poisson interval of each number, widened by what the detector gets wrong."""
         there = self.n > 0
         effective = np.where(there, self.n**2 / np.where(there, self.squares, 1.0), 0.0)
         low, high = poisson_interval(effective)
         each = np.where(there, self.n / np.where(there, effective, 1.0), 1.0)
         low, high = low * each, high * each
-        return (low, high) if detector is None else detector.widened(self.n, low, high)
+        return (low, high) if self.detector is None else self.detector.widened(self.n, low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +174,15 @@ def summed(seen: Observations, values: Floats, t: int, k: int) -> Floats:
     return np.asarray(sums, np.float64)
 
 
-def counts_of(seen: Observations, shares: Floats, t: int, k: int) -> Counts:
+def counts_of(
+    seen: Observations, shares: Floats, t: int, k: int, detector: DetectorError | None = None
+) -> Counts:
     """Count the defects of each frame and class, each with its share."""
-    return Counts(n=with_total(summed(seen, shares, t, k)), squares=with_total(summed(seen, shares**2, t, k)))
+    return Counts(
+        n=with_total(summed(seen, shares, t, k)),
+        squares=with_total(summed(seen, shares**2, t, k)),
+        detector=detector,
+    )
 
 
 def moments(values: Floats, seen: Observations, which: Bools, t: int, k: int) -> Moments:

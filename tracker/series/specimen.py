@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,14 +54,17 @@ class Specimen:
         deaths: Ints,
         frame_px: Floats,
         diagnostics: SeriesDiagnostics,
+        trust: Floats | None = None,
     ) -> dict[str, Floats]:
         """Columns of the series of some frames, those of the beam apart; see `SeriesMeter.table`.
 
         What is noteworthy goes to `diagnostics`.
         """
         t, k = births.shape
-        there, counts = counts_of(seen, seen.share, t, k), counts_of(seen, seen.counted, t, k)
-        densities, sizes = self.densities, sizes_of(seen, self.densities.dispersed, t)
+        densities = self.densities
+        detector = replace(densities.detector, trust=trust)
+        there, counts = (counts_of(seen, share, t, k, detector) for share in (seen.share, seen.counted))
+        sizes = sizes_of(seen, self.densities.dispersed, t)
         area_m2 = densities.counting_area_m2(field_nm2, frame_px)
         inverse_depth = densities.inverse_depth(seen, t)
         per_m2 = densities.per_area(counts, area_m2)
@@ -74,7 +77,6 @@ class Specimen:
             counts,
             sizes_or_cut(seen, sizes, t),
             *densities.of_obstacles(per_m3, lines, inverse_depth),
-            detector=densities.detector,
         )
         straight, squared, third = (Ranged(*total) for total in self.hardening.columns(obstacles))
         known = scaled & (np.isfinite(field_nm2) | np.isnan(field_nm2).all())
@@ -83,7 +85,7 @@ class Specimen:
             obstacles.density, obstacles.size_nm, straight.value, self.hardening.hardens
         )
         columns = {
-            **Ranged(there.n, *there.interval(densities.detector)).columns("n"),
+            **Ranged(there.n, *there.interval()).columns("n"),
             "n_observed": counts_of(seen, seen.observed, t, k).n,
             "n_counted": counts.n,
             "births": with_total(births),

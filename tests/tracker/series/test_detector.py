@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -94,7 +96,8 @@ def test_types_that_are_mistaken_widen_one_class_and_not_the_total() -> None:
 
 def test_less_trust_widens_and_a_frame_of_unknown_trust_is_as_one_that_is_known() -> None:
     error, n = of(detector_log_sd={"all": 0.3}), np.tile([[50.0, 50.0, 0.0, 100.0]], (4, 1))
-    _, high = error.widened(n, *poisson_interval(n), np.array([1.0, np.nan, 0.7, 0.2]))
+    doubted = dataclasses.replace(error, trust=np.array([1.0, np.nan, 0.7, 0.2]))
+    _, high = doubted.widened(n, *poisson_interval(n))
     plain = error.widened(n, *poisson_interval(n))[1]
     assert np.array_equal(high[:2], plain[:2])
     assert plain[2, 0] < high[2, 0] < high[3, 0]
