@@ -93,12 +93,22 @@ def boxed_loops(segment: Segmenter) -> dict[str, dict[str, dict[str, float]]]:
     return out
 
 
+def calibration_before(card: Path) -> dict[str, Any]:
+    """Calibration of the network that a card was of, until `real_pictures.py` has fitted that of the new one."""
+    known = json.loads(card.read_text(encoding="utf-8")).get("calibration") if card.is_file() else None
+    if not known:
+        return {}
+    note = "; with the network before this one"
+    return {"calibration": {**known, "learnt_on": known.get("learnt_on", "").removesuffix(note) + note}}
+
+
 def write_final_card(checkpoint: Path, target: Path) -> None:
     """Export, score on the test images, write the card."""
     from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint
     from insitrack.segment.training.model_card import write_card
     from insitrack.segment.training.yolo import TrainSettings
 
+    calibration = calibration_before(target.with_suffix(".json"))
     save_checkpoint(load_checkpoint(checkpoint), target.with_suffix(".pt"))
     export(checkpoint, target)
     facts = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
@@ -112,6 +122,7 @@ def write_final_card(checkpoint: Path, target: Path) -> None:
             facts=more,
         )
 
+    facts |= calibration
     facts["mask_logit"] = (
         0.0  # chosen, not fitted: what bias of the sizes it leaves is in the table of the card
     )
