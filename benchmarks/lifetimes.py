@@ -239,48 +239,35 @@ def cases() -> list[dict[str, float]]:
 def main() -> None:
     parser = record.options(__doc__)
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--linked-seeds", type=int, default=10)
     parser.add_argument("--moving-seeds", type=int, default=4, help="of these growth and diffusion too")
+    parser.add_argument("--linked-seeds", type=int, default=4)
     given = parser.parse_args()
-    seeds, linked_seeds = (2, 1) if given.smoke else (given.seeds, given.linked_seeds)
-    moving = 1 if given.smoke else given.moving_seeds
-    chosen = [*cases()[:1], BASE] if given.smoke else cases()
-    facts = []
+    n = {"seeds": given.seeds, "moving_seeds": given.moving_seeds, "linked_seeds": given.linked_seeds}
+    chosen, by_linker = cases(), [BASE, {**BASE, "tau": 6.0}, {**BASE, "size": 10.0, "missed": 0.3}]
+    if given.smoke:
+        n, chosen, by_linker = dict.fromkeys(n, 1) | {"seeds": 2}, [chosen[0], BASE], [BASE]
+    facts: list[dict[str, object]] = []
     for what in chosen:
-        facts.append(
-            {
-                **what,
-                "link": False,
-                **summed_up([figures(s, link=False, moves=s < moving, **what) for s in range(seeds)]),
-            }
-        )
-    for what in (
-        [BASE] if given.smoke else [BASE, {**BASE, "tau": 6.0}, {**BASE, "size": 10.0, "missed": 0.3}]
-    ):
-        facts.append(
-            {
-                **what,
-                "link": True,
-                **summed_up([figures(s, link=True, moves=True, **what) for s in range(linked_seeds)]),
-            }
-        )
-    record.keep(
-        __file__,
-        {"seeds": seeds, "linked_seeds": linked_seeds, "cases": facts},
-        page(facts, seeds, linked_seeds),
-        given.results,
-    )
+        # how a defect moves and grows does not hang on how long it lives
+        moving = n["moving_seeds"] if what["tau"] == BASE["tau"] else 0
+        each = [figures(s, link=False, moves=s < moving, **what) for s in range(n["seeds"])]
+        facts.append({**what, "link": False, **summed_up(each)})
+    for what in by_linker:
+        each = [figures(s, link=True, moves=True, **what) for s in range(n["linked_seeds"])]
+        facts.append({**what, "link": True, **summed_up(each)})
+    record.keep(__file__, {**n, "cases": facts}, page(facts, n), given.results)
 
 
-def page(facts: list[dict[str, object]], seeds: int, linked_seeds: int) -> str:
+def page(facts: list[dict[str, object]], n: dict[str, int]) -> str:
     """Write the table of the page."""
     short = ("mean life", "median life", "nucleation", "growth", "diffusion")
     lines = [
         "# Kinetics against the truth of drawn scenes",
         "",
-        f"`python benchmarks/lifetimes.py`, {seeds} seeds a row ({linked_seeds} where linked). About {IN_VIEW} defects in"
-        f" {SIDE} x {SIDE} px. Bias of the mean over seeds with its standard error, %, and the share of 95 % intervals"
-        " that hold the truth; empty where less than half of the scenes tell a figure, as the table then says why.",
+        f"`python benchmarks/lifetimes.py`, {n['seeds']} seeds a row ({n['linked_seeds']} where linked,"
+        f" {n['moving_seeds']} for growth and diffusion). About {IN_VIEW} defects in {SIDE} x {SIDE} px. Bias of the"
+        " mean over seeds with its standard error, %, and the share of 95 % intervals that hold the truth; empty where"
+        " less than half of the scenes tell a figure, as the table then says why, or where it was not looked at.",
         "",
         "| life, frames | size, px | drift, px | missed | false | tracks | " + " | ".join(short) + " |",
         "|" + "---|" * (6 + len(short)),
