@@ -29,6 +29,9 @@ _JUMP_INTERVALS, _JUMP_RATIO, _WITHIN_DEG = 4.5, 1.25, 15.0
 of glide within this angle."""
 _MOVES_SD, _MOVES_DIAMETERS = 3.0, 0.15
 """A piece moves by itself if its ends lie so many standard deviations of noise, and so many diameters, apart."""
+_MOST_STRANGERS, _GATE_SD = 0.02, 5.0
+"""Strangers that may begin by chance where a gap is closed, and least such distance in standard deviations of the
+noise."""
 _MOST_CHANCE = 0.05
 """Strangers that may lie like a continuation by chance: with more, none is joined."""
 
@@ -75,9 +78,23 @@ class Joiner:
         piece = np.concatenate([[0], np.cumsum(~same | cut)])
         ends = Ends.of(piece, self)
         gate = np.maximum(self.config.min_gate_px, self.config.max_distance_diameters * ends.diameter)
+        gate = np.minimum(gate, self._stranger_gate_px(ends))
         joined = self._pair(ends, np.ones(len(ends.first), bool), gate, self.max_gap_s, 0.0)
         self.facts["gaps_closed"] = int(np.count_nonzero(joined >= 0)) - int(np.count_nonzero(cut))
         return np.asarray(_chains(joined)[piece], np.int64)
+
+    def _stranger_gate_px(self, ends: Ends) -> float:
+        """Distance within which an end seldom finds the beginning of a stranger by chance, px.
+
+        Where many are born and die, a wide gate over a long gap joins deaths to births. It is never narrower than
+        noise needs.
+        """
+        later = (ends.n >= _ESTABLISHED) & (ends.first_t > self.times[0] + 0.5 * self.interval_s)
+        room = np.maximum(np.ptp(self.points, axis=0), 1.0).prod()
+        span_s = max(self.times[-1] - self.times[0], self.interval_s)
+        per_gap = np.count_nonzero(later) / room * min(1.0, self.max_gap_s / span_s)
+        allowed = math.sqrt(_MOST_STRANGERS / (math.pi * per_gap)) if per_gap > 0 else math.inf
+        return max(allowed, _GATE_SD * math.sqrt(2) * self.noise)
 
     def across_jumps(self, chain: Ints, kept: Bools) -> Ints:
         """Join established chains across a jump.

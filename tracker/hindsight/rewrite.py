@@ -82,7 +82,8 @@ def refine_run(
         if (folder / STREAM.file).is_file():
             pack_stream(folder / STREAM.file, folder / CAUSAL / MASKS.file, doubted=True)
             write_masks(folder / CAUSAL / MASKS.file, refined.tracks, folder / MASKS.file)
-        write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL)
+        judged = existence is not None
+        write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL, weigh=judged)
     except OSError as error:
         raise OutputError(
             f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete"
@@ -113,11 +114,17 @@ _ADVICE = "make room; the tables that were there stay as they are"
 
 
 def write_tables(
-    folder: Path, rows: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, keep: Path | None = None
+    folder: Path,
+    rows: pd.DataFrame,
+    frames: pd.DataFrame,
+    meter: SeriesMeter,
+    *,
+    keep: Path | None = None,
+    weigh: bool = False,
 ) -> None:
     """Write the tables that follow from tracks and frames, each to a temporary name first.
 
-    Earlier ones move to `keep`.
+    Earlier ones move to `keep`. In the kinetics tracks count with their probability (`weigh`), or alike.
     """
     nm_per_px = meter.calibration.nm_per_px or math.nan
     looked = looked_at(frames)
@@ -142,7 +149,9 @@ def write_tables(
         tables.SERIES: _series(rows, frames, meter, told.births, told.deaths),
         tables.SUMMARY: [tables.SUMMARY.format_records(told.summaries)],
         tables.EVENTS: [tables.EVENTS.format_records(told.events)],
-        tables.KINETICS: [_columns(tables.KINETICS, kinetics_rows(told, rows, looked, nm_per_px=nm_per_px))],
+        tables.KINETICS: [
+            _columns(tables.KINETICS, kinetics_rows(told, rows, looked, nm_per_px=nm_per_px, weigh=weigh))
+        ],
     }
     with ExitStack() as files:
         for table, parts in texts.items():

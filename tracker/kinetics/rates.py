@@ -32,7 +32,12 @@ _UNKNOWN = (math.nan, math.nan, math.nan)
 
 
 def kinetics_rows(
-    told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN
+    told: TrackHistories,
+    rows: pd.DataFrame,
+    looked: pd.DataFrame,
+    *,
+    nm_per_px: float = NAN,
+    weigh: bool = False,
 ) -> list[dict[str, object]]:
     """Rows of ``kinetics.csv``: lifetimes, growth, rates and diffusion, by class and for all.
 
@@ -44,6 +49,8 @@ def kinetics_rows(
         Rows of ``tracks.csv`` with places on the specimen, and of ``frames.csv`` in which somebody looked.
     nm_per_px : float
         Scale, nm; NaN where unknown.
+    weigh : bool
+        Tracks count with their probability, see `insitrack.tracker.kinetics.watched.watch`.
     """
     if not told.summaries:
         return []
@@ -53,7 +60,7 @@ def kinetics_rows(
     same = np.diff(view_numbers(looked)) == 0
     interval = float(np.median(np.diff(times)[same])) if same.any() else NAN
     scales = frame_scales(looked, nm_per_px)
-    seen = watch(rows, looked, merged)
+    seen = watch(rows, looked, merged, weigh=weigh)
     labels = {one.track_id: one.defect_class for one in told.summaries}
     answer: list[dict[str, object]] = []
     present = sorted(set(labels.values()))

@@ -38,7 +38,9 @@ class Watched:
     exposure_px2_looks: Floats
 
 
-def watch(rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = frozenset()) -> Watched:
+def watch(
+    rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = frozenset(), *, weigh: bool = False
+) -> Watched:
     """Tell how the tracks of a run were watched.
 
     Parameters
@@ -49,6 +51,9 @@ def watch(rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = fro
         Rows of ``frames.csv`` in which somebody looked, in order.
     merged : frozenset of int
         Tracks that ended in another one: not deaths.
+    weigh : bool
+        Their `probability` is that of a defect, and each counts with it; where scores were not judged, all count
+        alike.
     """
     field = _Field(looked)
     seen = rows[(rows["observed"] == 1).to_numpy()]
@@ -86,7 +91,7 @@ def watch(rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = fro
     began &= whole[first]
     size = pd.Series(seen["size_nm"].to_numpy(np.float64)).groupby(track).mean().to_numpy()
     weight = np.ones(len(ids))
-    if "probability" in seen and seen["probability"].notna().any():
+    if weigh and "probability" in seen and seen["probability"].notna().any():
         weight = (
             pd.Series(seen["probability"].to_numpy(np.float64)).groupby(track).max().fillna(1.0).to_numpy()
         )
