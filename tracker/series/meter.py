@@ -208,12 +208,11 @@ class SeriesMeter:
         seen : Observations
             Defects of these frames.
         births, deaths : ndarray of int64, shape (T, K)
-            Tracks that began and that were given up, by class.
+            Tracks that began and that ended, by class.
         frame_px : ndarray of float64, shape (T, 2)
             Width and height of the frames, px; NaN where not known.
         frame : ndarray of int64, shape (T,), optional
-            Numbers of the frames, which say what thickness and material hold; `SEVERAL` where not the same ones
-            do. Left out, those of the beginning.
+            Numbers of the frames, for their thickness and material; `SEVERAL`; left out, those of the beginning.
         trust : ndarray of float64, shape (T,), optional
             Trust in the frames: the less, the wider are the intervals; where it is less than
             `SeriesConfig.least_trust` only counts are given.
@@ -242,9 +241,8 @@ class SeriesMeter:
 
     def missing(self, frame: MissingFrame) -> tuple[SeriesRow, ...]:
         """Rows of a frame that was not processed: every number is empty, for nobody looked."""
-        unknown = np.full((1, len(self.class_names) + 1), NAN)
         dose = float(self.exposure.dose_dpa(frame.t_s))
-        columns = dict.fromkeys(SERIES_COLUMNS, unknown)
+        columns = dict.fromkeys(SERIES_COLUMNS, np.full((1, len(self.class_names) + 1), NAN))
         return _as_rows(frame.index, frame.t_s, dose, self.class_names, columns)
 
     @property
