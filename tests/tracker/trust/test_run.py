@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import re
 
 import cv2
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 
 from insitrack.io.tables.columns import FRAMES, SERIES
+from insitrack.tests.support.meters import FOIL, iron, rows_of, shen
 from insitrack.tracker import cli
+from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.settings import SeriesConfig
 from insitrack.tracker.trust.reasons import REASONS, distrust_line
 
 PHYSICS = ["density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa"]
@@ -99,3 +103,27 @@ def test_the_line_names_the_two_commonest_reasons() -> None:
     assert REASONS["size"] in line
     assert REASONS["view"] in line
     assert REASONS["lattice"] not in line
+
+
+def test_intervals_are_wider_where_a_frame_is_trusted_less() -> None:
+    config = SeriesConfig(detector_log_sd={"all": 0.2}, least_trust=0.0)
+    widths = []
+    for trust in (1.0, 0.6, 0.2):
+        rows = rows_of(SeriesMeter(config, FOIL, iron()), shen({"loop_111": 40}), trust=trust)
+        widths.append(rows["all"].density_per_m3_hi / rows["all"].density_per_m3_lo)
+    assert widths == sorted(widths)
+    assert widths[2] > 1.5 * widths[0]
+
+
+@pytest.mark.parametrize("trust", [0.0, 0.49])
+def test_a_meter_gives_counts_alone_below_the_least_trust(trust) -> None:
+    meter = SeriesMeter(SeriesConfig(), FOIL, iron())
+    (low, high), known = (
+        (rows_of(meter, shen({"loop_111": 4}), trust=one)["all"] for one in (trust, 0.51)),
+        math.nan,
+    )
+    assert low.n == high.n == 4
+    assert math.isnan(low.density_per_m3)
+    assert math.isnan(low.size_nm)
+    assert high.density_per_m3 > 0
+    assert rows_of(meter, shen({"loop_111": 4}), trust=known)["all"].density_per_m3 == high.density_per_m3
