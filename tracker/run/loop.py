@@ -342,8 +342,9 @@ def _moment(
     scale: ViewScale,
     tally: Tally,
 ) -> Moment:
-    kept = linker.snapshot(), snapshot_of(meter), judges[0].snapshot(), (judges[1] or LiveTrust()).snapshot()
-    return Moment(*at, *looked_at, *kept, scale.snapshot(), tally)
+    existence, trust = judges[0].snapshot(), (judges[1] or LiveTrust()).snapshot()
+    linked, measured = linker.snapshot(), snapshot_of(meter)
+    return Moment(*at, *looked_at, linked, measured, existence, trust, scale.snapshot(), tally)
 
 
 def _items(
