@@ -243,7 +243,7 @@ def page(facts: dict[str, Any]) -> str:
     rows = [
         [name, f"{s['pictures']:.0f}", f"{s['true']:.0f}", f"{s['f1']:.2f}", f"{s['f1 at .5']:.2f}",
          f"{s['precision']:.2f}", f"{s['recall']:.2f}", f"{s['count']:+.0%}", f"{s['type']:.2f}",
-         f"{s['best f1']:.2f} at {s['at']:g}", f"{facts['baseline'].get(name, float('nan')):.2f}"]
+         f"{s['best f1']:.2f} at {s['at']:g}", f"{facts['baseline'][name]:.2f}" if name in facts["baseline"] else ""]
         for name, s in sets.items()
         if s["true"]
     ]  # fmt: skip
@@ -327,9 +327,12 @@ def main() -> None:
     every = [one for part in there.values() for one in part]
     scores = fit_scores(every)
     config = ExistenceConfig(**scores)
+    showing = [one for one in every if len(one.true)]
+    kinds = {one.experiment for one in showing}
+    n_drawn = sum(kind.startswith("drawn") for kind in kinds)
     learnt_on = (
-        f"{len(every)} pictures of {len({one.experiment for one in every})} experiments and kinds of drawn scene:"
-        " benchmarks/real_pictures.md"
+        f"{len(showing)} pictures that the training had not, of {len(kinds) - n_drawn} experiments and {n_drawn} kinds of"
+        " drawn scene: benchmarks/real_pictures.md"
     )
     calibration = {**scores, **fit_counts(every, config), "learnt_on": learnt_on}
     if given.card:
