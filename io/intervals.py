@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincinv, stdtrit
 
-from insitrack.io.arrays import Bools, Floats
+from insitrack.io.arrays import Bools, Floats, Ints
 
 Z_95 = 1.959964
 """Half width of the 95 % interval in standard deviations."""
@@ -57,7 +55,9 @@ def mean_half_width(n: ArrayLike) -> Floats:
     return np.asarray(stdtrit(known - 1, 0.975) / np.sqrt(known), np.float64)
 
 
-def survival_curve(ages: Floats, ended: Bools) -> tuple[Floats, Floats, Floats, Floats]:
+def survival_curve(
+    ages: Floats, ended: Bools, entered: Floats | None = None
+) -> tuple[Floats, Floats, Floats, Floats, Ints]:
     """Share that lives longer than an age, after Kaplan and Meier, with its 95 % band.
 
     Parameters
@@ -66,29 +66,36 @@ def survival_curve(ages: Floats, ended: Bools) -> tuple[Floats, Floats, Floats, 
         Age of each at its end, or when it was last seen, in any unit of time.
     ended : ndarray of bool, shape (N,)
         True where the end was seen; the others are censored.
+    entered : ndarray of float64, shape (N,), optional
+        Age from which each was watched: before that it could not have been lost. Left out: 0.
 
     Returns
     -------
     age, share, lo, hi : ndarray of float64, shape (M,)
-        The steps of the curve from age 0 on to the largest age; the band is that on the log-log scale
-        (scipy), and has no width where it is not defined.
+        The steps of the curve from the first age at which anybody is watched to the largest; the band is that on the
+        log-log scale, and has no width where it is not defined.
+    n_at_risk : ndarray of int64, shape (M,)
+        How many were watched at each of these ages.
 
     Examples
     --------
-    >>> age, share, _, _ = survival_curve(np.array([1.0, 2.0, 3.0]), np.array([True, False, True]))
-    >>> age.tolist(), share.round(3).tolist()
-    ([0.0, 1.0, 2.0, 3.0, 3.0], [1.0, 0.667, 0.667, 0.0, 0.0])
+    >>> age, share, _, _, n = survival_curve(np.array([1.0, 2.0, 3.0]), np.array([True, False, True]))
+    >>> age.tolist(), share.round(3).tolist(), n.tolist()
+    ([0.0, 1.0, 3.0, 3.0], [1.0, 0.667, 0.0, 0.0], [3, 3, 1, 1])
     """
-    from scipy.stats import CensoredData, ecdf  # slow to load
-
-    found = ecdf(CensoredData(uncensored=ages[ended], right=ages[~ended])).sf
-    t, share = found.quantiles, found.probabilities
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        band = found.confidence_interval(0.95, method="log-log")
-    low, high = (
-        np.where(np.isfinite(end.probabilities), end.probabilities, share) for end in (band.low, band.high)
-    )
-    last = float(ages.max())
-    out = [np.concatenate([[1.0], values, values[-1:]]) for values in (share, low, high)]
-    return np.concatenate([[0.0], t, [last]]), out[0], out[1], out[2]
+    entered = np.zeros(len(ages)) if entered is None else entered
+    first, last = float(entered.min()), float(ages.max())
+    t, deaths = np.unique(ages[ended], return_counts=True)
+    n = np.array([np.count_nonzero((entered < at) & (ages >= at)) for at in t.tolist()], np.int64)
+    share = np.cumprod(1 - deaths / np.maximum(n, 1))
+    with np.errstate(all="ignore"):
+        terms = np.sqrt(np.cumsum(deaths / (n * (n - deaths)))) * Z_95 / np.abs(np.log(share))
+        low, high = share ** np.exp(terms), share ** np.exp(-terms)
+    inside = (share > 0) & (share < 1) & np.isfinite(terms)
+    ends = (np.where(inside, low, share), np.where(inside, high, share))
+    out = [np.concatenate([[1.0], values, values[-1:]]) for values in (share, *ends)]
+    watched = int(np.count_nonzero(entered <= first))
+    at_risk = np.concatenate([[watched], n, n[-1:] if len(n) else [watched]])
+    if not len(t):
+        out = [np.ones(2)] * 3
+    return np.concatenate([[first], t, [last]]), out[0], out[1], out[2], at_risk

@@ -24,7 +24,7 @@ from insitrack.io.report.run_plots import (
     size_figure,
     trust_figure,
 )
-from insitrack.io.report.track_plots import lifetime_figure, size_histogram
+from insitrack.io.report.track_plots import growth_figure, lifetime_figure, size_histogram
 from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.tables.outlines.masks import MASKS
 from insitrack.io.tables.run_folder import MOVIE
@@ -223,7 +223,8 @@ def _empty(facts: Mapping[str, Any], needed: tuple[str, ...]) -> Markup:
 
 def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any]) -> list[Plot | Note]:
     """Draw sizes and lifetimes of the tracks, or say why one is missing."""
-    lifetimes = lifetime_figure(tracks)
+    lifetimes, growth = lifetime_figure(tracks), growth_figure(tracks)
+    more = [] if growth is None else [Plot("growth", "Growth of the tracks", growth)]
     return [
         (
             Plot("sizes", "Sizes of the tracks", size_histogram(tracks))
@@ -235,6 +236,7 @@ def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any]) -> list[Plot | 
             if lifetimes is not None
             else Note("Lifetimes", "No class has five births in view, so there is nothing to plot.")
         ),
+        *more,
     ]
 
 

@@ -15,6 +15,9 @@ from insitrack.io.report.curves import in_order, longest_time
 from insitrack.io.report.plot_style import lay_out, shade_interval, short, spoken
 from insitrack.io.units import round_step, time_unit
 
+_CONFIRMED, _MIN_FOR_GROWTH, _LEAST_TRACKS = 3, 10, 5
+"""Observations from which on a life is watched; that a growth needs; and tracks that a plot of growth needs."""
+
 
 def size_histogram(tracks: pd.DataFrame) -> go.Figure:
     """Plot the distribution of the mean sizes of tracks.
@@ -76,12 +79,38 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def growth_figure(tracks: pd.DataFrame) -> go.Figure | None:
+    """Plot how fast the tracks grow, a histogram of each class; None where fewer than five are known."""
+    known = tracks[
+        (np.isfinite(tracks["growth_nm_per_s"]) & (tracks["n_observed"] >= _MIN_FOR_GROWTH)).to_numpy()
+    ]
+    if len(known) < _LEAST_TRACKS:
+        return None
+    low, high = np.quantile(known["growth_nm_per_s"], [0.02, 0.98])
+    names = in_order(set(known["defect_class"]))
+    colours, figure = class_colours(names), go.Figure()
+    for name in names:
+        slopes = known.loc[known["defect_class"] == name, "growth_nm_per_s"].to_numpy(np.float64)
+        n, edges = np.histogram(slopes.clip(low, high), bins=20, range=(low, high) if high > low else None)
+        figure.add_bar(
+            x=short((edges[1:] + edges[:-1]) / 2),
+            y=n,
+            name=f"{spoken(name)}, {len(slopes)} tracks",
+            marker={"color": hex_colour(colours[name])},
+            hovertemplate="%{y} tracks",
+        )
+    figure.update_layout(barmode="stack", bargap=0)
+    lay_out(figure, "Growth of the track (nm/s)", "Tracks")
+    return figure
+
+
 def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier).
 
-    Each class has its 95 % band. None if no class has five such tracks.
+    Shorter lives than three observations may have been dropped, so that the curves begin there. Each class has its
+    95 % band, and the number that is watched at each age. None if no class has five such tracks.
     """
-    born = tracks[(tracks["left_censored"] == 0).to_numpy()]
+    born = tracks[((tracks["left_censored"] == 0) & (tracks["n_observed"] >= _CONFIRMED)).to_numpy()]
     names = [
         name for name in in_order(set(born["defect_class"])) if (born["defect_class"] == name).sum() >= 5
     ]
@@ -91,8 +120,9 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     colours, figure = class_colours(names), go.Figure()
     for name in names:
         part = born[born["defect_class"] == name]
-        ages, share, low, high = survival_curve(
-            part["lifetime_s"].to_numpy(np.float64), part["right_censored"].to_numpy() == 0
+        lifetime_s, n = part["lifetime_s"].to_numpy(np.float64), part["n_observed"].to_numpy(np.float64)
+        ages, share, low, high, at_risk = survival_curve(
+            lifetime_s, part["right_censored"].to_numpy() == 0, lifetime_s * (_CONFIRMED - 1) / (n - 1)
         )
         x, colour = np.repeat(ages / unit_s, 2)[1:], hex_colour(colours[name])
         steps = [np.repeat(values, 2)[:-1] for values in (share, low, high)]
@@ -106,7 +136,8 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
             legendgroup=name,
             mode="lines",
             line=line,
-            hovertemplate="%{y:.2f}",
+            customdata=np.repeat(at_risk, 2)[:-1],
+            hovertemplate="%{y:.2f}, %{customdata} watched",
         )
     lay_out(figure, f"Lifetime ({unit})", "Share that lives longer")
     figure.update_yaxes(range=[0, 1.02])
