@@ -139,5 +139,14 @@ def load_tracks(folder: Path) -> pd.DataFrame:
     """Read class, size and lifetime of every track."""
     return SUMMARY.read(
         folder / SUMMARY.file,
-        ["defect_class", "t_first_s", "lifetime_s", "left_censored", "right_censored", "size_nm"],
+        [
+            "defect_class",
+            "t_first_s",
+            "lifetime_s",
+            "left_censored",
+            "right_censored",
+            "n_observed",
+            "size_nm",
+            "growth_nm_per_s",
+        ],
     )
