@@ -169,7 +169,7 @@ def seen_share(tau_looks: float, miss_share: float) -> float:
     Examples
     --------
     >>> round(seen_share(3.0, 0.0), 3), round(seen_share(30.0, 0.1), 3)
-    (0.437, 0.916)
+    (0.437, 0.91)
     """
     p = math.exp(-1 / tau_looks)
     r = (1 - miss_share) / (1 - p * miss_share)

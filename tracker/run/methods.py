@@ -50,7 +50,7 @@ def choices(config: RunConfig, *materials: Material | None) -> list[Choice]:
     --------
     >>> rows = choices(RunConfig(), None)
     >>> len(rows), rows[9].topic, rows[9].value
-    (22, 'defects at the border', 'gundersen')
+    (23, 'defects at the border', 'gundersen')
     """
     of_each = [_of_hardening(config, material) for material in materials or (None,)]
     hardening = [
@@ -108,13 +108,10 @@ def _of_hardening(config: RunConfig, material: Material | None) -> tuple[_Row, .
 def _of_counting(config: RunConfig) -> tuple[_Row, ...]:
     series, measure, thickness_sd_nm = config.series, config.measure, config.specimen.thickness_sd_nm
     spread = f"{thickness_sd_nm:g} nm" if thickness_sd_nm else f"{series.thickness_sd_relative:.0%}"
-    scale_sd_nm = config.source.nm_per_px_sd
-    scale = f"{SCALE_SD_RELATIVE:.0%}" if scale_sd_nm is None else f"{scale_sd_nm:g} nm"
     visible = _pairs(series.visibility_by_class)
     sizes = ", ".join(f"{name} {definition}" for name, definition in measure.size_definition.items())
     return (
         ("surfaces of the foil", "series.foil", _foil(series), "7 to 18 %"),
-        ("error of the scale", "source.nm_per_px_sd", scale, "4 % on the density at 2 %"),
         ("error of the thickness", "series.thickness_sd_relative", spread, "5 or 10 % on the stress"),
         (
             "defects at the border",
@@ -153,17 +150,20 @@ def _of_counting(config: RunConfig) -> tuple[_Row, ...]:
 
 
 def _of_tracking(config: RunConfig) -> tuple[_Row, ...]:
+    sd_nm = config.source.nm_per_px_sd
+    scale = f"{SCALE_SD_RELATIVE:.0%}" if sd_nm is None else f"{sd_nm:g} nm"
     return (
         ("standard of dose", "specimen.dose_standard", config.specimen.dose_standard, "a factor of 2"),
         (
             "lifetimes",
             "link.patience_frames, refine.max_gap_frames",
-            f"Kaplan-Meier; gaps up to {_gap(config)} closed",
+            f"Kaplan-Meier with left truncation; gaps up to {_gap(config)} closed",
             "misses shorten lives",
         ),
         ("matching with labels", "track eval --iou --overlap --matching", "mask IoU 0.3, Hungarian", "F1"),
         ("averages over pictures", "track eval", "pooled and per picture, both", "-"),
         ("glide of loops", "refine.glide_nm, refine.sessile", _glide(config), "linking"),
+        ("error of the scale", "source.nm_per_px_sd", scale, "4 % on the density"),
     )
 
 
