@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from insitrack.io.arrays import Floats
+from insitrack.io.arrays import Bools, Floats
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
@@ -147,7 +147,7 @@ def growth_rows(label: str, some: Sequence[TrackSummary]) -> list[dict[str, obje
 
 
 def nucleation_row(
-    label: str, seen: Watched, mine: np.ndarray, interval_s: float, scales: Floats
+    label: str, seen: Watched, mine: Bools, interval_s: float, scales: Floats
 ) -> dict[str, object]:
     """Row of the births over area and time, for what is never seen often enough too.
 
