@@ -52,6 +52,8 @@ class Redrawing:
         for item in items:
             if self.end_s is not None and item.t_s > self.end_s:
                 return
+            if isinstance(item, MissingFrame) and item.status == "skipped":
+                continue
             if (self.start_s is None or item.t_s >= self.start_s) and item.index % self.every == 0:
                 yield item
 
