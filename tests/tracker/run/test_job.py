@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 import insitrack
-from insitrack.io.errors import OutputError, SettingsError
+from insitrack.io.errors import OutputError, SettingsError, TableError
 from insitrack.io.tables.columns import FRAMES
 from insitrack.tracker.run.job import closing
 from insitrack.tracker.run.resume import resume
@@ -20,7 +20,7 @@ SOURCE = "synth:loops?seed=3&frames=4&size=128"
 @pytest.mark.parametrize("place", ["write_report", "refine_run", "run_warnings"])
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(OutputError("no room"), "no room"), (ZeroDivisionError("by zero\nhere"), "ZeroDivisionError: by zero")],
+    [(TableError("no room"), "no room"), (ZeroDivisionError("by zero\nhere"), "ZeroDivisionError: by zero")],
 )
 def test_a_fault_after_the_last_frame_leaves_a_run_that_has_failed_says_why_and_can_be_finished(
     tmp_path, monkeypatch, place, error, reason
@@ -39,6 +39,16 @@ def test_a_fault_after_the_last_frame_leaves_a_run_that_has_failed_says_why_and_
     again = resume(out)
     assert (again.manifest["status"], again.manifest["reason"]) == ("done", "")
     assert (out / "report.html").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_a_warning_of_a_run_that_is_done(tmp_path, monkeypatch):
+    def broken(*arguments, **options):
+        raise OutputError("no room for it")
+
+    monkeypatch.setattr(closing, "write_report", broken)
+    run = insitrack.track(SOURCE, tmp_path / "run", video=False)
+    assert run.manifest["status"] == "done"
+    assert "no room for it" in run.manifest["warnings"]
 
 
 def test_a_run_that_was_stopped_says_so(tmp_path):
