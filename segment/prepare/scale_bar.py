@@ -65,9 +65,9 @@ def find_scale_bar(image: GreyImage) -> ScaleBar | None:
 
     Examples
     --------
-    >>> picture = np.random.default_rng(0).integers(60, 180, (200, 300)).astype(np.uint8)
+    >>> image = np.random.default_rng(0).integers(60, 180, (200, 300)).astype(np.uint8)
     >>> image[180:184, 20:121] = 255
-    >>> found = find_scale_bar(picture)
+    >>> found = find_scale_bar(image)
     >>> (found.x_px, found.y_px, found.length_px, found.height_px)
     (20, 180, 101, 4)
     """

@@ -44,8 +44,8 @@ def distrust_line(distrust: Iterable[object], n_frames: int, least: float) -> st
 
     Examples
     --------
-    >>> distrust_line(["size", "size view"], 40, 0.5)[:69]
-    'trust is below 0.5 in 2 of 40 frames (what is detected measures less tha'
+    >>> distrust_line(["size", "size view"], 40, 0.5)[:70]
+    'trust is below 0.5 in 2 of 40 frames (what is detected measures less t'
     """
     rows = list(distrust)
     if not rows:
