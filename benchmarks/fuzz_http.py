@@ -46,9 +46,12 @@ class _Watched:
     def __init__(self) -> None:
         self.wrong: list[str] = []
 
-    def message(self, since: int) -> tuple[str, int]:
+    def message(self) -> str:
         self.over = True  # an event stream ends after its first message
-        return json.dumps({"since": since}), since
+        return json.dumps({"state": "running"})
+
+    def curves(self, span: str, each: bool) -> bytes:
+        return b"\0" * 64
 
     def picture(self, outlines: bool, ids: bool) -> bytes:
         return b"\xff\xd8"
@@ -66,11 +69,11 @@ class _Watched:
 
 def _sound(port: int, random: np.random.Generator) -> bytes:
     """Draw a request that is answered with 200."""
-    kind = int(random.integers(6))
-    if kind < 3:
-        path = ("/", "/picture?outlines=1&ids=0&v=3", "/events")[kind]
-        return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
-    bodies = _BODIES if kind < 5 else _ODD_BODIES
+    paths = ("/", "/picture?outlines=1&ids=0&v=3", "/events", "/curves?span=whole&each=1")
+    kind = int(random.integers(7))
+    if kind < len(paths):
+        return f"GET {paths[kind]} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
+    bodies = _BODIES if kind < 6 else _ODD_BODIES
     body = bodies[int(random.integers(len(bodies)))]
     head = (
         f"POST /control HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Insitrack: 1\r\nContent-Type: application/json"

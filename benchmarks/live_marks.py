@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -116,10 +117,9 @@ def dead(folder: Path, n: int = 20) -> dict[str, object]:
 
 def _alone(folder: Path) -> dict[str, bytes]:
     """Tables of the same run that nobody meets."""
-    subprocess.run(
-        [*COMMAND, SOURCE, *QUICK, "--out", str(folder / "alone")], check=True, capture_output=True
-    )
-    return _tables(folder / "alone")
+    out = Path(tempfile.mkdtemp(dir=folder)) / "alone"  # each part makes its own
+    subprocess.run([*COMMAND, SOURCE, *QUICK, "--out", str(out)], check=True, capture_output=True)
+    return _tables(out)
 
 
 def _ask(*arguments: str) -> subprocess.Popen[str]:

@@ -51,6 +51,7 @@ def make(folder: Path, n_frames: int) -> None:
         "t_s": frame * 0.1,
         "status": ["processed"] * n_frames,
         "n_detections": np.full(n_frames, float(PER_FRAME)),
+        "distrust": [""] * n_frames,
     }
     rest = {
         "shift_x_px": 0.0,
@@ -59,6 +60,9 @@ def make(folder: Path, n_frames: int) -> None:
         "field_px": SIDE**2,
         "width_px": SIDE,
         "height_px": SIDE,
+        "view": 1,
+        "nm_per_px": 0.5,
+        "trust": 1.0,
     }
     text = FRAMES.format({**known, **{name: np.full(n_frames, float(value)) for name, value in rest.items()}})
     (folder / FRAMES.file).write_text(FRAMES.header() + text, encoding="utf-8")

@@ -31,7 +31,7 @@ def open_parquet(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as raw, pq.ParquetFile(raw) as file:  # a path need not be Unicode
             _check_size(path, file)
             yield file
     except (pa.ArrowException, OSError, UnicodeError, MemoryError, OverflowError) as error:

@@ -264,6 +264,7 @@ def weibull(lives: Lives, interval_s: float, tau_s: float) -> tuple[Estimate, Es
     ) / (4 * step**2)
     variance = np.diag(np.linalg.inv(bend)) if np.linalg.det(bend) > 0 else np.full(2, math.nan)
     half = 1.96 * np.sqrt(np.where(variance > 0, variance, math.nan))
+    half[half > 20] = math.nan  # an interval of eight decades either way says nothing
     value, low, high = np.exp(found.x), np.exp(found.x - half), np.exp(found.x + half)
     shape, scale = (Estimate(float(value[i]), float(low[i]), float(high[i]), n) for i in (0, 1))
     return shape, Estimate(scale.value * tau_s, scale.lo * tau_s, scale.hi * tau_s, n)

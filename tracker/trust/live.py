@@ -136,7 +136,8 @@ class LiveTrust:
         trust = 1 / (1 + math.exp(-max(-30.0, min(30.0, self._log_odds)))) * _SUSPECT ** len(reasons)
         if self._log_odds < 0:
             reasons.insert(0, self._reason)
-        return Verdict(trust, tuple(reasons))
+        # as many digits as its column has: what is computed again from the table must be the same
+        return Verdict(round(trust, 3), tuple(reasons))
 
     def enter(self, *, new_view: bool, nm_per_px: float) -> None:
         """Take the scale of the next frame; of another view nothing is known yet, and nothing is gone in it."""

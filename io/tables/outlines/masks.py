@@ -206,8 +206,9 @@ class MaskWriter:
 
         self._schema = _schema(table)
         names = [column.name for column in table.columns if column.name != "rle"]
+        self._file = path.open("wb")  # opened here, because a path need not be Unicode
         self._writer = pq.ParquetWriter(
-            path, self._schema, compression="zstd", compression_level=3, use_dictionary=names
+            self._file, self._schema, compression="zstd", compression_level=3, use_dictionary=names
         )
         self._waiting: list[Any] = []
         self._n, self._pa = 0, pa
@@ -237,6 +238,7 @@ class MaskWriter:
         if error[0] is None:
             self._flush()
         self._writer.close()
+        self._file.close()
 
 
 def writer_of(path: Path, table: Table = MASKS) -> MaskWriter:

@@ -18,7 +18,8 @@ from insitrack.io.sources import open_source
 MOST_MB = 500
 PICTURE = np.full((64, 64), 100, np.uint8)
 _READ = """
-import resource, sys
+import sys
+from pathlib import Path
 from insitrack.io.errors import InsitrackError
 from insitrack.io.sources import open_source
 from insitrack.io.frames import Frame
@@ -27,7 +28,9 @@ try:
     print('read', sum(isinstance(item, Frame) for item in source))
 except InsitrackError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# of this program alone: ru_maxrss begins with the memory of the process that started it
+status = Path('/proc/self/status').read_text()
+print(int(status.split('VmHWM:')[1].split()[0]) // 1024)
 """
 
 
