@@ -339,7 +339,9 @@ def main() -> None:
     machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory() as made:
         for name in [] if parts == ["page"] else parts:
-            results[name] = {**PARTS[name](Path(made)), "machine": machine}
+            part = Path(made) / name.replace(" ", "_")  # no part may meet the files of another
+            part.mkdir()
+            results[name] = {**PARTS[name](part), "machine": machine}
             print(name, json.dumps(results[name]), flush=True)
             path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     lines = [
