@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from insitrack.io.draw.movie_writer import MovieWriter
+from insitrack.io.draw.threaded import ThreadedSink
 from insitrack.io.errors import OutputError, SourceError
 from insitrack.io.files.movie import MovieSource
 from insitrack.io.frames import Calibration, Frame, MissingFrame
-from insitrack.io.results import TrackedFrame, TrackSummary
+from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.columns import FRAMES
 from insitrack.io.tables.run_folder import RAW
 from insitrack.io.write import PART
@@ -25,7 +23,7 @@ _NEAR_S = 6e-4
 """Matroska keeps times to 1 ms."""
 
 
-class KeptFramesSink:
+class KeptFramesSink(ThreadedSink[Frame]):
     """Writes every processed frame into ``raw/``, lossless (FFV1), in a thread of its own.
 
     A file is named after its first frame; a run that goes on after a cut begins another.
@@ -37,10 +35,8 @@ class KeptFramesSink:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__("kept frames", _WAITING)
         self._folder = folder / RAW
-        self._waiting: queue.Queue[Frame | None] = queue.Queue(_WAITING)
-        self._error: BaseException | None = None
-        self._worker = threading.Thread(target=self._work, name="kept frames", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -51,8 +47,7 @@ class KeptFramesSink:
             raise OutputError(
                 f"{self._folder}: cannot be written ({error.strerror}); choose another folder"
             ) from error
-        self._worker.start()
-        return self
+        return super().__enter__()
 
     def write(self, tracked: TrackedFrame) -> None:
         """Hand one frame to the thread; a camera waits while too many are not on disk.
@@ -62,29 +57,16 @@ class KeptFramesSink:
         OutputError
             If an earlier frame could not be written.
         """
-        if self._error is not None:
-            raise self._error
+        self._raise_error()
         if isinstance(tracked.frame, Frame):
             self._waiting.put(tracked.frame)
 
-    def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
-        """Nothing is kept of finished tracks."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._waiting.put(None)
-        self._worker.join()
-        if self._error is not None and kind is None:
-            raise self._error
-
-    def _work(self) -> None:
+    def _process(self, items: Iterator[Frame]) -> None:
         """Write until the end; a frame of another size or depth begins another file."""
         writer: MovieWriter | None = None
         kind: tuple[Any, ...] = ()
-        ended = False
         try:
-            for frame in iter(self._waiting.get, None):
+            for frame in items:
                 if writer is None or kind != (frame.image.dtype, frame.shape):
                     if writer is not None:
                         writer.close()
@@ -92,14 +74,9 @@ class KeptFramesSink:
                     writer = MovieWriter(path, codec="ffv1", playback_fps="timestamps")
                     kind = (frame.image.dtype, frame.shape)
                 writer.write(frame.image, frame.t_s)
-            ended = True
-        except BaseException as error:
-            self._error = error
         finally:
             if writer is not None:
                 writer.close()
-        while not ended:
-            ended = self._waiting.get() is None
 
 
 class KeptFrames:

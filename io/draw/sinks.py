@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -13,11 +11,12 @@ import cv2
 
 from insitrack.io.draw.annotate import NOTES, AnnotationStyle, Annotator, draw
 from insitrack.io.draw.movie_writer import MovieWriter
+from insitrack.io.draw.threaded import ThreadedSink
 from insitrack.io.frames import Frame
 from insitrack.io.results import TrackedFrame, TrackSummary
 
 
-class AnnotatedMovieSink:
+class AnnotatedMovieSink(ThreadedSink[TrackedFrame]):
     """Writes the annotated movie; drawing and encoding run in a thread of their own.
 
     Parameters
@@ -51,19 +50,13 @@ class AnnotatedMovieSink:
         when_behind: Literal["wait", "drop"] = "wait",
         n_before: int = 0,
     ) -> None:
+        super().__init__("annotated movie", 8)
         self.path = path
         self.n_dropped = 0
         self.n_pictures = n_before
         self._begun = False
         self._annotator = Annotator(style, nm_per_px=nm_per_px)
         self._when_behind = when_behind
-        self._waiting: queue.Queue[TrackedFrame | None] = queue.Queue(maxsize=8)
-        self._error: BaseException | None = None
-        self._worker = threading.Thread(target=self._work, name="annotated movie", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._worker.start()
-        return self
 
     def write(self, tracked: TrackedFrame) -> None:
         """Hand one frame to the thread.
@@ -73,8 +66,7 @@ class AnnotatedMovieSink:
         OutputError
             If an earlier frame could not be written.
         """
-        if self._error is not None:
-            raise self._error
+        self._raise_error()
         if self._when_behind == "drop" and self._waiting.full():
             self.n_dropped += 1
             return
@@ -83,31 +75,13 @@ class AnnotatedMovieSink:
         self._begun = self._begun or isinstance(frame, Frame)
         self.n_pictures += self._begun and (isinstance(frame, Frame) or frame.status in NOTES)
 
-    def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
-        """Nothing is drawn for finished tracks."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._waiting.put(None)
-        self._worker.join()
-        if self._error is not None and kind is None:
-            raise self._error
-
-    def _work(self) -> None:
-        """Draw and encode until the end; after an error only empty the queue, so that nobody waits for ever."""
-        ended = False
-        try:
-            with MovieWriter(self.path) as movie:
-                for tracked in iter(self._waiting.get, None):
-                    canvas = self._annotator.paint(tracked)
-                    if canvas is not None:
-                        movie.write(canvas.bgr(), tracked.frame.t_s)
-                ended = True
-        except BaseException as error:
-            self._error = error
-        while not ended:
-            ended = self._waiting.get() is None
+    def _process(self, items: Iterator[TrackedFrame]) -> None:
+        """Draw and encode until the end."""
+        with MovieWriter(self.path) as movie:
+            for tracked in items:
+                canvas = self._annotator.paint(tracked)
+                if canvas is not None:
+                    movie.write(canvas.bgr(), tracked.frame.t_s)
 
 
 class PictureSink:
