@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from insitrack.io.arrays import BoolImage, Ints
+from insitrack.io.tables.outlines.rle import run_lengths
 
 _MOST_SIDE_PX = 2**20
-_MOST_SHIFT = 40  # bits of a run: more than any image has pixels
 
 
 def check_runs(rle: Mapping[str, Any]) -> tuple[tuple[int, int], Ints]:
@@ -38,7 +38,7 @@ def check_runs(rle: Mapping[str, Any]) -> tuple[tuple[int, int], Ints]:
     if not (0 < height <= _MOST_SIDE_PX and 0 < width <= _MOST_SIDE_PX):
         raise ValueError(f"run lengths of an image of {height} x {width} pixels")
     counts = rle["counts"]
-    runs = np.array(_decompressed(counts) if isinstance(counts, str | bytes) else counts, np.int64)
+    runs = np.array(run_lengths(counts) if isinstance(counts, str | bytes) else counts, np.int64)
     if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any() or runs.sum() != height * width:
         raise ValueError(f"run lengths do not add up to the {height} x {width} pixels of the image")
     return (height, width), runs
@@ -74,24 +74,3 @@ def rle_mask(rle: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Bo
     if shape is not None and (height, width) != tuple(shape):
         raise ValueError(f"run lengths of {height} x {width} pixels in an image of {shape[0]} x {shape[1]}")
     return np.asarray(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T, bool)
-
-
-def _decompressed(text: str | bytes) -> list[int]:
-    """Decode the string of pycocotools: 5 bits a letter, the lowest first.
-
-    Every value from the third on is the difference from the last but one.
-    """
-    runs: list[int] = []
-    value, shift = 0, 0
-    for letter in text.encode("ascii") if isinstance(text, str) else text:
-        bits = letter - 48
-        if not 0 <= bits < 64 or shift > _MOST_SHIFT:
-            raise ValueError("run lengths that pycocotools would not write")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value, shift = 0, 0
-    return runs

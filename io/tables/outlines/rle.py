@@ -92,6 +92,22 @@ def decode(lines: Sequence[str], corners: NDArray[np.int32], sizes: NDArray[np.i
     return Masks(np.concatenate(crops) if crops else np.zeros(0, bool), corners, sizes)
 
 
+def run_lengths(line: str | bytes) -> Ints:
+    """Lengths of the runs of one line, in turn of background and mask, px.
+
+    Raises
+    ------
+    ValueError
+        If the line holds other letters than pycocotools writes.
+
+    Examples
+    --------
+    >>> run_lengths("06").tolist()
+    [0, 6]
+    """
+    return _counts([line if isinstance(line, str) else line.decode("latin-1")])[0]
+
+
 def over_frame(masks: Masks, i: int, shape: tuple[int, int]) -> tuple[str, int, list[int]]:
     """Run lengths of mask `i` over a whole frame; what lies outside of it is cut.
 
