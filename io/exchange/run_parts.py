@@ -13,16 +13,16 @@ import numpy as np
 
 from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import TableError
-from insitrack.io.tables.columns import EVENTS, FRAMES, TRACKS
+from insitrack.io.tables.columns import EVENTS, FRAMES
 from insitrack.io.tables.outlines.masks import MASKS, FrameMasks, classes_in, masks_by_frame
-from insitrack.io.tables.run_folder import MANIFEST
+from insitrack.io.tables.run_folder import MANIFEST, Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class RunParts:
+class RunParts(Run):
     """Tables, outlines and facts of a run, read when they are first asked for.
 
     Parameters
@@ -31,13 +31,6 @@ class RunParts:
         Output folder.
     """
 
-    folder: Path
-
-    @cached_property
-    def tracks(self) -> pd.DataFrame:
-        """Rows of ``tracks.csv``, as they stand there: the number of a row names its defect in exports."""
-        return TRACKS.read(self.folder / TRACKS.file)
-
     @cached_property
     def events(self) -> pd.DataFrame:
         """Rows of ``events.csv``; none where the run has no such table."""
@@ -45,11 +38,6 @@ class RunParts:
 
         path = self.folder / EVENTS.file
         return EVENTS.read(path) if path.is_file() else pd.DataFrame(columns=list(EVENTS.names))
-
-    @cached_property
-    def frames(self) -> pd.DataFrame:
-        """Rows of ``frames.csv``."""
-        return FRAMES.read(self.folder / FRAMES.file)
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
