@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from fuzz_tables import odd_cell
 
 import insitrack
 from insitrack.io.tables.records import SETTINGS
@@ -98,15 +99,6 @@ def sound_settings(path: Path) -> Path:
     return path
 
 
-def _odd_cells(data: bytes, random: np.random.Generator) -> bytes:
-    lines = data.decode().split("\n")
-    at = int(random.integers(len(lines)))
-    cells = lines[at].split(",")
-    cells[int(random.integers(len(cells)))] = str(random.choice(_ODD))
-    lines[at] = ",".join(cells)
-    return "\n".join(lines).encode()
-
-
 def damaged_state(
     folder: Path,
     each: int,
@@ -144,5 +136,7 @@ def damaged_settings(
     for i in range(each):
         (folder / f"{i:05d}").mkdir()
         paths.append(folder / f"{i:05d}" / SETTINGS.file)
-        paths[-1].write_bytes(_odd_cells(data, random) if i % 2 else damaged(data, random))
+        paths[-1].write_bytes(
+            odd_cell(data.decode(), random, _ODD).encode() if i % 2 else damaged(data, random)
+        )
     return paths, ["settings"] * each

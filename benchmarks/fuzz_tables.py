@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,16 +90,21 @@ def _forms(folder: Path) -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir())}
 
 
-def _odd_cells(text: str, random: np.random.Generator) -> str:
-    """Put odd values into some cells."""
+def odd_cell(text: str, random: np.random.Generator, odd: Sequence[object]) -> str:
+    """Put an odd value into some cell of a table."""
     lines = text.split("\n")
     mark = ";" if ";" in lines[0] else ","
-    for _ in range(int(random.integers(1, 4))):
-        at = int(random.integers(len(lines)))
-        cells = lines[at].split(mark)
-        cells[int(random.integers(len(cells)))] = str(random.choice(_ODD))
-        lines[at] = mark.join(cells)
+    at = int(random.integers(len(lines)))
+    cells = lines[at].split(mark)
+    cells[int(random.integers(len(cells)))] = str(random.choice(np.asarray(odd)))
+    lines[at] = mark.join(cells)
     return "\n".join(lines)
+
+
+def _odd_cells(text: str, random: np.random.Generator) -> str:
+    for _ in range(int(random.integers(1, 4))):
+        text = odd_cell(text, random, _ODD)
+    return text
 
 
 def damaged_tables(
