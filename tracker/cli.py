@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, SettingsError
-from insitrack.tracker.commands.parser import Parser, nearest
+from insitrack.tracker.commands.arguments.parser import Parser, nearest
 
 COMMANDS = (
     "synth",

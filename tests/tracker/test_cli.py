@@ -20,7 +20,7 @@ from rich.progress import Progress
 from insitrack.io.synth.settings import ranges
 from insitrack.io.tables.columns import SERIES, TABLES, TRACKS
 from insitrack.tracker.cli import COMMANDS, SHELLS, main, make_parser
-from insitrack.tracker.commands.progress import ProgressBar, progress_columns
+from insitrack.tracker.commands.arguments.progress import ProgressBar, progress_columns
 from insitrack.tracker.hardening.materials import load_material
 from insitrack.tracker.run.tally import Tally
 

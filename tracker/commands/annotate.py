@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from insitrack.io.errors import OutputError, SettingsError
-from insitrack.tracker.commands.parser import names, number, whole
+from insitrack.tracker.commands.arguments.parser import names, number, whole
 
 DESCRIPTION = "Draw a finished run again: other colours, classes or times, beside the raw frames, MP4 or GIF."
 EPILOG = """\

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.options import add_output_options, add_settings_options
-from insitrack.tracker.commands.parser import number, whole
+from insitrack.tracker.commands.arguments.options import add_output_options, add_settings_options
+from insitrack.tracker.commands.arguments.parser import number, whole
 
 if TYPE_CHECKING:
     from insitrack.segment.labels.reader import Labels

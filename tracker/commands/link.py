@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.options import (
+from insitrack.tracker.commands.arguments.options import (
     add_output_options,
     add_settings_options,
     add_specimen_options,
     specimen_settings,
 )
-from insitrack.tracker.commands.parser import frame_size, number
+from insitrack.tracker.commands.arguments.parser import frame_size, number
 
 DESCRIPTION = """\
 Link detections made elsewhere into tracks, and write the tables of a run: tracks, series, summary, events, frames, kinetics, a report.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from insitrack.tracker.commands.parser import number, whole
+from insitrack.tracker.commands.arguments.parser import number, whole
 
 DESCRIPTION = "Send a movie as a camera would, over HTTP on this computer, with the faults of real ones."
 EPILOG = ""

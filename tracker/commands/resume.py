@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
-    from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.commands.arguments.progress import ProgressBar, stop_on_interrupt
     from insitrack.tracker.commands.source import alarm, tell
     from insitrack.tracker.run.resume import resume
 

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.options import (
+from insitrack.tracker.commands.arguments.options import (
     add_output_options,
     add_settings_options,
     add_specimen_options,
     add_trust_option,
     specimen_settings,
 )
-from insitrack.tracker.commands.parser import frame_size, number
+from insitrack.tracker.commands.arguments.parser import frame_size, number
 
 DESCRIPTION = """\
 Recompute runs from their tables alone, under other settings; resample, smooth, fit and compare; write tables and a figure for a paper.

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insitrack.tracker.commands.options import (
+from insitrack.tracker.commands.arguments.options import (
     add_output_options,
     add_settings_options,
     add_specimen_options,
     add_trust_option,
     specimen_settings,
 )
-from insitrack.tracker.commands.parser import names, number, whole
+from insitrack.tracker.commands.arguments.parser import names, number, whole
 
 if TYPE_CHECKING:
     from insitrack.io.tables.run_folder import Run
@@ -92,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
-    from insitrack.tracker.commands.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.commands.arguments.progress import ProgressBar, stop_on_interrupt
     from insitrack.tracker.run.config import load_config
     from insitrack.tracker.run.track import track
 

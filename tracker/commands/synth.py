@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insitrack.tracker.commands.parser import whole
+from insitrack.tracker.commands.arguments.parser import whole
 
 DESCRIPTION = "Draw a synthetic movie and write it with its exact truth."
 EPILOG = "What may follow a whole address, synth:SCENE?key=value&..., stands in configs/synth.toml."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.extras import require_training
-from insitrack.tracker.commands.parser import number, whole
+from insitrack.tracker.commands.arguments.parser import number, whole
 
 DESCRIPTION = """\
 Train the shipped model further on your own labels, and export it.

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.parser import number
+from insitrack.tracker.commands.arguments.parser import number
 
 
 def add_output_options(parser: argparse.ArgumentParser, *, default: str, what: str = "run") -> None:
