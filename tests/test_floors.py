@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "io": (
         ("nouns",),
-        ("files", "tables"),
+        ("files", "tables", "pages"),
         ("draw",),
         ("exchange",),
         ("synth", "live", "report"),
@@ -73,8 +73,13 @@ HOMES = {
         "io/tables/tidy.py",
         "tracker/analysis/series_files.py",
     },
-    "starlette": {"io/live/page/plot_routes.py", "io/live/page/server.py"},
-    "uvicorn": {"io/live/page/limits.py", "io/live/page/server.py"},
+    "starlette": {
+        "io/live/page/plot_routes.py",
+        "io/live/page/server.py",
+        "io/pages/scripts.py",
+        "io/pages/server.py",
+    },
+    "uvicorn": {"io/pages/limits.py", "io/pages/server.py"},
     "roifile": {"io/exchange/imagej.py", "segment/labels/imagej.py"},
     "ultralytics": {
         "segment/training/export.py",

@@ -8,8 +8,8 @@ import pytest
 
 import insitrack
 from insitrack.io.live.page.curves import Curves
-from insitrack.io.live.page.limits import BACKLOG, MOST_CONNECTIONS
 from insitrack.io.live.page.server import ViewServer
+from insitrack.io.pages.limits import BACKLOG, MOST_CONNECTIONS
 from insitrack.io.sources import replay
 from insitrack.tests.support.live_run import GIVEN, TOLD, LiveRun, place_of
 from insitrack.tracker.run.config import load_config
