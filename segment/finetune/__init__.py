@@ -10,7 +10,7 @@ import lazy_loader
 from insitrack.io.extras import require_training
 
 if TYPE_CHECKING:
-    from insitrack.segment.finetune.finetune import Finetuned as Finetuned
+    from insitrack.segment.finetune.outcome import Finetuned as Finetuned
     from insitrack.segment.finetune.settings import FinetuneSettings as FinetuneSettings
     from insitrack.segment.finetune.split import split_groups as split_groups
 
@@ -19,7 +19,7 @@ require_training("insitrack.segment.finetune")
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "finetune": ["Finetuned"],
+        "outcome": ["Finetuned"],
         "settings": ["FinetuneSettings"],
         "split": ["split_groups"],
     },

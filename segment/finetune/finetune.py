@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from insitrack.io.detections import Detections
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.segment.finetune.data import (
     copies_for,
-    not_too_small,
     seen,
     with_outlines,
     write_data_yaml,
@@ -29,40 +28,21 @@ from insitrack.segment.finetune.data import (
     write_tiles,
 )
 from insitrack.segment.finetune.judge import IOUS, Judge
+from insitrack.segment.finetune.label_view import view_of_labels
+from insitrack.segment.finetune.outcome import CANDIDATE, Finetuned, is_worse, scores_mean
 from insitrack.segment.finetune.settings import FinetuneSettings
 from insitrack.segment.finetune.split import named, split_groups
-from insitrack.segment.finetune.starting_point import find_base
+from insitrack.segment.finetune.starting_point import find_base, in_memory
 from insitrack.segment.labels.reader import LabelledPicture, read_labelled
-from insitrack.segment.models import load_segmenter
-from insitrack.segment.prepare.field import field_of
-from insitrack.segment.prepare.view import LOOK_FRAMES, View
+from insitrack.segment.prepare.view import View
 from insitrack.segment.scores.evaluate import Example, evaluate
 from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint
 from insitrack.segment.training.model_card import write_card
 from insitrack.segment.training.yolo import TrainingFinishedError, TrainSettings, train
 
+VIEWS = "views.json"
+"""Scale of each series that is trained on, in the folder of the data."""
 _BOX_CONFIDENCE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Finetuned:
-    """What came of a training.
-
-    Parameters
-    ----------
-    model : Path
-        The exported network; its card and checkpoint lie beside it.
-    before, after : dict
-        Scores on the held-out images, by ``iou_0.3`` and ``iou_0.5``, of the base model and of the new one;
-        `before` is empty where training began from random weights.
-    warnings : tuple of str
-        What the user should know.
-    """
-
-    model: Path
-    before: dict[str, dict[str, float]]
-    after: dict[str, dict[str, float]]
-    warnings: tuple[str, ...]
 
 
 def finetune(
@@ -206,6 +186,10 @@ class _Job:
         for part, rows in (("train", self.split.train), ("val", self.split.val)):
             pictures = list(self.labels.chosen(rows))
             views = self._views(pictures)
+            if part == "train":
+                self.data.mkdir(parents=True, exist_ok=True)
+                scales = {group: view.scale for group, view in views.items()}
+                (self.data / VIEWS).write_text(json.dumps(scales) + "\n", encoding="utf-8")
             outlines = self.base.segmenter(chosen.segment_config(confidence=_BOX_CONFIDENCE))
             ready = [
                 (picture.name, *seen(picture, truth, views[picture.group]))
@@ -228,24 +212,19 @@ class _Job:
         write_data_yaml(self.data, classes, bool(chosen.synthetic_share and chosen.synthetic_pictures))
 
     def _views(self, pictures: Sequence[LabelledPicture]) -> dict[str, View]:
-        """How the images of each group are shown to the network.
-
-        The settings decide, or else what the base model detects on the first of them.
-        """
+        """How the images of each group are shown to the network."""
         chosen, out = self.chosen, {}
         for group in dict.fromkeys(picture.group for picture in pictures):
-            view = View(1.0 if isinstance(chosen.scale, str) else chosen.scale, chosen.contrast == "bright")
-            segment = self.base.segmenter(chosen.segment_config())
-            if segment is not None and "auto" in (chosen.scale, chosen.contrast):
-                frames = [picture.frame for picture in pictures if picture.group == group][:LOOK_FRAMES]
-                for _ in segment.stream((frame, field_of(frame), None) for frame in frames):
-                    pass
-                facts = segment.describe()["view"]
-                mates = [picture.truth for picture in pictures if picture.group == group]
-                scale = not_too_small(float(facts["scale"]), mates) if chosen.scale == "auto" else view.scale
-                view = View(scale, facts["contrast"] == "bright")
-            out[group] = view
+            mates = [picture for picture in pictures if picture.group == group]
+            out[group] = view_of_labels(self.base, mates, chosen.scale, chosen.contrast)
         return out
+
+    def _running_facts(self) -> dict[str, Any]:
+        """Return what the card of the new model says of how it is run: threshold of masks, scale of its training."""
+        path = self.data / VIEWS
+        scales = set(json.loads(path.read_text(encoding="utf-8")).values()) if path.is_file() else set()
+        facts = {key: value for key, value in self.base.facts.items() if key == "mask_logit"}
+        return facts | ({"usual_scale": scales.pop()} if len(scales) == 1 else {})
 
     def train(self) -> None:
         """Train, or go on where it stopped."""
@@ -257,7 +236,7 @@ class _Job:
             self.folder,
             self.held_out(),
             self.chosen.segment_config(),
-            self.base.mask_logit,
+            self._running_facts(),
             self.say,
             self.chosen.minutes,
         )
@@ -273,26 +252,38 @@ class _Job:
                 raise
 
     def finish(self) -> Finetuned:
-        """Export the best network; its card has its scores and those of the base on the held-out images."""
+        """Export the best network, or the base where that is better on the held-out images.
+
+        The card has the scores of both.
+        """
         best = load_checkpoint(self.folder / "run" / "weights" / "best.pt")
+        running = {"mask_logit": 0.0, **self._running_facts()}
+        held, config = self.held_out(), self.chosen.segment_config()
+        base = self.base.segmenter(config)
+        before = {} if base is None else evaluate(base, held, IOUS)
+        after = evaluate(in_memory(best, running, config), held, IOUS)
+        worse = is_worse(before, after)
+        if worse and self.base.checkpoint is not None:
+            self.warnings.append(
+                f"the training was worse than its start on the held-out images: the model is {self.base.name}"
+                " as it was; label more images, or train longer"
+            )
+            best, running = self.base.checkpoint, {"mask_logit": 0.0, **self.base.facts}
+        else:
+            candidates = in_memory(best, running, self.chosen.segment_config(confidence=CANDIDATE))
+            start = self.base.facts.get("calibration") or {}
+            running["calibration"] = scores_mean(candidates, held, start, self.labels.source.name)
         model = export(best, self.folder / f"{self.name}.onnx")
         save_checkpoint(best, model.with_suffix(".pt"))
-        held, config = self.held_out(), self.chosen.segment_config()
-        before: dict[str, dict[str, float]] = {}
-        base = self.base.segmenter(config)
-        if base is not None:
-            before = evaluate(base, held, IOUS)
-        facts = self._facts()
-        write_card(model, classes=self.base.classes, recipe=asdict(self.settings), facts=facts)
-        after = evaluate(load_segmenter(str(model), config), held, IOUS)
-        if before and after["iou_0.3"]["f1"] < before["iou_0.3"]["f1"]:
-            self.warnings.append(
-                "on the held-out images the base model was better: label more images, or keep the base"
-            )
         methods = {**({f"before ({self.base.name})": before} if before else {}), "after": after}
-        facts |= {"metrics": {f"{self.name}, held out": methods}, "known_failures": self.warnings}
+        facts = self._facts() | running | {"kept_start": worse, "known_failures": self.warnings}
+        facts["metrics"] = {f"{self.name}, held out": methods}
+        if worse:
+            facts["about"] = (
+                f"The weights of {self.base.name}, unchanged: training on {self.labels.source.name} made them worse."
+            )
         write_card(model, classes=self.base.classes, recipe=asdict(self.settings), facts=facts)
-        return Finetuned(model, before, after, tuple(self.warnings))
+        return Finetuned(model, before, after, tuple(self.warnings), worse)
 
     def _facts(self) -> dict[str, Any]:
         """Write what the card says of the training."""
@@ -311,7 +302,6 @@ class _Job:
             "base": {"name": self.base.name, "sha256": checkpoint.sha256 if checkpoint else None},
             "labels": {"kind": self.labels.kind, "classes": dict(self.labels.classes), "held_out": names},
             "settings": asdict(self.chosen),
-            "mask_logit": self.base.mask_logit,
             "metrics_note": (
                 "Counts pooled over the images that were held out; the epoch was chosen on them too, which"
                 " flatters the new model."
@@ -330,12 +320,3 @@ def _described(views: Mapping[str, View]) -> str:
         {f"scale {view.scale:g}, {'bright' if view.inverted else 'dark'} defects" for view in views.values()}
     )
     return "seen at " + "; ".join(kinds)
-
-
-def shown_gain(result: Finetuned) -> str:
-    """Scores before and after in one line."""
-    parts = []
-    for iou in result.after:
-        old = f"{result.before[iou]['f1']:.2f} -> " if result.before else ""
-        parts.append(f"F1 {old}{result.after[iou]['f1']:.2f} at IoU {iou.removeprefix('iou_')}")
-    return ", ".join(parts)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class Judge:
         Images that are not trained on.
     config : SegmentConfig
         Settings of the segmenter.
-    mask_logit : float
-        Threshold of its masks.
+    facts : mapping
+        What the card of the network will say of how it is run.
     say : callable
         Takes a line for the user.
     minutes : float, optional
@@ -47,11 +48,11 @@ class Judge:
         folder: Path,
         examples: Sequence[Example],
         config: SegmentConfig,
-        mask_logit: float,
+        facts: Mapping[str, Any],
         say: Callable[[str], None],
         minutes: float | None = None,
     ) -> None:
-        self.folder, self.config, self.mask_logit, self.say = folder, config, mask_logit, say
+        self.folder, self.config, self.facts, self.say = folder, config, facts, say
         self.minutes = minutes
         self.examples = [middle_of(frame, true, _JUDGED_PX) for frame, true in examples[:_JUDGED_PICTURES]]
         self._began = self._told = time.monotonic()
@@ -86,7 +87,7 @@ class Judge:
 
         The fitness is the mean F1 at IoU 0.3 and 0.5, of which the first epoch with the best is kept.
         """
-        segment = in_memory(checkpoint, self.mask_logit, self.config)
+        segment = in_memory(checkpoint, self.facts, self.config)
         shown = [(frame, segment(frame, field_of(frame)), true) for frame, true in self.examples]
         scores = [score([(found, true) for _, found, true in shown], iou) for iou in IOUS]
         f1 = [0.0 if np.isnan(one.confusion.f1) else one.confusion.f1 for one in scores]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from insitrack.segment.training.export import Checkpoint, load_checkpoint
 
 Tag = TypeVar("Tag")
 SCRATCH = "scratch"
+RUNNING = ("mask_logit", "usual_scale", "calibration")
+"""Entries of a card that change what the network finds, or what its scores mean."""
 
 
 class TorchNetwork:
@@ -66,17 +68,17 @@ class Base:
         As it was given.
     checkpoint : Checkpoint, optional
         None where it starts from random weights.
-    mask_logit : float
-        Threshold of the masks that its card gives.
+    facts : mapping
+        What its card says that a network needs to run: `mask_logit`, `usual_scale`, `calibration`.
     """
 
     name: str
     checkpoint: Checkpoint | None = None
-    mask_logit: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def segmenter(self, config: SegmentConfig) -> YoloSegmenter | None:
         """Make a segmenter of it; None where it starts from random weights."""
-        return None if self.checkpoint is None else in_memory(self.checkpoint, self.mask_logit, config)
+        return None if self.checkpoint is None else in_memory(self.checkpoint, self.facts, config)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -102,13 +104,11 @@ def find_base(name: str) -> Base:
             f"--base {name}: no checkpoint {path}; expected one of {known}, or the path of a .pt file"
         )
     told = path.with_suffix(".json")
-    logit = float(find_model(str(told)).facts.get("mask_logit", 0.0)) if told.is_file() else 0.0
-    return Base(name, load_checkpoint(path), logit)
+    facts = find_model(str(told)).facts if told.is_file() else {}
+    return Base(name, load_checkpoint(path), {key: facts[key] for key in RUNNING if key in facts})
 
 
-def in_memory(checkpoint: Checkpoint, mask_logit: float, config: SegmentConfig) -> YoloSegmenter:
-    """Run a checkpoint as a segmenter without exporting it."""
-    card = ModelCard(
-        "training", Path("in memory"), checkpoint.sha256, checkpoint.classes, {"mask_logit": mask_logit}
-    )
+def in_memory(checkpoint: Checkpoint, facts: Mapping[str, Any], config: SegmentConfig) -> YoloSegmenter:
+    """Run a checkpoint as a segmenter without exporting it; `facts` as a card has them."""
+    card = ModelCard("training", Path("in memory"), checkpoint.sha256, checkpoint.classes, dict(facts))
     return YoloSegmenter(card, config, TorchNetwork(checkpoint))

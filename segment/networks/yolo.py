@@ -59,7 +59,7 @@ class YoloSegmenter:
         self._network = network or load_network(
             model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads
         )
-        self._finder, self._stretch = ViewFinder(config.scale, config.contrast), Stretch(config.levels)
+        self._finder, self._stretch = self._new_finder(), Stretch(config.levels)
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
@@ -73,7 +73,7 @@ class YoloSegmenter:
         Scale, polarity or grey range, where they are not given, are detected again in each stream, on its
         first frames that show something.
         """
-        finder = self._finder = ViewFinder(self.config.scale, self.config.contrast)
+        finder = self._finder = self._new_finder()
         self._stretch = Stretch(self.config.levels)
         rest = iter(items)
         while not finder.told and not finder.frames:
@@ -106,6 +106,10 @@ class YoloSegmenter:
             "view": {**self._finder.describe(), **self._stretch.describe()},
             **self._network.describe(),
         }
+
+    def _new_finder(self) -> ViewFinder:
+        usual = self.model.facts.get("usual_scale")
+        return ViewFinder(self.config.scale, self.config.contrast, None if usual is None else float(usual))
 
     def _try(self, frame: Frame, field: BoolImage | None) -> None:
         """Show the network the middle of a frame at every candidate scale and weigh what it finds."""

@@ -24,9 +24,12 @@ LOOK_FRAMES = 3
 SURE = 0.25
 """Least score of what is weighed for it."""
 
+BRIGHT_SHARE = 0.75
+"""Share of the finds, by score, that are brighter than what is around them, from which defects count as bright."""
+
 _GAIN = 1.15  # how much surer the network must be at another scale
+_OWN_GAIN = 2.0  # the same for a model that was trained at one scale on images like these
 _LEAST_GAIN = 0.05  # and this much in all: nothing follows from a few weak finds
-_BRIGHT_SHARE = 0.75  # share of the finds, by score, that are brighter than what is around them
 _LEAST_WEIGHT = 1.5  # sum of the scores of the finds from which their contrast says something
 _GAP_PX = 16  # between the images that share a canvas
 _GREY = 114
@@ -158,6 +161,9 @@ class ViewFinder:
         Given scale, or `auto`.
     contrast : {"auto", "dark", "bright"}
         Given polarity, or `auto`.
+    usual : float, optional
+        Scale at which the network was trained further on images of its owner: it takes the place of scale 1,
+        and another must be twice as sure.
 
     Examples
     --------
@@ -165,9 +171,13 @@ class ViewFinder:
     View(scale=0.5, inverted=True)
     """
 
-    def __init__(self, scale: float | str = "auto", contrast: str = "auto") -> None:
+    def __init__(
+        self, scale: float | str = "auto", contrast: str = "auto", usual: float | None = None
+    ) -> None:
         self._scale, self._contrast = scale, contrast
-        self.scales: tuple[float, ...] = SCALES if isinstance(scale, str) else (scale,)
+        self._usual, self._gain = (1.0, _GAIN) if usual is None else (usual, _OWN_GAIN)
+        tried = SCALES if self._usual in SCALES else (*SCALES, self._usual)
+        self.scales: tuple[float, ...] = tried if isinstance(scale, str) else (scale,)
         self.frames = 0
         self.trial_inverted = contrast == "bright"
         """Frames are tried as negatives."""
@@ -210,14 +220,14 @@ class ViewFinder:
         self.frames += 1
         for scale, detections in found.items():
             self._weight[scale] += float(detections.scores.sum())
-            self._bright[scale] += float(detections.scores[_brighter(grey, detections)].sum())
+            self._bright[scale] += float(detections.scores[brighter(grey, detections)].sum())
 
     @property
     def view(self) -> View:
-        """The verdict so far; scale 1 and dark defects where there is doubt."""
+        """The verdict so far; the usual scale and dark defects where there is doubt."""
         judged = self._polarity_scale or self._best_scale()
         bright = (
-            self._bright[judged] > _BRIGHT_SHARE * self._weight[judged]
+            self._bright[judged] > BRIGHT_SHARE * self._weight[judged]
             and self._weight[judged] >= _LEAST_WEIGHT
         )
         return View(self._best_scale(), bright if self._contrast == "auto" else self._contrast == "bright")
@@ -226,7 +236,8 @@ class ViewFinder:
         if not isinstance(self._scale, str):
             return self._scale
         best = max(self.scales, key=self._sure.__getitem__)
-        return best if self._sure[best] > _GAIN * self._sure[1.0] + _LEAST_GAIN else 1.0
+        least = self._gain * self._sure[self._usual] + _LEAST_GAIN
+        return best if self._sure[best] > least else self._usual
 
     def describe(self) -> dict[str, Any]:
         """Verdict, where it comes from and what it rests on, for the manifest."""
@@ -254,8 +265,8 @@ class ViewFinder:
         return facts
 
 
-def _brighter(grey: NDArray[np.uint8], found: Detections) -> BoolImage:
-    """Which detections are brighter inside than around, shape (N,)."""
+def brighter(grey: NDArray[np.uint8], found: Detections) -> BoolImage:
+    """Tell which detections are brighter inside than around, shape (N,)."""
     out = np.zeros(len(found), bool)
     for i, ((y, x), (height, width)) in enumerate(
         zip(found.masks.corners.tolist(), found.masks.sizes.tolist(), strict=True)

@@ -86,7 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Train as the options say; return the exit status."""
     require_training("track train")
-    from insitrack.segment.finetune.finetune import finetune, shown_gain
+    from insitrack.segment.finetune.finetune import finetune
+    from insitrack.segment.finetune.outcome import shown_gain
     from insitrack.segment.finetune.settings import FinetuneSettings
     from insitrack.segment.labels.classes import parse_classes
 
@@ -110,7 +111,10 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     )
     for warning in result.warnings:
         _say(f"warning: {warning}")
-    print(f"done: {shown_gain(result)} on images not trained on; track movie.mp4 --model {result.model}")
+    kept = "the start was better and is kept: " if result.kept_start else ""
+    print(
+        f"done: {kept}{shown_gain(result)} on images not trained on; track movie.mp4 --model {result.model}"
+    )
     return 0
 
 

@@ -17,7 +17,7 @@ def clock(monkeypatch):
 
 def lines(tmp_path, clock, minutes, batches):
     said = []
-    judge = judging.Judge(tmp_path, [], SegmentConfig(), 0.0, said.append, minutes)
+    judge = judging.Judge(tmp_path, [], SegmentConfig(), {}, said.append, minutes)
     for seconds, epochs in batches:
         clock[0] = seconds
         judge.batch_done(epochs, 12, 0.5)
