@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from insitrack.io.frames import Frame, MissingFrame
 
 EventKind = Literal["birth", "death", "merge", "split", "gap", "view"]
 NAN = float("nan")
+NM_MEASURES = ("size_nm", "area_nm2", "line_length_nm")
+"""Measures that tell a size of the specimen, and not of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,13 @@ class Measures:
     def take(self, rows: Ints | Bools) -> Measures:
         """Return the rows asked for, in that order."""
         return Measures(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def without_nm(self, rows: Ints | Bools) -> Measures:
+        """Return the same with lengths and areas in nm unknown in some rows."""
+        empty = {name: getattr(self, name).copy() for name in NM_MEASURES}
+        for values in empty.values():
+            values[rows] = NAN
+        return replace(self, **empty)
 
     def then(self, others: Measures) -> Measures:
         """Return these rows and then those of `others`."""

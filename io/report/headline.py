@@ -48,6 +48,8 @@ class Headline:
         At the first and the last frame in which it is known.
     missing : str
         Why it is not known, where it is not.
+    state : str
+        What it is then: "not known" or "not trusted".
     """
 
     words: str
@@ -55,6 +57,7 @@ class Headline:
     first: Figure | None
     last: Figure | None
     missing: str = ""
+    state: str = "not known"
 
     @property
     def power(self) -> int:
@@ -72,7 +75,7 @@ class Headline:
         'mean size (nm):             6.82 (6.1 to 7.5) at 0 s, 7.2 (6.9 to 7.6) at 90 s'
         """
         if self.first is None or self.last is None:
-            return f"{f'{self.words}:':27} not known, {self.missing}"
+            return f"{f'{self.words}:':27} {self.state}: {self.missing}"
         unit_s, unit = time_unit(max(abs(self.first.t_s), abs(self.last.t_s)))
         power = self.power
         of = " ".join(part for part in (f"1e{power}" if power else "", self.unit) if part)
@@ -87,7 +90,7 @@ class Headline:
     def shown(self) -> dict[str, Any]:
         """Return it as a page shows it: numbers as text, the unit as markup."""
         if self.first is None or self.last is None:
-            return {"words": self.words, "missing": self.missing}
+            return {"words": self.words, "state": self.state, "missing": self.missing}
         power = self.power
         exponent = Markup("\u00d7 10<sup>{}</sup> ").format(power) if power else Markup("")
         base, mark, raised = self.unit.partition("^")
@@ -131,6 +134,9 @@ def headlines(folder: Path, facts: Mapping[str, Any]) -> list[Headline]:
         If the table cannot be read.
     """
     ends = _first_and_last(folder / SERIES.file)
+    if distrust := not_trusted(facts):
+        names = ("density", "mean size", "hardening")
+        return [Headline(words, "", None, None, distrust, "not trusted") for words in names]
     column, words, unit = next((one for one in _DENSITIES if ends.get(one[0])), _DENSITIES[-1])
     nothing = "no frame was processed"
     return [
@@ -150,6 +156,20 @@ def _missing(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
     given = {**(facts.get("calibration") or {}), "material": facts.get("material")}
     absent = [_NEEDS[name] for name in needed if not given.get(name)]
     return f"it needs {' and '.join(absent)}" if absent else "nothing that was found could be measured"
+
+
+def not_trusted(facts: Mapping[str, Any]) -> str:
+    """Say what speaks against the frames of a run, where none of them is trusted; else nothing.
+
+    Examples
+    --------
+    >>> not_trusted({"results": {"not_trusted": {"frames": 3, "of": 3, "why": "out of focus"}}})
+    'out of focus; --trust-anyway gives it'
+    """
+    refused = (facts.get("results") or {}).get("not_trusted") or {}
+    if not refused or refused["frames"] < refused["of"]:
+        return ""
+    return f"{refused['why']}; --trust-anyway gives it"
 
 
 _ENDS = {

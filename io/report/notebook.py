@@ -40,7 +40,7 @@ def run_html(folder: Path, facts: Mapping[str, Any]) -> str:
 
 def _cells(one: Mapping[str, Any]) -> tuple[str, str, str]:
     if one["missing"]:
-        return str(one["words"]), "not known", str(one["missing"])
+        return str(one["words"]), str(one["state"]), str(one["missing"])
     head = Markup("{} ({})").format(one["words"], one["unit"]) if one["unit"] else one["words"]
     first = one["first"] or one["last"]
     then = one["first_interval"] if one["first"] else one["interval"]

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.curves import Curves, load_curves, load_tracks, longest_time
-from insitrack.io.report.headline import headlines
+from insitrack.io.report.headline import headlines, not_trusted
 from insitrack.io.report.page import Note, Picture, Plot, render
 from insitrack.io.report.run_plots import (
     density_figure,
@@ -216,6 +216,8 @@ def _empty(facts: Mapping[str, Any], needed: tuple[str, ...]) -> Markup:
         "material": "the barrier strengths (<code>--material</code>)",
     }
     absent = [Markup(words[name]) for name in needed if not given.get(name)]
+    if distrust := not_trusted(facts):
+        return Markup("Empty: not trusted: {}.").format(distrust)
     if not absent:
         return Markup("Empty: nothing in the series could be measured.")
     return Markup("Empty: it needs {}.").format(Markup(" and ").join(absent))

@@ -22,6 +22,7 @@ from insitrack.tracker.hindsight.edits import apply_edits, read_edits
 from insitrack.tracker.hindsight.outlines import write_masks
 from insitrack.tracker.hindsight.refine import refine
 from insitrack.tracker.hindsight.rewrite import write_tables
+from insitrack.tracker.measure.from_table import with_sizes
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.closing import now
 from insitrack.tracker.run.job.finished import manifest_of
@@ -130,7 +131,7 @@ def _results(
             "detections": int((rows["observed"] == 1).sum()),
             "tracks": int(rows["track_id"].nunique()),
             "refined": dict(facts),
-            **{name: began[name] for name in ("frames_read_sha256",) if name in began},
+            **{name: began[name] for name in ("frames_read_sha256", "not_trusted") if name in began},
         },
         **describe_choices(config, meter, manifest.get("model") or {}),
     }
@@ -187,7 +188,13 @@ def observations_of(run: Path) -> pd.DataFrame:
     now = now[now["observed"] == 1]
     if not (run / CAUSAL / tables.TRACKS.file).is_file():
         return now.assign(seen_class=now["defect_class"])
-    measured = tables.read_candidates(run / CAUSAL, run).drop(columns="doubted")
+    manifest = manifest_of(run)
+    measured = with_sizes(
+        tables.read_candidates(run / CAUSAL, run).drop(columns="doubted"),
+        tables.FRAMES.read(run / tables.FRAMES.file),
+        config_of(manifest).measure,
+        manifest.get("calibration", {}).get("nm_per_px") or math.nan,
+    )
     measured = (
         measured[measured["observed"] == 1]
         .rename(columns={"track_id": "old_id", "defect_class": "seen_class"})

@@ -22,6 +22,7 @@ from insitrack.tracker.kinetics.lives import Lives
 from insitrack.tracker.kinetics.rates import growth_rows, kinetics_row, lifetime_rows
 from insitrack.tracker.kinetics.saturation import best_saturations, saturation
 from insitrack.tracker.series.conditions import SEVERAL
+from insitrack.tracker.trust.frames import Trusted
 
 _BINS, _REPLICATES, _MIN_TRACKS = 40, 300, 20
 _GROWTH_TRACKS = 5000
@@ -30,7 +31,12 @@ _RISES = 0.5  # a density that begins above this share of its end has no zero to
 
 
 def fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
-    """Rows of ``fits.csv``, in the columns of ``kinetics.csv``."""
+    """Rows of ``fits.csv``, in the columns of ``kinetics.csv``; empty where no frame is trusted."""
+    trusted = Trusted.of(run.frames, run.config.series.least_trust)
+    return trusted.kinetics(_fit_rows(run, out))
+
+
+def _fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     some = _summaries(run, out)
     looked = run.frames.loc[run.frames["status"] == "processed", "t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(looked))) if len(looked) > 1 else NAN

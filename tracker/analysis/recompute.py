@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from insitrack.io.arrays import Floats, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.errors import SettingsError, TableError
 from insitrack.io.results import NAN
+from insitrack.io.tables.columns import SUMMARY
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.io.tables.stream import Columns, to_parquet
 from insitrack.tracker.analysis.common_field import cut_to
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.analysis.time_bins import Pool, TimeBins
 from insitrack.tracker.hindsight.rewrite import series_columns
-from insitrack.tracker.measure.measure import sizes_px
+from insitrack.tracker.measure.from_table import sizes_nm
 from insitrack.tracker.trust.reasons import distrust_line, not_trusted
-
-_SHAPES = ("area_px", "major_px", "minor_px", "feret_px", "r_min_px", "r_max_px")
-
 
 _PLACES = ("x_px", "y_px", "x1_px", "y1_px", "x2_px", "y2_px")
 _FLAGS = ("on_edge", "on_exclusion_edge", "observed")
@@ -81,6 +79,12 @@ class Recompute:
         least = run.config.series.least_trust
         untrusted = looked & not_trusted(frames, least)
         reasons = frames["distrust"][untrusted] if untrusted.any() else ()
+        self._was_refused = not_trusted(frames, run.was.series.least_trust)
+        if (self._was_refused & looked & ~untrusted).any():
+            run.warnings.append(
+                f"{run.label}: frames that were not trusted have neither growth in {SUMMARY.file} nor lengths of"
+                " lines; for those run track again with --trust-anyway"
+            )
         self._distrust = distrust_line(reasons, int(looked.sum()), least)
         self._looked = looked & ~untrusted
         self._t_s = frames["t_s"].to_numpy(np.float64)
@@ -132,7 +136,9 @@ class Recompute:
         labels = self._labels(columns)
         place = np.searchsorted(frames["frame"].to_numpy(), columns["frame"])
         ratio = self._ratio[part][place]
-        size_nm = self._sizes(columns, labels, ratio, self._nm_per_px[part][place])
+        size_nm = self._sizes(
+            columns, labels, ratio, self._nm_per_px[part][place], self._was_refused[part][place]
+        )
         line_nm = columns["line_length_nm"] * ratio
         rows = pd.DataFrame({name: columns[name] for name in _ROWS if name != "defect_class"})
         rows["defect_class"] = pd.Categorical.from_codes(labels - 1, categories=list(run.class_names))
@@ -165,15 +171,17 @@ class Recompute:
         )
         return np.asarray(codes[columns["defect_class"]])
 
-    def _sizes(self, columns: Columns, labels: Ints, ratio: Floats, nm_per_px: Floats) -> Floats:
+    def _sizes(
+        self, columns: Columns, labels: Ints, ratio: Floats, nm_per_px: Floats, was_refused: Bools
+    ) -> Floats:
         """Sizes under the new definitions.
 
-        As they were measured, or from the outlines' figures where the definition is another, or the scale was not
-        known.
+        As they were measured, or from the outlines' figures where the definition is another, the scale was not
+        known, or the frame was not trusted.
         """
         run = self.run
         as_measured = np.asarray(columns["size_nm"] * ratio, np.float64)
-        anew = ~np.isfinite(ratio) & np.isfinite(nm_per_px)
+        anew = (~np.isfinite(ratio) | was_refused) & np.isfinite(nm_per_px)
         if not self._same_sizes:
             if run.calibration.nm_per_px is None:
                 raise SettingsError(
@@ -182,18 +190,16 @@ class Recompute:
             anew = np.ones(len(ratio), bool)
         if not anew.any():
             return as_measured
-        names = np.array(run.class_names)[labels - 1]
-        size = sizes_px(names, run.config.measure, *(columns[name] for name in _SHAPES)) * nm_per_px
-        edge = np.array([run.config.measure.edge_nm(name) for name in run.class_names])[labels - 1]
+        size = sizes_nm(columns, np.array(run.class_names)[labels - 1], run.config.measure, nm_per_px)
         if not np.isfinite(size[anew]).any() and np.isfinite(nm_per_px[anew]).any():
             wanted = ", ".join(
                 sorted({run.config.measure.size_definition.get(name, "ecd") for name in run.class_names})
             )
             raise TableError(
-                f"{run.tracks}: holds no outlines' figures ({', '.join(_SHAPES)}) for the definitions"
+                f"{run.tracks}: holds no outlines' figures (area_px, feret_px and others) for the definitions"
                 f" {wanted}; leave the definitions as they were"
             )
-        return np.where(anew, np.maximum(size - edge, 0.0), as_measured)
+        return np.where(anew, size, as_measured)
 
     def finish(self) -> Recomputed:
         """Series of the time bins, after `series` has come to its end."""

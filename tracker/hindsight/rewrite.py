@@ -26,8 +26,11 @@ from insitrack.tracker.hindsight.refine import looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.rates import kinetics_rows
 from insitrack.tracker.kinetics.track_histories import track_histories
+from insitrack.tracker.measure.from_table import with_sizes
+from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.observations import observe
+from insitrack.tracker.trust.frames import Trusted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +40,11 @@ Counts = Mapping[str, int]
 
 
 def refine_run(
-    folder: Path, config: RefineConfig, meter: SeriesMeter, existence: ExistenceConfig | None = None
+    folder: Path,
+    config: RefineConfig,
+    meter: SeriesMeter,
+    existence: ExistenceConfig | None = None,
+    sizes: MeasureConfig | None = None,
 ) -> dict[str, float]:
     """Refine the tables of a finished run in place; the causal ones stay in ``causal/``.
 
@@ -51,6 +58,8 @@ def refine_run(
         A fresh meter with the run's settings.
     existence : ExistenceConfig or None
         How candidates become defects; None where their scores say nothing.
+    sizes : MeasureConfig, optional
+        Definitions of size, for smoothing across frames that are not trusted; by default those of the field.
 
     Returns
     -------
@@ -68,8 +77,8 @@ def refine_run(
         n_doubted = sum(1 for _ in lines) - 1
     if float(frames["n_detections"].sum()) + n_doubted > config.max_rows:
         return {}
-    tracks = tables.read_candidates(folder, folder)
     nm_per_px = meter.calibration.nm_per_px or math.nan
+    tracks = with_sizes(tables.read_candidates(folder, folder), frames, sizes or MeasureConfig(), nm_per_px)
     refined = refine(
         tracks.assign(seen_class=tracks["defect_class"]),
         frames,
@@ -137,6 +146,8 @@ def write_tables(
         else np.zeros((0, 2))
     )
     rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
+    trusted = Trusted.of(frames, meter.config.least_trust)
+    rows = trusted.without_sizes(rows)
     told = track_histories(rows, looked, nm_per_px=nm_per_px)
     texts: dict[Table, Iterable[str]] = {
         tables.TRACKS: [
@@ -150,7 +161,14 @@ def write_tables(
         tables.SUMMARY: [tables.SUMMARY.format_records(told.summaries)],
         tables.EVENTS: [tables.EVENTS.format_records(told.events)],
         tables.KINETICS: [
-            _columns(tables.KINETICS, kinetics_rows(told, rows, looked, nm_per_px=nm_per_px, weigh=weigh))
+            _columns(
+                tables.KINETICS,
+                trusted.kinetics(
+                    kinetics_rows(
+                        told, *trusted.part(rows, looked, nm_per_px), nm_per_px=nm_per_px, weigh=weigh
+                    )
+                ),
+            )
         ],
     }
     with ExitStack() as files:

@@ -56,7 +56,7 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
     Parameters
     ----------
     rows : DataFrame
-        Tracks as `refine` makes them.
+        Tracks as `refine` makes them; what is marked `refused` tells nothing of where the defect went.
     looked : DataFrame
         Rows of ``frames.csv`` in which somebody looked, in order.
     nm_per_px : float
@@ -186,7 +186,11 @@ def _summary(
     raw = part["raw_size_nm"].to_numpy(np.float64)
     known = np.isfinite(raw) & (part["on_edge"].to_numpy() == 0)
     growth = estimators.growth_rate(*_thinned(t[known], raw[known]))
-    x, y = part["specimen_x_px"].to_numpy(np.float64), part["specimen_y_px"].to_numpy(np.float64)
+    counts = ~part["refused"].to_numpy(np.bool_) if "refused" in part else np.ones(len(part), bool)
+    x, y = (
+        part["specimen_x_px"].to_numpy(np.float64)[counts],
+        part["specimen_y_px"].to_numpy(np.float64)[counts],
+    )
     score = part["score"].fillna(0.0).to_numpy(np.float64)
     agrees = (part["seen_class"] == label).to_numpy() if "seen_class" in part else np.ones(len(part), bool)
     return TrackSummary(
@@ -200,7 +204,7 @@ def _summary(
         n_observed=int(np.count_nonzero(observed)),
         size_nm=float(np.nanmean(sizes)) if np.isfinite(sizes).any() else NAN,
         growth_nm_per_s=growth.value,
-        net_displacement_nm=float(math.hypot(x[-1] - x[0], y[-1] - y[0]) * nm_per_px),
+        net_displacement_nm=float(math.hypot(x[-1] - x[0], y[-1] - y[0]) * nm_per_px) if len(x) else NAN,
         growth_lo_nm_per_s=growth.lo,
         growth_hi_nm_per_s=growth.hi,
         class_probability=float(score[agrees].sum() / score.sum()) if score.sum() > 0 else NAN,

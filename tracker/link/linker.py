@@ -30,6 +30,7 @@ from insitrack.tracker.link.state import (
     observe,
     summaries,
     track_type,
+    without_last_sizes,
 )
 
 
@@ -64,9 +65,8 @@ class Linker:
         self._intervals: deque[float] = deque(maxlen=101)
         self._nm_per_px = self._noise_px = math.nan
         self._class_names: tuple[str, ...] = ()
-        self._shape, self._shift = (0, 0), (0.0, 0.0)
+        self._shape, self._shift, self._later_view = (0, 0), (0.0, 0.0), False
         self._errors: deque[float] = deque(maxlen=25)
-        self._later_view = False
 
     def update(
         self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)
@@ -136,6 +136,10 @@ class Linker:
             self._tracks["id"][self._tracks["from_start"]].copy(),
         )
 
+    def forget_sizes(self) -> None:
+        """Take the sizes of the last frame out of the tracks again: the frame is not trusted."""
+        self._sights = without_last_sizes(self._tracks, self._sights)
+
     def new_view(self) -> tuple[TrackSummary, ...]:
         """End every track, its end unseen, for the next frame shows another place or magnification; ids go on."""
         ended = self.finish()
@@ -145,11 +149,9 @@ class Linker:
     def live(self) -> LiveTracks:
         """Show every confirmed track as it is known after the last frame, without the noise."""
         tracks = self._shown(self._tracks)
-        place = np.where(
-            tracks["missed"][:, None], track_filter.expected(tracks, self._t_s), track_filter.estimate(tracks)
-        )
-        middle, half = place[:, :2] + np.array(self._shift), place[:, 2:] / 2
-        return LiveTracks(tracks["id"].copy(), np.concatenate([middle - half, middle + half], axis=1))
+        place, missed = track_filter.estimate(tracks), tracks["missed"]
+        place[missed] = track_filter.expected(tracks[missed], self._t_s)
+        return LiveTracks(tracks["id"].copy(), _boxes(place, self._shift))
 
     def snapshot(self) -> LinkerSnapshot:
         """Return everything that is remembered after the last frame."""
@@ -252,6 +254,12 @@ def _check(
         raise ValueError(
             f"frame {found.frame_index}: expected the classes {class_names}, got {found.class_names}"
         )
+
+
+def _boxes(place: Floats, shift_px: tuple[float, float]) -> Floats:
+    """Turn centres and sides on the specimen into boxes of the frame, px, shape (N, 4)."""
+    middle, half = place[:, :2] + np.array(shift_px), place[:, 2:] / 2
+    return np.concatenate([middle - half, middle + half], axis=1)
 
 
 def _scale_of(measured: Measures) -> float:

@@ -273,9 +273,27 @@ def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
     evidence = tracks["evidence"][which]
     leads = evidence[np.arange(len(at)), label - 1] >= evidence.max(axis=1, initial=0.0)
     tracks["label"][which] = np.where(leads, label, evidence.argmax(axis=1) + 1)
-    known = np.isfinite(seen.size_nm[at])
-    measured, size = which[known], seen.size_nm[at][known]
-    age = seen.t_s - tracks["first_t_s"][measured]
+    _add_sizes(tracks, which, seen.size_nm[at], 1)
+
+
+def without_last_sizes(tracks: Tracks, sights: LastObservations | None) -> LastObservations | None:
+    """Take the sizes of the last frame out of the tracks, in place; return their last observations without them."""
+    if sights is None:
+        return None
+    seen = np.flatnonzero(~tracks["missed"])
+    rows = tracks["sight"][seen]
+    _add_sizes(tracks, seen, sights.measures.size_nm[rows], -1)
+    none = seen[tracks["n_sizes"][seen] == 0]
+    for name in ("sum_size", "sum_t", "sum_tt", "sum_ts"):
+        tracks[name][none] = 0.0
+    return replace(sights, measures=sights.measures.without_nm(rows))
+
+
+def _add_sizes(tracks: Tracks, which: Ints, size_nm: Floats, sign: int) -> None:
+    """Add the known ones of some sizes to the sums of their tracks (`sign` 1), or take them off (-1), in place."""
+    known = np.isfinite(size_nm)
+    measured, size = which[known], size_nm[known]
+    age = tracks["last_t_s"][measured] - tracks["first_t_s"][measured]
     for name, term in (
         ("n_sizes", 1),
         ("sum_size", size),
@@ -283,7 +301,7 @@ def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
         ("sum_tt", age * age),
         ("sum_ts", age * size),
     ):
-        tracks[name][measured] += term
+        tracks[name][measured] += sign * term
 
 
 def summaries(
@@ -314,6 +332,7 @@ def summaries(
         slope = (n * tracks["sum_ts"] - tracks["sum_t"] * tracks["sum_size"]) / spread
     growth = np.where((n >= 3) & (spread > 0), slope, NAN)
     path = np.hypot(tracks["x"] - tracks["first_x"], tracks["y"] - tracks["first_y"]) * nm_per_px
+    path = np.where(n > 0, path, NAN)  # never seen in a frame whose sizes count
     return tuple(
         TrackSummary(
             track_id=int(track["id"]),

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from insitrack.io.arrays import Floats
 from insitrack.io.detections import Detections
 from insitrack.io.results import NAN, Measures
 from insitrack.io.tables.detection_table import DetectionTable
+from insitrack.io.tables.frame_views import frame_scales
+from insitrack.tracker.measure.measure import MeasureConfig, sizes_px
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIGURES = ("area_px", "major_px", "minor_px", "feret_px", "r_min_px", "r_max_px")
 
 
 def measured_frames(table: DetectionTable) -> Iterator[tuple[Detections, Measures]]:
@@ -58,3 +68,53 @@ def _measures(table: DetectionTable, rows: slice) -> Measures:
         r_min_px=short / 2,
         r_max_px=long / 2,
     )
+
+
+def sizes_nm(
+    columns: Mapping[str, Any], names: NDArray[np.str_], config: MeasureConfig, nm_per_px: Floats
+) -> Floats:
+    """Sizes from the outlines' figures in rows of ``tracks.csv``, nm.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray, or DataFrame
+        Columns `area_px`, `major_px`, `minor_px`, `feret_px`, `r_min_px` and `r_max_px`, shape (N,).
+    names : ndarray of str, shape (N,)
+        Classes.
+    config : MeasureConfig
+        Definitions of size.
+    nm_per_px : ndarray of float64, shape (N,)
+        Scale of each row, nm; NaN where unknown.
+    """
+    figures = (np.asarray(columns[name], np.float64) for name in _FIGURES)
+    edge_of = {name: config.edge_nm(name) for name in np.unique(names).tolist()}
+    edge = np.array([edge_of[name] for name in names.tolist()], np.float64)
+    return np.maximum(sizes_px(names, config, *figures) * nm_per_px - edge, 0.0)
+
+
+def with_sizes(
+    rows: pd.DataFrame, frames: pd.DataFrame, config: MeasureConfig, nm_per_px: float
+) -> pd.DataFrame:
+    """Fill in the sizes that were left empty because a frame is not trusted.
+
+    Lengths of lines cannot be told from a table and stay empty.
+
+    Parameters
+    ----------
+    rows, frames : DataFrame
+        Of ``tracks.csv`` and ``frames.csv``.
+    config : MeasureConfig
+        Definitions of size.
+    nm_per_px : float
+        Scale of the run, nm; NaN where unknown.
+    """
+    empty = rows["size_nm"].isna().to_numpy()
+    if not empty.any():
+        return rows
+    part, number = rows[empty], frames["frame"].to_numpy(np.int64)
+    nm = frame_scales(frames, nm_per_px)[np.searchsorted(number, part["frame"].to_numpy(np.int64))]
+    names = part["defect_class"].astype(str).to_numpy(np.str_)
+    size, area = rows["size_nm"].to_numpy(np.float64).copy(), rows["area_nm2"].to_numpy(np.float64).copy()
+    size[empty] = sizes_nm(part, names, config, nm)
+    area[empty] = part["area_px"].to_numpy(np.float64) * nm**2
+    return rows.assign(size_nm=size, area_nm2=area)

@@ -120,6 +120,12 @@ def follow_measured(
     if trust is not None and isinstance(item, Frame):
         fits = looked.drift_quality != 0
         verdict = trust.update(item, looked.field, sizes, observed[kept], registered=fits)
+    if verdict.trust < meter.config.least_trust:
+        linker.forget_sizes()
+        sizes, sizes_of_all = (
+            sizes.without_nm(np.arange(len(kept))),
+            sizes_of_all.without_nm(np.arange(len(ids))),
+        )
     series = meter.rows(
         item.index,
         item.t_s,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,13 +51,23 @@ def distrust_line(distrust: Iterable[object], n_frames: int, least: float) -> st
     rows = list(distrust)
     if not rows:
         return ""
-    counts = Counter(name for row in rows for name in str(row).split() if name in REASONS)
-    words = "; ".join(REASONS[name] for name, _ in counts.most_common(2))
-    why = f" ({words})" if words else ""
+    words = why_not(Counter(name for row in rows for name in str(row).split()))
     return (
-        f"trust is below {least:g} in {len(rows)} of {n_frames} frames{why}: the model has not learnt to see such"
-        " images, so their densities, sizes and hardening stay empty; --trust-anyway fills them in"
+        f"trust is below {least:g} in {len(rows)} of {n_frames} frames ({words}): the model has not learnt to see"
+        " such images, so their densities, sizes, kinetics and hardening stay empty; --trust-anyway fills them in"
     )
+
+
+def why_not(counts: Mapping[str, int]) -> str:
+    """Say what the one or two commonest reasons mean.
+
+    Examples
+    --------
+    >>> why_not({"noise": 3})
+    'out of focus, or nothing but noise'
+    """
+    known = Counter({name: n for name, n in counts.items() if name in REASONS})
+    return "; ".join(REASONS[name] for name, _ in known.most_common(2)) or REASONS["unlike"]
 
 
 def not_trusted(frames: pd.DataFrame, least: float) -> Bools:
@@ -66,8 +77,32 @@ def not_trusted(frames: pd.DataFrame, least: float) -> Bools:
     return np.asarray(frames["trust"].to_numpy(np.float64) < least)
 
 
-def distrust_of_run(folder: Path, least: float) -> str:
-    """`distrust_line` of a run from its ``frames.csv``, read in pieces.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Frames of a run that are not trusted.
+
+    Parameters
+    ----------
+    n, n_frames : int
+        Their number, and that of all frames in which somebody looked.
+    line : str
+        `distrust_line`; empty where there is none.
+    why : str
+        What speaks most against them.
+    """
+
+    n: int
+    n_frames: int
+    line: str
+    why: str
+
+    def facts(self) -> dict[str, object]:
+        """Return what `run.json` says of them; nothing where there is none."""
+        return {"not_trusted": {"frames": self.n, "of": self.n_frames, "why": self.why}} if self.n else {}
+
+
+def refused_of_run(folder: Path, least: float) -> Refused:
+    """Tell which frames of a run are not trusted, from its ``frames.csv``, read in pieces.
 
     Raises
     ------
@@ -79,4 +114,6 @@ def distrust_of_run(folder: Path, least: float) -> str:
     for piece in FRAMES.chunks(folder / FRAMES.file, ["status", "trust", "distrust"]):
         n_frames += int((piece["status"] == "processed").sum())
         reasons.update(piece["distrust"][not_trusted(piece, least)].astype(str).tolist())
-    return distrust_line(reasons.elements(), n_frames, least)
+    rows = list(reasons.elements())
+    why = why_not(Counter(name for row in rows for name in row.split()))
+    return Refused(len(rows), n_frames, distrust_line(rows, n_frames, least), why)

@@ -383,7 +383,7 @@ def test_what_is_not_known_is_said_in_the_headline_with_what_it_needs(tmp_path: 
     folder = write_run(tmp_path, known=False)
     lines = [one.line() for one in headlines(folder, {"calibration": {"nm_per_px": None}, "material": {}})]
     assert lines[0].startswith("defects in view")
-    assert lines[1] == "mean size:                  not known, it needs the scale (--nm-per-px)"
+    assert lines[1] == "mean size:                  not known: it needs the scale (--nm-per-px)"
     assert "--thickness-nm" in lines[2]
     assert "--material" in lines[2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from insitrack.io.detections import Detections, Masks
 from insitrack.io.errors import SettingsError
+from insitrack.io.results import Measures
 from insitrack.tests.support.dots import (
     DT,
     SHORT,
@@ -273,3 +276,29 @@ def test_live_boxes_have_less_noise_than_single_sights() -> None:
             rough.append(np.hypot(seen[name].x - at.x, seen[name].y - at.y))
             fine.append(np.hypot((box[0] + box[2]) / 2 - at.x, (box[1] + box[3]) / 2 - at.y))
     assert np.sqrt(np.mean(np.square(fine))) < 0.6 * np.sqrt(np.mean(np.square(rough)))
+
+
+def test_sizes_of_a_frame_that_is_taken_back_are_in_no_summary() -> None:
+    def frame(i: int, size_nm: float) -> tuple[Detections, Measures]:
+        masks = Masks.from_crops([np.ones((6, 6), bool)], [(10, 20)])
+        found = Detections(
+            i, float(i), (64, 64), masks.boxes(), np.array([1]), np.array([0.9], np.float32), masks
+        )
+        value = [np.array([v]) for v in (23.0, 13.0, 36.0, 6.9, 6.9, 0.0)]
+        return found, Measures(*value, np.array([False]), np.array([size_nm]), np.array([4.0]))
+
+    linker, plain = Linker(), Linker()
+    for i, size in enumerate((3.0, 3.0, 80.0, 3.0)):
+        linker.update(*frame(i, size))
+        if size > 50:
+            linker.forget_sizes()
+    (told,) = linker.finish()
+    assert told.size_nm == pytest.approx(3.0)
+    assert told.growth_nm_per_s == pytest.approx(0.0, abs=1e-9)
+    assert told.n_observed == 4
+    for i in range(3):
+        plain.update(*frame(i, 3.0))
+        plain.forget_sizes()
+    (told,) = plain.finish()
+    assert math.isnan(told.size_nm)
+    assert math.isnan(told.net_displacement_nm)

@@ -2,18 +2,25 @@
 
 import contextlib
 import io
+import json
 import math
 import re
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
-from insitrack.io.tables.columns import FRAMES, SERIES
+from insitrack.io.report.headline import headlines
+from insitrack.io.tables.columns import FRAMES, KINETICS, SERIES, SUMMARY, TRACKS
+from insitrack.io.tables.frame_views import frame_scales
 from insitrack.tests.support.meters import FOIL, iron, rows_of, shen
 from insitrack.tracker import cli
+from insitrack.tracker.measure.from_table import with_sizes
+from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
+from insitrack.tracker.trust.frames import Trusted
 from insitrack.tracker.trust.reasons import REASONS, distrust_line
 
 PHYSICS = ["density_per_m2", "density_per_m3", "size_nm", "hardening_linear_mpa", "hardening_quadrature_mpa"]
@@ -62,6 +69,53 @@ def test_frames_that_are_not_trusted_have_counts_and_no_physics(atoms) -> None:
     assert SERIES.read(folder / "run/causal/series.csv")[PHYSICS].isna().all(axis=None)
 
 
+@pytest.mark.parametrize("folder", [".", "causal"])
+def test_frames_that_are_not_trusted_have_no_sizes_in_any_table(atoms, folder) -> None:
+    run_folder = atoms[0] / "run" / folder
+    tracks, summary = TRACKS.read(run_folder / "tracks.csv"), SUMMARY.read(run_folder / "summary.csv")
+    assert len(tracks) > 0
+    assert tracks[["size_nm", "area_nm2", "line_length_nm"]].isna().all(axis=None)
+    assert tracks["area_px"].notna().all()
+    assert summary[["size_nm", "growth_nm_per_s", "net_displacement_nm"]].isna().all(axis=None)
+
+
+def test_kinetics_of_frames_that_are_not_trusted_are_empty_with_the_reason(atoms) -> None:
+    kinetics = KINETICS.read(atoms[0] / "run/kinetics.csv")
+    assert len(kinetics) > 0
+    assert kinetics[["value", "lo", "hi"]].isna().all(axis=None)
+    assert kinetics["why"].str.contains("not trusted: like lattice fringes", regex=False).all()
+
+
+def test_the_headline_says_not_trusted_with_the_reason_and_the_option(atoms) -> None:
+    folder = atoms[0] / "run"
+    lines = [one.line() for one in headlines(folder, json.loads((folder / "run.json").read_text("utf-8")))]
+    assert len(lines) == 3
+    assert all("not trusted: " in line and REASONS["lattice"] in line for line in lines)
+    assert all("--trust-anyway" in line for line in lines)
+    assert "not trusted" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_frames_in_the_midst_that_are_not_trusted_leave_the_others_as_they_would_be() -> None:
+    frames = pd.DataFrame(
+        {
+            "frame": range(9),
+            "status": "processed",
+            "trust": [0.9] * 3 + [0.2] * 3 + [0.9] * 3,
+            "distrust": [""] * 3 + ["noise"] * 3 + [""] * 3,
+            "view": 0.0,
+            "nm_per_px": 0.5,
+        }
+    )
+    rows = pd.DataFrame({"frame": range(9), "size_nm": 7.0, "area_nm2": 9.0, "area_px": 36.0})
+    trusted = Trusted.of(frames, 0.5)
+    assert trusted.without_sizes(rows)["size_nm"].isna().tolist() == [False] * 3 + [True] * 3 + [False] * 3
+    kept, looked = trusted.part(rows, frames, 0.5)
+    assert kept["frame"].tolist() == looked["frame"].tolist() == [0, 1, 2, 6, 7, 8]
+    assert looked["view"].diff().ne(0).sum() == 2  # a beginning each: nothing is born where trust comes back
+    assert (frame_scales(looked, 0.5) == 0.5).all()
+    assert trusted.kinetics([{"value": 1.0}]) == [{"value": 1.0}]
+
+
 def test_one_line_says_why_and_how_to_override(atoms) -> None:
     lines = [line for line in atoms[1].splitlines() if "trust" in line]
     assert len(lines) == 1
@@ -79,6 +133,7 @@ def test_trust_anyway_fills_the_numbers_in_from_the_tables(atoms) -> None:
     assert "trust is below" not in said
     total = SERIES.read(folder / "anyway/series.csv").query("defect_class == 'all'")
     assert total["density_per_m2"].notna().all()
+    assert total["size_nm"].notna().all()
 
 
 def test_the_report_shows_the_trust(atoms) -> None:
@@ -89,7 +144,12 @@ def test_the_report_shows_the_trust(atoms) -> None:
 def test_a_movie_of_a_known_kind_is_given_in_full_without_a_word_on_trust(tmp_path) -> None:
     said = run("synth:loops?seed=3&frames=2&size=384", "--out", str(tmp_path / "run"), *GIVEN)
     assert "trust" not in said
-    assert (FRAMES.read(tmp_path / "run/frames.csv")["trust"] > 0.5).all()
+    frames, tracks = FRAMES.read(tmp_path / "run/frames.csv"), TRACKS.read(tmp_path / "run/causal/tracks.csv")
+    assert (frames["trust"] > 0.5).all()
+    emptied = tracks.assign(size_nm=math.nan, area_nm2=math.nan)
+    again = with_sizes(emptied, frames, MeasureConfig(), 0.4)
+    np.testing.assert_allclose(again["size_nm"], tracks["size_nm"], atol=0.01)
+    np.testing.assert_allclose(again["area_nm2"], tracks["area_nm2"], atol=0.01)
     series = SERIES.read(tmp_path / "run/series.csv").query("defect_class == 'all'")
     assert series["density_per_m2"].notna().all()
 

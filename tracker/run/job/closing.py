@@ -34,7 +34,7 @@ from insitrack.tracker.run.warnings import run_warnings
 from insitrack.tracker.series.conditions import calibration_in_time
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.micrographs import write_micrographs
-from insitrack.tracker.trust.reasons import distrust_of_run
+from insitrack.tracker.trust.reasons import refused_of_run
 
 _STOPPED = "stopped before the source had ended, as was asked for"
 
@@ -91,12 +91,12 @@ class Closing:
         self._note_changes()
         self._join_movie()
         refined = self._refine()
-        distrust = distrust_of_run(self.folder, self.config.series.least_trust)
-        self.notes = [distrust, *self.notes] if distrust else self.notes
+        refused = refused_of_run(self.folder, self.config.series.least_trust)
+        self.notes = [refused.line, *self.notes] if refused.line else self.notes
         self.manifest.warnings = run_warnings(
             self.source, self.segmenter, self.config, tally, [*self.meter.warnings, *self.notes]
         )
-        results = {**_results(tally), "refined": refined}
+        results = {**_results(tally), "refined": refined, **refused.facts()}
         if self.config.source.stills:
             results |= self._write_micrographs()
         status, controls = live
@@ -186,7 +186,7 @@ class Closing:
     def _refined(self) -> dict[str, float]:
         meter = meter_for(self.config, self.calibration, self.segmenter.class_names)
         meter.follow(self.meter.conditions)  # as they were set while it ran
-        facts = refine_run(self.folder, self.config.refine, meter, self.config.judged)
+        facts = refine_run(self.folder, self.config.refine, meter, self.config.judged, self.config.measure)
         self.notes += warn_of_loss(facts)
         if facts:
             self.manifest.tables, self.meter = "refined", meter
