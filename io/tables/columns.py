@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
 from insitrack.io.tables.outlines.masks import MASKS, STREAM
-from insitrack.io.tables.records import MARKS, SETTINGS
+from insitrack.io.tables.records import EDITS, MARKS, SETTINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -392,7 +392,7 @@ def describe_columns() -> str:
         "Comma-separated, UTF-8, one header line; an empty cell means not known. `masks.parquet` is Parquet.",
         "",
     ]
-    for table in (*TABLES.values(), KINETICS, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS):
+    for table in (*TABLES.values(), KINETICS, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS, EDITS):
         lines += [
             f"## {table.file}",
             "",

@@ -54,6 +54,46 @@ MARKS = Table(
     ),
 )
 
+EDITS = Table(
+    "edits.csv",
+    "correction by hand, in the order in which they are made",
+    (
+        Column("action", "text", "", "merge, split, delete, class, restore, add or outline", "%s"),
+        Column(
+            "track_id",
+            "int",
+            "",
+            "the track; for restore the id in the causal tables; for add the track that it belongs to, empty for a new one",
+            "%s",
+        ),
+        Column(
+            "other_id",
+            "int",
+            "",
+            "merge: the track that goes on as track_id; restore: the track to join",
+            "%s",
+        ),
+        Column(
+            "frame",
+            "int",
+            "",
+            "split: first frame of the new track; else the first frame concerned, empty for all of the track",
+            "%s",
+        ),
+        Column("last_frame", "int", "", "last frame concerned; empty for that one frame alone", "%s"),
+        Column("defect_class", "text", "", "class, for class and add", "%s"),
+        Column(
+            "outline",
+            "text",
+            "",
+            "for add and outline: `polygon x y x y ...`, corners in px, or `rle x0 y0 width height counts`, run"
+            " lengths of COCO inside a box",
+            "%s",
+        ),
+    ),
+)
+"""What `track edit` reads and `track review` writes."""
+
 _MOST_BYTES = 64 << 20
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from insitrack.io.errors import OutputError
 from insitrack.io.manifest import without_password
 from insitrack.io.tables import columns
-from insitrack.io.tables.outlines.masks import MASKS
+from insitrack.io.tables.outlines.masks import DRAWN, MASKS
 from insitrack.io.tables.records import MARKS, SETTINGS
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ OUTPUTS = (
     *columns.STREAMED,
     columns.KINETICS.file,
     MASKS.file,
+    DRAWN,
     MOVIE,
     MOVIE_BEFORE,
     REGISTERED,

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insitrack.io.detections import DEFECT_CLASSES
 from insitrack.io.errors import InsitrackError
 from insitrack.io.manifest import file_sha256, installed_versions, write_manifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables import columns as tables
-from insitrack.io.tables.outlines.masks import MASKS
+from insitrack.io.tables.outlines.masks import DRAWN, MASKS
 from insitrack.io.tables.records import SETTINGS
 from insitrack.io.tables.run_folder import CAUSAL
+from insitrack.tracker.analysis.edited_rows import EditedRows
 from insitrack.tracker.analysis.from_trackmate import apply_returned
 from insitrack.tracker.analysis.redraw import draw_edited
-from insitrack.tracker.analysis.untouched import changed_tracks, join_rows, untouched_rows
-from insitrack.tracker.hindsight.edits import apply_edits, read_edits
+from insitrack.tracker.hindsight.apply import apply_edits
+from insitrack.tracker.hindsight.drawn import Drawing, write_drawn
+from insitrack.tracker.hindsight.edits import read_edits
+from insitrack.tracker.hindsight.naming import Naming
 from insitrack.tracker.hindsight.outlines import write_masks
-from insitrack.tracker.hindsight.refine import refine
 from insitrack.tracker.hindsight.rewrite import write_tables
-from insitrack.tracker.measure.from_table import with_sizes
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.closing import now
 from insitrack.tracker.run.job.finished import manifest_of
@@ -60,24 +62,26 @@ def edit_run(
     """
     manifest = manifest_of(run)
     warnings: list[str] = []
+    names = editable_classes(manifest)
+    made = edited_rows_of(run, manifest)
     if edits.suffix.lower() == ".xml":
-        observed = observations_of(run)
-        rows, trail, warnings = apply_returned(edits, run, observed)
+        before = made.naming.rows()
+        rows, trail, warnings = apply_returned(edits, run, before)
+        after = made.naming.renamed(rows)
     else:
-        planned = read_edits(edits)
-        observed = observations_of(run)
-        rows, trail = apply_edits(observed, planned, str(edits))
+        after, trail = apply_edits(made.naming, read_edits(edits, names), made.drawing, str(edits))
     out.mkdir(parents=True, exist_ok=True)
     _copy_causal(run, out)
-    changed = changed_tracks(observed, rows)
+    changed = made.changed(after)
+    manifest = with_classes(manifest, after.defect_class[after.track_id >= 0])
     config, meter, facts = config_of(manifest), meter_of(run, manifest), dict[str, float]()
-    frames = tables.FRAMES.read(run / tables.FRAMES.file)
     if changed:
-        facts = _rebuild(run, out, (config, meter), frames, observed, rows, changed)
+        facts = _rebuild(out, made, after, changed, meter)
     else:
-        for name in (*_REBUILT, MASKS.file):
+        for name in (*_REBUILT, MASKS.file, DRAWN):
             if (run / name).is_file():
                 shutil.copy(run / name, out / name)
+    frames = made.frames
     audit = {
         "run": str(run.name),
         "edits_file": edits.name,
@@ -97,9 +101,6 @@ def edit_run(
                 raise
             manifest["warnings"].append(f"no movie and no pictures of the edited run: {error}")
     write_report(out, pictures, manifest)
-    write_manifest(out / "run.json", manifest)
-    return trail
-
     write_manifest(out / "run.json", manifest)
     return trail
 
@@ -155,50 +156,49 @@ def _copy_causal(run: Path, out: Path) -> None:
     for name in (tables.FRAMES.file, tables.DOUBTED.file, SETTINGS.file):
         if (run / name).is_file():
             shutil.copy(run / name, out / name)
-    if (run / CAUSAL / MASKS.file).is_file():
-        shutil.copy(run / CAUSAL / MASKS.file, out / CAUSAL / MASKS.file)
+    if (causal / MASKS.file).is_file():
+        shutil.copy(causal / MASKS.file, out / CAUSAL / MASKS.file)
 
 
 def _rebuild(
-    run: Path,
-    out: Path,
-    settings: tuple[RunConfig, SeriesMeter],
-    frames: pd.DataFrame,
-    observed: pd.DataFrame,
-    rows: pd.DataFrame,
-    changed: set[int],
+    out: Path, made: EditedRows, after: Naming, changed: set[int], meter: SeriesMeter
 ) -> dict[str, float]:
     """Write the tables of the edited run: edited tracks recomputed, all others as they stand."""
-    config, meter = settings
-    nm_per_px = meter.calibration.nm_per_px or math.nan
-    edited = rows[rows["track_id"].isin(changed)]
-    anew = refine(edited, frames, config.refine, nm_per_px=nm_per_px, keep_ids=True)
-    kept = untouched_rows(tables.TRACKS.read(run / tables.TRACKS.file), observed, frames, changed)
-    final = join_rows(kept, anew.tracks)
-    write_tables(out, final, frames, meter)
-    seen = next((one for one in (run / CAUSAL / MASKS.file, run / MASKS.file) if one.is_file()), None)
-    if seen is not None:
+    rebuilt, facts = made.rebuilt(after, changed)
+    final = made.all_rows(rebuilt, changed)
+    write_tables(out, final, made.frames, meter)
+    write_drawn(after.drawn(), out / DRAWN)
+    seen = [path for path in made.outlines() if path.name != DRAWN]
+    if (out / DRAWN).is_file():
+        seen.append(out / DRAWN)
+    if seen:
         write_masks(seen, final, out / MASKS.file)
-    return anew.facts
+    return facts
 
 
-def observations_of(run: Path) -> pd.DataFrame:
-    """Observations of a run as measured, with the ids and classes that its tables give them now."""
-    now = tables.TRACKS.read(run / tables.TRACKS.file)
-    now = now[now["observed"] == 1]
-    if not (run / CAUSAL / tables.TRACKS.file).is_file():
-        return now.assign(seen_class=now["defect_class"])
-    manifest = manifest_of(run)
-    measured = with_sizes(
-        tables.read_candidates(run / CAUSAL, run).drop(columns="doubted"),
-        tables.FRAMES.read(run / tables.FRAMES.file),
-        config_of(manifest).measure,
-        manifest.get("calibration", {}).get("nm_per_px") or math.nan,
-    )
-    measured = (
-        measured[measured["observed"] == 1]
-        .rename(columns={"track_id": "old_id", "defect_class": "seen_class"})
-        .drop(columns="causal_id")
-    )
-    named = now[["frame", "causal_id", "track_id", "defect_class"]].rename(columns={"causal_id": "old_id"})
-    return measured.merge(named, on=["frame", "old_id"], how="inner").rename(columns={"old_id": "causal_id"})
+def edited_rows_of(run: Path, manifest: Mapping[str, Any]) -> EditedRows:
+    """Read what edits of a run are applied to.
+
+    Raises
+    ------
+    TableError
+        If a table is missing or broken.
+    """
+    config = config_of(dict(manifest))
+    frames = tables.FRAMES.read(run / tables.FRAMES.file)
+    nm_per_px = (manifest.get("calibration") or {}).get("nm_per_px") or math.nan
+    return EditedRows(run, frames, Drawing(frames, config.measure, float(nm_per_px)), config.refine)
+
+
+def editable_classes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Classes that an edit may give: those of the model, and all that are known."""
+    own = (manifest.get("model") or {}).get("classes") or ()
+    return tuple(dict.fromkeys((*own, *DEFECT_CLASSES)))
+
+
+def with_classes(manifest: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the facts of a run whose tables have more classes than its model."""
+    model = dict(manifest.get("model") or {})
+    own = model.get("classes") or DEFECT_CLASSES
+    more = sorted({str(name) for name in names} - set(own), key=editable_classes(manifest).index)
+    return {**manifest, "model": {**model, "classes": [*own, *more]}} if more else manifest

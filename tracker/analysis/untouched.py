@@ -15,7 +15,7 @@ _KEY = ["frame", "causal_id"]
 
 
 def changed_tracks(before: pd.DataFrame, after: pd.DataFrame) -> set[int]:
-    """Tracks that an edit changes: they lose, get or rename observations, or are there no more.
+    """Tracks that an edit changes: they lose, get or rename observations, are new, or are there no more.
 
     Parameters
     ----------
@@ -23,11 +23,11 @@ def changed_tracks(before: pd.DataFrame, after: pd.DataFrame) -> set[int]:
         Observations, with ``frame``, ``causal_id``, ``track_id`` and ``defect_class``.
     """
     both = before[[*_KEY, "track_id", "defect_class"]].merge(
-        after[[*_KEY, "track_id", "defect_class"]], on=_KEY, how="left", suffixes=("", "_new")
+        after[[*_KEY, "track_id", "defect_class"]], on=_KEY, how="outer", suffixes=("", "_new")
     )
     same = (both["track_id"] == both["track_id_new"]) & (both["defect_class"] == both["defect_class_new"])
     changed = both[~same]
-    names = np.concatenate([changed["track_id"].to_numpy(), changed["track_id_new"].dropna().to_numpy()])
+    names = np.concatenate([changed[name].dropna().to_numpy() for name in ("track_id", "track_id_new")])
     return {int(name) for name in names}
 
 

@@ -1,4 +1,4 @@
-"""`track edit`: merge, split, delete, re-class tracks by hand."""
+"""`track edit`: tracks and outlines corrected by hand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "edits",
         metavar="EDITS",
-        help="CSV: action (merge, split, delete, class), track_id, other_id, frame, defect_class; or the .xml of"
-        " track export --to trackmate, corrected in TrackMate",
+        help="CSV: action (merge, split, delete, class, restore, add, outline), track_id, other_id, frame,"
+        " last_frame, defect_class, outline, as track review writes it; or the .xml of track export --to trackmate,"
+        " corrected in TrackMate",
     )
     parser.add_argument(
         "--movie", metavar="MOVIE", help="where the movie of the run is now (default: where it was)"

@@ -17,6 +17,8 @@ _UNLIKELY = 0.05
 """A run of misses that is less likely, at the rate at which a defect is missed, is not taken for one."""
 _SAME_PLACE_IOU = 0.5
 """Boxes that overlap by more hold one defect, if one of the two was not seen."""
+_UNSCORED = 1e-9
+"""Weight of an observation without a score, as one that was drawn by hand."""
 LOG_COLUMNS = ("width", "height", "area_px", "major_px", "minor_px", "size_nm", "area_nm2", "line_length_nm")
 
 
@@ -192,8 +194,8 @@ def _between(
 
 
 def _classes(seen: pd.DataFrame, chain: Ints) -> NDArray[np.str_]:
-    """Class of each chain by the sum of scores over its whole life."""
+    """Class of each chain by the sum of scores over its whole life; what has no score decides where nothing else does."""
     names, code = np.unique(seen["defect_class"].to_numpy(str), return_inverse=True)
     votes = np.zeros((int(chain.max()) + 1, len(names)))
-    np.add.at(votes, (chain, code), seen["score"].fillna(0.0).to_numpy(np.float64))
+    np.add.at(votes, (chain, code), seen["score"].fillna(_UNSCORED).to_numpy(np.float64))
     return np.asarray(names[votes.argmax(axis=1)])

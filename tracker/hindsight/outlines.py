@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,13 @@ _BOX = ("x0_px", "y0_px", "width_px", "height_px")
 _AT_ONCE = 50_000
 
 
-def write_masks(seen: Path, rows: pd.DataFrame, path: Path) -> None:
+def write_masks(seen: Sequence[Path], rows: pd.DataFrame, path: Path) -> None:
     """Write the outlines of the rows of ``tracks.csv``.
 
     Parameters
     ----------
-    seen : Path
-        ``causal/masks.parquet``: every find as it was seen, with its causal id.
+    seen : sequence of Path
+        ``causal/masks.parquet``: every find as it was seen, with its causal id; and what was drawn by hand.
     rows : DataFrame
         Rows of ``tracks.csv``, sorted by frame: `causal_id` names what was seen; a row with `observed` 0 lies
         between two that were, or before or after all of its track.

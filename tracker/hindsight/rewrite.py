@@ -90,7 +90,7 @@ def refine_run(
         (folder / CAUSAL).mkdir(exist_ok=True)
         if (folder / STREAM.file).is_file():
             pack_stream(folder / STREAM.file, folder / CAUSAL / MASKS.file, doubted=True)
-            write_masks(folder / CAUSAL / MASKS.file, refined.tracks, folder / MASKS.file)
+            write_masks([folder / CAUSAL / MASKS.file], refined.tracks, folder / MASKS.file)
         judged = existence is not None
         write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL, weigh=judged)
     except OSError as error:

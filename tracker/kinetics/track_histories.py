@@ -82,7 +82,7 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
     for k, (name, part) in enumerate(tracks):
         first, last = int(part["place"].iloc[0]), int(part["place"].iloc[-1])
         observed = part["observed"].to_numpy() == 1
-        label = str(part["defect_class"].iloc[0])
+        label = _label(part)
         if (first == 0 and not stills) or not opens[
             first
         ]:  # what is there when a later view begins was not born then
@@ -177,6 +177,15 @@ class _Tracks:
                 if len(alone) and alone.mean() - both.mean() > best:
                     best, answer[k] = float(alone.mean() - both.mean()), self.ids[j]
         return answer
+
+
+def _label(part: pd.DataFrame) -> str:
+    """Class of a track; of one that has several, by an edit, the one that most of its rows have."""
+    names = part["defect_class"].to_numpy(str)
+    if (names == names[0]).all():
+        return str(names[0])
+    known, counts = np.unique(names, return_counts=True)
+    return str(known[counts.argmax()])
 
 
 def _summary(

@@ -246,17 +246,26 @@ def writer_of(path: Path, table: Table = MASKS) -> MaskWriter:
     return MaskWriter(path, table)
 
 
-def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Read whole columns of a table of outlines; run lengths stay packed, as an Arrow array.
+DRAWN = "drawn.parquet"
+"""Outlines drawn by hand, as `MASKS`, each under the `causal_id` of its row in ``tracks.csv``."""
+
+
+def read_columns(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:
+    """Read whole columns of tables of outlines, one after another; run lengths stay packed, as an Arrow array.
 
     Raises
     ------
     TableError
-        If it is damaged or lacks a column.
+        If one is damaged or lacks a column.
     """
-    with open_parquet(path) as file:
-        _need(path, file.schema_arrow.names, names)
-        table = file.read(columns=list(names)).combine_chunks()
+    import pyarrow as pa
+
+    parts = []
+    for path in paths:
+        with open_parquet(path) as file:
+            _need(path, file.schema_arrow.names, names)
+            parts.append(file.read(columns=list(names)))
+    table = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
     packed = {}
     for name in names:
         column = table.column(name)

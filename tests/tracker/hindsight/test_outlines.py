@@ -53,7 +53,7 @@ def test_a_filled_outline_lies_between_its_neighbours_in_size_and_place(tmp_path
     rows = table(
         [(0, 1, 5, 35.5, 25.5), *((f, 1, -1, 35.5 + 5 * f, 25.5) for f in (1, 2, 3)), (4, 1, 7, 55.5, 25.5)]
     )
-    write_masks(found, rows, tmp_path / MASKS.file)
+    write_masks([found], rows, tmp_path / MASKS.file)
     frames = list(masks_by_frame(tmp_path / MASKS.file))
     assert [one.frame for one in frames] == [0, 1, 2, 3, 4]
     radius = [np.sqrt(one.masks.area_px()[0] / np.pi) for one in frames]
@@ -68,7 +68,7 @@ def test_what_was_seen_is_kept_to_the_pixel_and_beyond_the_ends_the_nearest_is_t
     odd = np.random.default_rng(2).random((9, 7)) < 0.5
     found = seen(tmp_path / "seen.parquet", [(3, 8, odd, (4, 6))])
     rows = table([(2, 8, -1, 9.0, 8.0), (3, 8, 8, 9.0, 8.0), (4, 8, -1, 19.0, 8.0)])
-    write_masks(found, rows, tmp_path / MASKS.file)
+    write_masks([found], rows, tmp_path / MASKS.file)
     before, at, after = masks_by_frame(tmp_path / MASKS.file)
     assert (at.masks.crop(0) == odd).all()
     assert at.masks.corners.tolist() == [[4, 6]]
@@ -81,7 +81,7 @@ def test_thin_shapes_that_do_not_overlap_still_leave_an_outline(tmp_path: Path) 
     upright[9:12] = False
     found = seen(tmp_path / "seen.parquet", [(0, 1, upright, (0, 0)), (2, 1, flat, (0, 0))])
     rows = table([(0, 1, 1, 5.0, 5.0), (1, 1, -1, 5.0, 5.0), (2, 1, 1, 5.0, 5.0)])
-    write_masks(found, rows, tmp_path / MASKS.file)
+    write_masks([found], rows, tmp_path / MASKS.file)
     assert all(one.masks.area_px()[0] > 0 for one in masks_by_frame(tmp_path / MASKS.file))
 
 

@@ -1,0 +1,140 @@
+"""The rows of ``tracks.csv`` after edits: edited tracks recomputed, all others as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from insitrack.io.tables import columns as tables
+from insitrack.io.tables.frame_views import frame_scales
+from insitrack.io.tables.outlines.masks import DRAWN, MASKS
+from insitrack.io.tables.run_folder import CAUSAL
+from insitrack.tracker.analysis.untouched import changed_tracks, join_rows, untouched_rows
+from insitrack.tracker.hardening.materials import LINE_CLASSES
+from insitrack.tracker.hindsight.drawn import Drawing
+from insitrack.tracker.hindsight.naming import Naming
+from insitrack.tracker.hindsight.refine import refine
+from insitrack.tracker.hindsight.settings import RefineConfig
+from insitrack.tracker.measure.from_table import with_sizes
+from insitrack.tracker.measure.measure import sizes_px
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHAPES = ("area_px", "major_px", "minor_px", "feret_px", "r_min_px", "r_max_px")
+
+
+@dataclass(eq=False)
+class EditedRows:
+    """Makes the tables of a run that was edited from those that it has.
+
+    Parameters
+    ----------
+    run : Path
+        Its folder.
+    frames : DataFrame
+        Rows of ``frames.csv``.
+    drawing : Drawing
+        Measures what is drawn.
+    refining : RefineConfig
+        How tracks are smoothed and filled.
+    """
+
+    run: Path
+    frames: pd.DataFrame
+    drawing: Drawing
+    refining: RefineConfig
+
+    @cached_property
+    def now(self) -> pd.DataFrame:
+        """Rows of ``tracks.csv``."""
+        return tables.TRACKS.read(self.run / tables.TRACKS.file)
+
+    @cached_property
+    def naming(self) -> Naming:
+        """Every find of the run under the ids and classes that its tables give it now."""
+        import pandas as pd
+
+        causal = self.run / CAUSAL
+        has_causal = (causal / tables.TRACKS.file).is_file()
+        finds = tables.read_candidates(causal if has_causal else self.run, self.run)
+        finds = with_sizes(finds, self.frames, self.drawing.config, self.drawing.nm_per_px)
+        finds = finds[finds["observed"] == 1].reset_index(drop=True)
+        drawn = self.drawing.read(self.run)
+        if len(drawn):
+            drawn = drawn.assign(track_id=drawn["causal_id"], doubted=0)
+            finds = pd.concat([finds, drawn], ignore_index=True)
+        return Naming.of_run(finds, self.now, self.drawing.looked)
+
+    @cached_property
+    def _untouched(self) -> pd.DataFrame:
+        """Rows of the run, with their observations as they were measured."""
+        return untouched_rows(self.now, self.naming.rows(), self.frames, set())
+
+    def changed(self, after: Naming) -> set[int]:
+        """Tracks that edits change."""
+        before = self.naming
+        absent = {track for track, _ in before.absent ^ after.absent}
+        return changed_tracks(before.keys(), after.keys()) | absent
+
+    def rebuilt(self, after: Naming, changed: Collection[int]) -> tuple[pd.DataFrame, dict[str, float]]:
+        """Rows of the edited tracks, smoothed and filled, and what was done."""
+        rows = self._measured_as_named(after.rows(changed))
+        done = refine(rows, self.frames, self.refining, nm_per_px=self.drawing.nm_per_px, keep_ids=True)
+        made = _without_absent(done.tracks, after.absent)
+        return _with_classes_by_hand(made), done.facts
+
+    def all_rows(self, rebuilt: pd.DataFrame, changed: Collection[int]) -> pd.DataFrame:
+        """Rows of ``tracks.csv`` with those of the edited tracks in their places."""
+        kept = self._untouched
+        return join_rows(kept[~kept["track_id"].isin(changed)], rebuilt)
+
+    def outlines(self) -> list[Path]:
+        """Tables of the outlines that rows are drawn from."""
+        seen = (self.run / CAUSAL / MASKS.file, self.run / MASKS.file)
+        found = [path for path in seen if path.is_file()][:1]
+        return [*found, *(path for path in (self.run / DRAWN,) if path.is_file())]
+
+    def _measured_as_named(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Sizes by the definition of the class that somebody gave to an observation."""
+        given = (rows["seen_class"] != rows["measured_class"]).to_numpy()
+        if not given.any():
+            return rows
+        some = rows[given]
+        names = some["seen_class"].to_numpy(str)
+        config = self.drawing.config
+        scale = frame_scales(self.frames, self.drawing.nm_per_px)
+        place = np.searchsorted(self.frames["frame"].to_numpy(), some["frame"].to_numpy())
+        shapes = (some[name].to_numpy(np.float64) for name in _SHAPES)
+        size = sizes_px(names, config, *shapes) * scale[place]
+        edge = np.array([config.edge_nm(name) for name in names])
+        size = np.where(np.isfinite(size), np.maximum(size - edge, 0.0), some["size_nm"].to_numpy(np.float64))
+        rows = rows.copy()
+        rows.loc[given, "size_nm"] = size
+        rows.loc[given & ~rows["seen_class"].isin(LINE_CLASSES).to_numpy(), "line_length_nm"] = np.nan
+        return rows
+
+
+def _without_absent(rows: pd.DataFrame, absent: frozenset[tuple[int, int]]) -> pd.DataFrame:
+    """Leave out what was filled in where somebody said that the track is not there."""
+    if not absent or not len(rows):
+        return rows
+    keys = zip(rows["track_id"].tolist(), rows["frame"].tolist(), strict=True)
+    gone = np.array([key in absent for key in keys]) & (rows["observed"] == 0).to_numpy()
+    return rows[~gone].reset_index(drop=True)
+
+
+def _with_classes_by_hand(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows the class that was given to their own frames; what is filled in between two of them too."""
+    if "by_hand" not in rows or not len(rows):
+        return rows
+    observed = (rows["observed"] == 1).to_numpy()
+    own = rows["seen_class"].where(observed & rows["by_hand"].to_numpy(bool), other="").where(observed)
+    before, after = (getattr(own.groupby(rows["track_id"]), fill)() for fill in ("ffill", "bfill"))
+    name = before.where(before == after, other="").fillna("")
+    return rows.assign(defect_class=name.where(name != "", rows["defect_class"]))
