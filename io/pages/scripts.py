@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from insitrack.io.errors import OutputError
 PLOTLY = "plotly.js"
 SHARED = Path(__file__).with_name("code")
 """Modules that draw and edit outlines, of any page."""
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
 _KEPT = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -74,7 +74,11 @@ def file_routes(
 
 def files_in(folders: Sequence[Path]) -> dict[str, Callable[[], Path]]:
     """Scripts and styles of folders, by their names."""
-    found = {
-        path.name: path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in _TYPES
-    }
-    return {name: (lambda path=path: path) for name, path in found.items() if path.suffix != ".html"}
+    found = [
+        path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in (".js", ".css")
+    ]
+    return {path.name: partial(_itself, path) for path in found}
+
+
+def _itself(path: Path) -> Path:
+    return path

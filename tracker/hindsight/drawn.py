@@ -203,8 +203,14 @@ class Drawing:
         labels = np.array([classes.index(name) + 1 for name in names], np.int64)
         n, scale = len(names), float(self._scale[place])
         found = Detections(
-            *(int(self.looked[place]), float(self._t_s[place]), self._shape_at(place)),
-            *(masks.boxes(), labels, np.ones(n, np.float32), masks, classes),
+            int(self.looked[place]),
+            float(self._t_s[place]),
+            self._shape_at(place),
+            masks.boxes(),
+            labels,
+            np.ones(n, np.float32),
+            masks,
+            classes,
         )
         calibration = Calibration(nm_per_px=scale if math.isfinite(scale) else None)
         measured = lengths_of_lines(measure(found, calibration, self.config), found)

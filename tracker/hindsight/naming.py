@@ -75,8 +75,16 @@ class Naming:
         seen_class = np.where(by_hand | _given(track_id, defect_class, seen_class), defect_class, seen_class)
         ids = np.concatenate([finds["causal_id"].to_numpy(np.int64), now["track_id"].to_numpy(np.int64), [0]])
         return cls(
-            *(finds, (), finds["frame"].to_numpy(np.int64), finds["causal_id"].to_numpy(np.int64)),
-            *(track_id, defect_class, seen_class, by_hand, _holes(now, looked), int(ids.max()) + 1),
+            base=finds,
+            added=(),
+            frame=finds["frame"].to_numpy(np.int64),
+            causal_id=finds["causal_id"].to_numpy(np.int64),
+            track_id=track_id,
+            defect_class=defect_class,
+            seen_class=seen_class,
+            by_hand=by_hand,
+            absent=_holes(now, looked),
+            next_id=int(ids.max()) + 1,
         )
 
     def rows(self, tracks: Iterable[int] | None = None) -> pd.DataFrame:
