@@ -20,13 +20,10 @@ from insitrack.tracker.hindsight.drawn import Drawing
 from insitrack.tracker.hindsight.naming import Naming
 from insitrack.tracker.hindsight.refine import refine
 from insitrack.tracker.hindsight.settings import RefineConfig
-from insitrack.tracker.measure.from_table import with_sizes
-from insitrack.tracker.measure.measure import sizes_px
+from insitrack.tracker.measure.from_table import sizes_nm, with_sizes
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_SHAPES = ("area_px", "major_px", "minor_px", "feret_px", "r_min_px", "r_max_px")
 
 
 @dataclass(eq=False)
@@ -106,14 +103,12 @@ class EditedRows:
         if not given.any():
             return rows
         some = rows[given]
-        names = some["seen_class"].to_numpy(str)
+        names = some["seen_class"].to_numpy(np.str_)
         config = self.drawing.config
         scale = frame_scales(self.frames, self.drawing.nm_per_px)
         place = np.searchsorted(self.frames["frame"].to_numpy(), some["frame"].to_numpy())
-        shapes = (some[name].to_numpy(np.float64) for name in _SHAPES)
-        size = sizes_px(names, config, *shapes) * scale[place]
-        edge = np.array([config.edge_nm(name) for name in names])
-        size = np.where(np.isfinite(size), np.maximum(size - edge, 0.0), some["size_nm"].to_numpy(np.float64))
+        size = sizes_nm(some, names, config, scale[place])
+        size = np.where(np.isfinite(size), size, some["size_nm"].to_numpy(np.float64))
         rows = rows.copy()
         rows.loc[given, "size_nm"] = size
         rows.loc[given & ~rows["seen_class"].isin(LINE_CLASSES).to_numpy(), "line_length_nm"] = np.nan
