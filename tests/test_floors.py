@@ -91,6 +91,7 @@ HOMES = {
     "onnxruntime": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
     "plotly": {
         "io/report/page.py",
+        "io/report/micrograph_plots.py",
         "io/report/run_plots.py",
         "io/report/evaluation_plots.py",
         "io/report/plot_style.py",

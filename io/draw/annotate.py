@@ -49,6 +49,8 @@ class AnnotationStyle:
         Colours of classes in place of the usual ones, 0..255.
     beside : bool
         Put the frame as it is to the left of the annotated one.
+    timed : bool
+        Write the time below the frame; a micrograph has none.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class AnnotationStyle:
     contrast_memory: float = 50.0
     colours: Mapping[str, Colour] = field(default_factory=dict)
     beside: bool = False
+    timed: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_percentile < self.high_percentile <= 100:
@@ -174,7 +177,8 @@ class Annotator:
         lines = _paint_outlines(canvas, tracked, place, palette)
         _paint_ids(canvas, tracked, lines, place, self.style.max_ids)
         scale = self.nm_per_px if tracked.view == 0 else tracked.nm_per_px
-        footer.paint(canvas, tracked, scale * shrink if scale and math.isfinite(scale) else None, palette)
+        nm_per_px = scale * shrink if scale and math.isfinite(scale) else None
+        footer.paint(canvas, tracked, nm_per_px, palette, timed=self.style.timed)
         if plain is not None:
             canvas = plain.beside(canvas)
         self._last = (canvas, footer, height)

@@ -46,11 +46,18 @@ class Footer:
         return self.top + self.row_px // 6 + (row + 1) * self.row_px - self.row_px // 4
 
     def paint(
-        self, canvas: Canvas, tracked: TrackedFrame, nm_per_px: float | None, palette: NDArray[np.uint8]
+        self,
+        canvas: Canvas,
+        tracked: TrackedFrame,
+        nm_per_px: float | None,
+        palette: NDArray[np.uint8],
+        *,
+        timed: bool = True,
     ) -> None:
         """Write everything; `palette` holds the colour of each class, (K, 3) luma, blue, red difference."""
         margin, y = self.row_px // 3, self.baseline(0)
-        canvas.text(f"t = {time_text(tracked.frame.t_s)}", margin, y, self.scale)
+        if timed:
+            canvas.text(f"t = {time_text(tracked.frame.t_s)}", margin, y, self.scale)
         everything = next((row for row in tracked.series if row.defect_class == "all"), None)
         left = 2 * margin + text_width("t = 00 min 00 s", self.scale)
         if everything is not None and math.isfinite(everything.dose_dpa):

@@ -95,6 +95,8 @@ class PictureSink:
         How frames are drawn.
     first : TrackedFrame, optional
         First frame of a run that goes on.
+    timed : bool
+        Write the time below the frames.
     """
 
     def __init__(
@@ -103,8 +105,9 @@ class PictureSink:
         nm_per_px: float | None = None,
         style: AnnotationStyle | None = None,
         first: TrackedFrame | None = None,
+        timed: bool = True,
     ) -> None:
-        self._nm_per_px = nm_per_px
+        self._nm_per_px, self._timed = nm_per_px, timed
         self._style = style
         self._kept: dict[str, TrackedFrame] = {} if first is None else {"first": first}
 
@@ -144,4 +147,5 @@ class PictureSink:
 
     def _chosen(self, tracked: TrackedFrame) -> AnnotationStyle:
         """Lines wide enough for a page, which shows two frames side by side."""
-        return self._style or AnnotationStyle(stroke_px=1 if tracked.detections.shape[1] <= 700 else 2)
+        stroke_px = 1 if tracked.detections.shape[1] <= 700 else 2
+        return self._style or AnnotationStyle(stroke_px=stroke_px, timed=self._timed)

@@ -1,22 +1,25 @@
-"""What a run says in three lines: density, size and hardening, first and last, with their intervals."""
+"""What a run says in three lines: density, size and hardening, with their intervals.
+
+Of a movie they are those of the first and of the last frame, of separate micrographs the means over them.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from insitrack.io.tables.columns import SERIES
+from insitrack.io.tables.columns import SERIES, STATISTICS
 from insitrack.io.units import time_unit
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A value with its 95 % interval, at a time, s."""
+    """A value with its 95 % interval, at a time, s; NaN where it belongs to no time."""
 
     value: float
     low: float
@@ -50,6 +53,8 @@ class Headline:
         Why it is not known, where it is not.
     state : str
         What it is then: "not known" or "not trusted".
+    over : str
+        What it is a mean over, where it belongs to no time.
     """
 
     words: str
@@ -58,6 +63,7 @@ class Headline:
     last: Figure | None
     missing: str = ""
     state: str = "not known"
+    over: str = ""
 
     @property
     def power(self) -> int:
@@ -82,15 +88,16 @@ class Headline:
         parts = [
             one.text(power)
             + (f" ({one.interval(power)})" if one.interval() else "")
-            + f" at {one.t_s / unit_s:.3g} {unit}"
+            + (f" at {one.t_s / unit_s:.3g} {unit}" if math.isfinite(one.t_s) else "")
             for one in dict.fromkeys((self.first, self.last))
         ]
+        parts += [self.over] if self.over else []
         return f"{f'{self.words} ({of}):' if of else f'{self.words}:':27} {', '.join(parts)}"
 
     def shown(self) -> dict[str, Any]:
         """Return it as a page shows it: numbers as text, the unit as markup."""
         if self.first is None or self.last is None:
-            return {"words": self.words, "state": self.state, "missing": self.missing}
+            return {"words": self.words, "state": self.state, "missing": self.missing, "over": self.over}
         power = self.power
         exponent = Markup("\u00d7 10<sup>{}</sup> ").format(power) if power else Markup("")
         base, mark, raised = self.unit.partition("^")
@@ -98,6 +105,7 @@ class Headline:
         return {
             "words": self.words,
             "missing": "",
+            "over": self.over,
             "unit": unit,
             "last": self.last.text(power),
             "interval": self.last.interval(power),
@@ -133,29 +141,54 @@ def headlines(folder: Path, facts: Mapping[str, Any]) -> list[Headline]:
     TableError
         If the table cannot be read.
     """
-    ends = _first_and_last(folder / SERIES.file)
     if distrust := not_trusted(facts):
         names = ("density", "mean size", "hardening")
         return [Headline(words, "", None, None, distrust, "not trusted") for words in names]
+    n = separate_micrographs(facts)
+    ends = _means(folder / STATISTICS.file) if n > 1 else _first_and_last(folder / SERIES.file)
+    if n == 1:  # one micrograph has no time, and no mean over others
+        ends = {name: (replace(first, t_s=math.nan),) * 2 for name, (first, _) in ends.items()}
     column, words, unit = next((one for one in _DENSITIES if ends.get(one[0])), _DENSITIES[-1])
-    nothing = "no frame was processed"
+    over = f"mean over {n} micrographs" if n > 1 else ""
+
+    def headline(words: str, unit: str, column: str, missing: str) -> Headline:
+        return Headline(words, unit, *ends.get(column, (None, None)), missing, over=over)
+
     return [
-        _headline(words, unit, ends.get(column), nothing),
-        _headline("mean size", "nm", ends.get("size_nm"), _missing(facts, ("nm_per_px",))),
-        _headline("hardening", "MPa", ends.get("hardening_linear_mpa"), _missing(facts, tuple(_NEEDS))),
+        headline(words, unit, column, "no frame was processed"),
+        headline("mean size", "nm", "size_nm", _missing(facts, ("nm_per_px",))),
+        headline("hardening", "MPa", "hardening_linear_mpa", _missing(facts, tuple(_NEEDS), _NO_STRENGTH)),
     ]
 
 
-def _headline(words: str, unit: str, ends: tuple[Figure, Figure] | None, missing: str) -> Headline:
-    first, last = ends if ends is not None else (None, None)
-    return Headline(words, unit, first, last, missing)
+def separate_micrographs(facts: Mapping[str, Any]) -> int:
+    """Count the micrographs of a run that is no movie; 0 for a movie.
+
+    Parameters
+    ----------
+    facts : mapping
+        ``run.json``. A run of ``--stills`` is none, nor is one whose source has a single frame.
+
+    Examples
+    --------
+    >>> separate_micrographs({"results": {"micrographs": 4}}), separate_micrographs({"results": {"frames": 9}})
+    (4, 0)
+    """
+    results = facts.get("results") or {}
+    if "micrographs" in results:
+        return int(results["micrographs"])
+    return int(results.get("frames") == 1 and results.get("processed") == 1)
 
 
-def _missing(facts: Mapping[str, Any], needed: tuple[str, ...]) -> str:
+_NO_SIZE = "nothing that was found could be measured"
+_NO_STRENGTH = "no class that was found has both a size and a barrier strength"
+
+
+def _missing(facts: Mapping[str, Any], needed: tuple[str, ...], otherwise: str = _NO_SIZE) -> str:
     """Say what a figure needs and was not given."""
     given = {**(facts.get("calibration") or {}), "material": facts.get("material")}
     absent = [_NEEDS[name] for name in needed if not given.get(name)]
-    return f"it needs {' and '.join(absent)}" if absent else "nothing that was found could be measured"
+    return f"it needs {' and '.join(absent)}" if absent else otherwise
 
 
 def not_trusted(facts: Mapping[str, Any]) -> str:
@@ -179,6 +212,17 @@ _ENDS = {
     "size_nm": ("size_lo_nm", "size_hi_nm"),
     "hardening_linear_mpa": ("hardening_linear_mpa_lo", "hardening_linear_mpa_hi"),
 }
+
+
+def _means(path: Path) -> dict[str, tuple[Figure, Figure]]:
+    """Means over micrographs of class `all`, each as first and last."""
+    rows = STATISTICS.read(path).query("defect_class == 'all' and n > 0").set_index("quantity")
+    figures = {
+        column: Figure(*(float(rows.loc[column, name]) for name in ("mean", "lo", "hi")), math.nan)
+        for column in _ENDS
+        if column in rows.index
+    }
+    return {column: (figure, figure) for column, figure in figures.items()}
 
 
 def _first_and_last(path: Path) -> dict[str, tuple[Figure, Figure]]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.report.curves import Curves, load_curves, longest_time
-from insitrack.io.report.headline import headlines
+from insitrack.io.report.headline import headlines, separate_micrographs
 from insitrack.io.units import time_unit
 
 _WIDTH, _HEIGHT, _LEFT, _LOW = 560, 170, 64, 26
@@ -25,23 +25,34 @@ def run_html(folder: Path, facts: Mapping[str, Any]) -> str:
     TableError
         If a table is missing or damaged.
     """
+    n = separate_micrographs(facts)
+    heads = ("first", "last") if not n else (f"mean over {n} micrographs" if n > 1 else "one micrograph",)
     rows = Markup("").join(
-        Markup("<tr><td>{}</td><td>{}</td><td>{}</td></tr>").format(*_cells(one.shown()))
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(map(Markup("<td>{}</td>").format, _cells(one.shown(), n)))
+        )
         for one in headlines(folder, facts)
     )
-    curves = load_curves(folder)
+    plot = Markup("") if n else _plot(load_curves(folder))
     return str(
-        Markup(
-            "<div><b>{}</b><table><tr><th></th><th>first</th><th>last</th></tr>{}</table>{}"
-            "<small>{}</small></div>"
-        ).format(folder.resolve().name, rows, _plot(curves), folder)
+        Markup("<div><b>{}</b><table><tr><th></th>{}</tr>{}</table>{}<small>{}</small></div>").format(
+            folder.resolve().name,
+            Markup("").join(map(Markup("<th>{}</th>").format, heads)),
+            rows,
+            plot,
+            folder,
+        )
     )
 
 
-def _cells(one: Mapping[str, Any]) -> tuple[str, str, str]:
+def _cells(one: Mapping[str, Any], n_micrographs: int) -> tuple[str, ...]:
+    if one["missing"] and n_micrographs:
+        return str(one["words"]), f"{one['state']}, {one['missing']}"
     if one["missing"]:
         return str(one["words"]), str(one["state"]), str(one["missing"])
     head = Markup("{} ({})").format(one["words"], one["unit"]) if one["unit"] else one["words"]
+    if n_micrographs:
+        return head, f"{one['last']} ({one['interval']})" if one["interval"] else one["last"]
     first = one["first"] or one["last"]
     then = one["first_interval"] if one["first"] else one["interval"]
     return (

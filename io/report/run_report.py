@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from insitrack.io.draw.palette import class_colours, hex_colour
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.curves import Curves, load_curves, load_tracks, longest_time
-from insitrack.io.report.headline import headlines, not_trusted
+from insitrack.io.report.headline import headlines, not_trusted, separate_micrographs
+from insitrack.io.report.micrograph_plots import micrograph_plots
 from insitrack.io.report.page import Note, Picture, Plot, render
 from insitrack.io.report.run_plots import (
     density_figure,
@@ -25,6 +24,7 @@ from insitrack.io.report.run_plots import (
     trust_figure,
 )
 from insitrack.io.report.track_plots import growth_figure, lifetime_figure, size_histogram
+from insitrack.io.report.value_table import first_and_last, means_and_spread
 from insitrack.io.tables.columns import KINETICS, TABLES
 from insitrack.io.tables.outlines.masks import MASKS
 from insitrack.io.tables.run_folder import MOVIE
@@ -63,30 +63,36 @@ def write_report(
     facts = dataclasses.asdict(manifest) if isinstance(manifest, RunManifest) else dict(manifest)
     curves, tracks = load_curves(folder), load_tracks(folder)
     name, status = _source_name(facts, folder), str(facts.get("status", "done"))
-    kinetics, histograms = _kinetics(folder), _track_plots(tracks, facts) if len(tracks) else []
+    n = separate_micrographs(facts)
+    kinetics = [] if n else _kinetics(folder)
+    histograms = _track_plots(tracks, facts, movie=not n) if len(tracks) else []
+    movie = (folder / MOVIE).is_file() and n != 1
+    contents = _contents(pictures, histograms, kinetics, facts, movie=movie, n=n)
     page = render(
         "run.html",
         title=f"{name} - insitrack",
         heading=name,
-        key_facts=_key_facts(curves, len(tracks), facts),
+        key_facts=_key_facts(curves, len(tracks), facts, n),
         headlines=[one.shown() for one in headlines(folder, facts)],
-        movie=MOVIE if (folder / MOVIE).is_file() else "",
-        contents=_contents(folder, pictures, histograms, kinetics, facts),
+        micrographs=n,
+        movie=MOVIE if movie else "",
+        contents=contents,
+        titles=dict(contents),
         failed="" if status in ("done", "running") else status,
         warnings=facts.get("warnings") or [],
         pictures=[
             Picture(pictures[key], f"{words}, defects outlined", words)
-            for key, words in _CAPTIONS.items()
+            for key, words in (_CAPTIONS if n == 0 else _STILLS if n > 1 else _STILL).items()
             if key in pictures
         ],
         band_words=_band_words(facts),
-        time_plots=_time_plots(curves, facts),
+        time_plots=_still_plots(folder, facts) if n else _time_plots(curves, facts),
         histograms=histograms,
-        kind_note=_KIND_NOTES.get(str(facts.get("tables")), ""),
+        kind_note=_KIND_NOTES.get(str(facts.get("tables")), "") if not n else "",
         kinetics=kinetics,
         methods=facts.get("methods") or "",
         choices=facts.get("choices") or [],
-        ends=_first_and_last(curves),
+        ends=means_and_spread(folder) if n > 1 else first_and_last(curves),
         files=_files(folder),
         tables=(*TABLES.values(), KINETICS, MASKS),
         command=" ".join(map(str, facts.get("command") or [])),
@@ -96,22 +102,24 @@ def write_report(
 
 
 def _contents(
-    folder: Path,
     pictures: Mapping[str, bytes],
     histograms: list[Plot | Note],
     kinetics: list[dict[str, Any]],
     facts: Mapping[str, Any],
+    *,
+    movie: bool,
+    n: int,
 ) -> list[tuple[str, str]]:
-    """List the parts that the page has: where each begins, and what it is called."""
+    """List the parts that the page has: where each begins, and what it is called; `n` micrographs."""
     parts = (
-        ("movie", "Movie", (folder / MOVIE).is_file()),
+        ("movie", "All micrographs, one after the other" if n else "Movie", movie),
         ("pictures", "Pictures", pictures),
-        ("time", "Against time", True),
-        ("tracks", "Tracks", histograms),
+        ("time", ("Against time", "Values", "Each micrograph")[min(n, 2)], True),
+        ("tracks", "Sizes" if n else "Tracks", histograms),
         ("kinetics", "Kinetics", kinetics),
         ("methods", "Methods, ready to paste", facts.get("methods")),
         ("choices", "Choices behind the numbers", facts.get("choices")),
-        ("ends", "First and last frame", True),
+        ("ends", _ENDS_WORDS[min(n, 2)], True),
         ("files", "Files", True),
         ("settings", "Settings and origins", True),
     )
@@ -119,6 +127,9 @@ def _contents(
 
 
 _CAPTIONS = {"first": "First processed frame", "last": "Last processed frame"}
+_STILLS = {"first": "First micrograph", "last": "Last micrograph"}
+_STILL = {"first": "The micrograph"}
+_ENDS_WORDS = ("First and last frame", "Values by class", "Means over the micrographs")
 
 
 def _source_name(facts: Mapping[str, Any], folder: Path) -> str:
@@ -135,7 +146,7 @@ def _band_words(facts: Mapping[str, Any]) -> str:
     return "of counting; what the detector misses or finds by mistake is not in them"
 
 
-def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[str]:
+def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any], n_stills: int) -> list[str]:
     """List what a reader wants to know first, as far as it is known."""
     calibration, model = facts.get("calibration") or {}, facts.get("model") or {}
     unit_s, unit = time_unit(longest_time(curves.t_s))
@@ -143,12 +154,14 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
     missing = ", ".join(
         f"{n} {status}" for status, n in sorted(curves.statuses.items()) if status != "processed" and n
     )
-    words = [f"{processed} of {total} frames" + (f" ({missing})" if missing else "")]
-    if np.isfinite(curves.t_s).any():
+    what = "micrographs" if n_stills else "frames"
+    words = [f"{processed} of {total} {what}" + (f" ({missing})" if missing else "")]
+    words = ["1 micrograph"] if n_stills == total == 1 else words
+    if np.isfinite(curves.t_s).any() and not n_stills:
         words.append(f"{(np.nanmax(curves.t_s) - np.nanmin(curves.t_s)) / unit_s:.4g} {unit}")
     if np.isfinite(curves.dose_dpa).any():
         words.append(f"{np.nanmax(curves.dose_dpa):.3g} dpa")
-    words.append(f"{n_tracks} tracks")
+    words.append(f"{n_tracks} {'defects' if n_stills else 'tracks'}")
     scale, thickness = calibration.get("nm_per_px"), calibration.get("thickness_nm")
     words.append(f"{scale:.4g} nm/px" if scale else "scale unknown")
     in_time = [float(one["value"]) for one in _held(facts, "thickness_nm")]
@@ -160,6 +173,17 @@ def _key_facts(curves: Curves, n_tracks: int, facts: Mapping[str, Any]) -> list[
     if curves.known("trust"):
         words.append(f"trust {np.nanmedian(curves.get('all', 'trust')):.2f}")
     return words + ([str(facts["finished"])[:16].replace("T", " ")] if facts.get("finished") else [])
+
+
+def _still_plots(folder: Path, facts: Mapping[str, Any]) -> list[Plot | Note]:
+    """Draw the values of every micrograph, or say why one is missing."""
+    plots: list[Plot | Note] = [*micrograph_plots(folder)]
+    names = {one.name for one in plots if isinstance(one, Plot)}
+    if "size_nm" not in names:
+        plots.append(Note("Mean size", _empty(facts, ("nm_per_px",))))
+    if "hardening_linear_mpa" not in names:
+        plots.append(Note("Hardening", _empty(facts, ("nm_per_px", "thickness_nm", "material"))))
+    return plots
 
 
 def _held(facts: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
@@ -223,16 +247,20 @@ def _empty(facts: Mapping[str, Any], needed: tuple[str, ...]) -> Markup:
     return Markup("Empty: it needs {}.").format(Markup(" and ").join(absent))
 
 
-def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any]) -> list[Plot | Note]:
-    """Draw sizes and lifetimes of the tracks, or say why one is missing."""
+def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any], *, movie: bool) -> list[Plot | Note]:
+    """Draw sizes and lifetimes of the tracks, or say why one is missing; of micrographs there are sizes alone."""
+    what = "tracks" if movie else "defects"
+    sizes = (
+        Plot("sizes", f"Sizes of the {what}", size_histogram(tracks, what))
+        if np.isfinite(tracks["size_nm"].to_numpy()).any()
+        else Note(f"Sizes of the {what}", _empty(facts, ("nm_per_px",)))
+    )
+    if not movie:
+        return [sizes]
     lifetimes, growth = lifetime_figure(tracks), growth_figure(tracks)
     more = [] if growth is None else [Plot("growth", "Growth of the tracks", growth)]
     return [
-        (
-            Plot("sizes", "Sizes of the tracks", size_histogram(tracks))
-            if np.isfinite(tracks["size_nm"].to_numpy()).any()
-            else Note("Sizes of the tracks", _empty(facts, ("nm_per_px",)))
-        ),
+        sizes,
         (
             Plot("lifetimes", "Lifetimes", lifetimes)
             if lifetimes is not None
@@ -240,64 +268,6 @@ def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any]) -> list[Plot | 
         ),
         *more,
     ]
-
-
-_QUANTITIES = (
-    ("n", "n_lo", "n_hi", "Defects", ""),
-    ("density_per_m2", "density_per_m2_lo", "density_per_m2_hi", "Per area", Markup("m<sup>-2</sup>")),
-    ("density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "Per volume", Markup("m<sup>-3</sup>")),
-    ("size_nm", "size_lo_nm", "size_hi_nm", "Mean size", "nm"),
-    (
-        "hardening_linear_mpa",
-        "hardening_linear_mpa_lo",
-        "hardening_linear_mpa_hi",
-        "Hardening, linear",
-        "MPa",
-    ),
-    (
-        "hardening_quadrature_mpa",
-        "hardening_quadrature_mpa_lo",
-        "hardening_quadrature_mpa_hi",
-        "Hardening, quadrature",
-        "MPa",
-    ),
-)
-
-
-def _first_and_last(curves: Curves) -> dict[str, Any] | None:
-    """First and last values with their intervals, for every class; None where no frame was processed."""
-    processed = np.flatnonzero(np.isfinite(curves.t_s))
-    if not processed.size or not curves.columns:
-        return None
-    colours = class_colours(curves.classes)
-    heads: list[dict[str, Any]] = []
-    cells: dict[str, list[dict[str, str]]] = {name: [] for name in curves.classes}
-    for value, low, high, words, unit in _QUANTITIES:
-        if not curves.known(value):
-            continue
-        power = _power(max(float(np.nanmax(curves.get(name, value), initial=0.0)) for name in curves.classes))
-        heads.append({"words": words, "power": power, "unit": unit})
-        for name in curves.classes:
-            for place in processed[[0, -1]]:
-                figures = [float(curves.get(name, key)[place]) / 10.0**power for key in (value, low, high)]
-                cells[name].append(_with_interval(*figures))
-    rows = [
-        {"name": name, "colour": hex_colour(colours[name]), "cells": cells[name]} for name in curves.classes
-    ]
-    return {"heads": heads, "rows": rows}
-
-
-def _power(largest: float) -> int:
-    """Power of ten to take out of a column; 0 where its numbers read well as they are."""
-    return 0 if not math.isfinite(largest) or largest < 1e4 else math.floor(math.log10(largest))
-
-
-def _with_interval(value: float, low: float, high: float) -> dict[str, str]:
-    """Print value and interval; empty where not known."""
-    if not math.isfinite(value):
-        return {"value": "", "interval": ""}
-    known = math.isfinite(low) and math.isfinite(high)
-    return {"value": f"{value:.3g}", "interval": f"{low:.3g} to {high:.3g}" if known else ""}
 
 
 _KIND_NOTES = {

@@ -19,10 +19,10 @@ _CONFIRMED, _MIN_FOR_GROWTH, _LEAST_TRACKS = 3, 10, 5
 """Observations from which on a life is watched; that a growth needs; and tracks that a plot of growth needs."""
 
 
-def size_histogram(tracks: pd.DataFrame) -> go.Figure:
-    """Plot the distribution of the mean sizes of tracks.
+def size_histogram(tracks: pd.DataFrame, what: str = "tracks") -> go.Figure:
+    """Plot the distribution of the mean sizes of tracks, or of the sizes of defects (`what`).
 
-    Each class has a panel with its number of tracks and the 95 % Poisson interval of every bar.
+    Each class has a panel with their number and the 95 % Poisson interval of every bar.
     """
     sizes = tracks["size_nm"].to_numpy()
     known = tracks[np.isfinite(sizes)]
@@ -30,7 +30,7 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
     names = [name for name in in_order(set(counts.index)) if counts[name] >= 1]
     step = round_step(float(np.quantile(known["size_nm"], 0.98)) / 16 or 1.0)
     edges = np.arange(0, math.floor(known["size_nm"].max() / step) + 2) * step
-    titles = [f"{spoken(name)}, {counts[name]} track{'' if counts[name] == 1 else 's'}" for name in names]
+    titles = [f"{spoken(name)}, {counts[name]} {what if counts[name] != 1 else what[:-1]}" for name in names]
     figure = make_subplots(
         rows=len(names),
         cols=1,
@@ -57,12 +57,12 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
                 "width": 2,
                 "color": "#444",
             },
-            hovertemplate="%{y} tracks",
+            hovertemplate=f"%{{y}} {what}",
             showlegend=False,
         )
     lay_out(figure, "", "")
     figure.update_yaxes(
-        title_text="Tracks",
+        title_text=what.capitalize(),
         rangemode="tozero",
         showline=True,
         linecolor="#888",
@@ -71,7 +71,9 @@ def size_histogram(tracks: pd.DataFrame) -> go.Figure:
         nticks=5,
     )
     figure.update_xaxes(showline=True, linecolor="#888", ticks="outside", gridcolor="#eee")
-    figure.update_xaxes(title_text="Mean size of the track (nm)", row=len(names), col=1)
+    figure.update_xaxes(
+        title_text="Mean size of the track (nm)" if what == "tracks" else "Size (nm)", row=len(names), col=1
+    )
     figure.update_annotations(font_size=13)
     figure.update_layout(
         height=max(372, 60 + 150 * len(names)), bargap=0, margin={"t": 28, "b": 50}, showlegend=False

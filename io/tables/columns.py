@@ -347,7 +347,7 @@ STATISTICS = Table(
         Column("quantity", "text", "", "column of micrographs.csv; the unit is in the name", "%s"),
         _CLASS_OR_ALL,
         _plain("mean", "", "mean over the micrographs in which it is known, each with the same weight"),
-        _plain("lo", "", "lower end of the 95 % interval of the mean; empty for a single micrograph"),
+        _plain("lo", "", "lower end of its 95 % interval: scatter; errors of detector, scale, foil"),
         _plain("hi", "", "upper end of the same interval"),
         _plain("sd", "", "standard deviation between micrographs"),
         Column("n", "int", "", "micrographs in which it is known", "%d"),

@@ -130,16 +130,16 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
 
 def tell(run: Run) -> int:
     """Print warnings and what was done; return the exit status."""
-    from insitrack.io.report.headline import headlines
+    from insitrack.io.report.headline import headlines, separate_micrographs
 
     manifest = run.manifest
     results = manifest["results"]
     for warning in manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    counts = (
-        f"{results['processed']} frames, {results['refined'].get('tracks', results['tracks'])} tracks,"
-        f" {results['frames_per_s']:.1f} frames/s"
-    )
+    n, rows = results["processed"], results["refined"].get("tracks", results["tracks"])
+    counts = f"{n} frames, {rows} tracks, {results['frames_per_s']:.1f} frames/s"
+    if separate_micrographs(manifest):
+        counts = f"{n} micrograph{'s' * (n != 1)}, {rows} defect{'s' * (rows != 1)}"
     print(f"{manifest['status']}: {counts}; open {run.folder / 'report.html'}")
     for headline in headlines(run.folder, manifest):
         print(headline.line())

@@ -280,7 +280,8 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
     )
     finder = f"the model {model['name']!r}" if model.get("name") else "the detections given"
     parts = [
-        f"Defects were found, followed and measured with insitrack {__version__} ({finder}).",
+        f"Defects were found{'' if config.source.stills else ', followed'} and measured with insitrack {__version__}"
+        f" ({finder}).",
         f"Sizes are, for {sizes}"
         + (
             f"; loops to the mid-line of a ring {config.measure.loop_image_width_nm:g} nm wide"
@@ -292,11 +293,7 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
         _BORDERS[config.series.border],
         _interval_words(config),
     ]
-    if config.series.least_trust:
-        parts.append(
-            "Frames unlike those that the model has learnt to see (a trust below"
-            f" {config.series.least_trust:g}) were left out."
-        )
+    parts += _frame_words(config)
     thickness = thickness_words(config, meter.conditions)
     scale, scale_sd = meter.calibration.nm_per_px, meter.calibration.nm_per_px_sd
     if scale:
@@ -325,6 +322,22 @@ def methods(config: RunConfig, meter: SeriesMeter, model: Mapping[str, Any]) -> 
             since = f"From frame {start} on: " if number else ""
             parts.append(since + _hardening_words(config, material))
     return " ".join(parts)
+
+
+def _frame_words(config: RunConfig) -> list[str]:
+    """Say over which frames values are means, and which were left out."""
+    words = []
+    if config.source.stills:
+        words.append(
+            "Values are means over separate micrographs; their intervals hold the scatter between them (Student's t,"
+            " at least Poisson's) and the errors that all share."
+        )
+    if config.series.least_trust:
+        words.append(
+            "Frames unlike those that the model has learnt to see (a trust below"
+            f" {config.series.least_trust:g}) were left out."
+        )
+    return words
 
 
 def _interval_words(config: RunConfig) -> str:

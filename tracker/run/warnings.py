@@ -8,22 +8,31 @@ from insitrack.io.frames import Source
 from insitrack.segment.base import Segmenter
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.series.diagnostics import DOSE_UNKNOWN
 
 _UNRELATED = 0.5
 """Above this share of frames that cannot be registered the source is no movie of one place."""
+
+
+def of_micrographs(source: Source, config: RunConfig) -> bool:
+    """Whether what is read is no movie: separate micrographs, or a single one."""
+    return config.source.stills or source.n_frames == 1
 
 
 def run_warnings(
     source: Source, segmenter: Segmenter, config: RunConfig, tally: Tally, others: Sequence[str]
 ) -> list[str]:
     """Collect the warnings of a run: those of the source, `others`, then those that the counts tell."""
+    no_movie = of_micrographs(source, config)
     lines = [*source.warnings, *others]
     if (
-        not config.source.stills
+        not no_movie
         and source.time_origin.startswith("assumed")
         and not any("--frame-interval-s" in line for line in lines)
     ):
         lines.append(f"time is {source.time_origin}; give the true interval with --frame-interval-s")
+    if no_movie:  # micrographs have no time axis on which a dose would run
+        lines = [line for line in lines if line != DOSE_UNKNOWN]
     if tally.over_cap:
         lines.append(
             f"{tally.over_cap} detections were thrown away by segment.max_detections ="
@@ -34,11 +43,7 @@ def run_warnings(
             f"{tally.blank} frames show no specimen (the beam off, or no structure): their numbers stay empty; see"
             " field.blank_share"
         )
-    if (
-        tally.processed > 2
-        and not config.source.stills
-        and tally.unregistered > _UNRELATED * (tally.processed - 1)
-    ):
+    if tally.processed > 2 and not no_movie and tally.unregistered > _UNRELATED * (tally.processed - 1):
         lines.append(
             f"{tally.unregistered} of {tally.processed} frames do not fit the frames before them: if these are"
             " separate micrographs and no movie, births, deaths and tracks mean nothing; run again with --stills"

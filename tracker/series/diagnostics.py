@@ -85,6 +85,9 @@ class SeriesDiagnostics:
         self.too_dense += (computable & np.isnan(hardening_mpa[:, : len(hardens)])).sum(axis=0)
 
 
+DOSE_UNKNOWN = "dose rate unknown: the dose stays empty; give --dose-rate or --log"
+
+
 def series_warnings(
     config: SeriesConfig,
     calibration: Calibration,
@@ -125,7 +128,7 @@ def _calibration(
             " series.thickness_sd_relative"
         )
     if not dose_known:
-        lines.append("dose rate unknown: the dose stays empty; give --dose-rate or --log")
+        lines.append(DOSE_UNKNOWN)
     if config.visibility_by_class and not config.visibility_reason:
         lines.append(
             "series.visibility_by_class multiplies densities without saying why; set"

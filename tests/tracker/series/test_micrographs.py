@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import insitrack
+from insitrack.io.intervals import poisson_interval
+from insitrack.io.report.headline import headlines
 from insitrack.io.sources import open_source
 from insitrack.io.tables import columns as tables
-from insitrack.tracker.series.micrographs import mean_over_micrographs
+from insitrack.tracker.cli import main
+from insitrack.tracker.series.micrographs import mean_over_micrographs, mean_with_shared_errors
 
 
 @settings(max_examples=50, deadline=None)
@@ -46,6 +49,45 @@ def test_one_micrograph_has_no_interval_and_none_has_no_mean():
     assert mean_over_micrographs(np.array([np.nan]))[4] == 0
 
 
+def rows_of(n: list[int], reach: float) -> pd.DataFrame:
+    """Rows of a series: counts with the interval of counting, widened by an error of `reach` in logarithms."""
+    n_ = np.array(n, np.float64)
+    low, high = poisson_interval(n_)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(n_ > 0, n_ * np.exp(-np.hypot(np.log(n_ / low), reach)), 0.0)
+        high = np.where(n_ > 0, n_ * np.exp(np.hypot(np.log(high / n_), reach)), high)
+    return pd.DataFrame({"n": n_, "n_lo": low, "n_hi": high})
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 500), min_size=2, max_size=20), st.floats(0.1, 2.0))
+def test_no_number_of_micrographs_makes_the_error_of_the_detector_smaller(n, reach):
+    spread = mean_with_shared_errors(rows_of(n, reach), "n")
+    assert spread.hi >= spread.mean * np.exp(reach) * (1 - 1e-9)
+    assert spread.lo <= spread.mean * np.exp(-reach) * (1 + 1e-9)
+
+
+def test_the_interval_of_many_micrographs_narrows_to_the_shared_error():
+    rng = np.random.default_rng(0)
+    spread = mean_with_shared_errors(rows_of(rng.poisson(50, 400).tolist(), 0.3), "n")
+    assert np.log(spread.hi / spread.mean) == pytest.approx(0.3, abs=0.02)
+
+
+def test_equal_counts_are_no_exact_mean_and_nothing_found_is_no_exact_zero():
+    ones = mean_with_shared_errors(rows_of([1, 1, 1], 0.0), "n")
+    assert ones.lo == pytest.approx(poisson_interval(3)[0] / 3)
+    assert ones.hi == pytest.approx(poisson_interval(3)[1] / 3)
+    none = mean_with_shared_errors(rows_of([0, 0, 0, 0], 0.0), "n")
+    assert (none.mean, none.lo) == (0, 0)
+    assert none.hi == pytest.approx(poisson_interval(0)[1] / 4)
+
+
+def test_a_single_micrograph_has_its_own_interval():
+    rows = rows_of([5], 0.5)
+    spread = mean_with_shared_errors(rows, "n")
+    assert (spread.lo, spread.hi) == (rows["n_lo"][0], rows["n_hi"][0])
+
+
 @pytest.fixture(scope="module")
 def stills(tmp_path_factory):
     """Three micrographs of different places, as a folder of pictures."""
@@ -75,6 +117,42 @@ def test_every_micrograph_has_its_row_by_name_and_statistics_are_their_means(sti
     row = statistics.set_index("quantity").loc["density_per_m2"]
     assert row["n"] == 3
     assert row["mean"] == pytest.approx(micrographs["density_per_m2"].mean(), rel=1e-5)
+
+
+def test_headline_and_page_speak_of_micrographs_and_of_no_time(stills):
+    manifest = json.loads((stills.folder / "run.json").read_text())
+    statistics = pd.read_csv(stills.folder / "statistics.csv").query("defect_class == 'all'")
+    mean = statistics.set_index("quantity").loc["size_nm", "mean"]
+    lines = [one.line() for one in headlines(stills.folder, manifest)]
+    assert all(line.endswith(", mean over 3 micrographs") for line in lines[:2])
+    assert f" {mean:.3g} (" in lines[1]
+    assert not any(" at " in line for line in lines)
+    page = (stills.folder / "report.html").read_text(encoding="utf-8").split("<body")[-1]
+    assert "3 of 3 micrographs" in page
+    assert "Means over the micrographs" in page
+    assert "grain A, x.png" in page
+    for words in ("Against time", "Lifetimes", "First and last frame", "Kinetics</h2>", "Time ("):
+        assert words not in page, words
+
+
+def test_a_single_picture_is_a_micrograph_without_time_or_movie(tmp_path):
+    frame = next(iter(open_source("synth:loops?seed=3&frames=1&size=128")))
+    cv2.imwrite(str(tmp_path / "one.png"), frame.image)
+    run = insitrack.track(tmp_path / "one.png", tmp_path / "out", nm_per_px=0.4)
+    lines = [one.line() for one in headlines(run.folder, run.manifest)]
+    assert not any(" at " in line or "mean over" in line for line in lines)
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    assert ">1 micrograph<" in page
+    assert "<video" not in page
+    assert not any("frame-interval" in line or "dose" in line for line in run.manifest["warnings"])
+
+
+def test_the_tables_of_series_have_the_means_of_micrographs_too(stills, tmp_path):
+    assert main(["series", str(stills.folder), "--thickness-nm", "80", "--out", str(tmp_path / "s")]) == 0
+    statistics = pd.read_csv(tmp_path / "s" / "statistics.csv").query("defect_class == 'all'")
+    assert statistics.set_index("quantity").loc["density_per_m3", "n"] == 3
+    micrographs = pd.read_csv(tmp_path / "s" / "micrographs.csv")
+    assert micrographs["micrograph"].unique().tolist() == [f"grain {x}, x.png" for x in "ABC"]
 
 
 def test_kinetics_are_absent_and_the_manifest_says_why(stills):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from insitrack.io.draw.annotate import AnnotationStyle
 from insitrack.io.draw.final import FinalFrames, draw_frames, final_frame
 from insitrack.io.draw.movie_writer import join_movies
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
@@ -30,7 +31,7 @@ from insitrack.tracker.run.job.opening import start_beyond_end
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.tally import Tally
-from insitrack.tracker.run.warnings import run_warnings
+from insitrack.tracker.run.warnings import of_micrographs, run_warnings
 from insitrack.tracker.series.conditions import calibration_in_time
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.micrographs import write_micrographs
@@ -155,7 +156,10 @@ class Closing:
             return
         try:
             final = FinalFrames(self.folder, self.segmenter.class_names)
-            with AnnotatedMovieSink(self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px) as movie:
+            style = AnnotationStyle(timed=not of_micrographs(self.source, self.config))
+            with AnnotatedMovieSink(
+                self.folder / MOVIE, nm_per_px=self.calibration.nm_per_px, style=style
+            ) as movie:
                 n_drawn = draw_frames(
                     self.source, final, [movie], n_frames=n_frames, stop=stop, progress=tell
                 )

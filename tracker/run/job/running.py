@@ -18,6 +18,7 @@ from insitrack.io.frames import Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.live.view import LiveView
 from insitrack.io.manifest import RunManifest, without_password
+from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import Segmenter
@@ -45,6 +46,7 @@ from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.state import State, StateWriter
 from insitrack.tracker.run.tally import Tally
+from insitrack.tracker.run.warnings import of_micrographs
 from insitrack.tracker.trust.live import LiveTrust
 
 
@@ -104,8 +106,7 @@ class Job:
         record = begin_record(self.folder, self.meter, state)
         prepare_folder(self.folder, state)
         record()
-        first = None if state is None else state.first.tracked
-        pictures = PictureSink(nm_per_px=self.calibration.nm_per_px, first=first)
+        pictures = self._pictures(None if state is None else state.first.tracked)
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
@@ -218,6 +219,11 @@ class Job:
                 self.alarm(f"watch it at {view.address}")
         sinks.insert(2, controls)
         return status, controls
+
+    def _pictures(self, first: TrackedFrame | None) -> PictureSink:
+        """First and last frame for the report; the first may be that of a run that goes on."""
+        timed = not of_micrographs(self.source, self.config)
+        return PictureSink(nm_per_px=self.calibration.nm_per_px, first=first, timed=timed)
 
     def _live_movie(self) -> AnnotatedMovieSink:
         """Movie drawn as it happens, behind what was there before the run was cut off; nothing waits for it."""
