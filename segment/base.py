@@ -35,9 +35,13 @@ class SegmentConfig:
         Masks with fewer pixels are dropped.
     max_detections : int
         Cap on the detections in a frame; how many it threw away is reported.
-    scale : float or "auto"
-        Pixels of the image that the network sees per pixel of the frame; `auto` shrinks frames that are
-        magnified beyond their resolution.
+    scale : float, "auto" or "each"
+        Pixels of the image that the network sees per pixel of the frame. `auto` finds on the first frames
+        what suits the network: less than 1 where the defects are large, more where they are a few pixels
+        wide and that pays for the time; `each` finds it on each frame (``--stills``).
+    looks : "auto", 1 or 3
+        In how many scales each frame is shown: with 3, what is found at that scale only counts less; `auto` is
+        3 for micrographs and 1 for movies, because it takes three times as long.
     contrast : str
         `dark`: defects are mostly dark on bright; `bright`: the reverse; `auto` finds out.
     levels : "auto", "run", "frame" or (float, float)
@@ -60,6 +64,7 @@ class SegmentConfig:
     min_area_px: int = 12
     max_detections: int = 20_000
     scale: float | str = "auto"
+    looks: int | str = "auto"
     contrast: str = "auto"
     levels: str | tuple[float, ...] = "auto"
     tile_px: int = 0
@@ -82,9 +87,13 @@ class SegmentConfig:
                 raise SettingsError(
                     f"segment.{name} = {getattr(self, name)}: expected a whole number of at least {least}"
                 )
-        if self.scale != "auto" and (isinstance(self.scale, str) or not 0.05 <= self.scale <= 8.0):
+        if self.looks not in ("auto", 1, 3):
+            raise SettingsError(f"segment.looks = {self.looks!r}: expected auto, 1 or 3")
+        if self.scale not in ("auto", "each") and (
+            isinstance(self.scale, str) or not 0.05 <= self.scale <= 8.0
+        ):
             raise SettingsError(
-                f"segment.scale = {self.scale!r}: expected auto, or a number from 0.05 to 8, like 0.5 to show"
+                f"segment.scale = {self.scale!r}: expected auto, each, or a number from 0.05 to 8, like 0.5 to show"
                 " the network half the size"
             )
         rising = (

@@ -19,7 +19,8 @@ from insitrack.segment.labels.outlines import Drawn
 from insitrack.segment.labels.reader import LabelledPicture
 from insitrack.segment.labels.yolo import polygons
 from insitrack.segment.prepare.field import field_of
-from insitrack.segment.prepare.view import SCALES, View
+from insitrack.segment.prepare.find_view import SCALES
+from insitrack.segment.prepare.view import View
 from insitrack.segment.training.dataset import (
     SYNTHETIC,
     DatasetSettings,
@@ -63,7 +64,7 @@ def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
     if not areas.size or scale >= 1:
         return scale
     least = _SMALLEST_PX / float(np.percentile(2 * np.sqrt(areas / np.pi), 10))
-    return min((one for one in SCALES if one >= max(scale, least)), default=1.0)
+    return min(one for one in SCALES if 1 >= one >= min(1.0, max(scale, least)))
 
 
 def seen(picture: LabelledPicture, truth: Detections, view: View) -> tuple[NDArray[np.uint8], Detections]:

@@ -16,8 +16,9 @@ from insitrack.segment.finetune.data import not_too_small
 from insitrack.segment.finetune.starting_point import Base
 from insitrack.segment.labels.reader import LabelledPicture
 from insitrack.segment.prepare.field import field_of
+from insitrack.segment.prepare.find_view import BRIGHT_SHARE, LOOK_FRAMES, SCALES, brighter
 from insitrack.segment.prepare.grey import stretch_to_8_bit
-from insitrack.segment.prepare.view import BRIGHT_SHARE, LOOK_FRAMES, SCALES, View, brighter
+from insitrack.segment.prepare.view import View
 from insitrack.segment.scores.evaluate import score
 
 _TRIED_PICTURES = 12
@@ -69,7 +70,8 @@ def _best_scale(base: Base, pictures: Sequence[LabelledPicture], inverted: bool)
         return None
     reached = {}
     for scale in SCALES:
-        config = SegmentConfig(scale=scale, contrast="bright" if inverted else "dark", confidence=_CONFIDENCE)
+        polarity = "bright" if inverted else "dark"
+        config = SegmentConfig(scale=scale, looks=1, contrast=polarity, confidence=_CONFIDENCE)
         segment = base.segmenter(config)
         if segment is None:
             return None

@@ -101,7 +101,9 @@ class TorchvisionSegmenter:
     ) -> Iterator[tuple[Detections | None, Tag]]:
         """Run over many frames in order, one after another: torch keeps all cores busy with one."""
         self._stretch = Stretch(self.config.levels)
-        pictures = pieces(items, self._view_of, self._stretch, self.config.tile_px, window)
+        pictures = pieces(
+            items, lambda frame: [self._view_of(frame)], self._stretch, self.config.tile_px, window
+        )
         outputs = ((None if seen is None else self._network(seen), rest) for seen, rest in pictures)
         yield from joined(outputs, self._read, self.config.max_detections)
 

@@ -106,7 +106,7 @@ class SemanticSegmenter:
         self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
     ) -> Iterator[tuple[list[Bytes] | None, Frame | None, BoolImage | None, Tag]]:
         """Yield the maps of whole frames, put together from their tiles in bytes to save memory."""
-        pictures = pieces(items, lambda _: self.view, self._stretch, self.config.tile_px, _cut)
+        pictures = pieces(items, lambda _: [self.view], self._stretch, self.config.tile_px, _cut)
         canvas = np.zeros((0, 0, 0), np.uint8)
         for outputs, (piece, tag) in self._network.stream(pictures):
             if outputs is None or piece is None:

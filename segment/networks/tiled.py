@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,7 +36,9 @@ class Piece:
     tile : Tile
         Which part of that it is.
     first, last : bool
-        Whether it is the first or last part of its frame.
+        Whether it is the first or last part of its frame at this view.
+    last_view : bool
+        Whether the frame is shown in no other view after this one.
     """
 
     frame: Frame
@@ -46,11 +48,12 @@ class Piece:
     tile: Tile
     first: bool
     last: bool
+    last_view: bool = True
 
 
 def pieces(
     items: Iterable[Item[Tag]],
-    view_of: Callable[[Frame], View],
+    views_of: Callable[[Frame], Sequence[View]],
     stretch: Stretch,
     tile_px: int,
     cut: Callable[[Bytes, Tile], Bytes],
@@ -61,8 +64,8 @@ def pieces(
     ----------
     items : iterable of (Frame or None, field, tag)
         Frames in order; an item without a frame gives an item without an image.
-    view_of : callable
-        Scale and polarity at which the network sees a frame.
+    views_of : callable
+        Scales and polarities at which the network sees a frame, one after the other.
     stretch : Stretch
         Makes 8 bits of the grey levels.
     tile_px : int
@@ -80,13 +83,14 @@ def pieces(
         if frame is None:
             yield None, (None, tag)
             continue
-        view = view_of(frame)
-        seen = view.picture(frame.image, field, stretch)
-        shape = (seen.shape[0], seen.shape[1])
-        cover = tiles(shape, tile_px)
-        for tile in cover:
-            piece = Piece(frame, field, view, shape, tile, tile is cover[0], tile is cover[-1])
-            yield cut(seen, tile), (piece, tag)
+        views = views_of(frame)
+        for at, view in enumerate(views, 1):
+            seen = view.picture(frame.image, field, stretch)
+            shape = (seen.shape[0], seen.shape[1])
+            cover = tiles(shape, tile_px)
+            for tile in cover:
+                ends = tile is cover[0], tile is cover[-1], at == len(views)
+                yield cut(seen, tile), (Piece(frame, field, view, shape, tile, *ends), tag)
 
 
 def window(seen: Bytes, tile: Tile) -> Bytes:
@@ -98,6 +102,7 @@ def joined(
     outputs: Iterable[tuple[Raw | None, tuple[Piece | None, Tag]]],
     read: Callable[[Raw, Piece], Detections],
     most: int,
+    agreed: Callable[[Sequence[Detections]], Detections] = lambda views: views[0],
 ) -> Iterator[tuple[Detections | None, Tag]]:
     """Join what the network gave for each tile into detections of whole frames.
 
@@ -109,6 +114,8 @@ def joined(
         Makes detections of one tile, in px of the frame.
     most : int
         Cap on the detections of a frame; how many it cut is counted.
+    agreed : callable
+        Makes one of the detections in each view of a frame.
 
     Yields
     ------
@@ -118,6 +125,7 @@ def joined(
         That of the frame.
     """
     parts: list[tuple[Tile, Detections]] = []
+    views: list[Detections] = []
     for output, (piece, tag) in outputs:
         if output is None or piece is None:
             yield None, tag
@@ -126,7 +134,10 @@ def joined(
         if piece.last:
             whole = parts[0][1] if len(parts) == 1 else capped(stitch(parts, piece.view.scale), most)
             parts = []
-            yield inside_field(whole, piece.field), tag
+            views.append(whole)
+            if piece.last_view:
+                yield inside_field(agreed(views), piece.field), tag
+                views = []
 
 
 def only(stream: Iterator[tuple[Detections | None, Tag]]) -> Detections:

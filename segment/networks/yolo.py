@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
 
-from insitrack.io.arrays import BoolImage, Bytes, Floats32, Ints
+from insitrack.io.arrays import BoolImage, Bytes
 from insitrack.io.detections import Detections
-from insitrack.io.errors import ModelError
 from insitrack.io.frames import Frame
-from insitrack.segment.base import SegmentConfig, looked_for
+from insitrack.segment.base import SegmentConfig
 from insitrack.segment.card import ModelCard
+from insitrack.segment.networks.agreement import agreed, neighbours
 from insitrack.segment.networks.postprocess import (
-    best_candidates,
     inside_field,
-    masks_in_boxes,
-    suppress_overlaps,
-    suppress_pieces,
 )
 from insitrack.segment.networks.runtime import Network, Outputs, load_network
 from insitrack.segment.networks.tiled import Piece, joined, only, pieces, window
+from insitrack.segment.networks.yolo_outputs import OutputReader
+from insitrack.segment.prepare.find_view import (
+    LOOK_FRAMES,
+    LOOKS,
+    SUPPORT,
+    ViewFinder,
+    canvas_sides,
+    parts,
+    trials,
+)
 from insitrack.segment.prepare.grey import Stretch
 from insitrack.segment.prepare.tiles import Tile, tiles
-from insitrack.segment.prepare.view import LOOK_FRAMES, SURE, View, ViewFinder, middle, trials
+from insitrack.segment.prepare.view import View
 
 Tag = TypeVar("Tag")
+Item = tuple[Frame | None, BoolImage | None, Tag]
+Found = tuple[Detections | None, Tag]
 _PADDING_GREY = 114
 
 
@@ -52,47 +60,48 @@ class YoloSegmenter:
 
     def __init__(self, model: ModelCard, config: SegmentConfig, network: Network | None = None) -> None:
         self.model, self.config = model, config
-        # not all that exist: a class that this model cannot see, or that is not looked for, has no count, not
-        # a count of 0
-        self.class_names = looked_for(model.classes, config)
-        self._least_logit = float(model.facts.get("mask_logit", 0.0))
+        self._reader = OutputReader(model, config)
+        self.class_names = self._reader.class_names
         self._network = network or load_network(
             model.weights, runtime=config.runtime, precision=config.precision, threads=config.threads
         )
         self._finder, self._stretch = self._new_finder(), Stretch(config.levels)
+        self._looks, self._live = 3 if config.looks == 3 else 1, False
+        self._seen_at: Counter[float] = Counter()  # micrographs that were shown at each scale
 
     def __call__(self, frame: Frame, field: BoolImage | None = None) -> Detections:
         """Return what is in the frame, strongest first; nothing is looked for where `field` is False."""
         return only(self.stream([(frame, field, None)]))
 
-    def stream(
-        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]]
-    ) -> Iterator[tuple[Detections | None, Tag]]:
+    def stream(self, items: Iterable[Item[Tag]]) -> Iterator[Found[Tag]]:
         """Run over many frames in order, the network working on the next while this one is being read.
 
         Scale, polarity or grey range, where they are not given, are detected again in each stream, on its
-        first frames that show something.
+        first frames that show something, or on each frame. A stream of one frame or two is a micrograph.
         """
-        finder = self._finder = self._new_finder()
-        self._stretch = Stretch(self.config.levels)
         rest = iter(items)
-        while not finder.told and not finder.frames:
+        self._stretch = Stretch(self.config.levels)
+        if self.config.scale == "each":
+            for item in rest:
+                view = self._find([item], still=True)
+                self._seen_at[view.scale] += 1
+                yield from self._run([item], view, still=True)
+            return
+        finder = self._finder = self._new_finder()
+        begun = self._live  # a camera goes on; of a file the first frames say whether it is a movie
+        while not begun or not (finder.told or self._finder.frames):
             held = _first(rest)
-            if not held:
+            still = not begun and sum(frame is not None for frame, _, _ in held) < LOOK_FRAMES
+            view, begun = self._find(held, still=still), True
+            movie = self._finder.frames > 0 and not still
+            yield from self._run(chain(held, rest) if movie else held, view, still=still)
+            if not held or still:
                 return
-            for _ in finder.passes():
-                for frame, field, _ in held:
-                    if (
-                        frame is not None
-                        and (field is None or field.any())
-                        and frame.image.min() < frame.image.max()
-                    ):
-                        self._try(frame, field)
-            yield from self._run(chain(held, rest) if finder.frames else held, finder.view)
         yield from self._run(rest, finder.view)
 
     def for_live(self) -> None:
         """Make each frame come out as soon as can be, at the price of frames per second."""
+        self._live = True
         self._network.one_at_a_time()
 
     def describe(self) -> dict[str, Any]:
@@ -103,134 +112,97 @@ class YoloSegmenter:
             "sha256": self.model.sha256,
             "classes": list(self.model.classes),
             **self.model.calibration(),
-            "view": {**self._finder.describe(), **self._stretch.describe()},
+            "view": self._describe_view(),
             **self._network.describe(),
         }
 
-    def _new_finder(self) -> ViewFinder:
+    def _new_finder(self, *, still: bool = False) -> ViewFinder:
         usual = self.model.facts.get("usual_scale")
-        return ViewFinder(self.config.scale, self.config.contrast, None if usual is None else float(usual))
+        return ViewFinder(
+            self.config.scale, self.config.contrast, None if usual is None else float(usual), still=still
+        )
 
-    def _try(self, frame: Frame, field: BoolImage | None) -> None:
-        """Show the network the middle of a frame at every candidate scale and weigh what it finds."""
+    def _describe_view(self) -> dict[str, Any]:
+        """How the frames, or each micrograph, are shown."""
+        facts = {**self._finder.describe(), "looks": self._looks, **self._stretch.describe()}
+        if self.config.scale != "each":
+            return facts
+        return {
+            **facts,
+            "scale": "each",
+            "micrographs_at_scale": {f"{k:g}": n for k, n in self._seen_at.items()},
+        }
+
+    def _find(self, items: Sequence[Item[Tag]], *, still: bool) -> View:
+        """Scale and polarity that suit the frames of some items."""
+        finder = self._finder = self._new_finder(still=still)
+        seen = [
+            (frame, field)
+            for frame, field, _ in items
+            if frame is not None and (field is None or field.any()) and frame.image.min() < frame.image.max()
+        ]
+        for _ in finder.passes():
+            for frame, field in seen if not finder.told else ():
+                self._try(frame, field, max(1, LOOKS // len(seen)))
+        return finder.view
+
+    def _try(self, frame: Frame, field: BoolImage | None, n_parts: int) -> None:
+        """Show the network parts of a frame at every candidate scale and weigh what it finds."""
         finder, largest = self._finder, max(self._finder.scales)
         grey = self._stretch(frame.image, field)
-        tile = tiles(View(largest).shape(frame.shape), self.config.tile_px)[0]
-        around = middle(frame.shape, (int(tile.height / largest), int(tile.width / largest)))
-        part = np.ascontiguousarray(grey[around])
-        small = Frame(frame.index, frame.t_s, part)
-        seen = np.asarray(255 - part, np.uint8) if finder.trial_inverted else part
-        found: dict[float, Detections] = {}
-        pictures = (
-            (trial.canvas, trial.placed) for trial in trials(seen, finder.scales, (tile.height, tile.width))
+        tile = tiles(canvas_sides(frame.shape, finder.scales), self.config.tile_px)[0]
+        canvas = (tile.height, tile.width)
+        for around in parts(frame.shape, (int(canvas[0] / largest), int(canvas[1] / largest)), n_parts):
+            part = np.ascontiguousarray(grey[around])
+            small = Frame(frame.index, frame.t_s, part)
+            inside = None if field is None else field[around]
+            seen = np.asarray(255 - part, np.uint8) if finder.trial_inverted else part
+            found: dict[float, Detections] = {}
+            pictures = ((trial.canvas, trial.placed) for trial in trials(seen, finder.scales, canvas))
+            for outputs, placed in self._network.stream(pictures):
+                assert outputs is not None
+                everything = self._reader.candidates(outputs, SUPPORT)
+                x, y = (everything.boxes[:, [k, k + 2]].mean(axis=1) for k in (0, 1))
+                for at in placed:
+                    here = (x >= at.x) & (x < at.x + at.width) & (y >= at.y) & (y < at.y + at.height)
+                    corner = (-at.y, -at.x)
+                    outlined = self._reader.outlined(
+                        everything.take(np.flatnonzero(here)), small, at.scale, corner, 1
+                    )
+                    found[at.scale] = inside_field(outlined, inside)
+            finder.weigh(part, found)
+
+    def _run(self, items: Iterable[Item[Tag]], view: View, *, still: bool = False) -> Iterator[Found[Tag]]:
+        """Run over frames whose view is known; a micrograph is shown in three."""
+        least = self.config.least_score
+        several = still if self.config.looks == "auto" else self.config.looks == 3
+        others = neighbours(view) if several else []
+        self._looks = 1 + len(others)
+        # what one view alone doubts can be kept by the others
+        floor = min(least, SUPPORT) if others else least
+        pictures = pieces(items, lambda _: [view, *others], self._stretch, self.config.tile_px, _cut)
+        yield from joined(
+            self._network.stream(pictures),
+            lambda outputs, piece: self._read(outputs, piece, floor),
+            self.config.max_detections,
+            lambda views: agreed(views, least),
         )
-        for outputs, placed in self._network.stream(pictures):
-            assert outputs is not None
-            everything = self._candidates(outputs, SURE)
-            for scale, x, width in placed:
-                centre = everything.boxes[:, [0, 2]].mean(axis=1)
-                here = everything.take(np.flatnonzero((centre >= x) & (centre < x + width)))
-                found[scale] = inside_field(
-                    self._outlined(here, small, scale, (0, -x), 1), None if field is None else field[around]
-                )
-        finder.weigh(part, found)
 
-    def _run(
-        self, items: Iterable[tuple[Frame | None, BoolImage | None, Tag]], view: View
-    ) -> Iterator[tuple[Detections | None, Tag]]:
-        """Run over frames whose view is known."""
-        pictures = pieces(items, lambda _: view, self._stretch, self.config.tile_px, _cut)
-        yield from joined(self._network.stream(pictures), self._read, self.config.max_detections)
-
-    def _read(self, outputs: Outputs, piece: Piece) -> Detections:
+    def _read(self, outputs: Outputs, piece: Piece, least_score: float) -> Detections:
         """Turn the network's outputs into detections of one tile, in px of the frame."""
-        candidates = self._candidates(outputs, self.config.least_score)
+        candidates = self._reader.candidates(outputs, least_score)
         n_over_cap = max(0, len(candidates.boxes) - self.config.max_detections)
         kept = candidates.take(np.arange(len(candidates.boxes) - n_over_cap))
         corner = (piece.tile.y, piece.tile.x)
-        return self._outlined(
+        return self._reader.outlined(
             kept, piece.frame, piece.view.scale, corner, self.config.min_area_px, n_over_cap
         )
 
-    def _candidates(self, outputs: Outputs, confidence: float) -> _Candidates:
-        """Boxes of defects, strongest first, none of them twice."""
-        n_classes = len(self.model.classes)
-        by_rank = sorted(outputs, key=lambda output: output.ndim)
-        if [output.ndim for output in by_rank] != [2, 3] or len(by_rank[0]) != 4 + n_classes + len(
-            by_rank[1]
-        ):
-            raise ModelError(
-                f"{self.model.weights}: outputs {[o.shape for o in outputs]} are not those of a YOLO-seg"
-                f" network with the {n_classes} classes of its card; export it again"
-            )
-        rows, prototypes = by_rank
-        if len(self.class_names) < n_classes:
-            kept = [4 + i for i, name in enumerate(self.model.classes) if name in self.class_names]
-            rows, n_classes = rows[[0, 1, 2, 3, *kept, *range(4 + n_classes, len(rows))]], len(kept)
-        boxes, classes, scores, coefficients = best_candidates(rows, n_classes, confidence)
-        apart = _Candidates(boxes, classes, scores, coefficients, prototypes).take(
-            suppress_overlaps(boxes, scores, self.config.overlap_iou)
-        )
-        return apart.take(suppress_pieces(apart.boxes))
 
-    def _outlined(
-        self,
-        found: _Candidates,
-        frame: Frame,
-        scale: float,
-        corner: tuple[int, int],
-        min_area_px: int,
-        n_over_cap: int = 0,
-    ) -> Detections:
-        """Draw the masks of candidates, in px of the frame."""
-        masks, kept = masks_in_boxes(
-            found.boxes,
-            found.coefficients,
-            found.prototypes,
-            frame.shape,
-            least_logit=self._least_logit,
-            scale=scale,
-            corner=corner,
-        )
-        large = masks.area_px() >= min_area_px
-        masks, rows = masks.take(large), np.flatnonzero(kept)[large]
-        # the box that is reported is that of the mask: what is outlined is what is measured
-        of_classes, scores = found.classes[rows], found.scores[rows]
-        return Detections(
-            frame.index,
-            frame.t_s,
-            frame.shape,
-            masks.boxes(),
-            np.asarray(of_classes.argmax(axis=1) + 1, np.int64),
-            scores,
-            masks,
-            self.class_names,
-            n_over_cap,
-            of_classes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Boxes in px of the network's image, and what their masks are made from."""
-
-    boxes: Floats32
-    classes: Floats32
-    scores: Floats32
-    coefficients: Floats32
-    prototypes: Floats32
-
-    def take(self, rows: Ints) -> _Candidates:
-        return _Candidates(
-            self.boxes[rows], self.classes[rows], self.scores[rows], self.coefficients[rows], self.prototypes
-        )
-
-
-def _first(
-    items: Iterator[tuple[Frame | None, BoolImage | None, Tag]],
-) -> list[tuple[Frame | None, BoolImage | None, Tag]]:
+def _first(items: Iterator[Item[Tag]]) -> list[Item[Tag]]:
     """Take the next few frames, and what is missing between them."""
-    out, n_frames = [], 0
+    out: list[Item[Tag]] = []
+    n_frames = 0
     for item in items:
         out.append(item)
         n_frames += item[0] is not None

@@ -75,11 +75,15 @@ def resume(
 def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
     """Make the settings show the frames as they were shown so far; what was not found out stays as it is."""
     known = view.get("frames_looked_at", 1) > 0
-    found = {
+    if config.scale == "each":  # nothing was found out that holds for the next micrograph
+        known = False
+    found: dict[str, Any] = {
         name: view[name] for name in ("contrast", "levels") if name in view and (known or name == "levels")
     }
     if known and isinstance(view.get("scale"), float):  # in words where a checkpoint has a rule of its own
         found["scale"] = view["scale"]
+    if "looks" in view:
+        found["looks"] = view["looks"]
     if isinstance(found.get("levels"), list):
         found["levels"] = tuple(found["levels"])
     return replace(config, **found)

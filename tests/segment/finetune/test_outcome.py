@@ -11,7 +11,7 @@ from insitrack.io.detections import Detections
 from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.outlines import Drawn, ellipse_points
 from insitrack.segment.labels.reader import LabelledPicture
-from insitrack.segment.prepare.view import ViewFinder
+from insitrack.segment.prepare.find_view import ViewFinder
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 from insitrack.segment.finetune import finetune, label_view, outcome  # noqa: E402

@@ -14,7 +14,8 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.models import load_segmenter
-from insitrack.segment.prepare.view import SCALES, View, ViewFinder, middle, trials
+from insitrack.segment.prepare.find_view import SCALES, ViewFinder, parts, trials
+from insitrack.segment.prepare.view import View
 
 
 def found(scores: list[float], masks: Masks | None = None, shape: tuple[int, int] = (64, 64)) -> Detections:
@@ -55,32 +56,71 @@ def blobs(
 @given(st.integers(40, 400), st.integers(40, 400), st.sets(st.sampled_from(SCALES), min_size=1))
 def test_every_scale_is_shown_whole_and_once(height: int, width: int, scales: set[float]) -> None:
     grey = np.random.default_rng(0).integers(0, 255, (height, width)).astype(np.uint8)
-    shown = [
-        (trial, place) for trial in trials(grey, tuple(scales), (height, width)) for place in trial.placed
-    ]
-    assert sorted(scale for _, (scale, _, _) in shown) == sorted(scales)
-    for trial, (scale, x, columns) in shown:
-        assert trial.canvas.shape == (height, width)
-        part = trial.canvas[: round(scale * height), x : x + columns]
-        assert np.array_equal(part, View(scale).resampled(grey))
+    canvas = View(max(scales)).shape((height, width))
+    shown = [(trial, at) for trial in trials(grey, tuple(scales), canvas) for at in trial.placed]
+    assert sorted(at.scale for _, at in shown) == sorted(scales)
+    for trial, at in shown:
+        assert trial.canvas.shape == canvas
+        part = trial.canvas[at.y : at.y + at.height, at.x : at.x + at.width]
+        assert np.array_equal(part, View(at.scale).resampled(grey))
 
 
 @given(
-    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
-    st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    st.tuples(st.integers(2, 5000), st.integers(2, 5000)),
+    st.tuples(st.integers(2, 5000), st.integers(2, 5000)),
+    st.integers(1, 4),
 )
-def test_the_middle_lies_in_the_frame(shape: tuple[int, int], most: tuple[int, int]) -> None:
-    for part, side, size in zip(middle(shape, most), shape, most, strict=True):
-        assert 0 <= part.start <= part.stop <= side
-        assert part.stop - part.start == min(side, size)
+def test_parts_lie_in_the_frame_and_apart(shape: tuple[int, int], most: tuple[int, int], wanted: int) -> None:
+    places = parts(shape, most, wanted)
+    assert 1 <= len(places) <= wanted
+    for rows, columns in places:
+        assert 0 <= rows.start < rows.stop <= shape[0]
+        assert rows.stop - rows.start <= most[0]
+        assert 0 <= columns.start < columns.stop <= shape[1]
+        assert columns.stop - columns.start <= most[1]
+    assert len({(rows.start, columns.start) for rows, columns in places}) == len(places)
+    if shape[0] <= most[0] and shape[1] <= most[1]:
+        assert places == [(slice(0, shape[0]), slice(0, shape[1]))]
 
 
-def test_a_scale_must_be_clearly_surer_to_be_taken() -> None:
-    grey = np.zeros((64, 64), np.uint8)
-    for better, expected in ((0.62, 1.0), (0.8, 0.5)):
-        finder = ViewFinder("auto", "dark")
-        finder.weigh(grey, {scale: found([better if scale == 0.5 else 0.6] * 5) for scale in SCALES})
-        assert finder.view == View(expected)
+@pytest.mark.parametrize(
+    ("surest", "still", "expected"),
+    [
+        ({}, False, 0.71),
+        ({0.5: 0.8}, False, 0.5),
+        ({2.0: 0.7}, False, 0.71),
+        ({1.41: 0.7, 2.0: 0.7}, True, 1.41),
+    ],
+)
+def test_the_scale_of_the_best_supported_finds_wins_and_an_enlarged_one_must_pay(
+    surest: dict[float, float], still: bool, expected: float
+) -> None:
+    """Five finds at every scale, at 0.35 and less with half the score."""
+    finder = ViewFinder("auto", "dark", still=still)
+    usual = {scale: 0.6 if scale > 0.35 else 0.3 for scale in SCALES} | {0.5: 0.4}
+    finder.weigh(
+        np.zeros((64, 64), np.uint8),
+        {scale: found([surest.get(scale, usual[scale])] * 5) for scale in SCALES},
+    )
+    assert finder.view == View(expected)
+
+
+def test_sure_finds_of_one_scale_only_are_no_reason_to_take_it() -> None:
+    """What a network sees in noise when it is enlarged is not there at the next scale."""
+    one, other = (
+        Masks.from_crops([np.ones((6, 6), bool)] * 9, [(4 + 20 * i, column) for i in range(9)])
+        for column in (4, 120)
+    )
+    finder = ViewFinder("auto", "dark", still=True)
+    shape = (200, 200)
+    nothing = found([], Masks.from_crops([], []), shape)
+    usual = found([0.5] * 9, one, shape)
+    finder.weigh(
+        np.zeros(shape, np.uint8),
+        {2.0: found([0.95] * 9, other, shape), 1.41: usual, 1.0: usual, 0.71: nothing, 0.5: nothing}
+        | dict.fromkeys((0.35, 0.25), nothing),
+    )
+    assert finder.view == View(1.0)
 
 
 def test_nothing_found_leaves_scale_and_polarity_alone() -> None:
@@ -142,7 +182,15 @@ def test_a_picture_magnified_beyond_its_resolution_is_shrunk() -> None:
     segmenter(blobs(size=480, spacing=120, radius=30.0, noise=6.0))
     assert segmenter.describe()["view"]["scale"] < 1.0
     segmenter(blobs())
-    assert segmenter.describe()["view"]["scale"] == 1.0
+    assert segmenter.describe()["view"]["scale"] >= 1.0
+
+
+def test_each_micrograph_is_shown_at_a_scale_of_its_own() -> None:
+    segmenter = load_segmenter(config=SegmentConfig(scale="each", contrast="dark"))
+    small, large = blobs(), blobs(size=480, spacing=120, radius=30.0, noise=6.0)
+    assert len(list(segmenter.stream((frame, None, None) for frame in (small, large, small)))) == 3
+    shown = segmenter.describe()["view"]["micrographs_at_scale"]
+    assert sorted(shown.values()) == [1, 2]
 
 
 @pytest.mark.parametrize("scale", [0.4, 0.5, 0.71, 1.6])

@@ -69,11 +69,18 @@ def start_beyond_end(source: Source, start_s: float, last_s: float) -> SettingsE
 def segment_settings(source: Source, config: RunConfig) -> SegmentConfig:
     """Return what the segmenter is to find: candidates, where they are judged later.
 
-    Grey levels are fixed on frames spread over the run, for more than 8 bits and where it is read twice.
+    Separate micrographs are shown to the network each in its own way. Grey levels are fixed on frames spread
+    over the run, for more than 8 bits and where it is read twice.
     """
     settings, asked = config.segment, config.segment.levels
     if config.judged is not None:
         settings = dataclasses.replace(settings, confidence=config.judged.candidate_score)
+    if config.source.stills:  # micrographs that have nothing to do with each other
+        settings = dataclasses.replace(
+            settings,
+            scale="each" if settings.scale == "auto" else settings.scale,
+            looks=3 if settings.looks == "auto" else settings.looks,
+        )
     if asked not in ("auto", "run"):
         return settings
     frames = source.samples()
