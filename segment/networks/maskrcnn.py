@@ -138,7 +138,7 @@ class TorchvisionSegmenter:
         """
         chosen, config = self.settings, self.config
         scale: Any = self.view.scale
-        origin = "not looked for with this kind of network" if config.scale == "auto" else "settings"
+        origin = "not looked for with this kind of network" if isinstance(config.scale, str) else "settings"
         if chosen.min_size_px is not None:
             scale, origin = (
                 f"shorter side {chosen.min_size_px} px, longer at most {chosen.max_size_px} px",
