@@ -35,8 +35,7 @@ SUPPORT = 0.03
 
 _SAME = 0.4  # IoU of boxes from which two scales show one defect
 _POWER = 1.5  # sure finds count more than many doubtful ones
-_ENOUGH = 0.9  # a smaller scale is taken with this share of the best one's support: it costs less
-_ENOUGH_ENLARGED = 0.95
+_ENOUGH = 0.95  # a smaller scale is taken with this share of the best one's support: it costs less
 _PAYS = {False: 1.5, True: 1.05}
 """How much more support an enlarged movie, or micrograph, must have: at scale 1.41 each frame costs twice as much."""
 _OWN_GAIN = 2.0  # how much more support another scale needs than that of a model's own training
@@ -293,7 +292,7 @@ class ViewFinder:
         small = [scale for scale in self.scales if scale <= 1]
         most, most_small = max(sums.values()), max(sums[scale] for scale in small)
         if most > self._pays * most_small + _LEAST:
-            return min(scale for scale in self.scales if sums[scale] >= _ENOUGH_ENLARGED * most)
+            return min(scale for scale in self.scales if sums[scale] >= _ENOUGH * most)
         if most_small <= _LEAST:
             return 1.0
         return min(scale for scale in small if sums[scale] >= _ENOUGH * most_small)
