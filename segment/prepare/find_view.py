@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import BoolImage, Floats
+from insitrack.io.arrays import BoolImage, Floats, Ints
 from insitrack.io.boxes import box_iou
 from insitrack.io.detections import Detections
 from insitrack.segment.prepare.view import View
@@ -263,7 +263,8 @@ class ViewFinder:
         """
         sure = {scale: every.take(np.flatnonzero(every.scores >= SURE)) for scale, every in found.items()}
         for scale, likely in sure.items():
-            supported = support(likely, [found[near] for near in _next_to(scale, found)])
+            near = [same_in(likely, found[other])[1] for other in _next_to(scale, found)]
+            supported = np.max(near, axis=0)
             self._sure[scale] += float(((likely.scores.astype(np.float64) * supported) ** _POWER).sum())
         if self._polarity_scale is not None:
             return
@@ -318,23 +319,27 @@ class ViewFinder:
         return facts
 
 
-def support(found: Detections, others: Sequence[Detections]) -> Floats:
-    """Highest score at which other looks show each detection too, shape (N,); 0 where none does.
+def same_in(found: Detections, other: Detections) -> tuple[Ints, Floats]:
+    """Find each detection again among what another view of the same frame shows.
 
     Parameters
     ----------
-    found : Detections
-        N detections.
-    others : sequence of Detections
-        What the network found in the same frame at other scales, in px of the frame.
+    found, other : Detections
+        N and M detections, px of the frame.
+
+    Returns
+    -------
+    row : ndarray of int64, shape (N,)
+        The surest of `other` whose box has an IoU of 0.4 or more with that of the detection.
+    score : ndarray of float64, shape (N,)
+        Its score; 0 where there is none.
     """
-    out = np.zeros(len(found))
-    for other in others if len(found) else ():
-        for start in range(0, len(found) if len(other) else 0, _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            same = box_iou(found.boxes[rows], other.boxes) >= _SAME
-            out[rows] = np.maximum(out[rows], np.where(same, other.scores[None], 0.0).max(axis=1))
-    return out
+    row, score = np.zeros(len(found), np.int64), np.zeros(len(found))
+    for start in range(0, len(found) if len(other) else 0, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        same = np.where(box_iou(found.boxes[block], other.boxes) >= _SAME, other.scores[None], 0.0)
+        row[block], score[block] = same.argmax(axis=1), same.max(axis=1)
+    return row, score
 
 
 def _next_to(scale: float, scales: dict[float, Detections]) -> list[float]:

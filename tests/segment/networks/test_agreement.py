@@ -1,5 +1,7 @@
 """Several views of one frame: what only one of them shows counts less, and a micrograph is shown in three."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,19 @@ def test_the_score_is_the_mean_of_logits() -> None:
     logit = 0.6 * np.log(0.8 / 0.2) + 0.4 * np.log(0.3 / 0.7)
     together = agreed([found([0.8], [0]), found([0.1], [0]), found([0.3], [1])], 0.01)
     assert together.scores.tolist() == pytest.approx([1 / (1 + np.exp(-logit))], rel=1e-5)
+
+
+def test_the_class_is_that_of_all_views() -> None:
+    """Twice 0.4 of a dot and a whole void make a void; where only one view shows it, its class stays."""
+    alone = found([0.4, 0.5], [0, 100])
+    names = alone.class_names
+    dot, void = np.eye(len(names), dtype=np.float32)[[names.index("black_dot"), names.index("void")]]
+    views = [replace(alone, class_probability=np.stack([dot, dot]))]
+    views += [replace(found([1.0], [0]), class_probability=void[None])]
+    together = agreed(views, 0.01)
+    assert together.names() == ["void", "black_dot"]
+    assert together.class_probability is not None
+    assert together.class_probability[0] == pytest.approx((0.8 * dot + void) / 1.8)
 
 
 def test_a_view_that_is_large_already_stands_alone() -> None:
