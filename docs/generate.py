@@ -18,6 +18,7 @@ DOCS = Path(__file__).resolve().parent
 SETTINGS = DOCS.parent / "configs" / "default.toml"
 COMMANDS = (
     "",
+    "batch",
     "series",
     "link",
     "edit",
@@ -36,8 +37,14 @@ _KEY = re.compile(r"(?P<off># )?(?P<key>[a-z_0-9]+) = (?P<value>.*)")
 def pages() -> dict[str, str]:
     """Return the text of each generated page by its name in ``docs``."""
     from insitrack.io.tables.columns import describe_columns
+    from insitrack.tracker.many.facts import BATCH
+    from insitrack.tracker.many.status import STATUS
 
-    return {"tables.md": describe_columns(), "settings.md": settings_page(), "commands.md": commands_page()}
+    return {
+        "tables.md": describe_columns(STATUS, BATCH),
+        "settings.md": settings_page(),
+        "commands.md": commands_page(),
+    }
 
 
 def settings_page() -> str:

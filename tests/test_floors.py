@@ -43,6 +43,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("hindsight",),
         ("run",),
         ("analysis", "evaluation"),
+        ("many",),
         ("commands",),
         ("cli",),
         ("__init__",),
@@ -59,6 +60,10 @@ BORROWED: set[tuple[str, str]] = set()
 MOST_FILES, MOST_LINES, MEDIAN_LINES, MOST_CLASS_LINES, MOST_FUNCTION_LINES = 16, 420, 170, 200, 70
 
 HOMES = {
+    "dask": {"tracker/many/cluster.py"},
+    "dask_jobqueue": {"tracker/many/cluster.py"},
+    "distributed": {"tracker/many/cluster.py", "tracker/many/worker.py"},
+    "duckdb": {"tracker/many/catalogue.py"},
     "filelock": {"tracker/run/lock.py"},
     "shtab": {"tracker/cli.py"},
     "av": {"io/files/movie.py", "io/draw/movie_writer.py", "io/live/feeds.py", "io/live/replay.py"},
@@ -72,6 +77,7 @@ HOMES = {
         "io/tables/stream.py",
         "io/tables/tidy.py",
         "tracker/analysis/series_files.py",
+        "tracker/many/together.py",
     },
     "starlette": {
         "io/live/page/plot_routes.py",
@@ -90,6 +96,7 @@ HOMES = {
     "openvino": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
     "onnxruntime": {"segment/networks/runtime.py", "tracker/commands/doctor.py"},
     "plotly": {
+        "io/report/batch_report.py",
         "io/report/page.py",
         "io/report/micrograph_plots.py",
         "io/report/run_plots.py",

@@ -17,6 +17,7 @@ from insitrack.io.errors import InsitrackError, SettingsError
 from insitrack.tracker.commands.arguments.parser import Parser, nearest
 
 COMMANDS = (
+    "batch",
     "synth",
     "link",
     "series",

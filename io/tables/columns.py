@@ -384,15 +384,15 @@ def read_candidates(causal: Path, run: Path) -> pd.DataFrame:
     return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
 
 
-def describe_columns() -> str:
-    """Every table and column as a Markdown page; `docs/tables.md` is this text."""
+def describe_columns(*more: Table) -> str:
+    """Every table and column as a Markdown page; with those of a batch, `docs/tables.md` is this text."""
     lines = [
         "# Tables of a run",
         "",
         "Comma-separated, UTF-8, one header line; an empty cell means not known. `masks.parquet` is Parquet.",
         "",
     ]
-    for table in (*TABLES.values(), KINETICS, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS, EDITS):
+    for table in (*TABLES.values(), KINETICS, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS, EDITS, *more):
         lines += [
             f"## {table.file}",
             "",

@@ -125,7 +125,9 @@ def append_rows(path: Path, table: Table, rows: Sequence[Mapping[str, str]]) -> 
         stream.seek(len(whole))
         stream.truncate()
         try:
-            stream.write((("" if whole else table.header()) + _lines(table, rows)).encode("utf-8", "replace"))
+            stream.write(
+                (("" if whole else table.header()) + lines_of(table, rows)).encode("utf-8", "replace")
+            )
             stream.flush()
             os.fsync(stream.fileno())
         except OSError:
@@ -186,7 +188,8 @@ def harmless(text: str) -> str:
     return text
 
 
-def _lines(table: Table, rows: Sequence[Mapping[str, str]]) -> str:
+def lines_of(table: Table, rows: Sequence[Mapping[str, str]]) -> str:
+    """Return rows of texts as the lines of a table."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(
         [[cells[name] for name in table.names] for cells in rows]

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insitrack.tracker.commands.arguments.options import (
-    add_output_options,
-    add_settings_options,
-    add_specimen_options,
-    add_trust_option,
-    specimen_settings,
-)
-from insitrack.tracker.commands.arguments.parser import names, number, whole
+from insitrack.tracker.commands.arguments.options import add_output_options
+from insitrack.tracker.commands.arguments.run_options import add_run_options, run_settings
 
 if TYPE_CHECKING:
     from insitrack.io.tables.run_folder import Run
@@ -57,63 +50,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="movie, folder, glob, TIFF stack, synth:SCENE; live: camera:0, rtsp://, http://, srt://, watch:FOLDER",
     )
     add_output_options(parser, default="named after the source, here")
-    add(
-        "--frame-interval-s",
-        type=number,
-        metavar="S",
-        help="time between frames (default: the file's timestamps)",
-    )
-    add_specimen_options(parser)
-    add_trust_option(parser)
-    add("--model", metavar="NAME", help="segmentation model: a shipped name or an ONNX file (default: loops)")
-    add("--conf", type=number, metavar="0..1", help="least confidence of a detection")
-    add(
-        "--only",
-        type=names,
-        metavar="CLASS,...",
-        help="look for these classes only, for example loop_111,loop_100,black_dot",
-    )
-    add("--start", type=number, metavar="S", help="first time to process")
-    add("--end", type=number, metavar="S", help="last time to process")
-    add("--every", type=whole, metavar="N", help="process every N-th frame")
-    add(
-        "--stills",
-        action="store_true",
-        help="separate micrographs, no movie: nothing is linked, one row each, means over them",
-    )
-    add("--no-video", action="store_true", help="write no annotated movie")
+    add_run_options(parser)
     add(
         "--view",
         metavar="HOST:PORT",
         help="where the browser view of a live run listens (default: a free port of this computer); none: nowhere",
     )
-    add_settings_options(parser)
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
     from insitrack.tracker.commands.arguments.progress import ProgressBar, stop_on_interrupt
-    from insitrack.tracker.run.config import load_config
     from insitrack.tracker.run.track import track
 
-    config = load_config(
-        Path(options.config) if options.config else None,
-        options.set,
-        {
-            **specimen_settings(options),
-            "series.least_trust": options.trust_anyway,
-            "source.frame_interval_s": options.frame_interval_s,
-            "source.start_s": options.start,
-            "source.end_s": options.end,
-            "source.every": options.every,
-            "source.stills": True if options.stills else None,
-            "segment.confidence": options.conf,
-            "segment.classes": options.only,
-            "model": options.model,
-            "output.video": False if options.no_video else None,
-            "output.view": "" if options.view == "none" else options.view,
-        },
-    )
+    config = run_settings(options)
     with stop_on_interrupt() as stop, ProgressBar(options.start or 0.0, options.end) as bar:
         done = track(
             options.source,

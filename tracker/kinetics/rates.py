@@ -185,6 +185,9 @@ def nucleation_row(
     counted = seen.countable & mine
     weight = seen.lives.weight
     exposure = float(np.median(area[mine])) if n == 0 else n / float((1 / area[counted]).sum())
+    if not exposure * share > 0:  # no birth of most of these tracks could have been seen often enough
+        why = "the movie is too short for a birth to be confirmed"
+        return kinetics_row(label, "nucleation_per_m2_s", Estimate(*_UNKNOWN, n), how, why)
     total = float((weight[counted] / area[counted]).sum())
     unit = estimators.event_rate(n, 1e18, 1.0)  # a count, with its Poisson ends
     ends = [

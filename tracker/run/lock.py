@@ -24,6 +24,10 @@ SILENT_S = 60.0
 not show computers each other's locks."""
 
 
+class HeldError(OutputError):
+    """A run that is alive holds the folder."""
+
+
 class RunLock:
     """Holds an output folder for as long as a run lasts.
 
@@ -39,8 +43,8 @@ class RunLock:
     Raises
     ------
     OutputError
-        On entering, if a run that is alive holds the folder, or it cannot be written; nothing is changed
-        then.
+        On entering, if a run that is alive holds the folder (`HeldError`), or it cannot be written; nothing is
+        changed then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,14 +103,14 @@ def refuse_if_held(folder: Path) -> None:
             pass
 
 
-def _held(folder: Path) -> OutputError:
+def _held(folder: Path) -> HeldError:
     owner = _owner(folder)
     who = (
         f"process {owner.get('process')} on {owner.get('host')}, since {owner.get('since')}"
         if owner
         else "another process"
     )
-    return OutputError(
+    return HeldError(
         f"{folder}: a run that is alive writes into it ({who}); wait for its end, stop it, or choose another"
         " folder with --out"
     )

@@ -13,7 +13,7 @@ from insitrack.io.live.page.request import AT_ONCE, ViewerRequest, parse_request
 from insitrack.io.pages.server import HEADERS, PageServer, posted
 
 MOST_CLIENTS, MOST_BYTES = 32, 2048
-_PAGE = Path(__file__).with_name("page.html")
+_FOLDER = Path(__file__).parent
 _HEADERS = {
     **HEADERS,
     "Content-Security-Policy": (
@@ -62,6 +62,8 @@ class ViewServer(PageServer):
         What a viewer must know; needed for any host but this computer, and made up there if None.
     failed : callable, optional
         Gets one line if the server ends by an error; the run goes on without its page.
+    page : str
+        Name of the page beside this file.
 
     Raises
     ------
@@ -77,13 +79,14 @@ class ViewServer(PageServer):
         port: int,
         token: str | None,
         failed: Callable[[str], None] = lambda line: None,
+        page: str = "page.html",
     ) -> None:
         def tell(error: BaseException) -> None:
             first = (str(error).splitlines() or [""])[0]
             failed(f"the page of the run ends ({type(error).__name__}: {first}); the run goes on without it")
 
         super().__init__(host=host, port=port, token=token, failed=tell)
-        self._shown, self._clients = shown, 0
+        self._shown, self._page, self._clients = shown, page, 0
 
     def _application(self) -> Any:
         from starlette.applications import Starlette
@@ -92,7 +95,7 @@ class ViewServer(PageServer):
         from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
         from starlette.routing import Route
 
-        page = _PAGE.read_text(encoding="utf-8")
+        page = (_FOLDER / self._page).read_text(encoding="utf-8")
 
         def refused(request: Request) -> Any:
             return self.refusal(request, _HEADERS)

