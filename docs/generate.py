@@ -22,6 +22,7 @@ COMMANDS = (
     "series",
     "link",
     "edit",
+    "review",
     "annotate",
     "export",
     "resume",

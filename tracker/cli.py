@@ -24,6 +24,7 @@ COMMANDS = (
     "resume",
     "replay",
     "edit",
+    "review",
     "annotate",
     "export",
     "eval",

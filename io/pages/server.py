@@ -90,6 +90,11 @@ class PageServer(ABC):
         except RuntimeError as error:  # no more threads
             self._failed(error)
 
+    def wait(self) -> None:
+        """Return when the server ends."""
+        while self._thread.is_alive():
+            self._thread.join(timeout=0.5)
+
     def stop(self) -> None:
         """Answer no more; viewers get the last message, and who does not listen holds up nobody."""
         if self._server is not None:
@@ -159,6 +164,25 @@ class PageServer(ABC):
         if origin is not None and origin != f"http://{host}":
             return "asked by a page of another origin", 403
         return "", 200
+
+
+def listens_at(text: str, option: str = "--view") -> tuple[str, int]:
+    """Host and port of HOST:PORT.
+
+    Raises
+    ------
+    SettingsError
+        If it is none.
+
+    Examples
+    --------
+    >>> listens_at("127.0.0.1:8000")
+    ('127.0.0.1', 8000)
+    """
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port[:6]) < 65536):
+        raise SettingsError(f"{option} {text}: expected HOST:PORT, for example 127.0.0.1:8000")
+    return host.strip("[]"), int(port)
 
 
 async def posted(request: Any, most_bytes: int, headers: dict[str, str] = HEADERS) -> tuple[bytes, Any]:

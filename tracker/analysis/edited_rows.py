@@ -6,18 +6,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.frame_views import frame_scales
-from insitrack.io.tables.outlines.masks import DRAWN, MASKS
+from insitrack.io.tables.outlines.masks import DRAWN, MASKS, read_columns
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.tracker.analysis.untouched import changed_tracks, join_rows, untouched_rows
 from insitrack.tracker.hardening.materials import LINE_CLASSES
 from insitrack.tracker.hindsight.drawn import Drawing
 from insitrack.tracker.hindsight.naming import Naming
+from insitrack.tracker.hindsight.outlines import SEEN
 from insitrack.tracker.hindsight.refine import refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.measure.from_table import sizes_nm, with_sizes
@@ -96,6 +97,11 @@ class EditedRows:
         seen = (self.run / CAUSAL / MASKS.file, self.run / MASKS.file)
         found = [path for path in seen if path.is_file()][:1]
         return [*found, *(path for path in (self.run / DRAWN,) if path.is_file())]
+
+    @cached_property
+    def seen(self) -> dict[str, Any]:
+        """Every outline that was seen, or drawn before."""
+        return read_columns(self.outlines(), SEEN)
 
     def _measured_as_named(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Sizes by the definition of the class that somebody gave to an observation."""

@@ -14,12 +14,11 @@ from insitrack.io.draw.annotate import AnnotationStyle
 from insitrack.io.draw.final import FinalFrames, draw_frames
 from insitrack.io.draw.gif import GifSink
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
-from insitrack.io.errors import OutputError, SettingsError, TableError
+from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.tables.columns import FRAMES
-from insitrack.io.tables.outlines.masks import MASKS, STREAM
 from insitrack.io.tables.run_folder import MOVIE
-from insitrack.tracker.run.job.finished import manifest_of, source_of
+from insitrack.tracker.run.job.finished import check_outlines, manifest_of, source_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,10 +82,7 @@ def annotate(run: Path, movie: Path | None, out: Path, how: Redrawing) -> int:
         If the run, its movie or a choice cannot be used; nothing is written then.
     """
     manifest = manifest_of(run)
-    if not (run / MASKS.file).is_file():
-        cut_off = (run / STREAM.file).is_file()
-        advice = f"cut off; first: track resume {run}" if cut_off else "of an earlier version; run it again"
-        raise TableError(f"{run}: no {MASKS.file}, the run is {advice}")
+    check_outlines(run)
     if out.suffix.lower() not in (".mp4", ".gif"):
         raise SettingsError(f"--out {out}: expected a name that ends in .mp4 or .gif")
     final = FinalFrames(run, (manifest.get("model") or {}).get("classes") or (), only=how.only)

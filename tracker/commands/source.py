@@ -25,6 +25,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
   track resume RUN                                     continue a run that was cut off
   track edit RUN edits.csv                             correct tracks and outlines by hand; into a new folder
+  track review RUN                                     the same by mouse and keys, in the browser
   track annotate RUN --beside --out talk.gif           a run drawn again: other colours, classes, times; MP4 or GIF
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled images

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BOX = ("x0_px", "y0_px", "width_px", "height_px")
+SEEN = ("frame", "track_id", "observed", *_BOX, "rle")
 _AT_ONCE = 50_000
 
 
@@ -43,15 +44,34 @@ def write_masks(seen: Sequence[Path], rows: pd.DataFrame, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    columns = read_columns(seen, ("frame", "track_id", "observed", *_BOX, "rle"))
-    source = _sources(columns, rows)
-    before, after = _neighbours(rows, source)
-    made = _Filled(columns, rows, before, after, source)
-    known = np.flatnonzero(before >= 0)
+    outlines = FinalOutlines(read_columns(seen, SEEN), rows)
     with replacing(path) as part, writer_of(part) as writer:
-        for start in range(0, len(known), _AT_ONCE):
-            chosen = known[start : start + _AT_ONCE]
-            writer.write_columns(_columns(columns, rows, chosen, source, made))
+        for start in range(0, len(outlines.known), _AT_ONCE):
+            writer.write_columns(outlines.of(outlines.known[start : start + _AT_ONCE]))
+
+
+class FinalOutlines:
+    """The outlines of rows of ``tracks.csv``, made as they are asked for.
+
+    Parameters
+    ----------
+    columns : dict
+        Columns `SEEN` of what was seen or drawn, as `read_columns` gives them.
+    rows : DataFrame
+        Rows of ``tracks.csv``, as for `write_masks`.
+    """
+
+    def __init__(self, columns: dict[str, Any], rows: pd.DataFrame) -> None:
+        self._columns, self._rows = columns, rows
+        self._source = _sources(columns, rows)
+        before, after = _neighbours(rows, self._source)
+        self._made = _Filled(columns, rows, before, after, self._source)
+        self.known = np.flatnonzero(before >= 0)
+        """Rows that have an outline."""
+
+    def of(self, chosen: Ints) -> dict[str, Any]:
+        """Columns of ``masks.parquet`` for some of the rows that have one."""
+        return _columns(self._columns, self._rows, chosen, self._source, self._made)
 
 
 def _sources(columns: dict[str, Any], rows: pd.DataFrame) -> Ints:

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,8 @@ LOCK = "run.lock"
 """Held by the system for as long as the process lives."""
 OWNER = "run.owner"
 """Who holds it, for those that come later: host, process, start."""
+REVIEW_LOCK = "review.lock"
+"""Held while the run is open in `track review`."""
 SILENT_S = 60.0
 """A run of another computer that has written nothing for so long counts as dead, where a shared drive does
 not show computers each other's locks."""
@@ -84,6 +87,39 @@ class RunLock:
         if os.name == "nt":
             with contextlib.suppress(OSError):
                 (self._folder / LOCK).unlink()
+
+
+@contextlib.contextmanager
+def reviewed_alone(folder: Path) -> Iterator[None]:
+    """Hold a finished run while somebody corrects it: its edits are in one hand.
+
+    Raises
+    ------
+    OutputError
+        If a run that is alive writes into the folder, another review is open, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    refuse_if_held(folder)
+    lock = FileLock(folder / REVIEW_LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OutputError(
+            f"{folder}: is open in another track review; go on there, or end it with Ctrl-C"
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"{folder}: cannot be written ({reason}); edits are kept there: copy the run to a place of your own"
+        ) from error
+    try:
+        yield
+    finally:
+        if os.name != "nt":  # Windows removes no file that is open
+            with contextlib.suppress(OSError):
+                (folder / REVIEW_LOCK).unlink()
+        lock.release()
 
 
 def refuse_if_held(folder: Path) -> None:

@@ -21,6 +21,7 @@ export class Keys {
     const typing = event.target.closest?.("input:not([type=range], [type=checkbox], [type=radio]), select, textarea");
     if (typing || document.querySelector("dialog[open]")) return;
     if (event.target.closest?.("button, a, summary, [role=option]") && (event.key === "Enter" || event.key === " ")) return;
+    if (event.key.startsWith("Arrow") && event.target.closest?.("[type=radio]")) return;
     if (this.first(event)) { event.preventDefault(); return; }
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     const name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + (event.altKey ? "Alt+" : "") + (event.shiftKey && (event.key.length > 1 || /[a-z]/.test(key)) ? "Shift+" : "") + key;

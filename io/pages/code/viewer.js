@@ -16,7 +16,7 @@
 //
 // A tool has down(point, event), move(point, event), up(point, event), optionally hover(point), key(event) -> true if it
 // took the key, cancel(), and draw(context, pixel): context in px of the frame, `pixel` is the size of one screen pixel.
-// A point is {x, y} in px of the frame. Middle button, space and two fingers pan and zoom under any tool.
+// A point is {x, y} in px of the frame. Middle button, Ctrl and two fingers pan and zoom under any tool.
 
 import { bounds, contains } from "./geometry.js";
 
@@ -33,7 +33,7 @@ export class Viewer extends EventTarget {
     this.overlay.setAttribute("aria-label", label);
     host.classList.add("viewer");
     host.replaceChildren(this.picture, this.overlay);
-    Object.assign(this, { width: 1, height: 1, bitmap: null, outlines: [], selected: new Set(), hovered: null, tool: null, space: false });
+    Object.assign(this, { width: 1, height: 1, bitmap: null, outlines: [], selected: new Set(), hovered: null, tool: null });
     Object.assign(this, { scale: 1, left: 0, top: 0, fitted: true, showText: true, showOutlines: true });
     this.pointers = new Map();
     this.waiting = { picture: false, overlay: false };
@@ -198,7 +198,7 @@ export class Viewer extends EventTarget {
       try { canvas.setPointerCapture(event.pointerId); } catch { /* it has left already */ }
       this.pointers.set(event.pointerId, { ...place(event), start: place(event) });
       if (this.pointers.size > 1) { this.tool?.cancel?.(); this.gesture = "pinch"; return; }
-      this.gesture = event.button === 1 || this.space || !this.tool ? "pan" : "tool";
+      this.gesture = event.button === 1 || event.ctrlKey || !this.tool ? "pan" : "tool";
       if (this.gesture === "tool" && event.button === 0) this.tool.down(point(event), event);
     });
     canvas.addEventListener("pointermove", event => {
@@ -226,8 +226,6 @@ export class Viewer extends EventTarget {
     canvas.addEventListener("pointerleave", () => { if (this.hovered) { this.hovered = null; this.redraw(); } });
     canvas.addEventListener("contextmenu", event => event.preventDefault());
     canvas.addEventListener("dblclick", event => { if (!this.tool) { const p = place(event); this.zoom(2, p.x, p.y); } });
-    window.addEventListener("keydown", event => { if (event.code === "Space") this.space = true; });
-    window.addEventListener("keyup", event => { if (event.code === "Space") this.space = false; });
   }
 
   #hover(p) {

@@ -273,6 +273,22 @@ def read_columns(paths: Sequence[Path], names: Sequence[str]) -> dict[str, Any]:
     return packed
 
 
+def with_rows(columns: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns as `read_columns` gives them, and more rows behind them."""
+    import pyarrow as pa
+
+    longer: dict[str, Any] = {}
+    for name, column in columns.items():
+        values = np.asarray(rows[name])
+        if name in ("rle", "defect_class"):
+            longer[name] = pa.chunked_array(
+                [*column.chunks, pa.array(values.tolist(), pa.string())], pa.string()
+            )
+        else:
+            longer[name] = np.concatenate([column, values.astype(column.dtype)])
+    return longer
+
+
 def classes_in(path: Path) -> set[str]:
     """Return the classes that a table of outlines has.
 

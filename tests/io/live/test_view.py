@@ -1,13 +1,10 @@
 """The browser view of a live run: by its address, and in a real browser where there is one."""
 
-import base64
 import contextlib
 import gzip
 import json
-import shutil
 import socket
 import struct
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -19,14 +16,13 @@ import pytest
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.page.request import parse_request
 from insitrack.io.live.page.server import MOST_CLIENTS
+from insitrack.tests.support.browser import BROWSER, Browser
 from insitrack.tests.support.live_run import LiveRun, place_of
 
 # event streams are left in the middle, which urllib complains of
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
-
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -194,79 +190,6 @@ def test_stop_in_the_browser_completes_the_run(tmp_path):
 def test_wishes_that_mean_nothing_are_refused(body):
     with pytest.raises(SettingsError, match="expected"):
         parse_request(body)
-
-
-class Browser:
-    """Headless browser, driven over its debugging port."""
-
-    def __init__(self, folder, address, width=1300, height=1000):
-        from websockets.sync.client import connect
-
-        port = free_port()
-        options = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-sync",
-        ]
-        size = [
-            f"--window-size={width},{height}",
-            f"--user-data-dir={folder}",
-            f"--remote-debugging-port={port}",
-            address,
-        ]
-        self.process = subprocess.Popen(
-            [BROWSER, *options, *size], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        target = LiveRun.until(lambda: self._target(port), 30)
-        self.connection = connect(target, max_size=None)
-        self.socket = self.connection.__enter__()
-        self.n = 0
-
-    @staticmethod
-    def _target(port):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=2) as answer:
-                return next(
-                    (
-                        one["webSocketDebuggerUrl"]
-                        for one in json.loads(answer.read())
-                        if one["type"] == "page"
-                    ),
-                    None,
-                )
-        except OSError:
-            return None
-
-    def call(self, method, **parameters):
-        self.n += 1
-        self.socket.send(json.dumps({"id": self.n, "method": method, "params": parameters}))
-        while True:
-            answer = json.loads(self.socket.recv(timeout=20))
-            if answer.get("id") == self.n:
-                return answer["result"]
-
-    def value(self, code):
-        return self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)[
-            "result"
-        ].get("value")
-
-    def screenshot(self):
-        data = base64.b64decode(self.call("Page.captureScreenshot")["data"])
-        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-
-    def close(self):
-        self.connection.__exit__(None, None, None)
-        self.process.terminate()
-        self.process.wait(timeout=20)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")

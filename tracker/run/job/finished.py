@@ -69,6 +69,20 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return manifest
 
 
+def check_outlines(run: Path) -> None:
+    """Refuse a run that has no outlines.
+
+    Raises
+    ------
+    TableError
+        Saying how it gets them.
+    """
+    if not (run / MASKS.file).is_file():
+        cut_off = (run / STREAM.file).is_file()
+        advice = f"cut off; first: track resume {run}" if cut_off else "of an earlier version; run it again"
+        raise TableError(f"{run}: no {MASKS.file}, the run is {advice}")
+
+
 class Run(run_folder.Run):
     """A finished run: its tables as DataFrames, its outlines and its frames; a notebook shows its results.
 

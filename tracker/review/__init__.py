@@ -1,0 +1,1 @@
+"""`track review`: a finished run looked at and corrected in the browser."""

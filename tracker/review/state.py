@@ -1,0 +1,191 @@
+"""What follows from edits, kept up to date: rows, outlines, curves and doubts of the run as it would be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insitrack.io.arrays import Ints
+from insitrack.io.tables.columns import EVENTS
+from insitrack.io.tables.outlines.masks import with_rows
+from insitrack.tracker.analysis.edit import with_classes
+from insitrack.tracker.analysis.edited_rows import EditedRows
+from insitrack.tracker.hindsight.naming import NOWHERE, Naming
+from insitrack.tracker.hindsight.outlines import FinalOutlines
+from insitrack.tracker.hindsight.rewrite import series_columns
+from insitrack.tracker.review.doubts import doubts_of
+from insitrack.tracker.run.meters import meter_of
+from insitrack.tracker.trust.frames import Trusted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BOX = ("x0_px", "y0_px", "width_px", "height_px")
+CURVES = {
+    "density_per_m3": ("volume density", "m⁻³"),
+    "density_per_m2": ("areal density", "m⁻²"),
+    "n": ("defects in view", ""),
+    "size_nm": ("mean size", "nm"),
+    "hardening_linear_mpa": ("hardening, linear", "MPa"),
+    "hardening_quadrature_mpa": ("hardening, quadrature", "MPa"),
+}
+"""Columns of ``series.csv`` that are drawn: title and unit."""
+
+
+class Reviewed:
+    """The tables of a run under some edits, made as they are asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the run.
+    manifest : mapping
+        Its ``run.json``.
+    made : EditedRows
+        The run.
+    after : Naming
+        Tracks and classes under the edits.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], made: EditedRows, after: Naming) -> None:
+        self._folder, self._manifest, self._made, self.after = folder, manifest, made, after
+        self.changed = made.changed(after) if after is not made.naming else set()
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Rows of ``tracks.csv``, sorted by frame."""
+        made, changed = self._made, self.changed
+        rebuilt = made.rebuilt(self.after, changed)[0] if changed else made.now[:0]
+        return made.all_rows(rebuilt, changed)
+
+    @cached_property
+    def _outlines(self) -> FinalOutlines:
+        return FinalOutlines(self._seen, self.rows)
+
+    @cached_property
+    def _seen(self) -> dict[str, Any]:
+        columns = self._made.seen
+        for rows in self.after.added:
+            columns = with_rows(columns, {**rows, "track_id": rows["causal_id"]})
+        return columns
+
+    def outlines(self, frame: int) -> list[list[Any]]:
+        """Id, class, whether it was seen, probability, box and run lengths of what a frame shows."""
+        number = self.rows["frame"].to_numpy(np.int64)
+        start, end = np.searchsorted(number, [frame, frame + 1]).tolist()
+        known = self._outlines.known
+        low, high = np.searchsorted(known, [start, end]).tolist()
+        if low == high:
+            return []
+        columns = self._outlines.of(known[low:high])
+        return _lines(columns, ("track_id", "defect_class", "observed", "probability", *_BOX, "rle"))
+
+    def dropped(self, frame: int) -> list[list[Any]]:
+        """Causal id, class, score, box and run lengths of the finds of a frame that no track has."""
+        after = self.after
+        here = np.flatnonzero((after.frame == frame) & (after.track_id == NOWHERE))
+        names = {int(after.causal_id[k]): str(after.seen_class[k]) for k in here.tolist()}
+        columns = self._seen
+        rows = np.flatnonzero((columns["frame"] == frame) & np.isin(columns["track_id"], list(names)))
+        table = {name: columns[name][rows] for name in ("track_id", *_BOX)}
+        table["rle"] = columns["rle"].take(rows).to_pylist()
+        table["defect_class"] = [names[one] for one in table["track_id"].tolist()]
+        return _lines(table, ("track_id", "defect_class", *_BOX, "rle"))
+
+    def life(self, track_id: int) -> list[list[Any]]:
+        """Frame, whether it was seen, class, and box x1 y1 x2 y2 of every row of a track."""
+        rows = self.rows[self.rows["track_id"] == track_id]
+        return _lines(rows, ("frame", "observed", "defect_class", "x1_px", "y1_px", "x2_px", "y2_px"))
+
+    def tracks(self) -> dict[str, list[Any]]:
+        """Every track and what speaks against it, column by column, the most doubtful first."""
+        events = EVENTS.read(self._folder / EVENTS.file)
+        events = events[~events["track_id"].isin(self.changed)]
+        table = doubts_of(self.rows, events).table.round({"doubt": 4, "probability": 4, "size_nm": 3})
+        return {name: _values(table[name].to_numpy()) for name in table}
+
+    def dropped_tracks(self) -> dict[str, list[Any]]:
+        """Every causal id with finds that no track has: how many, in which frames, their best score."""
+        import pandas as pd
+
+        after = self.after
+        gone = after.track_id == NOWHERE
+        n = len(after.base)
+        score = np.full(len(gone), np.nan)
+        score[:n] = after.base["score"].to_numpy(np.float64)
+        columns = {
+            "frame": after.frame,
+            "track_id": after.causal_id,
+            "score": score,
+            "defect_class": after.seen_class,
+        }
+        table = pd.DataFrame({name: values[gone] for name, values in columns.items()})
+        if not len(table):
+            return {"track_id": [], "n": [], "frame": [], "score": [], "defect_class": []}
+        best = table.sort_values("score", ascending=False, na_position="last", kind="stable")
+        found = best.groupby("track_id", sort=False).agg(
+            n=("frame", "size"),
+            frame=("frame", "first"),
+            score=("score", "first"),
+            defect_class=("defect_class", "first"),
+        )
+        found = found.reset_index().round({"score": 3})
+        return {name: _values(found[name].to_numpy()) for name in found}
+
+    def curves(self) -> dict[str, Any]:
+        """Series of every frame for all defects together, with the ends of the bands, and for each class."""
+        manifest = with_classes(dict(self._manifest), self.after.defect_class[self.after.track_id >= 0])
+        meter = meter_of(self._folder, manifest)
+        frames = self._made.frames
+        frames = frames[(frames["status"] != "skipped").to_numpy()]
+        rows = Trusted.of(frames, meter.config.least_trust).without_sizes(self.rows)
+        none = np.zeros((len(frames), len(meter.class_names)), np.int64)
+        columns = series_columns(rows, frames, meter, none, none)
+        names = (*meter.class_names, "all")
+        answer: dict[str, Any] = {"t_s": _values(frames["t_s"].to_numpy()), "classes": {}}
+        for k, name in enumerate(names):
+            ends = ("", "_lo", "_hi") if name == "all" else ("",)
+            answer["classes"][name] = {
+                key + end: _short(columns[_end(key, end)].reshape(-1, len(names))[:, k])
+                for key in CURVES
+                for end in ends
+            }
+        return answer
+
+
+def _end(key: str, end: str) -> str:
+    """Name of the column of an end of a band."""
+    return f"size{end}_nm" if key == "size_nm" else key + end
+
+
+def _short(column: NDArray[Any]) -> list[Any]:
+    """Values with five digits for JSON: what a plot can show, in a third of the bytes."""
+    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in column.tolist()]
+
+
+def _values(column: NDArray[Any]) -> list[Any]:
+    """Values for JSON: what is not known is null."""
+    if column.dtype.kind != "f":
+        return list(column.tolist())
+    return [value if math.isfinite(value) else None for value in column.tolist()]
+
+
+def _lines(table: Any, names: tuple[str, ...]) -> list[list[Any]]:
+    columns = [_values(np.asarray(table[name])) for name in names]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def places(frames: pd.DataFrame) -> tuple[Ints, NDArray[np.float64], list[str]]:
+    """Return number, time and status of every frame that the page shows: all that were not skipped."""
+    shown = frames[(frames["status"] != "skipped").to_numpy()]
+    return (
+        shown["frame"].to_numpy(np.int64),
+        shown["t_s"].to_numpy(np.float64),
+        [str(name) for name in shown["status"]],
+    )
