@@ -38,6 +38,7 @@ REFERENCE = [
     {"Columns": "tables.md"},
     {"Formulas and sources": "physics.md"},
     {"Tracking": "tracking.md"},
+    {"Correcting a run": "review.md"},
     {"Kinetics": "kinetics.md"},
     {"Files": "files.md"},
     {"Models": "models.md"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,21 +14,7 @@ _ENCOUNTER = 0.35
 """Doubt in a track that an event joins to another, or cuts off from one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doubts:
-    """Doubt in each track, 0..1, what speaks against it, and the frame to look at.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row per track, the most doubtful first: `track_id defect_class first last n_observed n probability
-        size_nm doubt reasons frame`; `reasons` are words, joined by semicolons.
-    """
-
-    table: pd.DataFrame
-
-
-def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> Doubts:
+def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     """Tell how doubtful every track is.
 
     Doubts are taken as independent: a low probability, finds that were seen as other classes, a jump of more than
@@ -41,9 +26,14 @@ def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> Doubts:
         Rows of ``tracks.csv``, with `seen_class`.
     events : DataFrame
         Rows of ``events.csv``.
-    """
-    import pandas as pd
 
+    Returns
+    -------
+    DataFrame
+        One row per track, the most doubtful first: `track_id defect_class first last n n_observed probability
+        size_nm doubt frame reasons`; `doubt` is 0..1, `frame` the one to look at, `reasons` are words, joined by
+        semicolons.
+    """
     rows = rows.sort_values(["track_id", "frame"], kind="stable")
     seen = rows[rows["observed"] == 1]
     groups = rows.groupby("track_id", sort=True)
@@ -78,7 +68,8 @@ def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> Doubts:
     table["doubt"], table["frame"] = 1 - trust, frame
     table["reasons"] = ["; ".join(words) for words in reasons]
     table = table.reset_index().sort_values(["doubt", "track_id"], ascending=[False, True], kind="stable")
-    return Doubts(pd.DataFrame(table).reset_index(drop=True))
+    answer: pd.DataFrame = table.reset_index(drop=True)
+    return answer
 
 
 _Part = tuple[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,12 +112,16 @@ class Session:
                 raise TableError("nothing is edited; make an edit first")
             if not self.writing:
                 self.writing, self.written, self.refused = True, "", ""
-                threading.Thread(target=self._write, args=(self._free_folder(),), daemon=True).start()
+                given = list(self.edits), self._free_folder()
+                threading.Thread(target=self._write, args=given, daemon=True).start()
             return self.state()
 
-    def _write(self, out: Path) -> None:
+    def _write(self, edits: list[Edit], out: Path) -> None:
         try:
-            edit_run(self.run, self.path, out, self.movie, ["track", "review", str(self.run)])
+            with tempfile.TemporaryDirectory() as folder:  # she may go on meanwhile
+                table = Path(folder) / EDITS.file
+                write_edits(table, edits)
+                edit_run(self.run, table, out, self.movie, ["track", "review", str(self.run)])
             self.written = str(out)
         except InsitrackError as error:
             self.refused = str(error)

@@ -107,7 +107,7 @@ class Reviewed:
         """Every track and what speaks against it, column by column, the most doubtful first."""
         events = EVENTS.read(self._folder / EVENTS.file)
         events = events[~events["track_id"].isin(self.changed)]
-        table = doubts_of(self.rows, events).table.round({"doubt": 4, "probability": 4, "size_nm": 3})
+        table = doubts_of(self.rows, events).round({"doubt": 4, "probability": 4, "size_nm": 3})
         return {name: _values(table[name].to_numpy()) for name in table}
 
     def dropped_tracks(self) -> dict[str, list[Any]]:

@@ -4,12 +4,14 @@
 //   viewer.setPicture(bitmap, width, height)    ImageBitmap, image or canvas; null: black, of that size in px
 //   viewer.setOutlines(list)                    [{id, rings, colour, text, dashed, faint}]: rings as in rle.js; `text` is
 //                                               written beside it; `dashed` for what was not seen, `faint` for what is
-//                                               not part of the result
+//                                               not part of the result; the list is kept, with `box` and `path`
+//                                               added to its entries
 //   viewer.selected                             Set of ids; call viewer.redraw() after a change
 //   viewer.setContrast(brightness, contrast)    1 and 1: as it is
 //   viewer.fit(), viewer.zoom(factor, x, y)     whole frame; about a place of the element, or its middle
 //   viewer.lookAt(left, top, right, bottom)     brings a box of the frame into view
 //   viewer.toFrame(x, y), viewer.toScreen(x, y) places of the element in px of the frame, and back
+//   viewer.paintNow()                           without waiting for the next picture of the screen
 //   viewer.tool                                 null, or an object that takes the pointer, see draw.js
 //   viewer.addEventListener(name, ...)          "pick": detail {outline or null, x, y, add: shift or ctrl was held}
 //                                               "hover": detail {outline or null, x, y}; "view": zoom or place changed
@@ -49,7 +51,8 @@ export class Viewer extends EventTarget {
   }
 
   setOutlines(list) {
-    this.outlines = list.map(one => ({ ...one, box: bounds(one.rings), path: pathOf(one.rings) }));
+    for (const one of list) { one.box ??= bounds(one.rings); one.path ??= pathOf(one.rings); }
+    this.outlines = list;
     if (this.hovered) this.hovered = this.outlines.find(one => one.id === this.hovered.id) ?? null;
     this.redraw();
   }
@@ -103,6 +106,8 @@ export class Viewer extends EventTarget {
     this.waiting.asked = true;
     requestAnimationFrame(() => this.#paint());
   }
+
+  paintNow() { this.#paint(); }
 
   #look(scale, x, y) {
     const { clientWidth: w, clientHeight: h } = this.host;

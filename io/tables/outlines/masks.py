@@ -280,10 +280,8 @@ def with_rows(columns: Mapping[str, Any], rows: Mapping[str, Any]) -> dict[str, 
     longer: dict[str, Any] = {}
     for name, column in columns.items():
         values = np.asarray(rows[name])
-        if name in ("rle", "defect_class"):
-            longer[name] = pa.chunked_array(
-                [*column.chunks, pa.array(values.tolist(), pa.string())], pa.string()
-            )
+        if name == "rle":
+            longer[name] = pa.chunked_array([*column.chunks, pa.array(values.tolist(), pa.string())])
         else:
             longer[name] = np.concatenate([column, values.astype(column.dtype)])
     return longer
