@@ -42,7 +42,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("measure", "series", "existence", "trust"),
         ("hindsight",),
         ("run",),
-        ("analysis", "evaluation"),
+        ("analysis", "evaluation", "labelling"),
         ("many", "review"),
         ("commands",),
         ("cli",),

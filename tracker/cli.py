@@ -27,6 +27,7 @@ COMMANDS = (
     "review",
     "annotate",
     "export",
+    "label",
     "eval",
     "train",
     "doctor",

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import GreyImage
-from insitrack.io.detections import Detections, Masks
+from insitrack.io.detections import Detections
 from insitrack.io.synth.source import SynthSource
+from insitrack.segment.labels.window import in_window
 from insitrack.segment.labels.yolo import TRAINED_CLASSES, label_lines
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 
@@ -189,7 +190,7 @@ def tiles(
                 y,
                 x,
                 image[y : y + side_px, x : x + side_px],
-                _cut(truth, (y, x), (min(side_px, height), min(side_px, width))),
+                in_window(truth, (y, x), (min(side_px, height), min(side_px, width)))[0],
             )
 
 
@@ -197,31 +198,3 @@ def _corners(length: int, side: int, stride: int) -> list[int]:
     """First pixels of tiles, evenly spread from edge to edge."""
     room = max(0, length - side)
     return [round(at) for at in np.linspace(0, room, -(-room // stride) + 1).tolist()]
-
-
-def _cut(truth: Detections, corner: tuple[int, int], shape: tuple[int, int]) -> Detections:
-    """Rows of `truth` inside a window, in its coordinates."""
-    moved = truth.masks.shifted(-corner[0], -corner[1])
-    areas, kept, crops, corners = moved.area_px(), [], [], []
-    for i, (y, x) in enumerate(moved.corners.tolist()):
-        height, width = moved.sizes[i].tolist()
-        y0, x0, y1, x1 = max(y, 0), max(x, 0), min(y + height, shape[0]), min(x + width, shape[1])
-        if y1 <= y0 or x1 <= x0:
-            continue
-        crop = moved.crop(i)[y0 - y : y1 - y, x0 - x : x1 - x]
-        if crop.sum() > 0.4 * areas[i]:
-            kept.append(i)
-            crops.append(crop)
-            corners.append((y0, x0))
-    masks = Masks.from_crops(crops, corners)
-    rows = np.array(kept, np.int64)
-    return Detections(
-        truth.frame_index,
-        truth.t_s,
-        shape,
-        masks.boxes(),
-        truth.labels[rows],
-        truth.scores[rows],
-        masks,
-        truth.class_names,
-    )

@@ -1,0 +1,70 @@
+"""`track label`: frames to label, chosen and outlined by a model, on a page in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from insitrack.tracker.commands.arguments.parser import number, whole
+
+DESCRIPTION = """\
+Label a few frames of your material, with the model's outlines as a start, and train on them.
+
+  track label movie.mp4 --frames 16 --out labels/        16 crops: where the model doubts, and that differ
+  track label movie.mp4 --out labels/                    take up where you stopped
+  track label movie.mp4 --out labels/ --as anna          the same crops once more, by somebody else
+  track eval labels/labels_anna.json --also labels/labels.json    how far both agree
+  track train labels/                                    a model that knows your material
+
+The page opens on this computer alone. Everything is saved as you go; Ctrl+C ends.
+"""
+EPILOG = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `track label`."""
+    add = parser.add_argument
+    add("source", metavar="SOURCE", help="movie, folder, image or stack, or synth:SCENE")
+    add("--frames", type=whole, metavar="N", help="how many crops to label (default: 16)")
+    add("--out", default="labels", metavar="DIR", help="folder of the labels (default: labels)")
+    add("--as", dest="annotator", default="", metavar="NAME", help="who labels: a file for each name")
+    add("--model", default="loops", metavar="NAME", help="whose outlines are the start (default: loops)")
+    add("--crop-px", type=whole, default=512, metavar="PX", help="side of the crops (default: 512)")
+    add("--nm-per-px", type=number, metavar="NM", help="width of a pixel (default: what the file says)")
+    add(
+        "--view",
+        default="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="address of the page (default: a free port here)",
+    )
+    add("--no-page", action="store_true", help="choose and outline only; label later")
+
+
+def run(options: argparse.Namespace, given: list[str]) -> int:
+    """Run the command; return the exit status."""
+    from insitrack.tracker.labelling.job import open_labels
+    from insitrack.tracker.labelling.settings import LabelSettings
+
+    chosen = LabelSettings(
+        frames=16 if options.frames is None else options.frames,
+        crop_px=options.crop_px,
+        model=options.model,
+        annotator=options.annotator,
+    )
+    store = open_labels(
+        options.source,
+        Path(options.out),
+        chosen,
+        frames=options.frames,
+        nm_per_px=options.nm_per_px,
+        say=_say,
+    )
+    if options.no_page:
+        print(f"done: {len(store.crops)} images to label in {options.out}")
+        return 0
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
