@@ -84,6 +84,7 @@ HOMES = {
         "io/live/page/server.py",
         "io/pages/scripts.py",
         "io/pages/server.py",
+        "tracker/labelling/server.py",
         "tracker/review/server.py",
     },
     "uvicorn": {"io/pages/limits.py", "io/pages/server.py"},

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from insitrack.tracker.commands.arguments.options import host_and_port
 from insitrack.tracker.commands.arguments.parser import number, whole
+
+if TYPE_CHECKING:
+    from insitrack.tracker.labelling.store import LabelStore
 
 DESCRIPTION = """\
 Label a few frames of your material, with the model's outlines as a start, and train on them.
@@ -46,24 +52,48 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.tracker.labelling.job import open_labels
     from insitrack.tracker.labelling.settings import LabelSettings
 
+    host, port = host_and_port(options.view)
     chosen = LabelSettings(
         frames=16 if options.frames is None else options.frames,
         crop_px=options.crop_px,
         model=options.model,
         annotator=options.annotator,
     )
+    folder = Path(options.out)
     store = open_labels(
-        options.source,
-        Path(options.out),
-        chosen,
-        frames=options.frames,
-        nm_per_px=options.nm_per_px,
-        say=_say,
+        options.source, folder, chosen, frames=options.frames, nm_per_px=options.nm_per_px, say=_say
     )
-    if options.no_page:
-        print(f"done: {len(store.crops)} images to label in {options.out}")
-        return 0
+    if not options.no_page:
+        _serve(store, host, port)
+    data = store.path if options.annotator else folder
+    then = f"track train {data}" if store.n_done > 1 else f"track label {options.source} --out {folder}"
+    print(f"done: {store.n_done} of {len(store.crops)} images are labelled in {store.path}; next: {then}")
     return 0
+
+
+def _serve(store: LabelStore, host: str, port: int) -> None:
+    """Show the page until somebody presses Ctrl+C."""
+    from insitrack.io.errors import OutputError
+    from insitrack.tracker.labelling.server import LabelServer
+
+    ended, faults = threading.Event(), []
+
+    def failed(error: BaseException) -> None:
+        faults.append(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        ended.set()
+
+    server = LabelServer(store, host=host, port=port, failed=failed)
+    server.start()
+    _say(f"page: {server.address}  (Ctrl+C ends; everything is saved as you go)")
+    try:
+        while not ended.wait(0.5):  # a wait without a limit hears no Ctrl+C on Windows
+            pass
+    except KeyboardInterrupt:
+        _say("")
+    finally:
+        server.stop()
+    if faults:
+        raise OutputError(f"the page ended ({faults[0]}); the labels are kept: start the command again")
 
 
 def _say(line: str) -> None:

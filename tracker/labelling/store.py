@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.detections import DEFECT_CLASSES
-from insitrack.io.errors import SettingsError, SourceError
+from insitrack.io.errors import OutputError, SettingsError, SourceError
 from insitrack.io.tables.outlines import rle
 from insitrack.io.write import json_text, write_text
 from insitrack.segment.labels.files import read_json, reading
@@ -82,10 +82,12 @@ class LabelStore:
     model: Mapping[str, Any]
     annotator: str = ""
     sheets: dict[str, Sheet] = field(default_factory=dict)
+    _stamp: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.sheets = {crop.name: Sheet(list(self.start.get(crop.name, []))) for crop in self.crops}
         if self.path.is_file():
+            self._stamp = _stamp(self.path)
             self._read()
 
     @property
@@ -154,8 +156,19 @@ class LabelStore:
         return outlines
 
     def write(self) -> None:
-        """Write the file as a whole."""
+        """Write the file as a whole.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or is no longer the one that was read or written last.
+        """
+        if _stamp(self.path) != self._stamp:
+            raise OutputError(
+                f"{self.path}: was changed by another program; stop this one and start it again to take that up"
+            )
         write_text(self.path, json_text(self._facts(), indent=1), advice=_ADVICE)
+        self._stamp = _stamp(self.path)
 
     def _facts(self) -> dict[str, Any]:
         from insitrack import __version__
@@ -248,6 +261,15 @@ def _segmentations(outlines: Sequence[Outline], shape: tuple[int, int]) -> list[
         line, area, box = rle.over_frame(masks, i, shape)
         out.append({"segmentation": {"size": list(shape), "counts": line}, "area": area, "bbox": box})
     return out
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what shows that a file is another one; None where there is none."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_mtime_ns, facts.st_size
 
 
 def _now() -> str:

@@ -158,6 +158,14 @@ def test_a_full_disk_leaves_the_last_labels(folder, monkeypatch):
     assert labels.sheets["m_000003"].revision == 1
 
 
+def test_two_programs_on_one_file_do_not_overwrite_each_other(folder):
+    first, second = store(folder), store(folder)
+    first.save("m_000003", plain(*START["m_000003"]), False, 0)
+    with pytest.raises(OutputError, match="another program"):
+        second.save("m_000009", plain(*START["m_000009"]), False, 0)
+    assert store(folder).sheets["m_000003"].revision == 1
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
