@@ -122,7 +122,7 @@ def choose(windows: Sequence[Window], n: int, taken: Sequence[Window] = ()) -> l
     free = np.ones(len(windows), bool)
     chosen: list[int] = []
     while len(chosen) < min(n, len(windows)):
-        fewest = min(used.get(windows[i].frame, 0) for i in np.flatnonzero(free))
+        fewest = min(used.get(windows[i].frame, 0) for i in np.flatnonzero(free).tolist())
         open_ = np.array([free[i] and used.get(one.frame, 0) == fewest for i, one in enumerate(windows)])
         worth = weight if np.isinf(nearest).all() else weight * np.where(np.isinf(nearest), 1, nearest)
         best = int(np.where(open_, worth, -1.0).argmax())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,11 @@ def read_crops(folder: Path) -> list[Crop]:
     path = folder / TABLE
     if not path.is_file():
         return []
-    kinds = {"int": int, "float": lambda text: float(text) if text else math.nan, "str": str}
+    kinds: dict[str, Callable[[str], Any]] = {
+        "int": int,
+        "float": lambda text: float(text) if text else math.nan,
+        "str": str,
+    }
     crops = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -154,7 +158,8 @@ def read_image(folder: Path, name: str) -> GreyImage:
         raise SourceError(
             f"{image_path(folder, name)}: cannot be read as a grey image; take it back from a copy"
         )
-    return image
+    grey: GreyImage = image
+    return grey
 
 
 def new_names(stem: str, frames: Iterable[int], known: Iterable[str]) -> list[str]:

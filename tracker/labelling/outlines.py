@@ -124,14 +124,18 @@ def _checked(one: Any, shape: tuple[int, int]) -> Outline:
     )
     if not inside:
         raise SettingsError(f"outline {numbers['id']}: lies outside its image of {shape[1]} x {shape[0]} px")
-    name, state, counts, chance = (one.get(key) for key in ("defect_class", "state", "counts", "probability"))
-    if name not in DEFECT_CLASSES or state not in STATES or not isinstance(counts, str):
+    named, state, counts = (one.get(key) for key in ("defect_class", "state", "counts"))
+    if named not in DEFECT_CLASSES or state not in STATES or not isinstance(counts, str):
         raise SettingsError(
-            f"outline {numbers['id']}: class {str(name)[:20]!r}, state {str(state)[:20]!r}; expected one of"
+            f"outline {numbers['id']}: class {str(named)[:20]!r}, state {str(state)[:20]!r}; expected one of"
             f" {', '.join(DEFECT_CLASSES)}, and of {', '.join(STATES)}"
         )
+    chance = one.get("probability")
     known = isinstance(chance, int | float) and not isinstance(chance, bool) and 0 <= chance <= 1
     return Outline(
-        defect_class=str(name), state=str(state), counts=counts, probability=float(chance) if known else None,
+        defect_class=str(named),
+        state=str(state),
+        counts=counts,
+        probability=float(chance or 0) if known else None,
         **numbers,
-    )  # fmt: skip
+    )

@@ -163,4 +163,5 @@ def _side(length: int, side: int) -> int:
 
 
 def _figures(part: GreyImage, shown: BoolImage | None) -> Floats | None:
-    return texture(np.ascontiguousarray(part), None if shown is None else np.ascontiguousarray(shown))
+    whole: GreyImage = part.copy()
+    return texture(whole, None if shown is None else shown.copy())

@@ -129,7 +129,7 @@ class LabelServer(PageServer):
 
         async def index(request: Request) -> Response:
             if denied := self.refusal(request):
-                return denied  # type: ignore[no-any-return]
+                return denied
             response = HTMLResponse(page, headers=HEADERS)
             if self.token:
                 response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict")
@@ -140,13 +140,13 @@ class LabelServer(PageServer):
 
         async def sheet(request: Request) -> Response:
             if denied := self.refusal(request):
-                return denied  # type: ignore[no-any-return]
+                return denied
             place = self._place(request.query_params.get("place", ""))
             return answer({"error": "no such image"}, 404) if place is None else answer(self.sheet(place))
 
         async def picture(request: Request) -> Response:
             if denied := self.refusal(request):
-                return denied  # type: ignore[no-any-return]
+                return denied
             place = self._place(request.query_params.get("place", ""))
             if place is None:
                 return answer({"error": "no such image"}, 404)
@@ -158,10 +158,10 @@ class LabelServer(PageServer):
 
         async def save(request: Request) -> Response:
             if denied := self.refusal(request):
-                return denied  # type: ignore[no-any-return]
+                return denied
             body, denied = await posted(request, MOST_BYTES)
             if denied:
-                return denied  # type: ignore[no-any-return]
+                return denied
             try:
                 return answer(await run_in_threadpool(self.save, body))
             except InsitrackError as error:

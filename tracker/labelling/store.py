@@ -173,7 +173,8 @@ class LabelStore:
     def _facts(self) -> dict[str, Any]:
         from insitrack import __version__
 
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         done = [(crop, sheet) for crop in self.crops if (sheet := self.sheets[crop.name]).done]
         for number, (crop, sheet) in enumerate(done, 1):
             images.append(self._image(number, crop, sheet))
