@@ -28,6 +28,7 @@ COMMANDS = (
     "resume",
     "replay",
     "eval",
+    "label",
     "train",
     "synth",
     "doctor",

@@ -29,6 +29,7 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track annotate RUN --beside --out talk.gif           a run drawn again: other colours, classes, times; MP4 or GIF
   track export RUN --to trackmate --out tracks.xml     tracks for napari, TrackMate or MOT programs
   track eval LABELS --model loops                      scores of a model on labelled images
+  track label movie.mp4 --out labels/                  label a few frames, the model's outlines as a start
   track train LABELS                                   a model of your own from your own labels
   track doctor                                         what is installed, and a self-test
   track doctor movie.mp4                               what a source is, and the scale bar burnt into it
