@@ -43,7 +43,7 @@ ORDER: dict[str, tuple[tuple[str, ...], ...]] = {
         ("hindsight",),
         ("run",),
         ("analysis", "evaluation", "labelling"),
-        ("many", "review"),
+        ("many", "napari_plugin", "review"),
         ("commands",),
         ("cli",),
         ("__init__",),

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insitrack.tracker.commands.arguments.options import host_and_port
 from insitrack.tracker.commands.arguments.parser import number, whole
 
 if TYPE_CHECKING:
@@ -49,10 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
+    from insitrack.io.pages.server import listens_at
     from insitrack.tracker.labelling.job import open_labels
     from insitrack.tracker.labelling.settings import LabelSettings
 
-    host, port = host_and_port(options.view)
+    host, port = listens_at(options.view)
     chosen = LabelSettings(
         frames=16 if options.frames is None else options.frames,
         crop_px=options.crop_px,

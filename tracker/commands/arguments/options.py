@@ -90,22 +90,6 @@ def specimen_settings(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def host_and_port(text: str, option: str = "--view") -> tuple[str, int]:
-    """Read where a page listens.
-
-    Examples
-    --------
-    >>> host_and_port("127.0.0.1:8000"), host_and_port("[::1]:0")
-    (('127.0.0.1', 8000), ('::1', 0))
-    """
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdecimal() and int(port) < 65536):
-        raise SettingsError(
-            f"{option} {text}: expected HOST:PORT, for example 127.0.0.1:8000; port 0 takes a free one"
-        )
-    return host.strip("[]"), int(port)
-
-
 def _alphas(text: str) -> dict[str, float]:
     answer: dict[str, float] = {}
     for part in text.split(","):

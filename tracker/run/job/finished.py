@@ -20,6 +20,7 @@ from insitrack.io.tables import run_folder
 from insitrack.io.tables.columns import FRAMES
 from insitrack.io.tables.outlines.masks import MASKS, STREAM, FrameMasks, masks_by_frame, stream_by_frame
 from insitrack.io.tables.run_folder import MANIFEST, RAW
+from insitrack.tracker.run.job.layers import painted, tracks_layer
 from insitrack.tracker.run.meters import config_of
 
 _MOST_BYTES = 4 << 30
@@ -171,21 +172,12 @@ class Run(run_folder.Run):
         place = {number: i for i, number in enumerate(numbers)}
         for found in self.masks(numbers[0], numbers[-1]):
             if found.frame in place:
-                dense = found.masks.dense((int(images.shape[1]), int(images.shape[2])))
-                for i in np.argsort(-found.masks.area_px(), kind="stable").tolist():
-                    labels[place[found.frame]][dense[i]] = found.track_ids[i]
-        rows = self.tracks[self.tracks["frame"].isin(numbers)].sort_values(["track_id", "frame"])
-        tracks = np.column_stack(
-            [rows["track_id"], rows["frame"].map(place), rows["y_px"], rows["x_px"]]
-        ).astype(np.float64)
-        properties = {
-            name: rows[name].to_numpy() for name in ("defect_class", "size_nm", "probability", "observed")
-        }
+                labels[place[found.frame]] = painted(found, (int(images.shape[1]), int(images.shape[2])))
         name = self.folder.resolve().name
         return [
             (images, {"name": name, "colormap": "gray"}, "image"),
             (labels, {"name": f"{name} outlines", "opacity": 0.5}, "labels"),
-            (tracks, {"name": f"{name} tracks", "features": properties, "tail_length": 30}, "tracks"),
+            tracks_layer(self.tracks, place, name),
         ]
 
     def to_hyperspy(
