@@ -158,7 +158,10 @@ def _logit(score: Floats) -> Floats:
 def shown_gain(result: Finetuned) -> str:
     """Scores before and after in one line."""
     parts = []
-    for iou in result.after:
-        old = f"{result.before[iou]['f1']:.2f} -> " if result.before else ""
-        parts.append(f"F1 {old}{result.after[iou]['f1']:.2f} at IoU {iou.removeprefix('iou_')}")
+    for kind in result.after:
+        old = f"{result.before[kind]['f1']:.2f} -> " if result.before else ""
+        of = (
+            f" at IoU {kind.removeprefix('iou_')}" if kind.startswith("iou_") else f" of the length of {kind}"
+        )
+        parts.append(f"F1 {old}{result.after[kind]['f1']:.2f}{of}")
     return ", ".join(parts)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.extras import require_training
 from insitrack.tracker.commands.arguments.parser import number, whole
+
+if TYPE_CHECKING:
+    from insitrack.segment.finetune.outcome import Finetuned
 
 DESCRIPTION = """\
 Train the shipped model further on your own labels, and export it.
@@ -16,6 +21,7 @@ Train the shipped model further on your own labels, and export it.
   track train LABELS                                   from the shipped model, into LABELS_train/
   track train LABELS --classes "hcloop=loop,bubble=void,*=ignore"
   track train LABELS --val "sampleB*"                  judge by these images or series, never trained on
+  track train LABELS --base lines --minutes 15         line dislocations, from their outlines
   track train LABELS --resume                          continue where it was stopped
   track movie.mp4 --model LABELS_train/LABELS.onnx     use what came out
 
@@ -87,6 +93,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     """Train as the options say; return the exit status."""
     require_training("track train")
     from insitrack.segment.finetune.finetune import finetune
+    from insitrack.segment.finetune.lines import finetune_lines, is_pixelwise
     from insitrack.segment.finetune.outcome import shown_gain
     from insitrack.segment.finetune.settings import FinetuneSettings
     from insitrack.segment.labels.classes import parse_classes
@@ -106,9 +113,16 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         "leave_out": tuple(options.leave_out or ()),
         "scale": _scale(options.scale),
     }
-    result = finetune(
-        data, folder, FinetuneSettings(**told), classes=classes, resume=options.resume, say=_say
-    )
+    train: Callable[..., Finetuned] = finetune
+    if is_pixelwise(told.get("base", "")):
+        train = finetune_lines
+        for name in ("epochs", "scale", "learning_rate", "image_px"):
+            if getattr(options, name) is not None:
+                raise SettingsError(
+                    f"--{name.replace('_', '-')} {getattr(options, name)}: is not for --base {options.base}, which is"
+                    " trained by time and at the scale of the images; use --minutes"
+                )
+    result = train(data, folder, FinetuneSettings(**told), classes=classes, resume=options.resume, say=_say)
     for warning in result.warnings:
         _say(f"warning: {warning}")
     kept = "the start was better and is kept: " if result.kept_start else ""
