@@ -19,6 +19,7 @@ SETTINGS = DOCS.parent / "configs" / "default.toml"
 COMMANDS = (
     "",
     "batch",
+    "runs",
     "series",
     "link",
     "edit",

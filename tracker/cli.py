@@ -18,6 +18,7 @@ from insitrack.tracker.commands.arguments.parser import Parser, nearest
 
 COMMANDS = (
     "batch",
+    "runs",
     "synth",
     "link",
     "series",

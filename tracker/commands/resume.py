@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from insitrack.tracker.commands.arguments.cluster_options import add_cluster_options, workers_of
+
 DESCRIPTION = "Go on with a run that was cut off, by a crash, a full disk or a power cut."
 EPILOG = (
     "Of a movie the tables come out as if it had never been cut off; of a camera what was missed is a gap."
@@ -14,6 +16,7 @@ EPILOG = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `track resume`."""
     parser.add_argument("run", metavar="RUN", help="output folder of the run")
+    add_cluster_options(parser)
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
@@ -22,5 +25,9 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.tracker.commands.source import alarm, tell
     from insitrack.tracker.run.resume import resume
 
-    with stop_on_interrupt() as stop, ProgressBar() as bar:
-        return tell(resume(Path(options.run), progress=bar.update, stop=stop, alarm=alarm))
+    with (
+        workers_of(options, "track resume --cluster") as spread,
+        stop_on_interrupt() as stop,
+        ProgressBar() as bar,
+    ):
+        return tell(resume(Path(options.run), progress=bar.update, stop=stop, alarm=alarm, spread=spread))

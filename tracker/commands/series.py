@@ -49,9 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "runs",
-        metavar="RUN|CSV",
+        metavar="RUN|BATCH|CSV",
         nargs="+",
-        help="output folder of a run, or a table of tracks (CSV or Parquet)",
+        help="output folder of a run or of a batch, or a table of tracks (CSV or Parquet)",
     )
     add_output_options(parser, default="named after the first run, here", what="result")
     add("--labels", metavar="A,B", help="what to call the runs (default: the names of their folders)")
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.tracker.analysis.series_files import write_series, write_together
     from insitrack.tracker.analysis.table_run import open_run
 
-    paths = [Path(text) for text in options.runs]
+    paths = [path for text in options.runs for path in _runs_of(Path(text))]
     labels = _labels(options.labels, paths)
     folder = Path(options.out) if options.out else Path(paths[0].resolve().stem + "_series")
     check_folder(folder, options.overwrite)
@@ -133,6 +133,18 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         f" {folder / 'figure.png'}"
     )
     return 0
+
+
+def _runs_of(path: Path) -> list[Path]:
+    """Return the finished runs of a batch in the order of its table; anything else is itself."""
+    from insitrack.tracker.many.status import STATUS, read_rows_of
+
+    if not (path / STATUS.file).is_file() or (path / "run.json").is_file():
+        return [path]
+    done = [path / row["movie"] for row in read_rows_of(path / STATUS.file) if row["status"] == "done"]
+    if not done:
+        raise SettingsError(f"{path}: a batch in which no movie is done; see {path / STATUS.file}")
+    return done
 
 
 def _labels(text: str | None, paths: list[Path]) -> list[str]:

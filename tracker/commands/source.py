@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from insitrack.tracker.commands.arguments.cluster_options import add_cluster_options, workers_of
 from insitrack.tracker.commands.arguments.options import add_output_options
 from insitrack.tracker.commands.arguments.run_options import add_run_options, run_settings
 
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output_options(parser, default="named after the source, here")
     add_run_options(parser)
+    add_cluster_options(parser)
     add(
         "--view",
         metavar="HOST:PORT",
@@ -66,7 +68,11 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.tracker.run.track import track
 
     config = run_settings(options)
-    with stop_on_interrupt() as stop, ProgressBar(options.start or 0.0, options.end) as bar:
+    with (
+        workers_of(options, "track --cluster") as spread,
+        stop_on_interrupt() as stop,
+        ProgressBar(options.start or 0.0, options.end) as bar,
+    ):
         done = track(
             options.source,
             options.out,
@@ -76,6 +82,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             stop=stop,
             command=["track", *given],
             alarm=alarm,
+            spread=spread,
         )
     return tell(done)
 

@@ -24,7 +24,8 @@ QUEUES = {
 }
 """Class of dask-jobqueue for each kind of queue, and the command that submits a job."""
 _CONNECT_S = 5.0
-_MOST_JOBS = 16
+MOST_JOBS = 16
+"""Jobs of a queue, unless another number is asked for."""
 _ASKS_TO_STOP = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 
 
@@ -180,7 +181,7 @@ def _queued(choice: ClusterChoice, most: int) -> Any:
     """Jobs of a queue; one that ends before the work is submitted again."""
     import dask_jobqueue
 
-    n_jobs = min(choice.workers or _MOST_JOBS, most)
+    n_jobs = min(choice.workers or MOST_JOBS, most)
     options: dict[str, Any] = {"cores": choice.cores, "processes": 1, "memory": choice.memory}
     options |= {"queue": choice.queue} if choice.queue else {}
     options |= {"walltime": choice.walltime} if choice.walltime else {}
@@ -195,7 +196,7 @@ def _deaf_plugin() -> Any:
     """Make workers deaf to Ctrl-C in the terminal: the batch that hears it ends them in order."""
     from distributed import WorkerPlugin
 
-    class Deaf(WorkerPlugin):
+    class Deaf(WorkerPlugin):  # type: ignore[misc]
         name = "insitrack-deaf"
 
         def setup(self, worker: Any) -> None:

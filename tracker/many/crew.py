@@ -17,8 +17,8 @@ class Crew:
     ----------
     client : distributed.Client
         The workers.
-    seen : Path
-        A file that every worker must see, for results go beside it.
+    seen : Path or None
+        A file that every worker must see, for results go beside it; None: workers write nothing.
     tell : callable
         Gets one line for every worker that cannot be used.
 
@@ -28,7 +28,7 @@ class Crew:
         Threads of each worker that is there, by its address.
     """
 
-    def __init__(self, client: Any, seen: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, client: Any, seen: Path | None, tell: Callable[[str], None]) -> None:
         self._client, self._seen, self._tell = client, seen, tell
         self._unfit: dict[str, bool] = {}
         self.threads: dict[str, int] = {}
@@ -51,14 +51,11 @@ class Crew:
 
     def _lacks(self, address: str) -> str:
         """Why a worker cannot be used; empty where it can."""
+        seen = "" if self._seen is None else str(self._seen.resolve())
         try:
-            facts = self._client.run(worker_facts, str(self._seen.resolve()), workers=[address])[address]
+            facts = self._client.run(worker_facts, seen, workers=[address])[address]
         except Exception as error:  # whatever it lacks, it is not used
             return f"it has no insitrack ({(str(error).splitlines() or [''])[0]})"
         if facts["version"] != insitrack.__version__:
             return f"it has insitrack {facts['version']}, here is {insitrack.__version__}"
-        return (
-            ""
-            if facts["sees"]
-            else f"it does not see {self._seen.parent}; use a folder that all machines share"
-        )
+        return "" if facts["sees"] else f"it does not see {seen}; use a folder that all machines share"

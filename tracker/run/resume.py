@@ -20,8 +20,8 @@ from insitrack.io.tables.run_folder import MANIFEST, STATE
 from insitrack.segment.base import SegmentConfig
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.finished import Run
-from insitrack.tracker.run.job.opening import camera_of
-from insitrack.tracker.run.job.running import Job
+from insitrack.tracker.run.job.opening import camera_of, check_spread
+from insitrack.tracker.run.job.running import Job, Spread
 from insitrack.tracker.run.lock import RunLock
 from insitrack.tracker.run.meters import config_of
 from insitrack.tracker.run.state import RunFacts, State, address_of, check_tables, read_state
@@ -35,6 +35,7 @@ def resume(
     progress: Callable[[Tally, int | None], None] | None = None,
     stop: threading.Event | None = None,
     alarm: Callable[[str], None] | None = None,
+    spread: Spread | None = None,
 ) -> Run:
     """Go on with a run that was cut off: by a crash, a full disk, a power cut.
 
@@ -46,7 +47,7 @@ def resume(
     ----------
     folder : Path
         Output folder.
-    progress, stop, alarm
+    progress, stop, alarm, spread
         As in `insitrack.track`.
 
     Raises
@@ -69,7 +70,7 @@ def resume(
             raise OutputError(f"{folder / MANIFEST}: {error}; start a new run") from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); start a new run") from error
-        return _go_on(folder, state, config, manifest, progress, stop, alarm)
+        return _go_on(folder, state, config, manifest, progress, stop, alarm, spread)
 
 
 def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
@@ -97,6 +98,7 @@ def _go_on(
     progress: Callable[[Tally, int | None], None] | None,
     stop: threading.Event | None,
     alarm: Callable[[str], None] | None,
+    spread: Spread | None,
 ) -> Run:
     """Open the source where it was left, and run the rest."""
     facts = state.facts
@@ -104,7 +106,8 @@ def _go_on(
     uri = address_of(folder, facts.uri)
     source = open_source(uri, **config.source.reading(), live=config.live, alarm=alarm, left_off=left_off)
     try:
-        job = Job(uri, source, config, folder, [*manifest.get("command", []), "(resumed)"], alarm)
+        check_spread(source, config, spread)
+        job = Job(uri, source, config, folder, [*manifest.get("command", []), "(resumed)"], alarm, spread)
         for what, before in facts.identity.items():
             if job.identity.get(what) != before:
                 raise OutputError(

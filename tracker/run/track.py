@@ -14,8 +14,8 @@ from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, check_folder, default_folder
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.finished import Run
-from insitrack.tracker.run.job.opening import check_start
-from insitrack.tracker.run.job.running import Job
+from insitrack.tracker.run.job.opening import check_spread, check_start
+from insitrack.tracker.run.job.running import Job, Spread
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.validation import build_settings
@@ -31,6 +31,7 @@ def track(
     stop: threading.Event | None = None,
     command: Sequence[str] | None = None,
     alarm: Callable[[str], None] | None = None,
+    spread: Spread | None = None,
     **options: Any,
 ) -> Run:
     """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
@@ -38,22 +39,20 @@ def track(
     Parameters
     ----------
     uri : str or Path
-        Movie, folder or glob of images, TIFF stack, microscope file, live source, or `synth:loops?seed=7`.
+        Movie, folder or glob of images, TIFF stack, microscope file, live source, `synth:loops?seed=7`.
     out : str or Path, optional
         Output folder; by default named after the source, in the current directory.
-    config : RunConfig, optional
-        Settings; by default those of `configs/default.toml`.
-    overwrite : bool
-        Replace an earlier run in the same folder.
+    config, overwrite : RunConfig, bool
+        Settings, by default those of `configs/default.toml`; whether an earlier run there is replaced.
     progress : callable, optional
-        Called with the running counts and the number of frames (None if unknown) after every source frame, and
-        after every frame that is drawn, with `drawn` above 0.
+        Called with the running counts and the number of frames (None if unknown) after every source frame and
+        every one that is drawn, with `drawn` above 0.
     stop : threading.Event, optional
         Set it to end the run after the frame in hand.
-    command : sequence of str, optional
-        Command line for the manifest.
-    alarm : callable, optional
-        Gets what goes wrong with a live source, one line each, from another thread.
+    command, alarm : sequence of str, callable, optional
+        Command line for the manifest; gets what goes wrong with a live source, one line each, from another thread.
+    spread : callable, optional
+        Puts the network elsewhere, see `insitrack.tracker.many.stretches.spread_over`.
     **options
         Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`,
         `model`, `confidence`, `classes`, `start_s`, `end_s`, `every`, `stills`, `video`.
@@ -83,8 +82,9 @@ def track(
     source = _opened(uri, config, alarm)
     try:
         _refuse_slivers(source)
+        check_spread(source, config, spread)
         check_start(source, config.source.start_s, stop)
-        job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm)
+        job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm, spread)
         refuse_if_held(folder)  # another run may have begun while the model was loaded
         check_folder(folder, overwrite)
         with RunLock(folder):

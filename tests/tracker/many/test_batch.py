@@ -18,7 +18,6 @@ import insitrack
 from insitrack.io.tables.columns import TABLES
 from insitrack.tracker.cli import main
 from insitrack.tracker.many.batch import Batch
-from insitrack.tracker.many.cluster import ClusterChoice, connected
 from insitrack.tracker.many.movies import Movie
 from insitrack.tracker.many.status import STATUS, MovieStatus, overview, read_rows_of
 from insitrack.tracker.run.config import load_config
@@ -30,13 +29,6 @@ synth:loops?seed=1&frames=8&size=96,cold,0.4,100,300,yes
 synth:loops?seed=2&frames=8&size=96,hot,0.4,100,400,yes
 broken.mp4,broken,0.4,,500,yes
 """
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """One worker process for all tests of this file, for its start costs seconds."""
-    with connected(ClusterChoice(workers=1), 1) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from insitrack.tracker.commands.arguments.parser import whole
 
@@ -42,3 +45,25 @@ def cluster_choice(options: argparse.Namespace) -> ClusterChoice:
         cores=options.job_cores or 4,
         memory=options.job_memory or "8GB",
     )
+
+
+@contextmanager
+def workers_of(options: argparse.Namespace, purpose: str) -> Iterator[Any]:
+    """Give what spreads the network of one movie over the workers that the options ask for; None without any.
+
+    Raises
+    ------
+    InsitrackError
+        If they cannot be had; nothing has started then.
+    """
+    choice = cluster_choice(options)
+    if not choice.where and not choice.workers and not choice.queue and not choice.walltime:
+        yield None
+        return
+    from insitrack.tracker.many.cluster import check_cluster
+
+    check_cluster(choice, purpose)
+    from insitrack.tracker.many.stretches import spread_over
+
+    with spread_over(choice, lambda line: print(f"workers: {line}", file=sys.stderr)) as spread:
+        yield spread

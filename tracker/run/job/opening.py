@@ -59,6 +59,26 @@ def check_start(source: Source, start_s: float | None, stop: threading.Event | N
     raise start_beyond_end(source, start_s, last_s)
 
 
+def check_spread(source: Source, config: RunConfig, spread: object) -> None:
+    """Refuse what cannot be spread over workers.
+
+    Raises
+    ------
+    SettingsError
+        For a live source, whose frames may not wait, and for separate micrographs.
+    """
+    if spread is None:
+        return
+    if camera_of(source) is not None:
+        raise SettingsError(
+            f"{source.name}: a live source stays on one machine; leave out --cluster and --workers"
+        )
+    if config.source.stills:
+        raise SettingsError(
+            "--stills: separate micrographs are not spread; leave out --cluster and --workers"
+        )
+
+
 def start_beyond_end(source: Source, start_s: float, last_s: float) -> SettingsError:
     """Say that a source ends before the first time that was asked for."""
     return SettingsError(

@@ -21,7 +21,7 @@ from insitrack.io.manifest import RunManifest, without_password
 from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED
 from insitrack.io.tables.sink import Sink, TableSink
-from insitrack.segment.base import Segmenter
+from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator, SeparatePictures
@@ -49,6 +49,9 @@ from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.warnings import of_micrographs
 from insitrack.tracker.trust.live import LiveTrust
 
+Spread = Callable[[Segmenter, SegmentConfig, str], Segmenter]
+"""Puts another segmenter in place of that of a run, by its settings and the name of its model."""
+
 
 class Job:
     """The parts of one run, put together; nothing is written before all of them are known to work."""
@@ -61,10 +64,14 @@ class Job:
         folder: Path,
         command: list[str],
         alarm: Callable[[str], None] | None = None,
+        spread: Spread | None = None,
     ) -> None:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.files = SourceFiles(uri)  # as they are before they are hashed and read
-        self.segmenter: Segmenter = load_segmenter(config.model, segment_settings(source, config))
+        settings = segment_settings(source, config)
+        self.segmenter: Segmenter = load_segmenter(config.model, settings)
+        if spread is not None:
+            self.segmenter = spread(self.segmenter, settings, config.model)
         self.config = config = calibrated(config, self.segmenter.describe())
         self.calibration = find_calibration(source, config)
         self.notes: list[str] = []
