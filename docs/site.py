@@ -25,6 +25,8 @@ GUIDES = [
     {"First hour": "first-hour.md"},
     {"Tutorial: heated titanium": "tutorial.md"},
     {"Live at the microscope": "live.md"},
+    {"Many movies, many machines": "many.md"},
+    {"Scaling": "scaling.md"},
     {"My defects are not found": "not-found.md"},
     {"Numbers and their errors": "numbers.md"},
     {"From tables to a figure": "series.md"},

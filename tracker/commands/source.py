@@ -24,6 +24,8 @@ Find, follow and measure crystal defects in in-situ electron-microscope movies.
   track synth loops --seed 7 --frames 200 --out DIR    the same as files, with the truth
   track link detections.csv --out DIR                  link detections made elsewhere: same linker, same tables
   track series RUN [RUN ...] --thickness-nm 80         from the tables alone: other settings, fits, comparison, figures for a paper
+  track batch TABLE.csv --out DIR --workers 4          many movies, here or on a cluster; one movie there: --workers, --cluster
+  track runs DIR                                       all runs below a folder: list, filter, compare
   track resume RUN                                     continue a run that was cut off
   track edit RUN edits.csv                             correct tracks and outlines by hand; into a new folder
   track review RUN                                     the same by mouse and keys, in the browser
