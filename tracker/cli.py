@@ -34,6 +34,7 @@ COMMANDS = (
     "doctor",
 )
 """Commands beside `track SOURCE`; each is a file in `tracker/commands`."""
+_MANY = ("batch", "runs")
 SHELLS = ("bash", "zsh")
 _LESS_MEMORY = "close other programs, raise the limit (ulimit -v), or cut the movie with --start and --end"
 _OF_THE_MACHINE = {
@@ -135,7 +136,8 @@ def make_parser(name: str = "") -> argparse.ArgumentParser:
 
 
 def _command(name: str) -> Any:
-    return import_module(f"insitrack.tracker.commands.{name or 'source'}")
+    place = f"many.{name}" if name in _MANY else name or "source"
+    return import_module(f"insitrack.tracker.commands.{place}")
 
 
 def _version() -> str:

@@ -1,0 +1,1 @@
+"""Commands for many movies: `track batch` and `track runs`."""
