@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 import live_marks
+import live_owners
 import numpy as np
 import record
 
@@ -294,13 +295,13 @@ PARTS = {
     "kill": kill,
     "disk": disk,
     "viewers": viewers,
-    "together": live_marks.together,
-    "living": live_marks.living,
-    "dead": live_marks.dead,
+    "together": live_owners.together,
+    "living": live_owners.living,
+    "dead": live_owners.dead,
     "ends": live_marks.ends,
     "writers": live_marks.writers,
     "changes": live_marks.changes,
-    "records": live_marks.records,
+    "records": live_owners.records,
     "crowd": live_marks.crowd,
 }
 TEXTS = {name: inspect.getdoc(part) or "" for name, part in PARTS.items()}
@@ -320,7 +321,7 @@ def main() -> None:
         PARTS["ends"] = partial(live_marks.ends, n=0)
         PARTS["writers"] = partial(live_marks.writers, n=3)
         PARTS["changes"] = partial(live_marks.changes, n=3)
-        PARTS["records"] = partial(live_marks.records, n=1, flips=5)
+        PARTS["records"] = partial(live_owners.records, n=1, flips=5)
         PARTS["crowd"] = partial(live_marks.crowd, seconds=1.0, idle=60, slow=20)
         parts = [
             "kill",

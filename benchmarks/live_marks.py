@@ -1,24 +1,21 @@
-"""What a live run promises, tried many times: one owner, an end that comes, records that survive, a page that bears."""
+"""What a live run promises, tried many times: an end that comes, files that are read whole, a page that bears."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
+from live_runs import COMMAND, QUICK, control, rows_so_far
 
 import insitrack
 from insitrack.io.frames import Frame
@@ -28,104 +25,11 @@ from insitrack.io.live.settings import LiveConfig
 from insitrack.io.sources import replay
 from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.records import SETTINGS
-from insitrack.io.tables.run_folder import STATE
 from insitrack.tests.support.rtsp_camera import RtspCamera
 from insitrack.tracker.analysis.recompute import Recompute
 from insitrack.tracker.analysis.table_run import open_run
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.state import read_state
 from insitrack.tracker.series.conditions import read_conditions
-
-COMMAND = [sys.executable, "-m", "insitrack.tracker.cli"]
-SOURCE = "synth:loops?seed=9&frames=24&size=128&n=4"
-QUICK = ["--no-video", "--set", "segment.scale=1.0", "--set", "segment.contrast=dark"]
-
-
-def _started(out: Path, *more: str) -> subprocess.Popen[str]:
-    """Start a run, and wait until it has written frames."""
-    run = subprocess.Popen(
-        [*COMMAND, SOURCE, *QUICK, "--out", str(out), *more],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while not (out / "frames.csv").exists() or (out / "frames.csv").read_text().count("\n") < 3:
-        if run.poll() is not None:
-            raise RuntimeError(run.communicate()[1])
-        time.sleep(0.01)
-    return run
-
-
-def _tables(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(out.glob("*.csv")) if path.name != SETTINGS.file}
-
-
-def _refused(done: subprocess.CompletedProcess[str]) -> bool:
-    return done.returncode == 2 and done.stderr.startswith("track: ") and done.stderr.count("\n") == 1
-
-
-def together(folder: Path, n: int = 20) -> dict[str, object]:
-    """Two runs started together into one folder: one is done as if it were alone, one is refused in one line."""
-    whole, good = _alone(folder), 0
-    for i in range(n):
-        out = folder / f"two{i}"
-        both = [_ask(SOURCE, *QUICK, "--out", str(out)) for _ in range(2)]
-        said = [one.communicate()[1] for one in both]
-        lines = [text.count("\n") for one, text in zip(both, said, strict=True) if one.returncode == 2]
-        good += sorted(one.returncode for one in both) == [0, 2] and lines == [1] and _tables(out) == whole
-        shutil.rmtree(out, ignore_errors=True)
-    return {"tries": n, "one_done_and_undisturbed_one_refused_in_one_line": good}
-
-
-def living(folder: Path, n: int = 20) -> dict[str, object]:
-    """Resume, and a run with `--overwrite`, come to the folder of a living run; then it goes on to its end."""
-    whole, run = _alone(folder), _started(folder / "living")
-    os.kill(run.pid, signal.SIGSTOP)  # it is alive for as long as the others try
-    facts: dict[str, object] = {"tries_of_each": n}
-    for name, arguments in (("resume", ["resume"]), ("overwrite", [SOURCE, "--overwrite", "--out"])):
-        facts[f"{name}_refused_in_one_line"] = sum(
-            _refused(
-                subprocess.run([*COMMAND, *arguments, str(folder / "living")], capture_output=True, text=True)
-            )
-            for _ in range(n)
-        )
-    os.kill(run.pid, signal.SIGCONT)
-    run.communicate()
-    return {**facts, "its_tables_byte_for_byte_undisturbed": _tables(folder / "living") == whole}
-
-
-def dead(folder: Path, n: int = 20) -> dict[str, object]:
-    """Kill a run, and let two resumes come to its lock together."""
-    whole, good, over = _alone(folder), 0, 0
-    for i in range(n):
-        out = folder / f"dead{i}"
-        killed = _started(out)
-        killed.kill()
-        killed.communicate()
-        both = [_ask("resume", str(out)) for _ in range(2)]
-        for one in both:
-            one.communicate()
-        over += 0 in [one.returncode for one in both]
-        good += sorted(one.returncode for one in both) == [0, 2] and _tables(out) == whole
-        shutil.rmtree(out, ignore_errors=True)
-    return {
-        "tries": n,
-        "the_lock_of_the_dead_run_taken_over": over,
-        "one_resume_done_byte_for_byte_the_other_refused": good,
-    }
-
-
-def _alone(folder: Path) -> dict[str, bytes]:
-    """Tables of the same run that nobody meets."""
-    out = Path(tempfile.mkdtemp(dir=folder)) / "alone"  # each part makes its own
-    subprocess.run([*COMMAND, SOURCE, *QUICK, "--out", str(out)], check=True, capture_output=True)
-    return _tables(out)
-
-
-def _ask(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
 
 
 def ends(folder: Path, n: int = 1) -> dict[str, object]:
@@ -165,14 +69,14 @@ def _end_of(folder: Path, kind: str, way: signal.Signals | None) -> str:
             tifffile.imwrite(pictures / "new.tmp", draw.integers(90, 160, (96, 96), np.uint8))
             (pictures / "new.tmp").rename(pictures / f"{number:03d}.tif")
         least = 0 if kind == "empty folder" else 4
-        while not (out / "resume.state").exists() or _rows(out) < least:
+        while not (out / "resume.state").exists() or rows_so_far(out) < least:
             if run.poll() is not None:
                 return "did not begin"
             time.sleep(0.02)
         time.sleep(0.5)
         start = time.monotonic()
         if way is None:
-            _control((folder / "said").read_text(), {"action": "stop"})
+            control((folder / "said").read_text(), {"action": "stop"})
         else:
             run.send_signal(way)
         while run.poll() is None and not (out / "causal").exists() and time.monotonic() - start < 30:
@@ -194,17 +98,6 @@ class _Silent(list[Any]):
         if number == len(self) - 1:
             threading.Event().wait(120)
         return super().__getitem__(number)
-
-
-def _control(said: str, body: dict[str, Any]) -> float:
-    """Ask the page of a run for something; return how long it took, s."""
-    address = next(word for line in said.splitlines() if "watch it at" in line for word in line.split()[-1:])
-    request = urllib.request.Request(
-        f"{address}control", data=json.dumps(body).encode(), headers={"X-Insitrack": "1"}
-    )
-    start = time.monotonic()
-    urllib.request.urlopen(request, timeout=20).read()
-    return time.monotonic() - start
 
 
 def writers(folder: Path, n: int = 200) -> dict[str, object]:
@@ -263,24 +156,19 @@ def changes(folder: Path, n: int = 20) -> dict[str, object]:
         while not any("watch it at" in line for line in told):
             time.sleep(0.05)
         for number in range(n):
-            rows = _rows(out)
-            while _rows(out) < rows + 2 + 3 * (number == 0):
+            rows = rows_so_far(out)
+            while rows_so_far(out) < rows + 2 + 3 * (number == 0):
                 time.sleep(0.02)
             asked: dict[str, Any] = {"action": ("thickness", "dose_rate", "material")[number % 3]}
             asked |= {"value": (40 + 7.3 * number, 1e-4 * (number + 1), None)[number % 3]}
             asked |= {"text": ("pure_iron", "fecral")[number % 2]}
-            _control(told[0] if "watch it" in told[0] else "\n".join(told), asked)
-        rows = _rows(out)
-        while _rows(out) < rows + 5:
+            control(told[0] if "watch it" in told[0] else "\n".join(told), asked)
+        rows = rows_so_far(out)
+        while rows_so_far(out) < rows + 5:
             time.sleep(0.02)
         stop.set()
         work.join()
     return {"changes": n, **_agreement(out)}
-
-
-def _rows(out: Path) -> int:
-    path = out / "frames.csv"
-    return path.read_text().count("processed") if path.exists() else 0
 
 
 def _agreement(out: Path) -> dict[str, object]:
@@ -329,103 +217,6 @@ def _same_columns(out: Path, text: str) -> bool:
     made, was = pd.read_csv(io.StringIO(SERIES.header() + text)), SERIES.read(out / "series.csv")
     names = ["dose_dpa", "density_per_m2", "density_per_m3", "density_per_m3_lo", "density_per_m3_hi", "n"]
     return bool((made[names].fillna(-1).to_numpy() == was[names].fillna(-1).to_numpy()).all())
-
-
-_APPENDING = """
-import sys
-from pathlib import Path
-from insitrack.tracker.series.conditions import Change, write_changes
-path = Path(sys.argv[1]) / 'settings.csv'
-for i in range(10**6):
-    write_changes(path, [Change(i, i / 10, 'thickness_nm', str(50 + i % 100), 'page')])
-    print(i, flush=True)
-"""
-_MARKING = """
-import sys
-from pathlib import Path
-from insitrack.io.tables.records import MARKS, append_rows
-for i in range(10**6):
-    append_rows(Path(sys.argv[1]) / 'marks.csv', MARKS, [{'t_s': str(i), 'dose_dpa': '', 'mark': f'mark {i}'}])
-    print(i, flush=True)
-"""
-_KEEPING = """
-import dataclasses, sys
-from pathlib import Path
-from insitrack.tracker.run.state import read_state, write_state
-folder = Path(sys.argv[1])
-state = read_state(folder)
-for i in range(10**6):
-    write_state(dataclasses.replace(state, facts=dataclasses.replace(state.facts, next_index=i)), folder / 'resume.state')
-    print(i, flush=True)
-"""
-_LOCKING = """
-import sys
-from pathlib import Path
-from insitrack.tracker.run.lock import RunLock
-for i in range(10**6):
-    with RunLock(Path(sys.argv[1])):
-        print(i, flush=True)
-"""
-
-
-def records(folder: Path, n: int = 20, flips: int = 200) -> dict[str, object]:
-    """Kill the writer of each record at random moments; flip single bits of a state."""
-    import fuzz_record
-
-    state = fuzz_record.sound_state(folder / "sound_run")
-    random, facts = np.random.default_rng(2), {"kills_of_each": n}
-    for name, code, last in (
-        ("settings.csv", _APPENDING, lambda where: len(read_conditions(where / SETTINGS.file).changes) - 1),
-        ("marks.csv", _MARKING, _last_mark),
-        ("resume.state", _KEEPING, lambda where: read_state(where).facts.next_index),
-        ("run.lock", _LOCKING, _lockable),
-    ):
-        kept = 0
-        for i in range(n):
-            where = folder / f"{name}_{i}"
-            where.mkdir()
-            shutil.copy(state, where / STATE)
-            kept += _survives(where, code, last, float(random.uniform(0.02, 0.4)))
-            shutil.rmtree(where)
-        facts[f"{name}: everything acknowledged is there, and it can be read and gone on with"] = kept
-    data, found = state.read_bytes(), 0
-    (folder / "flip").mkdir()
-    for _ in range(flips):
-        (folder / "flip" / STATE).write_bytes(fuzz_record.flipped(data, random))
-        try:
-            read_state(folder / "flip")
-        except insitrack.io.errors.OutputError:
-            found += 1
-    return {**facts, "bits_flipped": flips, "flips_found": found}
-
-
-def _survives(where: Path, code: str, last: Any, after_s: float) -> bool:
-    """Kill a writer so long after its first record; say whether nothing that it acknowledged is lost."""
-    writer = subprocess.Popen([sys.executable, "-c", code, str(where)], stdout=subprocess.PIPE, text=True)
-    assert writer.stdout is not None
-    first = writer.stdout.readline()
-    time.sleep(after_s)
-    writer.kill()
-    said = [first, *writer.stdout.readlines()]
-    writer.wait()
-    whole = [line for line in said if line.endswith("\n")]
-    try:
-        return bool(last(where) >= int(whole[-1]))
-    except (insitrack.io.errors.InsitrackError, IndexError):
-        return False
-
-
-def _last_mark(where: Path) -> int:
-    from insitrack.io.tables.records import MARKS, read_rows
-
-    return len(read_rows(where / MARKS.file, MARKS)) - 1
-
-
-def _lockable(where: Path) -> float:
-    from insitrack.tracker.run.lock import RunLock
-
-    with RunLock(where):
-        return float("inf")
 
 
 _CROWD = """
@@ -480,7 +271,7 @@ def crowd(folder: Path, seconds: float = 60.0, idle: int = 1100, slow: int = 500
             kwargs={"config": load_config(assignments=settings), "alarm": told.append, "stop": stop},
         )
         work.start()
-        while _rows(out) < 20:
+        while rows_so_far(out) < 20:
             time.sleep(0.05)
         address = next(line.split()[-1] for line in told if "watch it at" in line)
         host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
@@ -494,12 +285,12 @@ def crowd(folder: Path, seconds: float = 60.0, idle: int = 1100, slow: int = 500
                 else None
             )
             time.sleep(min(5.0, seconds / 4))
-            before, start = _rows(out), time.monotonic()
+            before, start = rows_so_far(out), time.monotonic()
             time.sleep(seconds)
-            rates[name] = (_rows(out) - before) / (time.monotonic() - start)
+            rates[name] = (rows_so_far(out) - before) / (time.monotonic() - start)
         start = time.monotonic()
         with contextlib.suppress(OSError):
-            _control("\n".join(told), {"action": "stop"})
+            control("\n".join(told), {"action": "stop"})
         answered = time.monotonic() - start
         while _answers(host, int(port)) and time.monotonic() - start < 30:
             time.sleep(0.01)
