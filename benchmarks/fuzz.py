@@ -37,27 +37,7 @@ from insitrack.tests.support.microscope_files import EMI, signal, write_ser
 ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
 FORMS = ("labels", "tables", "state", "settings", "http")
 BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
-_WORKER = """
-import sys, time, resource
-from insitrack.io.errors import InsitrackError
-from insitrack.io.sources import open_source
-from insitrack.io.frames import Frame
-for path in sys.stdin.read().split('\\n'):
-    if not path: continue
-    start = time.perf_counter()
-    try:
-        source = open_source(path)
-        n = sum(isinstance(item, Frame) for item in source)
-        source.close()
-        said = f'read {n}'
-    except InsitrackError as error:
-        said = 'refused' if '\\n' not in str(error) else 'more than one line'
-    except MemoryError:
-        said = 'memory'
-    except Exception as error:
-        said = f'traceback {type(error).__name__}: {str(error)[:80]}'.replace('\\n', ' ')
-    print(path, said, round(time.perf_counter() - start, 2), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sep='\\t', flush=True)
-"""
+_WORKER = f"import sys; sys.path[0] = {str(Path(__file__).parent)!r}; import fuzz_worker; fuzz_worker.main(sys.argv[1])"
 
 
 def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
@@ -133,16 +113,16 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def run(
-    paths: list[Path], folder: Path, worker_code: str = _WORKER, at_once: int = BATCH
+    paths: list[Path], folder: Path, way: str = "files", at_once: int = BATCH
 ) -> list[tuple[str, str, float, int]]:
-    """Read files in child processes; one that dies or hangs costs its file, and the rest goes on."""
+    """Read files one `way` of ``fuzz_worker.py`` in child processes; one that dies or hangs costs its file, and the rest goes on."""
     results: list[tuple[str, str, float, int]] = []
     while paths:
         batch, paths = paths[:at_once], paths[at_once:]
         said_in = folder / "said.txt"
         with said_in.open("w") as said_to:
             worker = subprocess.Popen(
-                [sys.executable, "-c", worker_code],
+                [sys.executable, "-c", _WORKER, way],
                 stdin=subprocess.PIPE,
                 stdout=said_to,
                 stderr=subprocess.DEVNULL,
@@ -235,16 +215,16 @@ def fuzz_forms(what: str, each: int, seed: int, folder: Path) -> None:
     import fuzz_record
     import fuzz_tables
 
-    damage, worker = {
-        "labels": (fuzz_labels.damaged_labels, fuzz_labels.WORKER),
-        "tables": (fuzz_tables.damaged_tables, fuzz_tables.WORKER),
-        "state": (fuzz_record.damaged_state, fuzz_record.STATE_WORKER),
-        "settings": (fuzz_record.damaged_settings, fuzz_record.SETTINGS_WORKER),
+    damage = {
+        "labels": fuzz_labels.damaged_labels,
+        "tables": fuzz_tables.damaged_tables,
+        "state": fuzz_record.damaged_state,
+        "settings": fuzz_record.damaged_settings,
     }[what]
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as made:
         paths, forms = damage(Path(made), each, random, damaged)
-        results = run(paths, Path(made), worker, at_once=400)
+        results = run(paths, Path(made), what, at_once=400)
     said_of = {name: said for name, said, _, _ in results}
     bad = [
         (form, said_of.get(str(path), "nothing said"), 0.0)

@@ -22,25 +22,6 @@ OUTLINES = [
     [[30.0, 20.0], [41.0, 21.0], [40.0, 33.0], [31.0, 32.0]],
     [[50.0, 4.0], [58.0, 5.0], [57.0, 12.0], [51.0, 11.0]],
 ]
-WORKER = """
-import sys, time, resource, warnings
-warnings.simplefilter('ignore')
-from insitrack.io.errors import InsitrackError
-from insitrack.segment.labels.reader import read_labelled
-for path in sys.stdin.read().split('\\n'):
-    if not path: continue
-    start = time.perf_counter()
-    try:
-        n = sum(len(one.truth) for one in read_labelled(path, {'*': 'loop'}))
-        said = f'read {n}'
-    except InsitrackError as error:
-        said = 'refused' if '\\n' not in str(error) and len(str(error)) < 2000 else 'more than one line'
-    except MemoryError:
-        said = 'memory'
-    except Exception as error:
-        said = f'traceback {type(error).__name__}: {str(error)[:80]}'.replace('\\n', ' ')
-    print(path, said, round(time.perf_counter() - start, 2), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sep='\\t', flush=True)
-"""
 _ODD: tuple[Any, ...] = (
     None, True, -1, 0, 1e308, float("inf"), float("nan"), 2**70, "", "x" * 3000, "../../x", [], {}, [[]], [1], {"size": [9, 9]},
 )  # fmt: skip

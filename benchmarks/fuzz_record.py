@@ -16,53 +16,6 @@ from insitrack.io.tables.run_folder import STATE
 from insitrack.tracker.run.config import load_config
 from insitrack.tracker.series.conditions import Change, write_changes
 
-_WORKER = """
-import sys, time, resource
-from pathlib import Path
-from insitrack.io.errors import InsitrackError
-{imports}
-for path in sys.stdin.read().split('\\n'):
-    if not path: continue
-    start = time.perf_counter()
-    try:
-        said = look(Path(path))
-    except InsitrackError as error:
-        said = 'refused' if '\\n' not in str(error) and len(str(error)) < 2000 else 'more than one line'
-    except MemoryError:
-        said = 'memory'
-    except Exception as error:
-        said = f'traceback {{type(error).__name__}}: {{str(error)[:80]}}'.replace('\\n', ' ')
-    print(path, said, round(time.perf_counter() - start, 2), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sep='\\t', flush=True)
-"""
-STATE_WORKER = _WORKER.format(
-    imports="""
-from insitrack.tracker.run.state import read_state
-def look(path):
-    read_state(path.parent)
-    sound = path.parents[1] / 'sound' / path.name
-    return 'read' if path.read_bytes() == sound.read_bytes() else 'wrong: damaged, and not noticed'
-"""
-)
-SETTINGS_WORKER = _WORKER.format(
-    imports="""
-import math
-import numpy as np
-from insitrack.io.frames import Calibration
-from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.meters import meter_for
-from insitrack.tracker.series.conditions import SEVERAL, read_conditions
-def look(path):
-    held = read_conditions(path)
-    meter = meter_for(load_config(), Calibration(nm_per_px=0.5), ('void',))
-    meter.follow(held)
-    foils = [held.foil(frame) for frame in (0, 7, 20, 10**6, SEVERAL)]
-    dose = meter.exposure.dose_dpa(np.linspace(0, 10, 50))
-    known = dose[np.isfinite(dose)]
-    sound = all(foil.thickness_nm is None or 0 < foil.thickness_nm < math.inf for foil in foils)
-    sound &= bool((np.diff(known) >= -1e-9 * np.abs(known).max(initial=0)).all()) and bool((known >= 0).all())
-    return 'read' if sound else 'wrong: what cannot be'
-"""
-)
 _ODD = ("", "nan", "inf", "-1", "5e-324", "1e400", "9" * 400, "x" * 3000, "=1+1", '"', "\n", "\0", "é", "1,5")
 
 

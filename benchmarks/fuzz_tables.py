@@ -8,36 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-WORKER = """
-import sys, time, resource, warnings
-warnings.simplefilter('ignore')
-from pathlib import Path
-from insitrack.io.errors import InsitrackError
-from insitrack.io.exchange.trackmate_file import read_trackmate
-from insitrack.io.tables.read_detections import read_detections
-from insitrack.tracker.analysis.recompute import Recompute
-from insitrack.tracker.analysis.table_run import open_run
-for path in sys.stdin.read().split('\\n'):
-    if not path: continue
-    start = time.perf_counter()
-    try:
-        if '/link' in path:
-            read = read_trackmate if path.endswith('.xml') else read_detections
-            table, _ = read(Path(path), nm_per_px=0.5)
-            n = sum(len(found) for found in table.frames())
-        else:
-            work = Recompute(open_run(Path(path), 'a', options={'source.nm_per_px': 0.5}))
-            n = sum(len(piece['n']) for piece in work.series())
-            work.finish()
-        said = f'read {n}'
-    except InsitrackError as error:
-        said = 'refused' if '\\n' not in str(error) and len(str(error)) < 2000 else 'more than one line'
-    except MemoryError:
-        said = 'memory'
-    except Exception as error:
-        said = f'traceback {type(error).__name__}: {str(error)[:80]}'.replace('\\n', ' ')
-    print(path, said, round(time.perf_counter() - start, 2), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sep='\\t', flush=True)
-"""
 _ODD = (
     "",
     "nan",

@@ -53,11 +53,7 @@ def write_map(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
     OutputError
         If it cannot be written.
     """
-    path = folder / MAPS / f"{name}.png"
-    with replacing(path) as part:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1].tobytes())
-    return path
+    return _write_picture(folder / MAPS / f"{name}.png", rgb)
 
 
 def write_outlines(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
@@ -68,11 +64,16 @@ def write_outlines(folder: Path, name: str, rgb: NDArray[np.uint8]) -> Path:
     OutputError
         If it cannot be written.
     """
-    path = folder / OUTLINES / f"{name}.jpg"
+    return _write_picture(folder / OUTLINES / f"{name}.jpg", rgb)
+
+
+def _write_picture(path: Path, rgb: NDArray[np.uint8]) -> Path:
+    """Write a picture in the form that its name tells."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
     with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
-        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-        part.write_bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+        part.write_bytes(cv2.imencode(path.suffix, bgr, quality)[1].tobytes())
     return path
 
 
