@@ -68,8 +68,11 @@ def open_tiff(path: Path) -> Stack:
         parts = [_part(tif, tif.series[number]) for number in chosen]
         stack = _joined(parts, tif.series[chosen[0]], [*notes, *parts[0].notes])
         stack.warnings = [f"{path}: {line}" for line in stack.warnings]
-    except Exception:  # the chain of pages is broken: take those before the break
-        stack = _unbroken_pages(path, tif)
+    except MemoryError:
+        tif.close()
+        raise
+    except Exception as error:  # the chain of pages is broken: take those before the break
+        stack = _unbroken_pages(path, tif, error)
     stack.nm_per_px, stack.interval_s, stack.told_by = _told(tif, path, stack, chosen[0] if chosen else 0)
     stack.close = tif.close
     return stack
@@ -254,26 +257,31 @@ def _paged(series: Any) -> _Part:
     return _Part(len(found.numbers), read, found.notes)
 
 
-def _unbroken_pages(path: Path, tif: Any) -> Stack:
+def _unbroken_pages(path: Path, tif: Any, cause: Exception) -> Stack:
+    """Take the pages before the break of which `cause` tells; what breaks the chain itself says more."""
     pages: list[Any] = []
     try:
         for page in tif.pages:
             pages.append(page)
-    except Exception:  # the break itself
-        pass
+    except MemoryError:  # says nothing of the file
+        tif.close()
+        raise
+    except Exception as error:  # of any type: a damaged tag can break any part of tifffile
+        cause = error
+    words = (str(cause).splitlines() or [""])[0][:120] or type(cause).__name__
     if not pages:
         tif.close()
         raise SourceError(
-            f"{path}: no page in it can be found, the file is damaged; copy it again from where it was"
+            f"{path}: no page in it can be found, the file is damaged ({words}); copy it again from where it was"
             " recorded"
-        )
+        ) from cause
 
     def read(index: int) -> NDArray[Any]:
         return _samples_last(np.asarray(pages[index].asarray()), pages[index].axes)
 
     line = (
-        f"{path}: the chain of pages breaks off after {len(pages)}, how many are lost is unknown; copy it"
-        " again from where it was recorded"
+        f"{path}: the chain of pages breaks off after {len(pages)} ({words}), how many are lost is unknown; copy"
+        " it again from where it was recorded"
     )
     return Stack(read=read, n_frames=len(pages), facts={"container": "TIFF, damaged"}, warnings=[line])
 

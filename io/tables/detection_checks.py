@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.errors import TableError
 
+_ONE_PLACE_PX, _ONE_SIZE = 0.5, 0.05
+"""Two outlines of one class nearer than this, with sizes that differ by less than this share, are one defect."""
+_APART_PX = 1e3
 _SLACK_PX = 1.0  # programs put a pixel's centre at 0 or at 0.5, and round
 
 Cells = Mapping[str, NDArray[Any]]
 
 
 def distinct_rows(path: Path, cells: Cells, lines: Ints) -> tuple[Bools, list[str]]:
-    """Return which rows are kept when equal ones are dropped, and a line that says how many were.
+    """Return which rows are kept when those that repeat others are dropped, and lines that say how many were.
 
     Parameters
     ----------
@@ -51,9 +54,33 @@ def distinct_rows(path: Path, cells: Cells, lines: Ints) -> tuple[Bools, list[st
             f"{path}: lines {lines[j]} and {lines[i]} contradict each other: two detections at x"
             f" {cells['x'][i]:g}, y {cells['y'][i]:g} px in frame {cells['frame'][i]}; leave one"
         )
-    return kept, [] if kept.all() else [
-        f"{n - np.count_nonzero(kept)} of {n} rows repeat another row and were dropped"
-    ]
+    words = (
+        []
+        if kept.all()
+        else [f"{n - np.count_nonzero(kept)} of {n} rows repeat another row and were dropped"]
+    )
+    again = _again(cells) & kept
+    if again.any():
+        i = int(np.argmax(again))
+        words.append(
+            f"{np.count_nonzero(again)} of {n} rows, the first in line {lines[i]}, lie less than {_ONE_PLACE_PX:g} px from"
+            f" another of the same class, and of the same size within {_ONE_SIZE:.0%}: they were taken for one defect"
+            " and dropped"
+        )
+    return kept & ~again, words
+
+
+def _again(cells: Cells) -> Bools:
+    """Whether a row shows a defect that an earlier row of the same frame shows, written with other digits."""
+    from scipy.spatial import cKDTree
+
+    place = np.column_stack([cells["x"], cells["y"], cells["frame"] * _APART_PX]).astype(np.float64)
+    size, label = np.asarray(cells["size"], np.float64), cells["label"]
+    i, j = cKDTree(place).query_pairs(_ONE_PLACE_PX, output_type="ndarray").T
+    same = (label[i] == label[j]) & (np.abs(size[i] - size[j]) <= _ONE_SIZE * np.maximum(size[i], size[j]))
+    answer = np.zeros(len(size), bool)
+    answer[np.maximum(i, j)[same & (np.hypot(*(place[i, :2] - place[j, :2]).T) > 0)]] = True
+    return answer
 
 
 def _first_rows(table: Floats) -> tuple[Ints, Ints]:

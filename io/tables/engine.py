@@ -176,7 +176,9 @@ class _WholeLines(io.RawIOBase):
 def read_text(path: Path, expected: str) -> pd.DataFrame:
     """Read a table made elsewhere, every cell as text, numbers with a decimal point.
 
-    CSV, also with a byte order mark, with semicolons and decimal commas, or with tabs; or Parquet.
+    CSV, also with a byte order mark, with semicolons and decimal commas, or with tabs, below a line ``sep=;`` and
+    above rows of empty cells, as spreadsheets write it; or Parquet. Line 1 holds the header, or that which
+    `attrs["first_line"]` of the table follows.
 
     Raises
     ------
@@ -202,6 +204,7 @@ def read_text(path: Path, expected: str) -> pd.DataFrame:
                 sep=found.separator,
                 encoding=found.encoding,
                 index_col=False,
+                skiprows=found.header_line - 1,
             )
     except (
         pd.errors.ParserError,
@@ -213,6 +216,9 @@ def read_text(path: Path, expected: str) -> pd.DataFrame:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
         raise TableError(f"{path}: not a table ({reason}); expected CSV with one header line") from error
     table.columns = [str(name).strip() for name in table.columns]
+    filled = np.flatnonzero((table != "").any(axis=1))  # a spreadsheet adds rows of nothing but separators
+    table = table.iloc[: filled[-1] + 1 if len(filled) else 0]
+    table.attrs["first_line"] = found.header_line + 1
     if found.decimal == ",":
         table = table.replace(
             to_replace=r"^(\s*-?\d+),(\d+(?:[eE][-+]?\d+)?\s*)$", value=r"\1.\2", regex=True

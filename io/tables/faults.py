@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -49,6 +49,8 @@ def find_fault(path: Path, table: Table, needed: Sequence[str]) -> str | None:
     spelt = dialect_of(path)
     with path.open(encoding=spelt.encoding, errors="replace", newline="") as stream:
         lines = _rows(stream, spelt.separator)
+        for _ in range(spelt.header_line - 1):
+            next(lines, [])
         header = [name.strip() for name in next(lines, [])]
         missing = [name for name in needed if name not in header]
         if missing:
@@ -60,7 +62,7 @@ def find_fault(path: Path, table: Table, needed: Sequence[str]) -> str | None:
         if repeated:
             return f"line 1 has the column {repeated[0]!r} twice; leave one"
         columns = [(header.index(column.name), column) for column in table.columns if column.name in header]
-        return _first_bad_row(lines, columns, len(header), spelt.decimal)
+        return _first_bad_row(enumerate(lines, spelt.header_line + 1), columns, len(header), spelt.decimal)
 
 
 def _rows(stream: TextIO, separator: str) -> Iterator[list[str]]:
@@ -72,21 +74,23 @@ def _rows(stream: TextIO, separator: str) -> Iterator[list[str]]:
 
 
 def _first_bad_row(
-    lines: Iterator[list[str]], columns: list[tuple[int, Column]], width: int, decimal: str
+    lines: Iterable[tuple[int, list[str]]], columns: list[tuple[int, Column]], width: int, decimal: str
 ) -> str | None:
+    first = True
     place = {column.name: i for i, column in columns}
     frame, seen, time = -math.inf, dict[int, int](), ""
-    for number, cells in enumerate(lines, 2):
+    for number, cells in lines:
         if not cells:
             continue
-        if number == 2 and _is_units(cells, columns):
+        if first and _is_units(cells, columns):
             return (
-                f"line 2 is a row of units ({', '.join(cells[:4])}, ...); delete it: the column names state"
+                f"line {number} is a row of units ({', '.join(cells[:4])}, ...); delete it: the column names state"
                 " the units"
             )
+        first = False
         if len(cells) != width:
             return (
-                f"line {number} has {len(cells)} cells, line 1 has {width}; expected one cell for every"
+                f"line {number} has {len(cells)} cells, the header has {width}; expected one cell for every"
                 " column"
             )
         for i, column in columns:

@@ -274,7 +274,7 @@ def _units(raw: pd.DataFrame, skipped: int) -> dict[str, str]:
 
 def _observed(path: Path, raw: pd.DataFrame, skipped: int) -> _Numbers:
     """Rows of the table without those that were filled in inside a gap."""
-    lines = np.arange(skipped, len(raw)) + 2
+    lines = np.arange(skipped, len(raw)) + int(raw.attrs.get("first_line", 2))
     numbers = _Numbers(path, raw.iloc[skipped:].reset_index(drop=True), lines)
     if "observed" not in raw:
         return numbers

@@ -145,7 +145,7 @@ def _batches(path: Path, table: Table, needed: Sequence[str]) -> Iterator[pa.Rec
     reading = pc.ReadOptions(
         block_size=_BLOCK_BYTES,
         column_names=list(header),
-        skip_rows=1,
+        skip_rows=spelt.header_line,
         encoding="utf-8" if spelt.encoding == "utf-8-sig" else spelt.encoding,
     )
     with (

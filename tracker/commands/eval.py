@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.arguments.options import add_output_options, add_settings_options
+from insitrack.tracker.commands.arguments.options import (
+    add_classes_option,
+    add_output_options,
+    add_settings_options,
+)
 from insitrack.tracker.commands.arguments.parser import number, whole
 
 if TYPE_CHECKING:
@@ -46,12 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `track eval`."""
     add = parser.add_argument
     add("labels", metavar="LABELS", help="folder of images and labels, or the label file")
-    add(
-        "--classes",
-        default="",
-        metavar="THEIRS=OURS,...",
-        help="what the classes of the labels mean; `ignore` leaves one out, `*` is all others",
-    )
+    add_classes_option(parser)
     add(
         "--also",
         action="append",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.extras import require_training
+from insitrack.tracker.commands.arguments.options import add_classes_option
 from insitrack.tracker.commands.arguments.parser import number, whole
 
 if TYPE_CHECKING:
@@ -42,12 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to start from: a shipped model, a .pt file, or scratch (default: loops)",
     )
     add("--out", metavar="DIR", help="output folder (default: LABELS_train, here)")
-    add(
-        "--classes",
-        default="",
-        metavar="THEIRS=OURS,...",
-        help="what your class names mean; * is every other, ignore leaves out",
-    )
+    add_classes_option(parser)
     add("--epochs", type=whole, metavar="N", help="passes over the images (default: 12)")
     add("--minutes", type=number, metavar="MIN", help="time to train, in place of --epochs")
     add("--val", nargs="+", metavar="NAME", help="images or series to judge by; * and ? allowed")

@@ -187,6 +187,36 @@ def test_tables_of_a_spreadsheet_read_as_the_plain_one(
     np.testing.assert_array_equal(plain.boxes, other.boxes)
 
 
+@pytest.mark.parametrize("told", ["sep=;\r\n", '"sep=;"\n', ""])
+def test_what_a_spreadsheet_adds_above_and_below_a_table_is_no_row(tmp_path: Path, told: str) -> None:
+    plain, _ = read_detections(write(tmp_path, spots()), frame_interval_s=1.0)
+    text = "\ufeff" + told + spots().to_csv(index=False, sep=";", decimal=",") + ";;;\n;;;\n"
+    (tmp_path / "excel.csv").write_text(text, encoding="utf-8")
+    other, _ = read_detections(tmp_path / "excel.csv", frame_interval_s=1.0)
+    np.testing.assert_array_equal(plain.boxes, other.boxes)
+    wrong = text.replace(";;;\n;;;\n", "9;x;1;1\n")
+    (tmp_path / "excel.csv").write_text(wrong, encoding="utf-8")
+    line = len(wrong.splitlines())
+    with pytest.raises(TableError, match=f"line {line}, column 'x_px': 'x'"):
+        read_detections(tmp_path / "excel.csv", frame_interval_s=1.0)
+
+
+def test_a_workbook_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "found.xlsx").write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(TableError, match="workbook of Excel"):
+        read_detections(tmp_path / "found.xlsx")
+
+
+def test_rows_that_repeat_others_but_for_rounding_are_one_defect(tmp_path: Path) -> None:
+    once = spots()
+    twice = pd.concat([once, once.assign(x_px=once["x_px"] + 1e-3, size_px=once["size_px"].round(1))])
+    read, _ = read_detections(write(tmp_path, twice), frame_interval_s=1.0)
+    assert len(read) == len(once)
+    assert any("taken for one defect" in line for line in read.warnings)
+    ring = pd.concat([once, once.assign(x_px=once["x_px"] + 1e-3, size_px=once["size_px"] * 0.8)])
+    assert len(read_detections(write(tmp_path, ring), frame_interval_s=1.0)[0]) == 2 * len(once)
+
+
 def test_parquet_reads_as_csv(tmp_path: Path) -> None:
     plain, _ = read_detections(write(tmp_path, spots()), frame_interval_s=1.0)
     spots().to_parquet(tmp_path / "found.parquet")

@@ -19,7 +19,7 @@ from insitrack.tracker.cli import main
         (lambda text: repeated(text), r"line 3, column track_id: \d+ is in frame 0 already, at line 2"),
         (lambda text: with_units(text), "line 2 is a row of units"),
         (lambda text: with_cell(text, 4, "observed", "2"), "line 4, column observed: '2': expected 0 or 1"),
-        (lambda text: text + "1,2,3\n", "has 3 cells, line 1 has"),
+        (lambda text: text + "1,2,3\n", "has 3 cells, the header has"),
         (lambda text: text.splitlines()[0] + "\n", "no rows"),
         (lambda text: with_cell(text, 6, "track_id", ""), "line 6, column track_id: '' is not a number"),
     ],

@@ -63,6 +63,16 @@ def add_specimen_options(parser: argparse.ArgumentParser) -> None:
     add("--taylor-factor", type=number, metavar="M", help="in place of the material's")
 
 
+def add_classes_option(parser: argparse.ArgumentParser) -> None:
+    """Add what the classes of labels mean."""
+    parser.add_argument(
+        "--classes",
+        default="",
+        metavar="THEIRS=OURS,...",
+        help="what the classes of the labels mean; `ignore` leaves one out, `*` is all others",
+    )
+
+
 def add_trust_option(parser: argparse.ArgumentParser) -> None:
     """Add what gives the numbers of frames that are not trusted."""
     parser.add_argument(
