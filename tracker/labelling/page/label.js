@@ -229,7 +229,11 @@ function show() {
     row.setAttribute("aria-selected", String(it.id === chosen));
     return row;
   }));
-  $("list").querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+  const row = $("list").querySelector("[aria-selected=true]");
+  if (row) {  // the list alone scrolls, not the page of a phone
+    const top = row.offsetTop - $("list").offsetTop, seen = $("list").clientHeight;
+    if (top < $("list").scrollTop || top + row.offsetHeight > $("list").scrollTop + seen) $("list").scrollTop = top - seen / 2;
+  }
 }
 
 function toggle(id, value) {
