@@ -131,11 +131,7 @@ def connected(choice: ClusterChoice, most: int) -> Iterator[Any]:
     import dask
     from distributed import Client
 
-    quiet = {
-        "distributed.admin.log-format": "%(message)s",
-        "distributed.logging": {"distributed": "critical"},
-    }
-    with dask.config.set(quiet | {"distributed.comm.timeouts.connect": f"{_CONNECT_S:g}s"}):
+    with dask.config.set({"distributed.logging": {"distributed": "critical"}}):
         for name in (
             "distributed",
             "distributed.nanny",

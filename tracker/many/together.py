@@ -16,6 +16,7 @@ from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.records import harmless
 from insitrack.io.write import replacing, write_text
 from insitrack.tracker.many.facts import BATCH, LAST_KNOWN, run_facts
+from insitrack.tracker.many.movies import Movie
 from insitrack.tracker.many.status import MovieStatus
 
 SERIES_OF_ALL, PAGE = "batch_series.parquet", "batch.html"
@@ -73,7 +74,7 @@ def write_together(
     return notes
 
 
-def check_against(against: str, states: Sequence[MovieStatus]) -> None:
+def check_against(against: str, movies: Sequence[Movie]) -> None:
     """Refuse a column that no movie has.
 
     Raises
@@ -81,7 +82,7 @@ def check_against(against: str, states: Sequence[MovieStatus]) -> None:
     SettingsError
         If there is none of that name.
     """
-    known = list(dict.fromkeys(name for one in states for name in one.movie.cells))
+    known = list(dict.fromkeys(name for one in movies for name in one.cells))
     if against and against not in (DOSE, TIME, *known):
         raise SettingsError(
             f"--against {against}: expected dose, time, or a column of the table: {', '.join(known)}"

@@ -151,14 +151,14 @@ def _movie(
 
 
 def _source(text: str, above: Path) -> str:
-    """Address of a movie, from the folder of the table or the present one."""
+    """Return the address of a movie, from the folder of the table or else the present one."""
     if not text:
         raise SettingsError("the path is empty; expected a movie")
     if text.startswith("synth:"):
         return text
     if text.startswith(_LIVE) or "://" in text:
         raise SettingsError(f"{text}: a live source; expected a movie that can be read again: track {text}")
-    for place in (Path(text), above / text):
+    for place in (above / text, Path(text)):
         if place.exists():
             return str(place.resolve())
         if set("*?[") & set(text) and glob.glob(str(place)):  # noqa: PTH207 a pattern may be absolute

@@ -67,10 +67,10 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     out, choice = Path(options.out), cluster_choice(options)
     check_cluster(choice, "track batch")
     movies = movies_of(options.movies, options, out, _facts(options))
+    check_against(options.against or "", movies)
     _check_out(out, movies, overwrite=options.overwrite)
     with RunLock(out):
         states = taken_up(Path() if options.overwrite else out / STATUS.file, movies)
-        check_against(options.against or "", states)
         return _run(options, states, out)
 
 

@@ -1,0 +1,151 @@
+"""A batch of 40 small movies on two worker processes, against `xargs -P 2 track`, and through 20 kills of workers.
+
+The same movies, drawn and written here, run in both ways in turn; the better time of each counts, because
+other programs use the machine. Then the batch runs once more while its workers are killed, one after another at
+random, and every table of every movie is compared with those of the undisturbed batch.
+
+    python benchmarks/batch.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import record
+
+from insitrack.io.tables.columns import TABLES
+from insitrack.tracker.many.batch import Batch
+from insitrack.tracker.many.cluster import ClusterChoice, connected
+from insitrack.tracker.many.movies import Movie
+from insitrack.tracker.many.status import MovieStatus
+from insitrack.tracker.run.config import load_config
+
+TRACK = [sys.executable, "-m", "insitrack.tracker.cli"]
+OPTIONS = ["--nm-per-px", "0.4", "--no-video"]
+COMPARED = (*TABLES, "kinetics.csv", "masks.parquet")
+
+
+def draw(folder: Path, n_movies: int, n_frames: int) -> list[Path]:
+    """Draw the movies."""
+    movies = []
+    for seed in range(n_movies):
+        scene = f"synth:loops?seed={seed}&size=256&frames={n_frames}"
+        subprocess.run(
+            [*TRACK, "synth", scene, "--out", str(folder / f"{seed:02d}")], check=True, capture_output=True
+        )
+        (folder / f"{seed:02d}" / "movie.mp4").rename(folder / f"m{seed:02d}.mp4")
+        shutil.rmtree(folder / f"{seed:02d}")
+        movies.append(folder / f"m{seed:02d}.mp4")
+    return movies
+
+
+def by_batch(movies: list[Path], out: Path) -> float:
+    """Run the batch as a user does; return its time, s."""
+    shutil.rmtree(out, ignore_errors=True)
+    begun = time.perf_counter()
+    words = ["batch", str(movies[0].parent), "--out", str(out), "--workers", "2", "--view", "none", *OPTIONS]
+    subprocess.run([*TRACK, *words], check=True, capture_output=True)
+    return time.perf_counter() - begun
+
+
+def by_xargs(movies: list[Path], out: Path) -> float:
+    """Run the movies by `xargs -P 2`; return the time, s."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    begun = time.perf_counter()
+    one = " ".join([*TRACK, "$0", "--out", f"{out}/$(basename $0 .mp4)", *OPTIONS])
+    lines = "".join(f"{movie}\n" for movie in movies)
+    subprocess.run(
+        ["xargs", "-P", "2", "-n", "1", "sh", "-c", one],
+        input=lines,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+    return time.perf_counter() - begun
+
+
+def through_kills(movies: list[Path], out: Path, n_kills: int) -> dict[str, Any]:
+    """Run the batch while its workers are killed."""
+    settings = load_config(assignments=["source.nm_per_px=0.4", "output.video=false"])
+    out.mkdir()
+    states = [MovieStatus(Movie(movie.stem, str(movie), out / movie.stem, settings)) for movie in movies]
+    kills, dice = 0, random.Random(1)
+    with connected(ClusterChoice(workers=2), 2) as client:
+        thread = threading.Thread(target=Batch(client, states, out, threading.Event()).run)
+        thread.start()
+        while thread.is_alive():
+            time.sleep(dice.uniform(0.5, 2.5))
+            running = [one.worker for one in states if one.status == "running"]
+            if kills < n_kills and running:
+                try:
+                    process = client.run(os.getpid, workers=[dice.choice(running)], on_error="ignore")
+                    for number in process.values():
+                        os.kill(number, signal.SIGKILL)
+                        kills += 1
+                except (OSError, ValueError, KeyError):
+                    continue
+        thread.join()
+    return {
+        "kills": kills,
+        "done": sum(one.status == "done" for one in states),
+        "starts": sum(one.starts for one in states),
+    }
+
+
+def differing(movies: list[Path], one: Path, other: Path) -> list[str]:
+    """Tables that are not the same byte for byte."""
+    names = [f"{movie.stem}/{name}" for movie in movies for name in COMPARED]
+    return [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
+
+
+def main() -> None:
+    given = record.options(__doc__).parse_args()
+    n_movies, n_frames, repeats, n_kills = (2, 12, 1, 1) if given.smoke else (40, 30, 2, 20)
+    above = Path(tempfile.mkdtemp())
+    (above / "movies").mkdir()
+    movies = draw(above / "movies", n_movies, n_frames)
+    pairs = [(by_batch(movies, above / "batch"), by_xargs(movies, above / "xargs")) for _ in range(repeats)]
+    batch_s, xargs_s = (min(times) for times in zip(*pairs, strict=True))
+    facts: dict[str, Any] = {
+        "machine": record.machine(),
+        "movies": n_movies,
+        "frames": n_frames,
+        "batch_s": round(batch_s, 1),
+        "xargs_s": round(xargs_s, 1),
+        "ratio": round(batch_s / xargs_s, 2),
+        "differ_from_xargs": differing(movies, above / "batch", above / "xargs"),
+        "killed": through_kills(movies, above / "killed", n_kills),
+    }
+    facts["differ_after_kills"] = differing(movies, above / "batch", above / "killed")
+    killed = facts["killed"]
+    page = f"""# Many movies
+
+{facts["machine"]}; {n_movies} movies of {n_frames} frames, 256 px, two processes; other jobs ran on the machine, the better of
+{repeats} counts.
+
+| | s |
+|---|---|
+| `track batch --workers 2`, with the start of the workers and the comparison | {facts["batch_s"]} |
+| `xargs -P 2 track` | {facts["xargs_s"]} |
+| ratio | {facts["ratio"]} |
+
+{killed["kills"]} workers were killed while the batch ran: {killed["done"]} of {n_movies} movies done, {killed["starts"]} starts.
+Tables that differ: {len(facts["differ_from_xargs"])} from `xargs`, {len(facts["differ_after_kills"])} after the kills, of
+{n_movies * len(COMPARED)}."""
+    shutil.rmtree(above)
+    record.keep(__file__, facts, page, given.results)
+
+
+if __name__ == "__main__":
+    main()
