@@ -89,7 +89,7 @@ def finetune(
     chosen = chosen or FinetuneSettings()
     told = folder / "train.json"
     if resume:
-        chosen, classes = _as_it_was(told, data, chosen)
+        chosen, classes = as_it_was(told, data, chosen)
     elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
         raise OutputError(
             f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
@@ -105,7 +105,7 @@ def finetune(
     return job.finish()
 
 
-def _as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[FinetuneSettings, dict[str, str]]:
+def as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[FinetuneSettings, dict[str, str]]:
     """Read the settings and class names of a training that was stopped."""
     if not told.is_file():
         raise OutputError(

@@ -23,6 +23,7 @@ from insitrack.io.write import write_json
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.card import ModelCard
 from insitrack.segment.finetune.boxes import outline_boxes
+from insitrack.segment.finetune.finetune import as_it_was
 from insitrack.segment.finetune.outcome import Finetuned, is_worse
 from insitrack.segment.finetune.settings import FinetuneSettings
 from insitrack.segment.finetune.split import named, split_groups
@@ -45,6 +46,7 @@ from insitrack.segment.training.semantic_data import (
 from insitrack.segment.training.semantic_network import SemanticTrainSettings
 
 KIND = "semantic"
+TOLD = "train.json"
 LINE = "dislocation"
 _CARRIED = ("channels", "pixel_thresholds", "centreline_threshold", "centreline_sure", "centreline_mean")
 _SEED = 80_000  # apart from the seeds of the shipped model's images
@@ -95,9 +97,9 @@ def finetune_lines(
             f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
             " stopped training"
         )
+    if resume:
+        chosen, classes = as_it_was(folder / TOLD, data, chosen)
     job = _LinesJob(data, folder, chosen, classes or {}, say)
-    if resume and not job.ready.is_file():
-        raise OutputError(f"{folder}: no training to go on with; leave out --resume to start one")
     if not resume:
         job.prepare()
     job.train(resume=(folder / "run" / semantic.CHECKPOINT).is_file())
@@ -122,7 +124,7 @@ class _LinesJob:
         classes: Mapping[str, str],
         say: Callable[[str], None],
     ) -> None:
-        self.folder, self.chosen, self.say = folder, chosen, say
+        self.folder, self.chosen, self.say, self.classes = folder, chosen, say, dict(classes)
         self.name = data.resolve().stem
         self.base: ModelCard = find_model(chosen.base)
         everything = read_labelled(data, classes)
@@ -152,11 +154,6 @@ class _LinesJob:
         """Images and maps that are trained on."""
         return self.folder / "data"
 
-    @property
-    def ready(self) -> Path:
-        """Written last of all that is prepared."""
-        return self.folder / "train.json"
-
     def prepare(self) -> None:
         """Write images with their maps, labelled and drawn."""
         for part in ("images/train", "images/val", "maps/train", "maps/val"):
@@ -172,7 +169,8 @@ class _LinesJob:
                 f"{self.labels.source}: no labelled line or particle to train on; name others with --val"
             )
         self._draw(len(self.split.train))
-        write_json(self.ready, {"data": str(self.labels.source), "settings": asdict(self.chosen)})
+        facts = {"data": str(self.labels.source), "classes": self.classes, "settings": asdict(self.chosen)}
+        write_json(self.folder / TOLD, facts)  # last: it says that all is there
 
     def _draw(self, n_real: int) -> None:
         """Draw images, and repeat the labelled ones until both have their shares."""
@@ -223,7 +221,17 @@ class _LinesJob:
             seed=chosen.seed,
         )
         self.say(f"training for {60 * self.settings.hours:g} min")
-        semantic.train(self.data, self.folder / "run", self.settings, resume=resume, start=self.base.weights)
+        minutes = 60 * self.settings.hours
+        semantic.train(
+            self.data,
+            self.folder / "run",
+            self.settings,
+            resume=resume,
+            start=self.base.weights,
+            told=lambda facts: self.say(
+                f"{facts['minutes']:.1f} of {minutes:g} min, loss {facts['loss']:.2f}"
+            ),
+        )
 
     def finish(self) -> Finetuned:
         """Export the new network, or copy the start where that is better on the held-out images."""

@@ -12,7 +12,7 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,7 @@ def train(
     *,
     resume: bool = False,
     start: Path | None = None,
+    told: Callable[[dict[str, Any]], None] = print,
 ) -> Path:
     """Train from random weights or an exported network, or go on with a training that was stopped.
 
@@ -156,6 +157,8 @@ def train(
         Go on with ``folder/last.pt``.
     start : Path, optional
         The ``.onnx`` file of a network with the same settings, whose weights to start from.
+    told : callable
+        Takes each entry of the log: step, minutes, loss and pixels.
 
     Returns
     -------
@@ -187,11 +190,11 @@ def train(
         run.load()
     elif start is not None:
         run.start_from(start, data)
-    _learn(run, data)
+    _learn(run, data, told)
     return last
 
 
-def _learn(run: _Training, data: Path) -> None:
+def _learn(run: _Training, data: Path, told: Callable[[dict[str, Any]], None]) -> None:
     """Learn until the time is spent, with a report and a checkpoint now and then."""
     chosen, saved = run.chosen, run.spent_s
     while run.spent_s < 3600 * chosen.hours:
@@ -207,11 +210,11 @@ def _learn(run: _Training, data: Path) -> None:
         run.spent_s += time.monotonic() - started
         if run.spent_s - saved > _REPORT_S or run.spent_s >= 3600 * chosen.hours:
             saved = run.spent_s
-            _report(run, data, float(np.mean(losses)), len(known))
+            told(_report(run, data, float(np.mean(losses)), len(known)))
             run.save()
 
 
-def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
+def _report(run: _Training, data: Path, loss: float, n_known: int) -> dict[str, Any]:
     """Append a line to the log and draw what the network says of some images kept from it."""
     held = list_examples(data, "val")[::3][:8]
     pictures = [
@@ -235,12 +238,12 @@ def _report(run: _Training, data: Path, loss: float, n_known: int) -> None:
     }
     with (run.folder / "log.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(facts) + "\n")
-    print(facts, flush=True)
     rows = [
         _triple(image, true, said_here)
         for (image, _), true, said_here in zip(pictures[:8], truth.numpy() > 0, said.numpy(), strict=False)
     ]
     cv2.imwrite(str(run.folder / "predictions.png"), np.vstack(rows))
+    return facts
 
 
 def _triple(image: Bytes, true: Any, said: Any) -> Bytes:

@@ -18,12 +18,20 @@ from insitrack.io.frames import Source
 from insitrack.io.live.feeds import is_live
 from insitrack.io.manifest import fingerprint, without_password
 from insitrack.io.sources import open_source
-from insitrack.io.write import write_bytes
+from insitrack.io.write import PART, write_bytes
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.labels.window import in_window
 from insitrack.segment.models import load_segmenter
 from insitrack.tracker.labelling.choose import Window, choose
-from insitrack.tracker.labelling.crops import TABLE, Crop, new_names, read_crops, write_crops, write_image
+from insitrack.tracker.labelling.crops import (
+    IMAGES,
+    TABLE,
+    Crop,
+    new_names,
+    read_crops,
+    write_crops,
+    write_image,
+)
 from insitrack.tracker.labelling.outlines import Outline, checked, proposals
 from insitrack.tracker.labelling.scan import Scanned, scan, windows_of
 from insitrack.tracker.labelling.settings import LabelSettings
@@ -67,7 +75,7 @@ def open_labels(
             " --set output.raw=true"
         )
     crops = read_crops(folder) if folder.is_dir() else []
-    if not crops and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+    if not crops and folder.exists() and (folder.is_file() or not _only_begun(folder)):
         raise OutputError(f"--out {folder}: exists, is not empty and holds no {TABLE}; choose another folder")
     missing = (chosen.frames if frames is None and not crops else (frames or 0)) - len(crops)
     if crops:
@@ -76,13 +84,12 @@ def open_labels(
             f"{folder}: {len(crops)} images to label are there"
             + (f", {missing} are added" if missing > 0 else "")
         )
-    start, model = _read_start(folder, crops) if crops else ({}, {})
+    start, models = _read_start(folder, crops) if crops else ({}, {})
     if missing > 0:
-        crops, start, model = _added(
-            source, folder, crops, start, replace(chosen, frames=missing), nm_per_px, say
-        )
+        chosen = replace(chosen, frames=missing)
+        crops = _added(source, folder, crops, start, models, chosen, nm_per_px, say)
     path = file_of(folder, chosen.annotator)
-    store = LabelStore(path, crops, start, model, chosen.annotator)
+    store = LabelStore(path, crops, start, models, chosen.annotator)
     if path.is_file():
         say(f"{path}: {store.n_done} of {len(crops)} are done")
     return store
@@ -93,11 +100,15 @@ def _added(
     folder: Path,
     crops: list[Crop],
     start: dict[str, list[Outline]],
+    models: dict[str, dict[str, Any]],
     chosen: LabelSettings,
     nm_per_px: float | None,
     say: Say,
-) -> tuple[list[Crop], dict[str, list[Outline]], dict[str, Any]]:
-    """Choose crops, write their images and what the model finds in them; the table comes last."""
+) -> list[Crop]:
+    """Choose crops, write their images and what the model finds in them; the table comes last.
+
+    `start` and `models` are filled up; all crops are returned.
+    """
     source = open_source(uri, nm_per_px=nm_per_px)
     try:
         segmenter = load_segmenter(chosen.model, SegmentConfig(confidence=_candidate_score()))
@@ -113,7 +124,7 @@ def _added(
         )
         if len(picked) < chosen.frames:
             say(
-                f"warning: only {len(picked)} images of the {chosen.frames} that were asked for are there to choose"
+                f"warning: there are only {len(picked)} different images for the {chosen.frames} that were asked for"
             )
         new = _crops(uri, source, picked, crops)
     finally:
@@ -125,12 +136,12 @@ def _added(
         write_image(folder, crop.name, seen.frame.image[y : y + crop.height_px, x : x + crop.width_px])
         start[crop.name] = _proposed(seen, window)
     everything = sorted([*crops, *new], key=lambda crop: (crop.frame, crop.y_px, crop.x_px))
-    model = _model_facts(segmenter)
-    _write_start(folder, start, model)
+    models |= {crop.name: _model_facts(segmenter) for crop in new}
+    _write_start(folder, start, models)
     write_crops(folder, everything)
     n = sum(len(start[crop.name]) for crop in new)
     say(f"{len(looked)} frames looked at, {len(new)} images chosen, {n} outlines to begin with")
-    return everything, start, model
+    return everything
 
 
 def _candidate_score() -> float:
@@ -253,24 +264,29 @@ def _model_facts(segmenter: Segmenter) -> dict[str, Any]:
     }
 
 
-def _write_start(folder: Path, start: Mapping[str, Sequence[Outline]], model: Mapping[str, Any]) -> None:
+def _only_begun(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a choice that was cut off left there."""
+    return all(path.name in (IMAGES, START, START + PART, TABLE + PART) for path in folder.iterdir())
+
+
+def _write_start(
+    folder: Path, start: Mapping[str, Sequence[Outline]], models: Mapping[str, Mapping[str, Any]]
+) -> None:
     facts = {
-        "model": model,
-        "outlines": {name: [one.plain() for one in some] for name, some in start.items()},
+        name: {"model": models[name], "outlines": [one.plain() for one in some]}
+        for name, some in start.items()
     }
-    data = gzip.compress(json.dumps(facts, allow_nan=False).encode(), mtime=0)
-    write_bytes(folder / START, data)
+    write_bytes(folder / START, gzip.compress(json.dumps(facts, allow_nan=False).encode(), mtime=0))
 
 
-def _read_start(folder: Path, crops: Sequence[Crop]) -> tuple[dict[str, list[Outline]], dict[str, Any]]:
+def _read_start(
+    folder: Path, crops: Sequence[Crop]
+) -> tuple[dict[str, list[Outline]], dict[str, dict[str, Any]]]:
     path = folder / START
     try:
         facts = json.loads(gzip.decompress(path.read_bytes()))
-        shapes = {crop.name: crop.shape for crop in crops}
-        start = {
-            name: checked(some, shapes[name]) for name, some in facts["outlines"].items() if name in shapes
-        }
-        return start, dict(facts["model"])
+        start = {crop.name: checked(facts[crop.name]["outlines"], crop.shape) for crop in crops}
+        return start, {crop.name: dict(facts[crop.name]["model"]) for crop in crops}
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, InsitrackError) as error:
         raise SourceError(
             f"{path}: cannot be read ({type(error).__name__}); take it back from a copy, or choose another --out"

@@ -63,7 +63,6 @@ class LabelServer(PageServer):
             "folder": store.path.parent.resolve().name,
             "file": store.path.name,
             "annotator": store.annotator,
-            "model": store.model.get("name"),
             "classes": [{"name": name, "colour": hex_colour(colours[name])} for name in DEFECT_CLASSES],
             "crops": [
                 {

@@ -65,8 +65,8 @@ class LabelStore:
         The crops, in order.
     start : mapping of str to sequence of Outline
         The model's outlines of each crop.
-    model : mapping
-        Name, hash and version of that model.
+    models : mapping of str to mapping
+        Name, hash and version of that model, by crop: crops that are added later may have another.
     annotator : str
         Who labels.
 
@@ -79,7 +79,7 @@ class LabelStore:
     path: Path
     crops: Sequence[Crop]
     start: Mapping[str, Sequence[Outline]]
-    model: Mapping[str, Any]
+    models: Mapping[str, Mapping[str, Any]]
     annotator: str = ""
     sheets: dict[str, Sheet] = field(default_factory=dict)
     _stamp: tuple[int, int] | None = None
@@ -198,7 +198,6 @@ class LabelStore:
                 "version": __version__,
                 "contributor": self.annotator,
                 "date_created": _now(),
-                "starting_outlines": dict(self.model),
             },
             "licenses": [],
             "categories": [{"id": i, "name": name} for i, name in enumerate(DEFECT_CLASSES, 1)],
@@ -219,6 +218,7 @@ class LabelStore:
             "nm_per_px": None if math.isnan(crop.nm_per_px) else crop.nm_per_px,
             "date_captured": "",
             "labelled_at": sheet.changed_at,
+            "starting_outlines": dict(self.models.get(crop.name, {})),
             "source": {**source, "x_px": crop.x_px, "y_px": crop.y_px},
         }
 

@@ -96,3 +96,14 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path, capsys):
     assert main(["label", "synth:loops?frames=2&size=96", "--out", str(tmp_path), "--no-page"]) == 2
     assert "holds no crops.csv" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_choice_that_was_cut_off_begins_again(labelled, tmp_path):
+    movie, _ = labelled
+    out = tmp_path / "labels"
+    (out / "images").mkdir(parents=True)
+    (out / "images" / "half.png").write_bytes(b"")
+    assert (
+        main(["label", str(movie), "--out", str(out), "--frames", "1", "--crop-px", "64", "--no-page"]) == 0
+    )
+    assert len(read_crops(out)) == 1

@@ -32,9 +32,7 @@ def made(folder: Path) -> LabelStore:
         {**box, "id": 2, "x_px": 90, "y_px": 20, "probability": 0.7},
         {**box, "id": 3, "x_px": 20, "y_px": 90, "probability": 0.9},
     ]
-    return LabelStore(
-        folder / "labels.json", crops, {"m_000002": checked(start, (SIDE, SIDE))}, {"name": "loops"}, ""
-    )
+    return LabelStore(folder / "labels.json", crops, {"m_000002": checked(start, (SIDE, SIDE))}, {}, "")
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def store(folder: Path, name: str = "") -> LabelStore:
     path = folder / (f"labels_{name}.json" if name else "labels.json")
-    return LabelStore(path, read_crops(folder), START, {"name": "loops", "sha256": "0"}, name)
+    return LabelStore(path, read_crops(folder), START, {"m_000003": {"name": "loops", "sha256": "0"}}, name)
 
 
 def plain(*outlines):
@@ -65,6 +65,7 @@ def test_only_crops_that_are_done_are_images_and_only_what_was_kept_is_a_label(f
     assert data["images"][0]["source"] == {
         "file": "movie.mp4", "sha256": "abc", "frame": 3, "t_s": 3.0, "x_px": 0, "y_px": 0
     }  # fmt: skip
+    assert data["images"][0]["starting_outlines"] == {"name": "loops", "sha256": "0"}
     assert [(one["state"], one["score"]) for one in data["annotations"]] == [
         ("changed", 0.6),
         ("drawn", None),
