@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import record
 from numpy.typing import NDArray
+from trust_images_more import MORE
 from trust_sets import examples
 
 from insitrack.io.write import write_text
@@ -43,6 +44,7 @@ REASON_OF = {
     **dict.fromkeys(("fracture surface", "powder", "foam, grains", "fibres", "photographs"), "surface"),
     **dict.fromkeys(("text", "plots", "two grey levels", "diffraction"), "drawing"),
     **dict.fromkeys(("noise", "out of focus"), "noise"),
+    **{kind: reason for kind, (reason, _) in MORE.items()},
 }
 """Short name of what every kind that is not known is like."""
 

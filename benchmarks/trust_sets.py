@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from record import DATA
 from trust_images import UNKNOWN
+from trust_images_more import MORE
 
 from insitrack.io.synth.source import SynthSource
 
@@ -133,7 +134,7 @@ def _with_copies(rng: Rng, kind: str, path: Path, copies: int, *, known: bool) -
 
 def unknown(n: int) -> Iterator[Example]:
     """Drawn images of every kind that the networks have not learnt to see, and changed copies."""
-    for kind, draw in UNKNOWN.items():
+    for kind, draw in (*UNKNOWN.items(), *((kind, draw) for kind, (_, draw) in MORE.items())):
         for seed in range(n):
             side = SIDES[seed % len(SIDES)]
             rng = np.random.default_rng([seed, len(kind)])
