@@ -23,7 +23,7 @@ from left_out_sets import Test, drawn, test_sets
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame
 from insitrack.segment.base import SegmentConfig
-from insitrack.segment.models import find_model, load_segmenter
+from insitrack.segment.models import find_model
 from insitrack.segment.networks.yolo import YoloSegmenter
 from insitrack.segment.scores.evaluate import compare, field_of
 from insitrack.segment.scores.matching import pairs
@@ -53,8 +53,7 @@ def measure(sets: dict[str, list[Test]], model: str) -> dict[str, dict[str, dict
     """Scores of every way on every set."""
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for way, (config, repeats) in WAYS.items():
-        segment = load_segmenter(model, config)
-        assert isinstance(segment, YoloSegmenter)
+        segment = YoloSegmenter(find_model(model), config)
         for name, tests in sets.items():
             n_right = n_found = n_true = 0
             scales: Counter[str] = Counter()

@@ -21,8 +21,12 @@ DEFECT_CLASSES: tuple[str, ...] = (
     "precipitate",
     "void",
     "loop",
+    "defect",
 )
-"""Names of labels 1..7; 0 is background. `loop` is a loop whose type the imaging condition does not show."""
+"""Names of labels 1..8; 0 is background. `loop` is a loop whose type the imaging condition does not show."""
+
+UNTYPED = "defect"
+"""A defect whose class cannot be told: it counts, and in the hardening its strength is uncertain."""
 
 
 def check_class(setting: str, name: str) -> None:

@@ -26,6 +26,8 @@ class SegmentConfig:
     ----------
     classes : tuple of str
         Classes that are looked for, all others are left out; empty: all that the model knows.
+    least_class : float
+        Least probability of its class; a defect whose best class has less is a `defect`, 0..1; 0: none is.
     confidence : float or None
         Detections with a lower score are dropped, 0..1; None: `DEFAULT_CONFIDENCE`, or in a run the
         probability of existence decides.
@@ -59,6 +61,7 @@ class SegmentConfig:
     """
 
     classes: tuple[str, ...] = ()
+    least_class: float = 0.4
     confidence: float | None = None
     overlap_iou: float = 0.5
     min_area_px: int = 12
@@ -82,6 +85,11 @@ class SegmentConfig:
             value = getattr(self, name)
             if value is not None and not 0.0 < value < 1.0:
                 raise SettingsError(f"segment.{name} = {value}: expected a number between 0 and 1")
+        if not 0.0 <= self.least_class < 1.0:
+            raise SettingsError(
+                f"segment.least_class = {self.least_class}: expected a probability from 0 to below 1; 0 names"
+                " a class for every defect"
+            )
         for name, least in (("min_area_px", 1), ("max_detections", 1), ("threads", 0)):
             if getattr(self, name) < least:
                 raise SettingsError(

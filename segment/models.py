@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import import_module, resources
 from pathlib import Path
 
 from insitrack.io.detections import DEFECT_CLASSES
-from insitrack.io.errors import ModelError
+from insitrack.io.errors import ModelError, SettingsError
 from insitrack.io.manifest import file_sha256
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.card import ModelCard
+from insitrack.segment.combined import PLUS, Combined
+from insitrack.segment.untyped import WithUntyped
 
 SEGMENTERS: dict[str, str] = {
     "yolo-seg": "insitrack.segment.networks.yolo:YoloSegmenter",
@@ -19,6 +22,8 @@ SEGMENTERS: dict[str, str] = {
 }
 """Class that runs each kind of network, by the `kind` of its card; imported when it is asked for, made
 with (ModelCard, SegmentConfig)."""
+CLASS_PROBABILITIES = ("yolo-seg",)
+"""Kinds that give the probability of each class."""
 CHECKPOINT_PREFIX = "maskrcnn:"
 
 
@@ -98,17 +103,59 @@ def _read_card(name: str) -> tuple[ModelCard, Path]:
 def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> Segmenter:
     """Load a segmenter by the name of a shipped model or the path of one's own.
 
+    Two names with a plus between them run both networks on each frame, as ``loops+lines``: the second gives the
+    classes that the first does not know. What gives probabilities of several classes names `defect` what has none
+    of the least probability.
+
     Raises
     ------
     ModelError
-        If the model is missing, unreadable or of an unknown kind.
+        If the model is missing, unreadable or of an unknown kind, or two do not go together.
+    SettingsError
+        If a class is asked for that it does not know.
     """
-    model = find_model(name)
+    config = config or SegmentConfig()
+    names = name.split(PLUS)
+    if len(names) == 1 or Path(name).with_suffix(".json").is_file():
+        return _load(find_model(name), config)
+    if len(names) > 2 or not all(names):
+        raise ModelError(f"--model {name}: expected two models with a plus between them, like loops+lines")
+    models = find_model(names[0]), find_model(names[1])
+    known = [model.classes for model in models]
+    added = tuple(one for one in known[1] if one not in known[0])
+    if not added:
+        raise ModelError(
+            f"--model {name}: {names[1]} knows no class that {names[0]} does not know; give one of them alone, or"
+            " loops+lines"
+        )
+    unknown = [one for one in config.classes if one not in (*known[0], *added)]
+    if unknown:
+        raise SettingsError(
+            f"segment.classes: {name} does not know {unknown[0]}; expected some of {', '.join((*known[0], *added))}"
+        )
+    wanted = [
+        tuple(one for one in some if not config.classes or one in config.classes)
+        for some in (known[0], added)
+    ]
+    for one, other, some in zip(names, names[::-1], wanted, strict=True):
+        if not some:
+            raise SettingsError(
+                f"segment.classes: leaves nothing for {one} to look for; give --model {other}, or more classes"
+            )
+    first, second = (
+        _load(model, replace(config, classes=some)) for model, some in zip(models, wanted, strict=True)
+    )
+    return Combined(first, second)
+
+
+def _load(model: ModelCard, config: SegmentConfig) -> Segmenter:
     kind = model.facts.get("kind", "yolo-seg")
     if kind not in SEGMENTERS:
         raise ModelError(
             f"{model.name}: network kind {kind!r} is not known; expected one of {', '.join(SEGMENTERS)}"
         )
     module, class_name = SEGMENTERS[kind].split(":")
-    segmenter: Segmenter = getattr(import_module(module), class_name)(model, config or SegmentConfig())
-    return segmenter
+    segmenter: Segmenter = getattr(import_module(module), class_name)(model, config)
+    # a network with probabilities of several classes can say that it cannot tell
+    typed = kind in CLASS_PROBABILITIES and config.least_class > 0 and len(segmenter.class_names) > 1
+    return WithUntyped(segmenter, config.least_class) if typed else segmenter

@@ -14,9 +14,10 @@ CLASS_COLOURS: dict[str, Colour] = {
     "precipitate": (240, 228, 66),
     "void": (0, 114, 178),
     "loop": (204, 121, 167),
+    "defect": (187, 187, 187),
 }
 """Red, green and blue, 0..255: the palette of Okabe and Ito, which stays distinct under the common
-colour-vision deficiencies."""
+colour-vision deficiencies; light grey where the class cannot be told."""
 
 ALL_COLOUR: Colour = (60, 60, 60)
 """Colour of the class `all`."""

@@ -77,7 +77,7 @@ def test_mask_rcnn_form_survives_the_round_trip(dense: np.ndarray) -> None:
 
 def test_background_label_is_refused() -> None:
     masks = Masks.from_crops([np.ones((2, 2), bool)], [(0, 0)])
-    with pytest.raises(ValueError, match=r"labels must lie in 1\.\.7, got 0\.\.0"):
+    with pytest.raises(ValueError, match=r"labels must lie in 1\.\.8, got 0\.\.0"):
         Detections(0, 0.0, (4, 4), masks.boxes(), np.zeros(1, np.int64), np.ones(1, np.float32), masks)
 
 

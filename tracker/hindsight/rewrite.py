@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import Ints
+from insitrack.io.detections import UNTYPED
 from insitrack.io.errors import OutputError
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.engine import Table
@@ -21,8 +23,9 @@ from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing
 from insitrack.tracker.existence.settings import ExistenceConfig
+from insitrack.tracker.hindsight.classes import with_classes
 from insitrack.tracker.hindsight.outlines import write_masks
-from insitrack.tracker.hindsight.refine import looked_at, refine
+from insitrack.tracker.hindsight.refine import Refined, looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.rates import kinetics_rows
 from insitrack.tracker.kinetics.track_histories import track_histories
@@ -45,6 +48,7 @@ def refine_run(
     meter: SeriesMeter,
     existence: ExistenceConfig | None = None,
     sizes: MeasureConfig | None = None,
+    least_class: float = 0.0,
 ) -> dict[str, float]:
     """Refine the tables of a finished run in place; the causal ones stay in ``causal/``.
 
@@ -60,6 +64,8 @@ def refine_run(
         How candidates become defects; None where their scores say nothing.
     sizes : MeasureConfig, optional
         Definitions of size, for smoothing across frames that are not trusted; by default those of the field.
+    least_class : float
+        Least probability of its class for a track that is no `defect`; 0: classes stay as they were seen most.
 
     Returns
     -------
@@ -86,17 +92,9 @@ def refine_run(
         existence=existence,
         nm_per_px=nm_per_px,
     )
-    try:
-        (folder / CAUSAL).mkdir(exist_ok=True)
-        if (folder / STREAM.file).is_file():
-            pack_stream(folder / STREAM.file, folder / CAUSAL / MASKS.file, doubted=True)
-            write_masks([folder / CAUSAL / MASKS.file], refined.tracks, folder / MASKS.file)
-        judged = existence is not None
-        write_tables(folder, refined.tracks, frames, meter, keep=folder / CAUSAL, weigh=judged)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete"
-        ) from error
+    if least_class > 0 and UNTYPED in meter.class_names:
+        refined = _typed(refined, folder, meter.class_names, least_class)
+    _write_refined(folder, refined.tracks, frames, meter, judged=existence is not None)
     left = int((refined.tracks["observed"] == 1).sum())
     seen = int(((tracks["observed"] == 1) & (tracks["doubted"] == 0)).sum())
     return {
@@ -105,6 +103,28 @@ def refine_run(
         "rows_seen_live": seen,
         "rows_left": left,
     }
+
+
+def _write_refined(
+    folder: Path, tracks: pd.DataFrame, frames: pd.DataFrame, meter: SeriesMeter, *, judged: bool
+) -> None:
+    """Write the refined tables and outlines; the causal ones move aside."""
+    try:
+        (folder / CAUSAL).mkdir(exist_ok=True)
+        if (folder / STREAM.file).is_file():
+            pack_stream(folder / STREAM.file, folder / CAUSAL / MASKS.file, doubted=True)
+            write_masks([folder / CAUSAL / MASKS.file], tracks, folder / MASKS.file)
+        write_tables(folder, tracks, frames, meter, keep=folder / CAUSAL, weigh=judged)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: refined tables cannot be written ({error.strerror}); the causal ones are complete"
+        ) from error
+
+
+def _typed(refined: Refined, folder: Path, class_names: tuple[str, ...], least: float) -> Refined:
+    """Give tracks their classes, by all that the causal tables say of them."""
+    summary = tables.SUMMARY.read(folder / tables.SUMMARY.file)
+    return replace(refined, tracks=with_classes(refined.tracks, summary, class_names, least))
 
 
 def warn_of_loss(facts: Mapping[str, float]) -> list[str]:

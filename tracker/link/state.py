@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import Bools, Floats, Ints
-from insitrack.io.detections import Detections, Masks
+from insitrack.io.detections import UNTYPED, Detections, Masks
 from insitrack.io.results import NAN, Measures, TrackSummary
 from insitrack.tracker.link import filter as track_filter
 
@@ -330,6 +330,8 @@ def summaries(
     with np.errstate(divide="ignore", invalid="ignore"):
         size = np.where(n > 0, tracks["sum_size"] / n, NAN)
         slope = (n * tracks["sum_ts"] - tracks["sum_t"] * tracks["sum_size"]) / spread
+    evidence = tracks["evidence"][:, [name != UNTYPED for name in class_names]]
+    share = evidence.max(axis=1, initial=0.0) / np.maximum(evidence.sum(axis=1), 1e-12)
     growth = np.where((n >= 3) & (spread > 0), slope, NAN)
     path = np.hypot(tracks["x"] - tracks["first_x"], tracks["y"] - tracks["first_y"]) * nm_per_px
     path = np.where(n > 0, path, NAN)  # never seen in a frame whose sizes count
@@ -346,7 +348,7 @@ def summaries(
             size_nm=float(size[i]),
             growth_nm_per_s=float(growth[i]),
             net_displacement_nm=float(path[i]),
-            class_probability=float(track["evidence"].max() / max(float(track["evidence"].sum()), 1e-12)),
+            class_probability=float(share[i]),
         )
         for i, track in enumerate(tracks)
     )

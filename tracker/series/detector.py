@@ -7,11 +7,13 @@ intervals and move no number.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from insitrack.io.arrays import Floats
+from insitrack.io.detections import UNTYPED
 from insitrack.io.intervals import Z_95
 from insitrack.tracker.series.counting import detector_factor
 from insitrack.tracker.series.settings import SeriesConfig
@@ -58,8 +60,9 @@ class DetectorError:
             if precision is not None and recall is not None:
                 sd[i] = detector_factor(precision, recall, config.detector_labels)[1]
             elif usual:
-                bias[i] = config.detector_log_bias.get(name, config.detector_log_bias.get("all", 0.0))
-                sd[i] = config.detector_log_sd.get(name, config.detector_log_sd.get("all", 0.0))
+                bias[i], sd[i] = (
+                    _of_class(values, name) for values in (config.detector_log_bias, config.detector_log_sd)
+                )
                 kind = config.detector_type_log_sd
         return cls(bias, sd, kind)
 
@@ -106,3 +109,10 @@ class DetectorError:
         nothing = high * np.where(np.arange(k + 1) == k, np.exp(np.maximum(bias + sd, 0.0)), 1.0)
         nothing = np.where(none[:, None], nothing, high)
         return np.where(some, np.minimum(least, n), low), np.where(some, np.maximum(most, n), nothing)
+
+
+def _of_class(values: Mapping[str, float], name: str) -> float:
+    """Value of a class, or of all; where the class cannot be told it is the median of the classes."""
+    if name == UNTYPED and name not in values and values:
+        return float(np.median(list(values.values())))
+    return values.get(name, values.get("all", 0.0))

@@ -5,18 +5,18 @@ The totals know which errors the classes share.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from insitrack.io.arrays import Bools, Floats
-from insitrack.io.errors import SettingsError
+from insitrack.io.detections import UNTYPED
 from insitrack.io.intervals import Z_95
 from insitrack.io.results import NAN
 from insitrack.tracker.hardening.laws import taylor
 from insitrack.tracker.hardening.materials import LINE_CLASSES
+from insitrack.tracker.hardening.mixed import black_dots_like_others, untyped_barrier
 from insitrack.tracker.hardening.models import Barrier, Material
 from insitrack.tracker.hardening.superposition import (
     linear,
@@ -129,7 +129,9 @@ class HardeningMeter:
         self._scale_rel = scale_rel
         barriers = dict(material.barriers) if material is not None else {}
         if config.black_dots_as and material is not None:
-            barriers["black_dot"] = _mixed_barrier(config, barriers, material.name)
+            barriers["black_dot"] = black_dots_like_others(config.black_dots_as, barriers, material.name)
+        if UNTYPED in class_names and UNTYPED not in barriers:
+            barriers |= untyped_barrier(barriers, class_names)
         if config.unirradiated_line_density_per_m2 is None:
             barriers = {name: barrier for name, barrier in barriers.items() if name not in LINE_CLASSES}
         self.known = np.array([i for i, name in enumerate(class_names) if name in barriers], np.int64)
@@ -312,27 +314,6 @@ def _share_of_linear(stress: Floats, obstacles: Floats, lines: Bools, material: 
             odette_lucas_share(s, w) if good else 0.0
             for s, w, good in zip(strongest.tolist(), weakest.tolist(), present.tolist(), strict=True)
         ]
-    )
-
-
-def _mixed_barrier(config: SeriesConfig, barriers: dict[str, Barrier], material: str) -> Barrier:
-    """Strength of black dots that harden like other classes: squares by their shares, as in quadrature."""
-    for name in config.black_dots_as:
-        if name not in barriers or barriers[name].model != "dbh":
-            raise SettingsError(
-                f"series.black_dots_as: {material} has no dispersed-barrier alpha of {name}; add alpha.{name}"
-                " or leave it out"
-            )
-    parts = [(share, barriers[name]) for name, share in config.black_dots_as.items()]
-    alpha = math.sqrt(sum(share * barrier.constant**2 for share, barrier in parts))
-    relative = max((barrier.constant_sd / barrier.constant for _, barrier in parts), default=0.0)
-    words = ", ".join(f"{share:g} {name}" for name, share in config.black_dots_as.items())
-    return replace(
-        parts[0][1],
-        constant=alpha,
-        constant_sd=relative * alpha,
-        source=f"series.black_dots_as: {words}",
-        evidence="user",
     )
 
 

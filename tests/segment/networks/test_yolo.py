@@ -32,7 +32,7 @@ def dotted(rows: int, columns: int, step: int) -> Frame:
 
 @pytest.fixture(scope="module")
 def segmenter() -> YoloSegmenter:
-    loaded = load_segmenter(config=SegmentConfig(scale=1.0, looks=1))  # as frames of a movie
+    loaded = load_segmenter(config=SegmentConfig(scale=1.0, looks=1, least_class=0.0))  # as frames of a movie
     assert isinstance(loaded, YoloSegmenter)
     return loaded
 

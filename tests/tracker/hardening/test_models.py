@@ -11,6 +11,7 @@ from insitrack.tracker.hardening.laws import (
     friedel_kroupa_hirsch,
     taylor,
 )
+from insitrack.tracker.hardening.mixed import untyped_barrier
 from insitrack.tracker.hardening.models import Barrier, Material
 from insitrack.tracker.hardening.superposition import linear, power_sum, quadrature, weighted
 
@@ -241,3 +242,19 @@ def test_other_free_spacing_makes_voids_weaker():
 def test_impossible_rules_and_constants_are_refused_with_what_was_expected(wrong):
     with pytest.raises(ValueError, match="expected"):
         wrong()
+
+
+def test_a_defect_of_unknown_class_is_as_strong_as_a_mixture_and_as_uncertain_as_its_classes_differ() -> None:
+    some = {
+        "black_dot": Barrier(constant=0.2, constant_sd=0.0),
+        "loop_111": Barrier(constant=0.4, constant_sd=0.0),
+        "void": Barrier(constant=1.52, model="bks"),
+        "dislocation": Barrier(constant=0.3),
+    }
+    classes = ("black_dot", "loop_111", "void", "dislocation", "defect")
+    mixed = untyped_barrier(some, classes)["defect"]
+    assert mixed.constant == pytest.approx(np.sqrt((0.04 + 0.16) / 2))
+    assert mixed.constant_sd == pytest.approx(0.1)
+    assert untyped_barrier({"void": some["void"]}, classes) == {}
+    alone = untyped_barrier(some, ("black_dot", "defect"))["defect"]
+    assert (alone.constant, alone.constant_sd) == (0.2, 0.0)

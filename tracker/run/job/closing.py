@@ -190,7 +190,14 @@ class Closing:
     def _refined(self) -> dict[str, float]:
         meter = meter_for(self.config, self.calibration, self.segmenter.class_names)
         meter.follow(self.meter.conditions)  # as they were set while it ran
-        facts = refine_run(self.folder, self.config.refine, meter, self.config.judged, self.config.measure)
+        facts = refine_run(
+            self.folder,
+            self.config.refine,
+            meter,
+            self.config.judged,
+            self.config.measure,
+            self.config.segment.least_class,
+        )
         self.notes += warn_of_loss(facts)
         if facts:
             self.manifest.tables, self.meter = "refined", meter
