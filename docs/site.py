@@ -30,6 +30,7 @@ GUIDES = [
     {"My defects are not found": "not-found.md"},
     {"Numbers and their errors": "numbers.md"},
     {"From tables to a figure": "series.md"},
+    {"Train it on your own material": "own-material.md"},
     {"Your own model": "training.md"},
     {"Evaluation": "evaluation.md"},
     {"Questions": "faq.md"},
