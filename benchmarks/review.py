@@ -93,7 +93,9 @@ class Discs:
 
 
 def make_run(folder: Path, n_frames: int, n: int, size: int) -> Path:
-    """Draw the movie, and follow its discs."""
+    """Draw the movie, and follow its discs; what an earlier call made is taken as it is."""
+    if (folder / "run" / "report.html").is_file():
+        return folder / "run"
     discs = Discs(n_frames, n, size)
     with MovieWriter(folder / "discs.mp4", crf=18) as movie:
         for k in range(n_frames):
@@ -159,7 +161,8 @@ def measured(run: Path, n_edits: int, new: Path) -> dict[str, Any]:
                     kinds[kind] = kinds.get(kind, 0) + 1
                 k += 1
             made = page.n_edits
-            trail = edit_run(run, run / "edits.csv", new)
+            with patch("insitrack.tracker.analysis.edit.draw_edited", lambda *_: {}):
+                trail = edit_run(run, run / "edits.csv", new)
             page.undo_all()
         finally:
             page.close()
@@ -185,6 +188,7 @@ def main() -> None:
     parser.add_argument("--defects", type=int, default=200)
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--edits", type=int, default=40)
+    parser.add_argument("--folder", type=Path, help="keep the run here, for another time")
     given = parser.parse_args()
     if given.smoke:
         given.frames, given.defects, given.size, given.edits = 12, 16, 256, 4
@@ -193,7 +197,9 @@ def main() -> None:
         facts["not_measured"] = "no Chromium here"
     else:
         with tempfile.TemporaryDirectory() as folder:
-            run = make_run(Path(folder), given.frames, given.defects, given.size)
+            place = given.folder or Path(folder)
+            place.mkdir(parents=True, exist_ok=True)
+            run = make_run(place, given.frames, given.defects, given.size)
             rows = insitrack.open_run(run).tracks
             facts |= {"rows": len(rows), "defects_a_frame": round(len(rows) / given.frames)}
             facts |= measured(run, given.edits, Path(folder) / "new")

@@ -86,12 +86,14 @@ class Browser:
         while True:
             answer = json.loads(self.socket.recv(timeout=20))
             if answer.get("id") == self.n:
-                return answer["result"]
+                return answer.get("result", {})
 
     def value(self, code):
-        return self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)[
-            "result"
-        ].get("value")
+        return (
+            self.call("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
+            .get("result", {})
+            .get("value")
+        )
 
     def screenshot(self):
         data = base64.b64decode(self.call("Page.captureScreenshot")["data"])

@@ -54,6 +54,7 @@ def reviewing(
     with reviewed_alone(run):
         check_outlines(run)
         session = Session(run, movie, out)
+        _ = session.made.seen  # damaged outlines are told before the page is there
         frames, why = None, ""
         try:
             source_of(run, manifest, movie).close()

@@ -170,7 +170,7 @@ def test_changes_are_taken_from_our_own_page_alone(asked):
     assert asked.post("edit", edit, {})[0] == 403
     assert asked.post("undo", {}, {"X-Insitrack": "1", "Origin": "http://evil.example"})[0] == 403
     assert asked.post("edit", edit, {"X-Insitrack": "1", "Host": "evil.example"})[0] == 403
-    assert asked.post("edit", b"x" * (2 << 20))[0] == 413
+    assert asked.post("edit", b"x" * ((1 << 20) + 9))[0] == 413
     assert asked.get("edit")[0] == 405
     assert asked.json("state")["edits"] == []
 
@@ -230,7 +230,7 @@ def test_a_run_without_its_movie_is_shown_on_black_and_says_so(run):
         (lambda run: (run / "masks.parquet").unlink(), "no masks.parquet"),
         (lambda run: (run / "tracks.csv").write_text("frame\n"), "lacks the column"),
         (lambda run: (run / "run.json").write_text("{"), "run.json: cannot be read"),
-        (lambda run: (run / "masks.parquet").write_bytes(b"PAR1"), "masks.parquet"),
+        (lambda run: (run / "causal" / "masks.parquet").write_bytes(b"PAR1"), "masks.parquet"),
     ],
 )
 def test_a_folder_that_is_no_finished_run_is_told_in_one_line(run, capsys, spoil, words):
