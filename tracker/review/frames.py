@@ -17,6 +17,8 @@ MOST_BYTES = 512 << 20
 _AHEAD, _SKIPPED, _QUALITY = 400, 24, 92
 _PERCENTILES, _MARGIN = (0.1, 99.9), 0.1
 _WAIT_S = 20.0
+_NEAR_S = 2e-6
+"""Tables keep times to 1 us."""
 
 
 class FrameStore:
@@ -109,7 +111,7 @@ class FrameStore:
                 if source is None or not near:
                     if source is not None:
                         source.close()
-                    source = self._open(float(self._t_s[target]))
+                    source = self._open(max(0.0, float(self._t_s[target]) - _NEAR_S))
                     items, at, opened = iter(source), 0, target
                 at = self._take(next(items, None), target)
             except InsitrackError as error:
@@ -123,9 +125,12 @@ class FrameStore:
 
     def _take(self, item: Any, target: int) -> int:
         """Keep what was read; return the place that comes next."""
-        if item is None:
-            self._fail(target, "")
-            return -_SKIPPED - 1
+        if item is None:  # nothing lies behind the end
+            with self._changed:
+                self._missing.update(range(target, len(self._numbers)))
+                self._missing.difference_update(self._kept)
+                self._changed.notify_all()
+            return len(self._numbers)
         place = int(np.searchsorted(self._numbers, item.index))
         here = place < len(self._numbers) and self._numbers[place] == item.index
         data = self._encoded(item.image) if here and isinstance(item, Frame) else b""
@@ -139,7 +144,7 @@ class FrameStore:
             if place > target and not self._known(target):  # the source does not have it
                 self._missing.add(target)
             self._changed.notify_all()
-        return place + 1
+        return place + 1 if here else place
 
     def _forget(self) -> None:
         while self._held > self._most and len(self._kept) > 2:

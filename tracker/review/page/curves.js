@@ -1,6 +1,7 @@
 // The curves of the run as it was and as it would be, drawn by plotly.js of the installed package.
 
 const PANELS = { density: ["density_per_m3", "density_per_m2", "n"], size: ["size_nm"], hardening: ["hardening_linear_mpa"] };
+const FOLLOW_MS = 150;
 const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const known = values => values?.some(value => value != null);
 const ends = key => [`${key}_lo`, `${key}_hi`];
@@ -17,13 +18,13 @@ export class Curves {
 
   show({ before = this.before, now = this.now }) { Object.assign(this, { before, now }); this.draw(); }
 
-  at(t) {
+  at(t) {  // plotly takes some milliseconds: the line follows at its own pace, the frame does not wait for it
     this.t = t;
-    if (this.moving || !this.drawn) return;
-    this.moving = requestAnimationFrame(() => {
-      this.moving = null;
+    if (!this.drawn) return;
+    this.waiting ??= setTimeout(() => {
+      this.waiting = null;
       for (const id of Object.keys(PANELS)) Plotly.relayout(id, { "shapes[0].x0": this.t, "shapes[0].x1": this.t });
-    });
+    }, FOLLOW_MS);
   }
 
   draw() {

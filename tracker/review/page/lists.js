@@ -8,8 +8,12 @@ export class Lists {
     Object.assign(this, { element, colours, choose, restore, tab: "doubt", tracks: null, dropped: null, edits: [], changed: new Set(), selected: new Set() });
     for (const button of document.querySelectorAll("[role=tab]")) button.onclick = () => this.show(button.id.slice(4));
     element.addEventListener("keydown", event => {
-      if (event.key !== "Enter") return;
-      this.#current()?.click();
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      const rows = [...element.children].filter(row => row.dataset.id), at = rows.findIndex(row => row.getAttribute("aria-selected") === "true");
+      const next = rows[Math.max(0, Math.min(rows.length - 1, at + step))];
+      next?.click();
+      next?.scrollIntoView({ block: "nearest" });
       event.preventDefault();
     });
   }
@@ -40,8 +44,6 @@ export class Lists {
     const k = this.tracks ? this.tracks.track_id.findIndex(one => String(one) === id) : -1;
     return k < 0 ? null : Object.fromEntries(Object.entries(this.tracks).map(([name, column]) => [name, column[k]]));
   }
-
-  #current() { return [...this.element.children].find(row => row.getAttribute("aria-selected") === "true"); }
 
   #order(doubtful) {
     const order = this.tracks.track_id.map((_, k) => k);

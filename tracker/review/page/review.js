@@ -19,7 +19,7 @@ class Review {
     this.colours = Object.fromEntries(facts.classes.map(one => [one.name, one.colour]));
     this.placeOf = new Map(facts.numbers.map((number, place) => [number, place]));
     this.viewer = new Viewer($("view"), { label: "frame with the outlines of its defects" });
-    this.frames = new FrameCache(place => `frame?place=${place}`, facts.numbers.length);
+    this.frames = new FrameCache(place => `frame?place=${place}`, facts.numbers.length, { bytes: matchMedia("(max-width: 900px)").matches ? 96e6 : 384e6 });
     this.lists = new Lists($("list"), { colours: this.colours, choose: (id, frame, add) => this.choose(id, frame, add), restore: id => this.edit({ action: "restore", track_id: id }) });
     this.chosen = new Chosen($("chosen"), { classes: facts.classes.map(one => one.name), colours: this.colours, placeOf: number => this.placeOf.get(number), act: (what, value) => this.act(what, value), goTo: number => this.goTo(this.placeOf.get(number)), pictures: !facts.no_frames });
     this.curves = new Curves(facts.curves, t => this.goTo(nearest(facts.t_s, t)));
