@@ -68,7 +68,7 @@ class FrameStore:
         data = self.get(place)
         if not data:
             return b""
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+        image: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
         x1, y1, x2, y2 = box
         padded = np.zeros((y2 - y1, x2 - x1), np.uint8)
         top, left = max(0, y1), max(0, x1)
