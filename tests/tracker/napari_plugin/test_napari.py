@@ -1,5 +1,6 @@
 """A run in napari: layers read as they are looked at, and what was painted is a table of edits."""
 
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -140,6 +141,14 @@ def test_only_the_outlines_of_a_run_that_were_changed_can_be_saved(layers, tmp_p
     assert RUN in options["metadata"]
 
 
+def test_napari_finds_the_manifest_by_the_entry_point_of_the_package():
+    facts = tomllib.loads((MANIFEST.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    module, file = facts["project"]["entry-points"]["napari.manifest"]["insitrack"].split(":")
+    assert Path(insitrack.__file__).parent.joinpath(*module.split(".")[1:], file) == MANIFEST
+    assert MANIFEST.is_file()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of npe2 itself
 def test_the_manifest_is_one_that_npe2_accepts_and_its_commands_are_there():
     npe2 = pytest.importorskip("npe2", reason="napari's plugin engine is not installed")
     manifest = npe2.PluginManifest.from_file(MANIFEST)
