@@ -131,7 +131,8 @@ def connected(choice: ClusterChoice, most: int) -> Iterator[Any]:
     import dask
     from distributed import Client
 
-    with dask.config.set({"distributed.logging": {"distributed": "critical"}}):
+    calm = {"distributed.logging": {"distributed": "critical"}, "distributed.comm.timeouts.connect": "10s"}
+    with dask.config.set(calm):
         for name in (
             "distributed",
             "distributed.nanny",

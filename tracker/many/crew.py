@@ -55,7 +55,7 @@ class Crew:
         try:
             facts = self._client.run(worker_facts, seen, workers=[address])[address]
         except Exception as error:  # whatever it lacks, it is not used
-            return f"it has no insitrack ({(str(error).splitlines() or [''])[0]})"
+            return f"it does not answer, or has no insitrack ({(str(error).splitlines() or [''])[0]})"
         if facts["version"] != insitrack.__version__:
             return f"it has insitrack {facts['version']}, here is {insitrack.__version__}"
         return "" if facts["sees"] else f"it does not see {seen}; use a folder that all machines share"

@@ -63,7 +63,8 @@ def find_in_stretch(order: dict[str, Any], data: dict[str, Any]) -> dict[str, An
     with _one_stretch:
         segmenter = _segmenter(order)
         before = _misfits(segmenter)
-        items, field_now = [], None
+        items: list[Item] = []
+        field_now: BoolImage | None = None
         for one in data["frames"]:
             image = one["image"]
             if not isinstance(one["field"], str):

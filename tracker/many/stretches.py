@@ -166,7 +166,12 @@ class SpreadSegmenter:
 
     def _send(self, one: _Stretch, address: str) -> None:
         order = {**self._order, "threads": self._crew.threads[address]}
-        data = self._client.scatter([packed(one.items)], workers=[address], direct=True, hash=False)[0]
+        try:
+            data = self._client.scatter([packed(one.items)], workers=[address], direct=True, hash=False)[0]
+        except (OSError, TimeoutError, KeyError, ValueError):  # it is gone, and nobody has noticed yet
+            self._looked_s = -_LOOK_EVERY_S
+            self._waiting.append(one)
+            return
         one.worker = address
         one.future = self._client.submit(find_in_stretch, order, data, workers=[address], pure=False)
 

@@ -52,7 +52,8 @@ def write_together(
     OutputError
         If something cannot be written.
     """
-    rows, notes = [], []
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for one in states:
         row: dict[str, Any] = {
             "movie": one.movie.name,
