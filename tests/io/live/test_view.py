@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import re
 import socket
 import struct
 import time
@@ -40,6 +41,20 @@ def test_the_page_asks_for_nothing_elsewhere(live):
         assert b"https://" not in text
     assert "default-src 'self'" in headers["content-security-policy"]
     assert "unsafe-eval" not in headers["content-security-policy"]
+
+
+def test_no_script_runs_that_the_page_did_not_bring_this_time(live):
+    seen = set()
+    for _ in range(2):
+        page, headers = live.get("")
+        scripts = next(one for one in headers["content-security-policy"].split("; ") if "script-src" in one)
+        assert "unsafe-inline" not in scripts
+        signs = re.findall(rb'<script nonce="([^"]+)">', page)
+        assert page.count(b"<script") == len(signs) == 1
+        assert f"'nonce-{signs[0].decode()}'" in scripts
+        seen |= set(signs)
+    assert len(seen) == 2
+    assert "nonce" not in live.get("plots.js")[1]["content-security-policy"]
 
 
 def test_the_library_of_the_plots_is_that_of_the_installed_package_and_comes_packed_where_asked(live):
