@@ -272,8 +272,8 @@ def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any], *, movie: bool)
 
 _KIND_NOTES = {
     "refined": (
-        "The tables were refined with hindsight: gaps closed, finds of one or two frames left out, noise"
-        " taken out, misses filled in. Movie and pictures show the refined ids and classes, misses with"
+        "The tables were refined with hindsight: gaps closed, detections that are more likely none than"
+        " a defect left out, positions smoothed, misses filled in. Movie and pictures show the refined ids and classes, misses with"
         " dashed outlines. What was known frame by frame is in causal/."
     ),
     "edited": "Tracks were corrected by hand; run.json lists every edit.",
