@@ -66,10 +66,10 @@ Seen = dict[str, list[tuple[Picture, Floats]]]
 """Answers on the pictures of every set, with the boxes that were found."""
 
 
-def look(sets: dict[str, list[Test]], model: str, kept: Path | None) -> Seen:
+def look(sets: dict[str, list[Test]], model: str, kept: Path | None, looks: int | str = "auto") -> Seen:
     """Answers on every picture; those of a set that lies in `kept` are taken from there, the others go there."""
-    segment = load_segmenter(model, SegmentConfig(confidence=BEFORE.candidate_score))
-    mark = find_model(model).sha256[:12]
+    segment = load_segmenter(model, SegmentConfig(confidence=BEFORE.candidate_score, looks=looks))
+    mark = find_model(model).sha256[:12] + ("" if looks == "auto" else f"_{looks}")
     out: Seen = {}
     for name, tests in sets.items():
         if name == TI_AGAIN:
@@ -335,6 +335,11 @@ def main() -> None:
         " drawn scene: benchmarks/real_pictures.md"
     )
     calibration = {**scores, **fit_counts(every, config), "learnt_on": learnt_on}
+    # frames of movies are shown in one look, and its scores mean something else
+    single = look(
+        {name: tests for name, tests in sets.items() if name != ON_ZONE}, given.model, given.answers, 1
+    )
+    calibration["one_look"] = fit_scores([one for part in single.values() for one, _ in part])
     if given.card:
         write_calibration(given.card, calibration)
     brought = (

@@ -61,7 +61,8 @@ def write_calibration(path: Path, calibration: Mapping[str, Any]) -> None:
     path : Path
         The JSON card.
     calibration : mapping
-        Settings of the sections `existence` and `series` by name, and ``learnt_on``: the images.
+        Settings of the sections `existence` and `series` by name; ``one_look``: those of them that differ where a
+        frame is shown in one scale; and ``learnt_on``: the images.
     """
     card = {**json.loads(path.read_text(encoding="utf-8")), "calibration": dict(calibration)}
     path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -29,7 +29,8 @@ def calibrated(config: RunConfig, model: Mapping[str, Any]) -> RunConfig:
     config : RunConfig
         Settings as they were asked for.
     model : mapping
-        What the segmenter says of itself, `calibration` among it where that is known.
+        What the segmenter says of itself, `calibration` among it where that is known: of the scores of frames
+        that are shown in three scales, and under `one_look` in one.
 
     Raises
     ------
@@ -40,10 +41,16 @@ def calibrated(config: RunConfig, model: Mapping[str, Any]) -> RunConfig:
     --------
     >>> calibrated(RunConfig(), {"calibration": {"even_score": 0.2}}).existence.even_score
     0.2
+    >>> once = {"view": {"looks": 1}, "calibration": {"even_score": 0.2, "one_look": {"even_score": 0.15}}}
+    >>> calibrated(RunConfig(), once).existence.even_score
+    0.15
     """
     tree = known_settings(config.plain())
     untouched = known_settings(RunConfig().plain())
-    for name, value in (model.get("calibration") or {}).items():
+    known = dict(model.get("calibration") or {})
+    if (model.get("view") or {}).get("looks") == 1:
+        known.update(known.get("one_look") or {})
+    for name, value in known.items():
         section = _PLACES.get(name)
         if section is not None and tree[section].get(name) == untouched[section].get(name):
             tree[section][name] = value

@@ -18,6 +18,7 @@ from insitrack.io.timeline import SelectedSource
 from insitrack.io.write import part_of
 from insitrack.segment.base import SegmentConfig
 from insitrack.segment.prepare.field import FieldFinder
+from insitrack.segment.prepare.find_view import LOOK_FRAMES
 from insitrack.segment.prepare.grey import grey_range
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator
@@ -89,18 +90,18 @@ def start_beyond_end(source: Source, start_s: float, last_s: float) -> SettingsE
 def segment_settings(source: Source, config: RunConfig) -> SegmentConfig:
     """Return what the segmenter is to find: candidates, where they are judged later.
 
-    Separate micrographs are shown to the network each in its own way. Grey levels are fixed on frames spread
+    Micrographs are shown to the network in three scales, separate ones each in its own way. Grey levels are fixed on frames spread
     over the run, for more than 8 bits and where it is read twice.
     """
     settings, asked = config.segment, config.segment.levels
     if config.judged is not None:
         settings = dataclasses.replace(settings, confidence=config.judged.candidate_score)
-    if config.source.stills:  # micrographs that have nothing to do with each other
-        settings = dataclasses.replace(
-            settings,
-            scale="each" if settings.scale == "auto" else settings.scale,
-            looks=3 if settings.looks == "auto" else settings.looks,
-        )
+    # decided here, not by the segmenter: when a run is taken up again only a frame or two may be left of a movie
+    few = source.n_frames is not None and -(-source.n_frames // config.source.every) < LOOK_FRAMES
+    if settings.looks == "auto":
+        settings = dataclasses.replace(settings, looks=3 if few or config.source.stills else 1)
+    if config.source.stills and settings.scale == "auto":  # they have nothing to do with each other
+        settings = dataclasses.replace(settings, scale="each")
     if asked not in ("auto", "run"):
         return settings
     frames = source.samples()
