@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+_ANSWER_S = 120.0
+"""On a machine that does much else at the time."""
 _KEY_CODES = {
     "Enter": 13,
     "Escape": 27,
@@ -84,7 +86,7 @@ class Browser:
         self.n += 1
         self.socket.send(json.dumps({"id": self.n, "method": method, "params": parameters}))
         while True:
-            answer = json.loads(self.socket.recv(timeout=20))
+            answer = json.loads(self.socket.recv(timeout=_ANSWER_S))
             if answer.get("id") == self.n:
                 return answer.get("result", {})
 

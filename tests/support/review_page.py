@@ -126,10 +126,9 @@ class ReviewPage:
             browser.key("ArrowRight")
             browser.key("Enter")
         elif kind == "split":
-            self.select(name)
-            browser.key("s")
+            self._split(names)
         elif kind == "merge":
-            return self._merge(name)
+            return self._merge(names)
         elif kind == "restore":
             self.value("review.lists.show('dropped'); review.readDropped().then(() => 1)")
             self.value("document.querySelector('#list li button').click()")
@@ -143,20 +142,27 @@ class ReviewPage:
         self.settled()
         return self.n_edits > before
 
-    def _merge(self, name):
-        """Split a track, and join its parts again: they are never both in one frame."""
+    def _split(self, names):
+        """Split the first track that began before this frame; return whether there was one."""
         before = self.n_edits
-        self.select(name)
-        self.browser.key("s")
-        self.settled()
-        if self.n_edits == before:
+        for name in names:
+            self.select(name)
+            self.browser.key("s")
+            self.settled()
+            if self.n_edits > before:
+                return True
+        return False
+
+    def _merge(self, names):
+        """Split a track, and join its parts again: they are never both in one frame."""
+        if not self._split(names):
             return False
-        part = self.edits[-1]
+        before, part = self.n_edits, self.edits[-1]
         new = self.value("Math.max(...review.lists.tracks.track_id)")
         self.value(f"review.select([{json.dumps(part['track_id'])}, '{new}'])")
         self.browser.key("m")
         self.settled()
-        return self.n_edits == before + 2
+        return self.n_edits == before + 1
 
     def undo_all(self):
         n = self.n_edits

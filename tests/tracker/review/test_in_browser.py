@@ -44,7 +44,7 @@ def test_edits_of_all_kinds_by_mouse_and_keys_are_kept_written_and_taken_back_to
     assert done == list(KINDS)
     assert [edit.action for edit in read_edits(run / "edits.csv")] == [edit["action"] for edit in page.edits]
     assert page.value("JSON.stringify(review.curves.now.classes.all.n)") != density
-    assert page.value("document.querySelectorAll('#density .js-line').length") > 0
+    page.browser.until("document.querySelectorAll('#density .js-line').length > 0", 60)
     trail = edit_run(run, run / "edits.csv", tmp_path / "new")
     assert len(trail) == page.n_edits
     assert rows_of(run) == (tmp_path / "new" / TRACKS.file).read_text()
