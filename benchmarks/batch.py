@@ -23,6 +23,7 @@ from typing import Any
 
 import record
 
+from insitrack.io.synth.files import write_synth
 from insitrack.io.tables.columns import TABLES
 from insitrack.tracker.many.batch import Batch
 from insitrack.tracker.many.cluster import ClusterChoice, connected
@@ -39,13 +40,10 @@ def draw(folder: Path, n_movies: int, n_frames: int) -> list[Path]:
     """Draw the movies."""
     movies = []
     for seed in range(n_movies):
-        scene = f"synth:loops?seed={seed}&size=256&frames={n_frames}"
-        subprocess.run(
-            [*TRACK, "synth", scene, "--out", str(folder / f"{seed:02d}")], check=True, capture_output=True
-        )
-        (folder / f"{seed:02d}" / "movie.mp4").rename(folder / f"m{seed:02d}.mp4")
-        shutil.rmtree(folder / f"{seed:02d}")
-        movies.append(folder / f"m{seed:02d}.mp4")
+        made = folder / f"{seed:02d}"
+        write_synth(f"synth:loops?seed={seed}&size=256&frames={n_frames}", made, lossless=False)
+        movies.append((made / "movie.mp4").rename(folder / f"m{seed:02d}.mp4"))
+        shutil.rmtree(made)
     return movies
 
 
@@ -111,7 +109,7 @@ def differing(movies: list[Path], one: Path, other: Path) -> list[str]:
 
 def main() -> None:
     given = record.options(__doc__).parse_args()
-    n_movies, n_frames, repeats, n_kills = (2, 12, 1, 1) if given.smoke else (40, 30, 2, 20)
+    n_movies, n_frames, repeats, n_kills = (2, 6, 1, 1) if given.smoke else (40, 30, 2, 20)
     above = Path(tempfile.mkdtemp())
     (above / "movies").mkdir()
     movies = draw(above / "movies", n_movies, n_frames)
