@@ -38,7 +38,7 @@ def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     seen = rows[rows["observed"] == 1]
     groups = rows.groupby("track_id", sort=True)
     table = groups.agg(
-        defect_class=("defect_class", lambda names: names.iloc[0]),
+        defect_class=("defect_class", "first"),
         first=("frame", "first"),
         last=("frame", "last"),
         n=("frame", "size"),

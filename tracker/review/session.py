@@ -14,7 +14,7 @@ from insitrack.tracker.analysis.edit import edit_run, editable_classes, edited_r
 from insitrack.tracker.hindsight.apply import apply_edit
 from insitrack.tracker.hindsight.edits import Edit, edit_of, read_edits, write_edits
 from insitrack.tracker.hindsight.naming import Naming
-from insitrack.tracker.review.state import Reviewed
+from insitrack.tracker.review.state import Reviewable, Reviewed
 from insitrack.tracker.run.job.finished import manifest_of
 
 _KEPT = 32
@@ -44,6 +44,7 @@ class Session:
         self.manifest = manifest_of(run)
         self.classes = editable_classes(self.manifest)
         self.made = edited_rows_of(run, self.manifest)
+        self.reviewable = Reviewable(run, self.manifest, self.made)
         self.path = run / EDITS.file
         self._lock = threading.RLock()
         self.edits: list[Edit] = []
@@ -59,10 +60,8 @@ class Session:
                 raise TableError(
                     f"{error}; {self.path.name} does not fit to this run: move it away to begin anew"
                 ) from None
-        self.now = Reviewed(run, self.manifest, self.made, self._naming())
-        self.before = (
-            self.now if not self.edits else Reviewed(run, self.manifest, self.made, self.made.naming)
-        )
+        self.now = Reviewed(self.reviewable, self._naming())
+        self.before = self.now if not self.edits else Reviewed(self.reviewable, self.made.naming)
 
     def do(self, cells: Mapping[str, object]) -> dict[str, Any]:
         """Make an edit, given as the cells of its line.
@@ -76,7 +75,7 @@ class Session:
             n = len(self.edits)
             edit = edit_of(cells, "this edit", self.classes, line=n + 2)
             after, outcome = apply_edit(self._naming(), edit, self.made.drawing, "this edit")
-            now = Reviewed(self.run, self.manifest, self.made, after)
+            now = Reviewed(self.reviewable, after)
             _ = now.rows
             self._keep([*self.edits, edit])
             self.undone.clear()
@@ -151,7 +150,7 @@ class Session:
                 self.undone.append(moved)
             else:
                 self.undone.pop()
-            now = self.before if not edits else Reviewed(self.run, self.manifest, self.made, self._naming())
+            now = self.before if not edits else Reviewed(self.reviewable, self._naming())
             self._show(now)
             return {**self.state(), "done": moved.cells()}
 

@@ -21,6 +21,7 @@ from insitrack.tracker.hindsight.outlines import FinalOutlines
 from insitrack.tracker.hindsight.rewrite import series_columns
 from insitrack.tracker.review.doubts import doubts_of
 from insitrack.tracker.run.meters import meter_of
+from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.trust.frames import Trusted
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ CURVES = {
 """Columns of ``series.csv`` that are drawn: title and unit."""
 
 
-class Reviewed:
-    """The tables of a run under some edits, made as they are asked for.
+class Reviewable:
+    """What reviews of a run share, whatever the edits: its tables, its events, and meters by their classes.
 
     Parameters
     ----------
@@ -48,14 +49,41 @@ class Reviewed:
     manifest : mapping
         Its ``run.json``.
     made : EditedRows
+        What edits are applied to.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any], made: EditedRows) -> None:
+        self.folder, self.manifest, self.made = folder, manifest, made
+        self._meters: dict[tuple[str, ...], SeriesMeter] = {}
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """Rows of ``events.csv``."""
+        return EVENTS.read(self.folder / EVENTS.file)
+
+    def meter(self, names: NDArray[Any]) -> SeriesMeter:
+        """Meter of a run with these classes."""
+        manifest = with_classes(dict(self.manifest), names)
+        classes = tuple((manifest.get("model") or {}).get("classes") or ())
+        if classes not in self._meters:
+            self._meters[classes] = meter_of(self.folder, manifest)
+        return self._meters[classes]
+
+
+class Reviewed:
+    """The tables of a run under some edits, made as they are asked for.
+
+    Parameters
+    ----------
+    run : Reviewable
         The run.
     after : Naming
         Tracks and classes under the edits.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any], made: EditedRows, after: Naming) -> None:
-        self._folder, self._manifest, self._made, self.after = folder, manifest, made, after
-        self.changed = made.changed(after) if after is not made.naming else set()
+    def __init__(self, run: Reviewable, after: Naming) -> None:
+        self._run, self._made, self.after = run, run.made, after
+        self.changed = run.made.changed(after) if after is not run.made.naming else set()
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -105,7 +133,7 @@ class Reviewed:
 
     def tracks(self) -> dict[str, list[Any]]:
         """Every track and what speaks against it, column by column, the most doubtful first."""
-        events = EVENTS.read(self._folder / EVENTS.file)
+        events = self._run.events
         events = events[~events["track_id"].isin(self.changed)]
         table = doubts_of(self.rows, events).round({"doubt": 4, "probability": 4, "size_nm": 3})
         return {name: _values(table[name].to_numpy()) for name in table}
@@ -140,8 +168,7 @@ class Reviewed:
 
     def curves(self) -> dict[str, Any]:
         """Series of every frame for all defects together, with the ends of the bands, and for each class."""
-        manifest = with_classes(dict(self._manifest), self.after.defect_class[self.after.track_id >= 0])
-        meter = meter_of(self._folder, manifest)
+        meter = self._run.meter(np.unique(self.after.defect_class[self.after.track_id >= 0].astype(str)))
         frames = self._made.frames
         frames = frames[(frames["status"] != "skipped").to_numpy()]
         rows = Trusted.of(frames, meter.config.least_trust).without_sizes(self.rows)

@@ -73,7 +73,7 @@ def test_the_page_keeps_its_edits_over_a_reload_and_shows_frames_keys_and_reason
     page.browser.until("review.viewer.bitmap !== null")
     page.browser.key("n")
     page.browser.until("document.querySelector('#chosen .reasons') !== null")
-    assert page.value("document.querySelectorAll('#chosen .strip img').length") > 0
+    page.browser.until("document.querySelectorAll('#chosen .strip img').length > 0")
     page.browser.key("?")
     sheet = page.value("document.querySelector('dialog[open]').innerText")
     assert all(
