@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 SHIPPED = Path(__file__).resolve().parents[1] / "tracker" / "trust" / "known.json"
 RIDGE, SHRINK = 3.0, 0.15
 REFUSED = ("refused", "refused_changed", "refused_shipped")
-OFFSET = 1.25
+OFFSET = 1.5
 """Added to the log odds: what is given to the program is mostly known. Chosen so that of drawn foils that the fit did not
 have about 2 % are refused."""
 FALSE_ALARMS, BEYOND = 0.01, 1.3

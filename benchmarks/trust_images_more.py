@@ -45,15 +45,6 @@ def moire(rng: Rng, shape: Shape) -> Image:
     return camera(rng, 0.5 + 0.1 * image + 0.06 * mottle(rng, shape, 2))
 
 
-def moire_in_grains(rng: Rng, shape: Shape) -> Image:
-    """Wide fringes in some grains only."""
-    y, x = grid(shape)
-    turn, period = rng.uniform(0, np.pi), rng.uniform(14, 40)
-    phase = 2 * np.pi * (x * np.cos(turn) + y * np.sin(turn)) / period + 0.3 * mottle(rng, shape, 100)
-    fringes = 0.12 * np.cos(phase) * (mottle(rng, shape, 70) > 0)
-    return camera(rng, 0.5 + fringes + 0.1 * mottle(rng, shape, 60) + 0.05 * mottle(rng, shape, 1.5))
-
-
 def hexagonal_columns(rng: Rng, shape: Shape) -> Image:
     """Columns of atoms on a hexagonal lattice under an uneven background."""
     bright = np.clip(_three_waves(rng, shape, rng.uniform(9, 30)) - 0.3, 0, None)
@@ -267,7 +258,6 @@ def frozen_particles(rng: Rng, shape: Shape) -> Image:
 
 MORE: dict[str, tuple[str, Callable[[Rng, Shape], Image]]] = {
     "moire": ("lattice", moire),
-    "moire in grains": ("lattice", moire_in_grains),
     "hexagonal columns": ("lattice", hexagonal_columns),
     "sheet of atoms": ("lattice", sheet_of_atoms),
     "topography": ("surface", topography),

@@ -41,6 +41,8 @@ ONLY_TESTED = {
     "Al-Mg-Si, columns of atoms (unknown)": "precipitates-almgsi/6*.png",
 }
 SIZES = ("512", "768x512", "640")
+MORE_EACH = 14
+"""Images of each of `MORE`, which are slower to draw."""
 SIDES = (384, 512, 640, 768)
 
 
@@ -134,8 +136,10 @@ def _with_copies(rng: Rng, kind: str, path: Path, copies: int, *, known: bool) -
 
 def unknown(n: int) -> Iterator[Example]:
     """Drawn images of every kind that the networks have not learnt to see, and changed copies."""
-    for kind, draw in (*UNKNOWN.items(), *((kind, draw) for kind, (_, draw) in MORE.items())):
-        for seed in range(n):
+    kinds = [(kind, draw, n) for kind, draw in UNKNOWN.items()]
+    kinds += [(kind, draw, min(n, MORE_EACH)) for kind, (_, draw) in MORE.items()]
+    for kind, draw, each in kinds:
+        for seed in range(each):
             side = SIDES[seed % len(SIDES)]
             rng = np.random.default_rng([seed, len(kind)])
             image = draw(rng, (side, side if seed % 3 else side * 5 // 4))

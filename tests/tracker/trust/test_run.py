@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from insitrack.io.detections import Detections, Masks
+from insitrack.io.frames import Calibration
 from insitrack.io.report.headline import headlines
 from insitrack.io.tables.columns import FRAMES, KINETICS, SERIES, SUMMARY, TRACKS
 from insitrack.io.tables.frame_views import frame_scales
 from insitrack.tests.support.meters import FOIL, iron, rows_of, shen
 from insitrack.tracker import cli
 from insitrack.tracker.measure.from_table import with_sizes
-from insitrack.tracker.measure.measure import MeasureConfig
+from insitrack.tracker.measure.measure import MeasureConfig, measure
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
 from insitrack.tracker.trust.frames import Trusted
@@ -144,14 +146,29 @@ def test_the_report_shows_the_trust(atoms) -> None:
 def test_a_movie_of_a_known_kind_is_given_in_full_without_a_word_on_trust(tmp_path) -> None:
     said = run("synth:loops?seed=3&frames=1&size=384", "--out", str(tmp_path / "run"), *GIVEN)
     assert "trust" not in said
-    frames, tracks = FRAMES.read(tmp_path / "run/frames.csv"), TRACKS.read(tmp_path / "run/causal/tracks.csv")
+    frames = FRAMES.read(tmp_path / "run/frames.csv")
     assert (frames["trust"] > 0.5).all()
-    emptied = tracks.assign(size_nm=math.nan, area_nm2=math.nan)
-    again = with_sizes(emptied, frames, MeasureConfig(), 0.4)
-    np.testing.assert_allclose(again["size_nm"], tracks["size_nm"], atol=0.01)
-    np.testing.assert_allclose(again["area_nm2"], tracks["area_nm2"], atol=0.01)
     series = SERIES.read(tmp_path / "run/series.csv").query("defect_class == 'all'")
     assert series["density_per_m2"].notna().all()
+
+
+def test_sizes_that_were_left_empty_come_back_from_the_outlines_as_they_were_measured() -> None:
+    y, x = np.mgrid[:80, :120]
+    shapes = [np.hypot(y - 30, (x - 30) / 1.5) < 12, np.hypot(y - 40, x - 90) < 9]
+    masks = Masks.from_dense(np.array(shapes))
+    names = ("black_dot", "loop_111")
+    found = Detections(
+        4, 4.0, (80, 120), masks.boxes(), np.array([2, 1]), np.ones(2, np.float32), masks, names
+    )
+    config = MeasureConfig()
+    measured = measure(found, Calibration(nm_per_px=0.4), config)
+    columns = {name: getattr(measured, name) for name in measured.__slots__}
+    rows = pd.DataFrame({**columns, "frame": 4, "defect_class": found.names()})
+    frames = pd.DataFrame({"frame": [3, 4], "view": 0.0, "nm_per_px": 0.4})
+    again = with_sizes(rows.assign(size_nm=math.nan, area_nm2=math.nan), frames, config, 0.4)
+    np.testing.assert_allclose(again["size_nm"], measured.size_nm)
+    np.testing.assert_allclose(again["area_nm2"], measured.area_nm2)
+    assert with_sizes(rows, frames, config, 0.4) is rows
 
 
 def test_no_frame_to_distrust_is_no_line() -> None:
