@@ -88,5 +88,5 @@ def with_untyped(found: Detections, least: float) -> Detections:
         return replace(found, class_names=names)
     untold = np.full((len(found), 1), least, np.float32)
     labels = np.where(of_classes.max(axis=1, initial=0.0) < least, len(names), found.labels)
-    chances = np.hstack([of_classes, untold]) / np.float32(1 + least)
+    chances = np.asarray(np.hstack([of_classes, untold]) / (1 + least), np.float32)
     return replace(found, class_names=names, labels=np.asarray(labels, np.int64), class_probability=chances)

@@ -152,7 +152,8 @@ def headlines(folder: Path, facts: Mapping[str, Any]) -> list[Headline]:
     over = f"mean over {n} micrographs" if n > 1 else ""
 
     def headline(words: str, unit: str, column: str, missing: str) -> Headline:
-        return Headline(words, unit, *ends.get(column, (None, None)), missing, over=over)
+        first, last = ends.get(column, (None, None))
+        return Headline(words, unit, first, last, missing, over=over)
 
     return [
         headline(words, unit, column, "no frame was processed"),
@@ -217,12 +218,12 @@ _ENDS = {
 def _means(path: Path) -> dict[str, tuple[Figure, Figure]]:
     """Means over micrographs of class `all`, each as first and last."""
     rows = STATISTICS.read(path).query("defect_class == 'all' and n > 0").set_index("quantity")
-    figures = {
-        column: Figure(*(float(rows.loc[column, name]) for name in ("mean", "lo", "hi")), math.nan)
-        for column in _ENDS
-        if column in rows.index
-    }
-    return {column: (figure, figure) for column, figure in figures.items()}
+    answer = {}
+    for column in _ENDS:
+        if column in rows.index:
+            mean, low, high = (float(rows.loc[column, name]) for name in ("mean", "lo", "hi"))
+            answer[column] = (Figure(mean, low, high, math.nan),) * 2
+    return answer
 
 
 def _first_and_last(path: Path) -> dict[str, tuple[Figure, Figure]]:
