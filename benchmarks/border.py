@@ -77,22 +77,28 @@ def lost(frames: list[tuple[Truth, Detections]], low_px: float, high_px: float) 
         found_slivers += int((mine & sliver & hit).sum())
         sides = truth.detections.boxes[mine & sliver & hit]
         in_view.append(np.minimum(sides[:, 2] - sides[:, 0], sides[:, 3] - sides[:, 1]))
-    recall = found_whole / whole if whole else np.nan
-    missing = slivers - found_slivers / recall if recall else np.nan
-    height, width = frames[0][0].detections.shape
-    per_px = (whole + slivers) / (len(frames) * height * width)  # what the rule counts
-    strip_px = missing / (per_px * len(frames) * (width + height)) if per_px else np.nan
-    error = np.sqrt(slivers * recall * (1 - recall)) / recall if recall else np.nan
-    return {
+    answer = {
         "size_px": f"{low_px:g} to {high_px:g}" if np.isfinite(high_px) else f"over {low_px:g}",
         "whole": whole,
         "found_of_whole": found_whole,
         "cut": slivers,
         "found_of_cut": found_slivers,
         "narrowest_found_px": float(np.percentile(np.concatenate(in_view), 5)) if found_slivers else None,
-        "strip_px": round(float(strip_px), 2),
-        "strip_sd_px": round(float(error / (per_px * len(frames) * (width + height))), 2) if per_px else None,
-        "loss_at_512_px": round(float(2 * strip_px / 512), 4),
+        "strip_px": None,
+        "strip_sd_px": None,
+        "loss_at_512_px": None,
+    }
+    if not found_whole or not slivers:
+        return answer
+    recall = found_whole / whole
+    height, width = frames[0][0].detections.shape
+    per_px = (whole + slivers) / (height * width)  # what the rule counts
+    strip_px = (slivers - found_slivers / recall) / (per_px * (width + height))
+    error = np.sqrt(slivers * recall * (1 - recall)) / recall / (per_px * (width + height))
+    return answer | {
+        "strip_px": round(strip_px, 2),
+        "strip_sd_px": round(float(error), 2),
+        "loss_at_512_px": round(2 * strip_px / 512, 4),
     }
 
 
@@ -104,8 +110,8 @@ def page(rows: list[dict[str, Any]], n_frames: int) -> str:
             row["size_px"],
             f"{row['found_of_whole']} of {row['whole']}",
             f"{row['found_of_cut']} of {row['cut']}",
-            f"{row['strip_px']:.1f} +- {row['strip_sd_px'] or 0:.1f}",
-            f"{row['loss_at_512_px']:.1%}",
+            "" if row["strip_px"] is None else f"{row['strip_px']:.1f} +- {row['strip_sd_px']:.1f}",
+            "" if row["strip_px"] is None else f"{row['loss_at_512_px']:.1%}",
         ]
         for row in rows
     ]
