@@ -147,7 +147,8 @@ def headlines(folder: Path, facts: Mapping[str, Any]) -> list[Headline]:
     n = separate_micrographs(facts)
     ends = _means(folder / STATISTICS.file) if n > 1 else _first_and_last(folder / SERIES.file)
     if n == 1:  # one micrograph has no time, and no mean over others
-        ends = {name: (replace(first, t_s=math.nan),) * 2 for name, (first, _) in ends.items()}
+        timeless = {name: replace(first, t_s=math.nan) for name, (first, _) in ends.items()}
+        ends = {name: (one, one) for name, one in timeless.items()}
     column, words, unit = next((one for one in _DENSITIES if ends.get(one[0])), _DENSITIES[-1])
     over = f"mean over {n} micrographs" if n > 1 else ""
 

@@ -31,6 +31,7 @@ from insitrack.tracker.run.job.finished import manifest_of
 from insitrack.tracker.run.meters import config_of, meter_of
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.series.meter import SeriesMeter
+from insitrack.tracker.series.micrographs import micrograph_names, write_micrographs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +83,9 @@ def edit_run(
             if (run / name).is_file():
                 shutil.copy(run / name, out / name)
     frames = made.frames
+    if config.source.stills:
+        write_micrographs(out, micrograph_names(run))
+        (out / tables.KINETICS.file).unlink(missing_ok=True)
     audit = {
         "run": str(run.name),
         "edits_file": edits.name,
@@ -132,7 +136,11 @@ def _results(
             "detections": int((rows["observed"] == 1).sum()),
             "tracks": int(rows["track_id"].nunique()),
             "refined": dict(facts),
-            **{name: began[name] for name in ("frames_read_sha256", "not_trusted") if name in began},
+            **{
+                name: began[name]
+                for name in ("frames_read_sha256", "not_trusted", "micrographs")
+                if name in began
+            },
         },
         **describe_choices(config, meter, manifest.get("model") or {}),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from insitrack.io.errors import OutputError, SettingsError
 from insitrack.io.manifest import fingerprint, installed_versions, write_manifest
-from insitrack.io.tables.columns import MICROGRAPHS, SERIES
+from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.tidy import fits_table, harmless_text, tidy, without_unknown, write_excel, write_tidy
 from insitrack.io.write import replacing
 from insitrack.tracker.analysis.fits import average_rows, fit_rows, size_rows
@@ -17,7 +17,7 @@ from insitrack.tracker.analysis.recompute import Recompute, Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.run.methods import choices, describe_choices
 from insitrack.tracker.series.conditions import calibration_in_time
-from insitrack.tracker.series.micrographs import write_micrographs
+from insitrack.tracker.series.micrographs import micrograph_names, write_micrographs
 
 
 def write_series(
@@ -72,17 +72,8 @@ def write_series(
             if writer is not None:
                 writer.close()
     if one.config.source.stills:
-        write_micrographs(folder, _micrograph_names(one.tracks.parent))
+        write_micrographs(folder, micrograph_names(one.tracks.parent))
     return result
-
-
-def _micrograph_names(run: Path) -> list[str]:
-    """Names of the micrographs of a run by their frames; empty where it does not tell."""
-    if not (run / MICROGRAPHS.file).is_file():
-        return []
-    table = MICROGRAPHS.read(run / MICROGRAPHS.file, ["micrograph", "frame"]).drop_duplicates("frame")
-    named = dict(zip(table["frame"].tolist(), table["micrograph"].tolist(), strict=True))
-    return [str(named.get(frame, f"frame {frame}")) for frame in range(max(named, default=-1) + 1)]
 
 
 def _arrow(values: Any) -> Any:

@@ -155,8 +155,8 @@ def _shared(rows: pd.DataFrame, quantity: str, low: Floats, high: Floats) -> tup
             own = np.nan_to_num(np.stack([-np.log1p(-half), np.log1p(half)]))
         left = np.sqrt(np.maximum(reach**2 - own**2, 0.0))
     left = np.where(np.isfinite(left) & (values > 0), left, np.inf)
-    least = left.min(axis=1)
-    return tuple(np.where(np.isfinite(least), least, 0.0).tolist())
+    below, above = (float(one) if math.isfinite(one) else 0.0 for one in left.min(axis=1).tolist())
+    return below, above
 
 
 def write_micrographs(folder: Path, names: Sequence[str]) -> int:
@@ -194,6 +194,21 @@ def write_micrographs(folder: Path, names: Sequence[str]) -> int:
         )
         part.write_text(STATISTICS.header() + (STATISTICS.format(table) if records else ""), encoding="utf-8")
     return len(np.unique(frame))
+
+
+def micrograph_names(run: Path) -> list[str]:
+    """Names of the micrographs of a run by their frames, from its ``micrographs.csv``; empty where it has none.
+
+    Raises
+    ------
+    TableError
+        If the table is damaged.
+    """
+    if not (run / MICROGRAPHS.file).is_file():
+        return []
+    table = MICROGRAPHS.read(run / MICROGRAPHS.file, ["micrograph", "frame"]).drop_duplicates("frame")
+    named = dict(zip(table["frame"].tolist(), table["micrograph"].tolist(), strict=True))
+    return [str(named.get(frame, f"frame {frame}")) for frame in range(max(named, default=-1) + 1)]
 
 
 def _how(quantity: str, spread: Spread) -> str:

@@ -155,6 +155,23 @@ def test_the_tables_of_series_have_the_means_of_micrographs_too(stills, tmp_path
     assert micrographs["micrograph"].unique().tolist() == [f"grain {x}, x.png" for x in "ABC"]
 
 
+def test_an_edited_run_of_micrographs_has_new_means_and_no_kinetics(stills, tmp_path):
+    track_id = tables.TRACKS.read(stills.folder / "tracks.csv")["track_id"].iloc[0]
+    (tmp_path / "edits.csv").write_text(
+        f"action,track_id,other_id,frame,defect_class\ndelete,{track_id},,,\n"
+    )
+    assert main(["edit", str(stills.folder), str(tmp_path / "edits.csv"), "--out", str(tmp_path / "e")]) == 0
+    was, now = (
+        pd.read_csv(folder / "statistics.csv")
+        .query("defect_class == 'all'")
+        .set_index("quantity")["mean"]["n"]
+        for folder in (stills.folder, tmp_path / "e")
+    )
+    assert now == pytest.approx(was - 1 / 3)
+    assert not (tmp_path / "e" / "kinetics.csv").exists()
+    assert "3 of 3 micrographs" in (tmp_path / "e" / "report.html").read_text(encoding="utf-8")
+
+
 def test_kinetics_are_absent_and_the_manifest_says_why(stills):
     assert not (stills.folder / "kinetics.csv").exists()
     results = json.loads((stills.folder / "run.json").read_text())["results"]
