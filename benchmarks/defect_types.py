@@ -27,8 +27,9 @@ from insitrack.segment.models import load_segmenter
 from insitrack.segment.scores.matching import pairs
 from insitrack.tracker.run.config import load_config
 
-SCENE = "synth:{kind}?seed={seed}&frames={frames}&size=320&faults=0&jumps=0"
+SCENE = "synth:{kind}?seed={seed}&frames={frames}&size={side}&faults=0&jumps=0"
 KINDS, SEEDS = ("loops", "two_beam", "voids", "precipitates", "mixed"), range(65_001, 65_005)
+SIDE, SMALL = 320, 128
 RUN_KINDS, RUN_SEEDS, RUN_FRAMES = ("loops", "voids", "mixed"), range(65_001, 65_002), 6
 LIMITS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 LEAST = {"before": 0.0, "after": 0.4}
@@ -49,13 +50,13 @@ def paired(boxes: NDArray[np.float64], true: Detections) -> list[tuple[int, str]
     return [(row, names[k]) for row, k in zip(rows.tolist(), of.tolist(), strict=True)]
 
 
-def in_frames(kinds: tuple[str, ...], seeds: range) -> list[tuple[float, bool]]:
+def in_frames(kinds: tuple[str, ...], seeds: range, side: int) -> list[tuple[float, bool]]:
     """Probability of its class and whether it is right, for every find that pairs."""
     config = SegmentConfig(confidence=0.1, least_class=0.0, scale=1.0, contrast="dark", looks=1)
     segment, answer = load_segmenter("loops", config), []
     for kind in kinds:
         for seed in seeds:
-            movie = SynthSource(SCENE.format(kind=kind, seed=seed, frames=2))
+            movie = SynthSource(SCENE.format(kind=kind, seed=seed, frames=2, side=side))
             found = segment(movie.frame(0))
             names, chances = found.names(), found.class_probability
             assert chances is not None
@@ -84,7 +85,7 @@ def by_limit(found: list[tuple[float, bool]]) -> dict[str, dict[str, float]]:
     """Share of the finds that each limit leaves open, and how many are right below it and above."""
     chance, right = np.array([one[0] for one in found]), np.array([one[1] for one in found], bool)
     answer = {}
-    for limit in LIMITS:
+    for limit in LIMITS if len(found) else ():
         typed = chance >= limit
         answer[f"{limit:g}"] = {
             "open": round(float((~typed).mean()), 3),
@@ -118,12 +119,14 @@ def main() -> None:
     """Measure and write the page."""
     given = record.options(__doc__).parse_args()
     kinds, seeds = (KINDS[:1], SEEDS[:1]) if given.smoke else (KINDS, SEEDS)
-    found = in_frames(kinds, seeds)
+    side = SMALL if given.smoke else SIDE
+    found = in_frames(kinds, seeds, side)
     limits, runs = by_limit(found), dict[str, dict[str, Counter[str]]]()
     for kind in RUN_KINDS[: 1 if given.smoke else None]:
         runs[kind] = {}
         for name, least in LEAST.items():
-            uris = [SCENE.format(kind=kind, seed=seed, frames=RUN_FRAMES) for seed in RUN_SEEDS]
+            frames = 2 if given.smoke else RUN_FRAMES
+            uris = [SCENE.format(kind=kind, seed=seed, frames=frames, side=side) for seed in RUN_SEEDS]
             runs[kind][name] = sum((in_run(uri, least) for uri in uris), Counter())
     facts: dict[str, Any] = {"machine": record.machine(), "finds": len(found), "limits": limits, "runs": runs}
     record.keep(__file__, facts, page(len(found), limits, runs), given.results)
