@@ -8,6 +8,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import fuzz_record
 import numpy as np
 
 from insitrack.io.tables.run_folder import STATE
-from insitrack.tests.io.files import test_bombs as movie_bombs
-from insitrack.tests.segment.labels import test_hostile as label_bombs
+
+movie_bombs = import_module("insitrack.tests.io.files.test_bombs")
+label_bombs = import_module("insitrack.tests.segment.labels.test_hostile")
 
 WHAT = "20 different inputs, or the forms that there are in turns with other names, sizes and places"
 Commands = Iterator[list[str]]
@@ -96,7 +98,8 @@ def checkpoints(place: Path, harm: Path, address: str, tries: int) -> Commands:
     import torch
 
     from insitrack.segment.training import export, yolo
-    from insitrack.tests.segment.training import test_harmless as spoilt
+
+    spoilt = import_module("insitrack.tests.segment.training.test_harmless")
 
     network = yolo.Bf16SegmentationModel(str(yolo.SLIM_NETWORK), nc=2, ch=3, verbose=False)
     good = export.checkpoint_of(network)
