@@ -34,7 +34,7 @@ def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
         size_nm doubt frame reasons`; `doubt` is 0..1, `frame` the one to look at, `reasons` are words, joined by
         semicolons.
     """
-    rows = rows.sort_values(["track_id", "frame"], kind="stable")
+    rows = rows.sort_values(["track_id", "frame"], kind="stable").reset_index(drop=True)
     seen = rows[rows["observed"] == 1]
     groups = rows.groupby("track_id", sort=True)
     table = groups.agg(

@@ -178,7 +178,7 @@ def test_doubt_is_highest_where_a_track_is_improbable_jumps_or_changes_class_and
     events = pd.DataFrame({"frame": [7], "kind": ["merge"], "track_id": [6], "other_id": [1]})
     table = doubts_of(rows, events).set_index("track_id")
     assert (table.loc[1, "doubt"], table.loc[1, "reasons"]) == (0.0, "")
-    assert (table.loc[[2, 3, 4, 5, 6], "doubt"] > 0.2).all()
+    assert (table.loc[[2, 3, 4, 5, 6], "doubt"] > 0.15).all()
     assert table.loc[2, "reasons"] == "probability 0.30"
     assert (table.loc[3, "reasons"], table.loc[3, "frame"]) == ("jumps 40 px", 5)
     assert table.loc[4, "reasons"] == "seen as void in 40%"
