@@ -217,7 +217,7 @@ def _runs_below(root: Path) -> Iterator[tuple[str, list[int]]]:
     waiting = [(os.fspath(root), "")]
     while waiting:
         path, name = waiting.pop()
-        inner = []
+        inner: list[tuple[str, str]] = []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:

@@ -157,12 +157,12 @@ class SpreadSegmenter:
                 again = self._waiting.popleft() if self._waiting else None
                 if again is None and len(self._flying) >= _MOST_FLYING * len(busy):
                     return
-                one = again or next(self._stretches, None)
-                if one is None:
+                chosen = again or next(self._stretches, None)
+                if chosen is None:
                     return
                 if again is None:
-                    self._flying.append(one)
-                self._send(one, address)
+                    self._flying.append(chosen)
+                self._send(chosen, address)
 
     def _send(self, one: _Stretch, address: str) -> None:
         order = {**self._order, "threads": self._crew.threads[address]}

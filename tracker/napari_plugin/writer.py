@@ -147,4 +147,4 @@ def _usual(run: Run, track: int) -> str:
         f"outline {track} is new and has no class in the features: it is called {usual[0][0]}, the most frequent one",
         stacklevel=4,
     )
-    return usual[0][0]
+    return str(usual[0][0])
