@@ -62,6 +62,8 @@ def write_set(folder: Path) -> Path:
         cv2.imwrite(str(folder / f"{'abcd'[number - 1]}_1.png"), movie.frame(1).image)
         images.append({"id": number, "file_name": f"{'abcd'[number - 1]}_1.png", "height": 128, "width": 128})
         for i, name in enumerate(truth.names()):
+            if name not in ("dislocation", "precipitate", "void"):
+                continue
             line, _, box = rle.over_frame(truth.masks, i, (128, 128))
             segmentation = {"size": [128, 128], "counts": line}
             category = ["dislocation", "precipitate", "void"].index(name) + 1
