@@ -39,6 +39,7 @@ from insitrack.segment.training.model_card import write_card
 from insitrack.segment.training.semantic_data import (
     CENTRELINE_PX,
     CHANNELS,
+    IGNORE_BIT,
     SemanticDataSettings,
     examples,
     scenes,
@@ -192,6 +193,10 @@ class _LinesJob:
                     shutil.copyfile(source, source.with_name(f"{path.stem}_copy{copy}.png"))
 
     def _write(self, part: str, name: str, image: Bytes, found: Bytes) -> None:
+        below, right = (max(0, _CROP_PX - side) for side in image.shape)  # the trainer cuts crops of one size
+        if below or right:
+            image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT), np.uint8)
+            found = np.pad(found, ((0, below), (0, right)), constant_values=IGNORE_BIT)
         cv2.imwrite(str(self.data / "maps" / part / f"{name}.png"), found)
         cv2.imwrite(str(self.data / "images" / part / f"{name}.png"), image)
 
