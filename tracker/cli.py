@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, SettingsError
+from insitrack.io.limits import LEAST_FOR_TABLES_BYTES, check_memory
 from insitrack.tracker.commands.arguments.parser import Parser, nearest
 
 COMMANDS = (
@@ -68,13 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: list[str]) -> int:
     try:
         if given and given[0] in COMMANDS:
-            command = _command(given[0])
-            return int(command.run(make_parser(given[0]).parse_args(given[1:]), given))
+            command, options = _command(given[0]), make_parser(given[0]).parse_args(given[1:])
+            check_memory(LEAST_FOR_TABLES_BYTES)
+            return int(command.run(options, given))
         if given and given[0] == "--print-completion":
             return _print_completion(given[1:])
         if given:
             _refuse_misspelt(given[0])
-        return int(_command("").run(make_parser().parse_args(given), given))
+        options = make_parser().parse_args(given)
+        check_memory()
+        return int(_command("").run(options, given))
     except InsitrackError as error:
         print(f"track: {error}", file=sys.stderr)
         return error.exit_status

@@ -23,9 +23,9 @@ from insitrack.io.report.run_plots import (
     size_figure,
     trust_figure,
 )
-from insitrack.io.report.track_plots import growth_figure, lifetime_figure, size_histogram
+from insitrack.io.report.track_plots import growth_figure, lifetime_figure, msd_figure, size_histogram
 from insitrack.io.report.value_table import first_and_last, means_and_spread
-from insitrack.io.tables.columns import KINETICS, TABLES
+from insitrack.io.tables.columns import KINETICS, MSD, TABLES
 from insitrack.io.tables.outlines.masks import MASKS
 from insitrack.io.tables.run_folder import MOVIE
 from insitrack.io.units import time_unit
@@ -65,7 +65,7 @@ def write_report(
     name, status = _source_name(facts, folder), str(facts.get("status", "done"))
     n = separate_micrographs(facts)
     kinetics = [] if n else _kinetics(folder)
-    histograms = _track_plots(tracks, facts, movie=not n) if len(tracks) else []
+    histograms = _track_plots(folder, tracks, facts, movie=not n) if len(tracks) else []
     movie = (folder / MOVIE).is_file() and n != 1
     contents = _contents(pictures, histograms, kinetics, facts, movie=movie, n=n)
     page = render(
@@ -94,7 +94,7 @@ def write_report(
         choices=facts.get("choices") or [],
         ends=means_and_spread(folder) if n > 1 else first_and_last(curves),
         files=_files(folder),
-        tables=(*TABLES.values(), KINETICS, MASKS),
+        tables=(*TABLES.values(), KINETICS, MSD, MASKS),
         command=" ".join(map(str, facts.get("command") or [])),
         parts=_provenance(facts),
     )
@@ -247,8 +247,10 @@ def _empty(facts: Mapping[str, Any], needed: tuple[str, ...]) -> Markup:
     return Markup("Empty: it needs {}.").format(Markup(" and ").join(absent))
 
 
-def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any], *, movie: bool) -> list[Plot | Note]:
-    """Draw sizes and lifetimes of the tracks, or say why one is missing; of micrographs there are sizes alone."""
+def _track_plots(
+    folder: Path, tracks: pd.DataFrame, facts: Mapping[str, Any], *, movie: bool
+) -> list[Plot | Note]:
+    """Draw sizes, lifetimes, growth and motion of the tracks, or say why one is missing; of micrographs sizes alone."""
     what = "tracks" if movie else "defects"
     sizes = (
         Plot("sizes", f"Sizes of the {what}", size_histogram(tracks, what))
@@ -259,6 +261,8 @@ def _track_plots(tracks: pd.DataFrame, facts: Mapping[str, Any], *, movie: bool)
         return [sizes]
     lifetimes, growth = lifetime_figure(tracks), growth_figure(tracks)
     more = [] if growth is None else [Plot("growth", "Growth of the tracks", growth)]
+    motion = msd_figure(MSD.read(folder / MSD.file)) if (folder / MSD.file).is_file() else None
+    more += [] if motion is None else [Plot("msd", "Mean squared displacement", motion)]
     return [
         sizes,
         (
@@ -304,6 +308,12 @@ _KINETICS_WORDS = {
     "nucleation_per_m2_s": "nucleation rate (per m\u00b2 and s)",
     "coalescence_per_m2_s": "coalescence rate (per m\u00b2 and s)",
     "diffusion_nm2_per_s": "diffusion coefficient (nm\u00b2/s)",
+    "localisation_nm": "error of a position in one direction (nm)",
+    "confinement_nm": "radius that motion is confined to (nm)",
+    "detection_probability": "share of looks in which a defect is seen",
+    "detection_probability_smallest": "the same for the smallest third",
+    "detection_probability_middle": "the same for the middle third",
+    "detection_probability_largest": "the same for the largest third",
 }
 
 
@@ -322,7 +332,7 @@ def _files(folder: Path) -> list[tuple[str, str]]:
     """List what the run wrote, each file with what it holds."""
     tables = [
         (table.file, f"one row per {table.one_row_per}".replace("`", ""))
-        for table in (*TABLES.values(), KINETICS, MASKS)
+        for table in (*TABLES.values(), KINETICS, MSD, MASKS)
     ]
     return [(name, words) for name, words in (*_OTHER_FILES, *tables) if (folder / name).is_file()]
 

@@ -15,8 +15,11 @@ from insitrack.io.report.curves import in_order, longest_time
 from insitrack.io.report.plot_style import lay_out, shade_interval, short, spoken
 from insitrack.io.units import round_step, time_unit
 
-_CONFIRMED, _MIN_FOR_GROWTH, _LEAST_TRACKS = 3, 10, 5
-"""Observations from which on a life is watched; that a growth needs; and tracks that a plot of growth needs."""
+_CONFIRMED, _MIN_FOR_GROWTH, _LEAST_TRACKS, _LEAST_LAGS = 3, 10, 5, 4
+"""Observations from which on a life is watched; that a growth needs; tracks that a plot of growth needs; and lags that
+one of displacements needs."""
+_AGES_TOLD = 6
+"""Ages under the plot of lifetimes at which the number that is watched stands."""
 
 
 def size_histogram(tracks: pd.DataFrame, what: str = "tracks") -> go.Figure:
@@ -120,6 +123,7 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
         return None
     unit_s, unit = time_unit(longest_time(born["lifetime_s"].to_numpy(np.float64)))
     colours, figure = class_colours(names), go.Figure()
+    watched: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in names:
         part = born[born["defect_class"] == name]
         lifetime_s, n = part["lifetime_s"].to_numpy(np.float64), part["n_observed"].to_numpy(np.float64)
@@ -131,6 +135,7 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
         shade_interval(figure, x, steps[1], steps[2], colour, name)
         line = {"color": colour, "width": 1.8}
         words = f"{spoken(name)}, {len(part)} births"
+        watched[name] = (ages / unit_s, at_risk)
         figure.add_scatter(
             x=short(x),
             y=short(steps[0]),
@@ -143,4 +148,81 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
         )
     lay_out(figure, f"Lifetime ({unit})", "Share that lives longer")
     figure.update_yaxes(range=[0, 1.02])
+    _write_numbers_at_risk(figure, watched, {name: hex_colour(colours[name]) for name in names})
+    return figure
+
+
+def _write_numbers_at_risk(
+    figure: go.Figure, watched: dict[str, tuple[np.ndarray, np.ndarray]], colours: dict[str, str]
+) -> None:
+    """Write below the plot how many of each class are watched at a few ages, a line for each."""
+    longest = max(float(ages[-1]) for ages, _ in watched.values())
+    step = round_step(longest / (_AGES_TOLD - 1) or 1.0)
+    ticks = np.arange(0, longest + 0.5 * step, step)
+    place = {"yref": "paper", "showarrow": False, "yanchor": "top"}
+    for row, (name, (ages, at_risk)) in enumerate(watched.items()):
+        y = -0.2 - 0.06 * row
+        for tick in ticks.tolist():
+            # the number that holds at an age is that of the step after it
+            at = min(int(np.searchsorted(ages, tick)), len(at_risk) - 1)
+            n = int(at_risk[at]) if tick <= ages[-1] else 0
+            text = {"text": str(n), "font": {"size": 11, "color": colours[name]}}
+            figure.add_annotation(x=tick, y=y, xref="x", xanchor="center", **text, **place)
+    words = {
+        "text": "Watched at this age, by class in the colours above",
+        "font": {"size": 11, "color": "#555"},
+    }
+    figure.add_annotation(x=0, y=-0.2 - 0.06 * len(watched), xref="paper", xanchor="left", **words, **place)
+    figure.update_xaxes(tickmode="array", tickvals=ticks.tolist())
+    figure.update_layout(height=400 + 18 * (len(watched) + 1), margin={"b": 70 + 20 * (len(watched) + 1)})
+
+
+def msd_figure(table: pd.DataFrame) -> go.Figure | None:
+    """Plot the mean squared displacement against the time between two observations, both on logarithmic axes.
+
+    Each class has its 95 % band. Free motion rises with the slope of the dotted line, confined motion levels off, and
+    a level beginning is the error of the positions. None where no class has four lags.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of ``msd.csv``.
+    """
+    known = table[((table["msd_nm2"] > 0) & (table["defect_class"] != "all")).to_numpy()]
+    counts = known["defect_class"].value_counts()
+    names = [name for name in in_order(set(counts.index)) if counts[name] >= _LEAST_LAGS]
+    if not names:
+        return None
+    colours, figure = class_colours(names), go.Figure()
+    for name in names:
+        part, colour = known[known["defect_class"] == name], hex_colour(colours[name])
+        lag, msd, low, high = (
+            part[column].to_numpy(np.float64) for column in ("lag_s", "msd_nm2", "msd_nm2_lo", "msd_nm2_hi")
+        )
+        # a logarithmic axis has no zero
+        shade_interval(figure, lag, np.maximum(low, msd / 30), high, colour, name)
+        figure.add_scatter(
+            x=short(lag),
+            y=short(msd),
+            name=f"{spoken(name)}, {part['n_tracks'].max():.0f} tracks",
+            legendgroup=name,
+            mode="lines+markers",
+            line={"color": colour, "width": 1.8},
+            customdata=part["n_tracks"].to_numpy(),
+            hovertemplate="%{y:.3g} nm\u00b2, %{customdata} tracks",
+        )
+    first = known[known["defect_class"] == names[0]]
+    ends = first["lag_s"].to_numpy(np.float64)[[0, -1]]
+    level = float(first["msd_nm2"].iloc[-1])
+    figure.add_scatter(
+        x=short(ends),
+        y=short(level * ends / ends[1]),
+        name="free motion",
+        mode="lines",
+        line={"color": "#888", "width": 1, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    lay_out(figure, "Time between two observations (s)", "Mean squared displacement (nm\u00b2)")
+    figure.update_xaxes(type="log")
+    figure.update_yaxes(type="log")
     return figure

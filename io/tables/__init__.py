@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from insitrack.io.tables.columns import EVENTS as EVENTS
     from insitrack.io.tables.columns import FRAMES as FRAMES
     from insitrack.io.tables.columns import KINETICS as KINETICS
+    from insitrack.io.tables.columns import MSD as MSD
     from insitrack.io.tables.columns import SERIES as SERIES
     from insitrack.io.tables.columns import SUMMARY as SUMMARY
     from insitrack.io.tables.columns import TABLES as TABLES
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "EVENTS",
             "FRAMES",
             "KINETICS",
+            "MSD",
             "SERIES",
             "SUMMARY",
             "TABLES",

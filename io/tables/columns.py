@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
+from insitrack.io.tables.kinetics import KINETICS, MSD
 from insitrack.io.tables.outlines.masks import MASKS, STREAM
 from insitrack.io.tables.records import EDITS, MARKS, SETTINGS
 
@@ -295,21 +296,6 @@ FRAMES = Table(
     ),
 )
 
-KINETICS = Table(
-    "kinetics.csv",
-    "quantity and class, and `all`",
-    (
-        _text("quantity", "what was estimated; the unit is in the name"),
-        _text("defect_class", "class name, or `all`"),
-        _float("value", "", "estimate, in the unit that the name states", "%.6g"),
-        _float("lo", "", "lower end of the 95 % interval", "%.6g"),
-        _float("hi", "", "upper end of the 95 % interval", "%.6g"),
-        _integer("n", "deaths, tracks, births or steps that it rests on"),
-        _text("method", "how, in short; more in docs/tracking.md"),
-        Column("why", "text", "", "why it is empty, where it is", "%s", optional=True),
-    ),
-)
-
 
 def _plain(name: str, unit: str, meaning: str) -> Column:
     return _float(name, unit, meaning, "%.6g")
@@ -392,7 +378,8 @@ def describe_columns(*more: Table) -> str:
         "Comma-separated, UTF-8, one header line; an empty cell means not known. `masks.parquet` is Parquet.",
         "",
     ]
-    for table in (*TABLES.values(), KINETICS, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS, EDITS, *more):
+    several = (KINETICS, MSD, MASKS, MICROGRAPHS, STATISTICS, SETTINGS, MARKS, EDITS)
+    for table in (*TABLES.values(), *several, *more):
         lines += [
             f"## {table.file}",
             "",

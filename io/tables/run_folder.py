@@ -31,6 +31,7 @@ RAW = "raw"
 OUTPUTS = (
     *columns.STREAMED,
     columns.KINETICS.file,
+    columns.MSD.file,
     MASKS.file,
     DRAWN,
     MOVIE,

@@ -152,6 +152,7 @@ _REBUILT = (
     tables.SUMMARY.file,
     tables.EVENTS.file,
     tables.KINETICS.file,
+    tables.MSD.file,
 )
 
 

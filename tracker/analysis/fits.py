@@ -14,6 +14,7 @@ from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.io.units import round_step
+from insitrack.tracker.analysis.event_rates import births_row, merge_times, mergers_row, rate_rows
 from insitrack.tracker.analysis.recompute import Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.hardening.materials import VOLUME_CLASSES
@@ -40,21 +41,33 @@ def _fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     some = _summaries(run, out)
     looked = run.frames.loc[run.frames["status"] == "processed", "t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(looked))) if len(looked) > 1 else NAN
-    frames, nm_per_px = run.counting_frames(), run.calibration.nm_per_px or NAN
-    frame_nm = (
-        float(frames["width_px"].mean()) * nm_per_px,
-        float(frames["height_px"].mean()) * nm_per_px,
-    )
+    frame_nm, merges = _frame_nm(run), merge_times(run)
     rows: list[dict[str, object]] = []
     present = [name for name in run.class_names if any(one.defect_class == name for one in some)]
     for label in (*present, "all") if present else ():
         mine = [one for one in some if label in (one.defect_class, "all")]
         rows += lifetime_rows(label, _lives(mine, interval), interval)
         rows += growth_rows(label, mine)
-        rows.append(_births(label, mine, out, frame_nm))
+        rows.append(births_row(label, mine, out, frame_nm))
+        gone = [merges[one.track_id] for one in mine if one.track_id in merges] if merges else []
+        rows.append(mergers_row(label, None if merges is None else np.array(gone), out))
         rows += _per_dose(rows, label, out)
         rows += _saturation_rows(run, out, label)
     return rows
+
+
+def rates_in_time(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
+    """Rows of ``rates.csv``; none where no frame is trusted, or the run shows several views."""
+    trusted = Trusted.of(run.frames, run.config.series.least_trust)
+    if trusted.all_refused or len(np.unique(view_numbers(run.frames))) > 1:
+        return []
+    return list(rate_rows(_summaries(run, out), merge_times(run), run, out, _frame_nm(run)))
+
+
+def _frame_nm(run: TableRun) -> tuple[float, float]:
+    """Width and height of the frames, nm."""
+    frames, nm_per_px = run.counting_frames(), run.calibration.nm_per_px or NAN
+    return float(frames["width_px"].mean()) * nm_per_px, float(frames["height_px"].mean()) * nm_per_px
 
 
 def _lives(some: list[TrackSummary], interval_s: float) -> Lives:
@@ -66,34 +79,6 @@ def _lives(some: list[TrackSummary], interval_s: float) -> Lives:
     size = np.array([one.size_nm for one in some])
     horizon = np.where(censored, 0, _FAR)
     return Lives(np.maximum(looks, n_seen - 1.0), n_seen, horizon, began, size, np.ones(len(some)))
-
-
-def _births(
-    label: str, some: list[TrackSummary], out: Recomputed, frame_nm: tuple[float, float]
-) -> dict[str, object]:
-    """Row of the births that were seen, over area and time; what is never confirmed is not allowed for."""
-    births = [one for one in some if not one.left_censored]
-    share = _whole_share(np.array([one.size_nm for one in births or some]), frame_nm)
-    rate = estimators.event_rate(len(births), out.area_nm2 * share, out.duration_s)
-    how = (
-        f"births wholly inside the field over time and the {share:.0%} of its area where they can be; kinetics.csv"
-        " of the run allows for short lives too"
-    )
-    why = "" if math.isfinite(rate.value) else "the scale or the field is not known"
-    return kinetics_row(label, "nucleation_per_m2_s", rate, how, why)
-
-
-def _whole_share(size_nm: Floats, frame_nm: tuple[float, float]) -> float:
-    """Share of the field in which defects lie wholly inside it, harmonic mean over their sizes.
-
-    A defect of d within W by H is whole where its centre lies in (W - d) (H - d).
-    """
-    width, height = frame_nm
-    size = size_nm[np.isfinite(size_nm)]
-    if not (len(size) and math.isfinite(width) and math.isfinite(height)):
-        return 1.0
-    share = np.maximum(1 - size / width, 1e-3) * np.maximum(1 - size / height, 1e-3)
-    return float(len(share) / (1 / share).sum())
 
 
 def _summaries(run: TableRun, out: Recomputed) -> list[TrackSummary]:
@@ -158,7 +143,11 @@ def _per_dose(rows: list[dict[str, object]], label: str, out: Recomputed) -> lis
     if np.count_nonzero(known) < 2 or not np.ptp(t[known]) > 0:
         return []
     rate = float(np.ptp(dose[known]) / np.ptp(t[known]))
-    names = {"growth_nm_per_s": "growth_nm_per_dpa", "nucleation_per_m2_s": "nucleation_per_m2_dpa"}
+    names = {
+        "growth_nm_per_s": "growth_nm_per_dpa",
+        "nucleation_per_m2_s": "nucleation_per_m2_dpa",
+        "coalescence_per_m2_s": "coalescence_per_m2_dpa",
+    }
     if not rate > 0:
         return []
     return [

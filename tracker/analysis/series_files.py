@@ -12,7 +12,8 @@ from insitrack.io.manifest import fingerprint, installed_versions, write_manifes
 from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.tidy import fits_table, harmless_text, tidy, without_unknown, write_excel, write_tidy
 from insitrack.io.write import replacing
-from insitrack.tracker.analysis.fits import average_rows, fit_rows, size_rows
+from insitrack.tracker.analysis.event_rates import RATE_COLUMNS
+from insitrack.tracker.analysis.fits import average_rows, fit_rows, rates_in_time, size_rows
 from insitrack.tracker.analysis.recompute import Recompute, Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.run.methods import choices, describe_choices
@@ -113,14 +114,20 @@ def write_together(
         [{"run": one.label, **row} for one, result in pairs for row in size_rows(one, result)]
     )
     fits = fits_table({one.label: fit_rows(one, result) for one, result in pairs})
+    rates = pd.DataFrame(
+        [{"run": one.label, **row} for one, result in pairs for row in rates_in_time(one, result)],
+        columns=["run", *RATE_COLUMNS],
+    )
     write_tidy(table, folder)
-    for name, part in (("averages.csv", averages), ("sizes.csv", sizes), ("fits.csv", fits)):
+    named = {"averages.csv": averages, "sizes.csv": sizes, "fits.csv": fits, "rates.csv": rates}
+    for name, part in named.items():
         harmless_text(part).to_csv(folder / name, index=False, float_format="%.6g", lineterminator="\n")
     sheets = {
         "series": table,
         "averages": averages,
         "sizes": sizes,
         "fits": fits,
+        "rates": rates,
         "settings": _settings_sheet(opened),
     }
     write_excel(sheets, folder / "tidy.xlsx")

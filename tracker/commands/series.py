@@ -26,8 +26,8 @@ Recompute runs from their tables alone, under other settings; resample, smooth, 
 """
 
 EPILOG = """\
-Written: tidy.csv tidy.parquet tidy.xlsx averages.csv sizes.csv fits.csv figure.pdf figure.png run.json, and for every run (in a folder of its
-own where there are several) series.csv series.parquet tracks.parquet. A table alone needs the columns frame t_s track_id defect_class
+Written: tidy.csv tidy.parquet tidy.xlsx averages.csv sizes.csv fits.csv rates.csv figure.pdf figure.png run.json, and for every run (in a folder of
+its own where there are several) series.csv series.parquet tracks.parquet. A table alone needs the columns frame t_s track_id defect_class
 x_px y_px size_nm, sorted by frame. Only settings of source.nm_per_px, specimen, measure and series can be changed afterwards.
 """
 
@@ -38,6 +38,7 @@ OUTPUTS = (
     "averages.csv",
     "sizes.csv",
     "fits.csv",
+    "rates.csv",
     "figure.pdf",
     "figure.png",
     "run.json",

@@ -15,13 +15,12 @@ import pandas as pd
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.hindsight.smooth import step_noise
+from insitrack.tracker.kinetics.strangers import Strangers, leftover
 from insitrack.tracker.link.assign import assign, gated_pairs
 
 _MISS_COST, _SIZE_WEIGHT, _GAP_WEIGHT, _CLASS_COST = 1.3, 0.5, 0.3, 0.2
 _END_SIGHTS = 5
 """Observations whose mean stands for the end of a track: less noise than the last one."""
-_CUT_SD = 6.0
-"""Steps longer than this many standard deviations are looked at again."""
 _ESTABLISHED = 3
 """Observations that a track must have on either side of a jump."""
 _JUMP_INTERVALS, _JUMP_RATIO, _WITHIN_DEG = 4.5, 1.25, 15.0
@@ -29,9 +28,6 @@ _JUMP_INTERVALS, _JUMP_RATIO, _WITHIN_DEG = 4.5, 1.25, 15.0
 of glide within this angle."""
 _MOVES_SD, _MOVES_DIAMETERS = 3.0, 0.15
 """A piece moves by itself if its ends lie so many standard deviations of noise, and so many diameters, apart."""
-_MOST_STRANGERS, _GATE_SD = 0.02, 5.0
-"""Strangers that may begin by chance where a gap is closed, and least such distance in standard deviations of the
-noise."""
 _MOST_CHANCE = 0.05
 """Strangers that may lie like a continuation by chance: with more, none is joined."""
 
@@ -67,34 +63,29 @@ class Joiner:
         self.interval_s = interval
         self.noise = float(step_noise(self.track, points).max())
         self.facts: dict[str, float] = {"noise_px": self.noise}
+        self.strangers = Strangers.of(self.track, place, points, self.diameter, len(times))
 
     def join(self) -> Ints:
         """Cut and close gaps; the chain of every observation, from 0."""
         same = self.track[1:] == self.track[:-1]
-        step = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
-        limit = np.maximum(_CUT_SD * math.sqrt(2) * self.noise, 0.25 * self.diameter[1:])
-        cut = same & (step > limit)
+        gap = np.where(same, np.diff(self.place) - 1, 0)
+        beyond = leftover(self.track, self.place, self.points)
+        cut = same & (
+            self.strangers.log_ratio(gap, beyond, self.diameter[1:], self.strangers.scale2_px2[1:]) < 0
+        )
         self.facts["steps_cut"] = int(np.count_nonzero(cut))
         piece = np.concatenate([[0], np.cumsum(~same | cut)])
         ends = Ends.of(piece, self)
         gate = np.maximum(self.config.min_gate_px, self.config.max_distance_diameters * ends.diameter)
-        gate = np.minimum(gate, self._stranger_gate_px(ends))
         joined = self._pair(ends, np.ones(len(ends.first), bool), gate, self.max_gap_s, 0.0)
         self.facts["gaps_closed"] = int(np.count_nonzero(joined >= 0)) - int(np.count_nonzero(cut))
         return np.asarray(_chains(joined)[piece], np.int64)
 
-    def _stranger_gate_px(self, ends: Ends) -> float:
-        """Distance within which an end seldom finds the beginning of a stranger by chance, px.
-
-        Where many are born and die, a wide gate over a long gap joins deaths to births. It is never narrower than
-        noise needs.
-        """
-        later = (ends.n >= _ESTABLISHED) & (ends.first_t > self.times[0] + 0.5 * self.interval_s)
-        room = np.maximum(np.ptp(self.points, axis=0), 1.0).prod()
-        span_s = max(self.times[-1] - self.times[0], self.interval_s)
-        per_gap = np.count_nonzero(later) / room * min(1.0, self.max_gap_s / span_s)
-        allowed = math.sqrt(_MOST_STRANGERS / (math.pi * per_gap)) if per_gap > 0 else math.inf
-        return max(allowed, _GATE_SD * math.sqrt(2) * self.noise)
+    def _one_defect(self, ends: Ends, i: Ints, j: Ints, missed: Ints, distance: Floats) -> Bools:
+        """Find which pieces are likelier to go on so many frames later, so far away, than a stranger to be there."""
+        scale2 = self.strangers.scale2_px2[ends.first[i]]
+        settled = (ends.n[i] >= _ESTABLISHED) & (ends.n[j] >= _ESTABLISHED)
+        return np.asarray(self.strangers.log_ratio(missed, distance, ends.diameter[i], scale2, settled) > 0)
 
     def across_jumps(self, chain: Ints, kept: Bools) -> Ints:
         """Join established chains across a jump.
@@ -147,6 +138,9 @@ class Joiner:
         fine = (gap > 0) & (gap <= max_gap_s * (1 + 1e-9)) & (change <= 1) & (i != j)
         if base:
             fine &= self._along_glide(ends, i, j)
+        else:
+            missed = np.maximum(np.rint(gap / self.interval_s).astype(np.int64) - 1, 0)
+            fine &= self._one_defect(ends, i, j, missed, pairs.distance)
         i, j, gap, change, distance = i[fine], j[fine], gap[fine], change[fine], pairs.distance[fine]
         cost = (
             base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from insitrack.tracker.hindsight.classes import with_classes
 from insitrack.tracker.hindsight.outlines import write_masks
 from insitrack.tracker.hindsight.refine import Refined, looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
-from insitrack.tracker.kinetics.rates import kinetics_rows
+from insitrack.tracker.kinetics.rates import kinetics_rows, msd_of
 from insitrack.tracker.kinetics.track_histories import track_histories
 from insitrack.tracker.measure.from_table import with_sizes
 from insitrack.tracker.measure.measure import MeasureConfig
@@ -169,6 +169,8 @@ def write_tables(
     trusted = Trusted.of(frames, meter.config.least_trust)
     rows = trusted.without_sizes(rows)
     told = track_histories(rows, looked, nm_per_px=nm_per_px)
+    known = trusted.part(rows, looked, nm_per_px)
+    moves = [] if trusted.all_refused else msd_of(told, *known, nm_per_px=nm_per_px)
     texts: dict[Table, Iterable[str]] = {
         tables.TRACKS: [
             (
@@ -183,13 +185,10 @@ def write_tables(
         tables.KINETICS: [
             _columns(
                 tables.KINETICS,
-                trusted.kinetics(
-                    kinetics_rows(
-                        told, *trusted.part(rows, looked, nm_per_px), nm_per_px=nm_per_px, weigh=weigh
-                    )
-                ),
+                trusted.kinetics(kinetics_rows(told, *known, nm_per_px=nm_per_px, weigh=weigh)),
             )
         ],
+        tables.MSD: [_columns(tables.MSD, moves)],
     }
     with ExitStack() as files:
         for table, parts in texts.items():
@@ -202,7 +201,7 @@ def write_tables(
                 shutil.move(folder / table.file, keep / table.file)
 
 
-def _columns(table: Table, records: list[dict[str, object]]) -> str:
+def _columns(table: Table, records: Sequence[Mapping[str, object]]) -> str:
     return table.format({name: [one[name] for one in records] for name in table.names}) if records else ""
 
 

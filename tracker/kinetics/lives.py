@@ -29,6 +29,8 @@ _UNLIKELY = 0.02
 _MOST_LOOKS = 60
 _CHI2_95 = 1.9207
 """Half of the 95 % quantile of chi-squared with one degree of freedom."""
+_LEAST_OF_A_SIZE = 40
+"""Tracks that each third of the sizes needs, so that its share of misses is looked at apart."""
 _LEAST_SEEN_SHARE = 0.7
 """Where fewer defects than this live to the first age at which they are watched, a median says nothing."""
 
@@ -76,19 +78,81 @@ class Lives:
         return self.looks * (sight - 1) / np.maximum(self.n_seen - 1, 1)
 
     def miss_share(self) -> float:
-        """Share of the looks between the first and the last sight in which a defect was not seen."""
+        """Share of the looks in which a defect that is there is not seen."""
         some = self.confirmed()
-        gaps = some.weight * (some.n_seen - 1)
-        total = float((some.weight * some.looks).sum())
-        return float(np.clip(1 - gaps.sum() / total, 0.0, 0.95)) if total > 0 else 0.0
+        return miss_share(some.looks, some.n_seen, some.weight)
 
-    def patience(self) -> int:
+    def missed(self) -> Floats:
+        """Return that share for each track: of defects of its size, where the sizes differ in it."""
+        answer = np.full(len(self), self.miss_share())
+        parts = self.by_size()
+        shares = [part.seen_share() for part in parts]
+        if any(one.lo > other.hi for one in shares for other in shares):
+            edges = [float(np.nanmax(part.size_nm)) for part in parts[:-1]]
+            group = np.searchsorted(edges, np.where(np.isfinite(self.size_nm), self.size_nm, edges[0]))
+            answer = np.array([1 - one.value for one in shares])[group]
+        return answer
+
+    def by_size(self) -> list[Lives]:
+        """Return the smallest, middle and largest third of the confirmed tracks; none where they are few."""
+        some = self.confirmed()
+        some = some.take(np.isfinite(some.size_nm))
+        if len(some) < 3 * _LEAST_OF_A_SIZE:
+            return []
+        low, high = np.quantile(some.size_nm, [1 / 3, 2 / 3]).tolist()
+        third = (some.size_nm > low).astype(int) + (some.size_nm > high)
+        parts = [some.take(third == i) for i in range(3)]
+        return parts if min(map(len, parts)) >= _LEAST_OF_A_SIZE else []
+
+    def seen_share(self) -> Estimate:
+        """Chance that a defect that is there is seen in a look; the interval from the scatter between tracks.
+
+        n is the number of looks between first and last observations.
+        """
+        some = self.confirmed()
+        between, seen = some.looks - 1, some.n_seen - 2.0
+        d = 1 - self.miss_share()
+        total = float((some.weight * between).sum())
+        if total <= 0 or len(some) < 2:
+            return Estimate(math.nan, math.nan, math.nan, int(between.sum()) if len(some) else 0)
+        away = some.weight * (seen - d * between)
+        half = 1.96 * math.sqrt(float((away**2).sum()) * len(some) / (len(some) - 1)) / total
+        half = max(half, 1.9 / total)  # none missed in so many says no more than three in so many at most
+        return Estimate(d, max(0.0, d - half), min(1.0, d + half), int(between.sum()))
+
+    def patience(self) -> Ints:
         """Return the looks in a row after which one that is not seen is not there; see `looks_to_be_sure`."""
-        return looks_to_be_sure(self.miss_share())
+        return np.array([looks_to_be_sure(q) for q in self.missed().tolist()], np.int64)
 
     def died(self) -> Bools:
         """Find which ends count as deaths where lifetimes are listed one by one."""
         return np.asarray(self.horizon >= self.patience(), bool)
+
+
+def miss_share(looks: Floats, n_seen: Ints, weight: Floats) -> float:
+    r"""Share of looks missed, from tracks with at least `CONFIRMED` observations; maximum likelihood.
+
+    The first and the last look of a track are seen by definition; of the M between them K were, and those with too
+    few are not there: :math:`L = d^K q^{M-K} / P(K \ge k - 2)`.
+
+    Examples
+    --------
+    >>> miss_share(np.array([10.0, 10.0]), np.array([11, 9]), np.ones(2)).__round__(2)
+    0.11
+    """
+    between, seen = np.maximum(looks - 1, 0.0), np.maximum(n_seen - 2.0, 0.0)
+    total, found = float((weight * between).sum()), float((weight * seen).sum())
+    if total <= 0 or found >= total:
+        return 0.0
+    lengths, of = np.unique(np.round(between).astype(np.int64), return_inverse=True)
+    many = np.bincount(of, weight)
+
+    def cost(q: float) -> float:
+        there = -np.expm1(lengths * math.log(q))  # at least one of them: CONFIRMED is 3
+        logs = found * math.log1p(-q) + (total - found) * math.log(q)
+        return float((many * np.log(there)).sum()) - logs
+
+    return float(minimize_scalar(cost, bounds=(1e-6, 0.95), method="bounded", options={"xatol": 1e-6}).x)
 
 
 def looks_to_be_sure(miss_share: float) -> int:
@@ -128,22 +192,24 @@ def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
     >>> round(exponential_mean(lives, 1.0).value, 2)
     10.49
     """
-    some, q = lives.confirmed(), lives.miss_share()
+    some = lives.confirmed()
     after = some.looks - some.looks_until(CONFIRMED)
     n = int(np.count_nonzero(some.died()))
     watched = float((some.weight * after).sum())
     horizon = np.minimum(some.horizon, _MOST_LOOKS)
-    by_horizon = np.bincount(horizon, some.weight, _MOST_LOOKS + 1)
+    shares, which = np.unique(some.missed(), return_inverse=True)
+    by_horizon = np.zeros((len(shares), _MOST_LOOKS + 1))
+    np.add.at(by_horizon, (which, horizon), some.weight)
 
     def log_likelihood(log_tau: float) -> float:
         p = math.exp(-math.exp(-log_tau))
-        unseen, total = 1.0, watched * math.log(p)
+        unseen, total = np.ones(len(shares)), watched * math.log(p)
         for h in range(1, _MOST_LOOKS + 1):
-            unseen = (1 - p) + p * q * unseen
-            total += by_horizon[h] * math.log(unseen) if by_horizon[h] else 0.0
+            unseen = (1 - p) + p * shares * unseen
+            total += float(by_horizon[:, h] @ np.log(unseen))
         return total
 
-    if watched <= 0 or not by_horizon[1:].sum():
+    if watched <= 0 or not by_horizon[:, 1:].sum():
         return Estimate(math.nan, math.nan, math.nan, n)
     low, high = math.log(0.05), math.log(1e7)
     best = minimize_scalar(lambda x: -log_likelihood(x), bounds=(low, high), method="bounded")
@@ -159,7 +225,7 @@ def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
     return Estimate(math.exp(at) * interval_s, lo * interval_s, hi * interval_s, n)
 
 
-def seen_share(tau_looks: float, miss_share: float) -> float:
+def confirmed_share(tau_looks: float, missed: Floats) -> Floats:
     r"""Chance that a defect which is born between two looks is seen often enough to count.
 
     .. math:: P = f r (p r)^{k-1}, \quad f = \tau (1 - e^{-1/\tau}), \quad r = d / (1 - p q)
@@ -168,12 +234,12 @@ def seen_share(tau_looks: float, miss_share: float) -> float:
 
     Examples
     --------
-    >>> round(seen_share(3.0, 0.0), 3), round(seen_share(30.0, 0.1), 3)
-    (0.437, 0.91)
+    >>> confirmed_share(3.0, np.array([0.0])).round(3), confirmed_share(30.0, np.array([0.1])).round(3)
+    (array([0.437]), array([0.91]))
     """
     p = math.exp(-1 / tau_looks)
-    r = (1 - miss_share) / (1 - p * miss_share)
-    return tau_looks * (1 - p) * r * (p * r) ** (CONFIRMED - 1)
+    r = (1 - missed) / (1 - p * missed)
+    return np.asarray(tau_looks * (1 - p) * r * (p * r) ** (CONFIRMED - 1))
 
 
 def _ages(lives: Lives, tau_looks: float) -> tuple[Floats, Floats]:
@@ -182,7 +248,7 @@ def _ages(lives: Lives, tau_looks: float) -> tuple[Floats, Floats]:
     Half a look and the misses in front are added, and behind where it died. A track whose end could not be told is
     watched only as long as it could have been: until so many looks before it was lost that a death would be known.
     """
-    q = lives.miss_share()
+    q = lives.missed()
     p = math.exp(-1 / tau_looks) if math.isfinite(tau_looks) else 1.0
     unseen, sure, died = 0.5 + p * q / (1 - p * q), lives.patience(), lives.died()
     enter = unseen + lives.looks_until(CONFIRMED)

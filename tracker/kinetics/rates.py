@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,17 @@ from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.estimators import Estimate
+from insitrack.tracker.kinetics.identities import identities
 from insitrack.tracker.kinetics.lives import (
     CONFIRMED,
     Lives,
+    confirmed_share,
     enough_is_seen,
     exponential_mean,
-    seen_share,
     survival,
     weibull,
 )
-from insitrack.tracker.kinetics.motion import diffusion
+from insitrack.tracker.kinetics.motion_rows import Places, motion_rows, msd_rows
 from insitrack.tracker.kinetics.track_histories import TrackHistories
 from insitrack.tracker.kinetics.watched import Watched, watch
 
@@ -55,26 +56,42 @@ def kinetics_rows(
     if not told.summaries:
         return []
     merged = frozenset(event.track_id for event in told.events if event.kind == "merge")
-    times = looked["t_s"].to_numpy(np.float64)
-    # the time between two views is not one between looks
-    same = np.diff(view_numbers(looked)) == 0
-    interval = float(np.median(np.diff(times)[same])) if same.any() else NAN
-    scales = frame_scales(looked, nm_per_px)
-    seen = watch(rows, looked, merged, weigh=weigh)
+    interval, scales = _interval_s(looked), frame_scales(looked, nm_per_px)
+    scaled = math.isfinite(nm_per_px) and math.isfinite(interval)
+    places = Places.of(rows, looked, scales) if scaled else None
+    seen, doubt = watch(rows, looked, merged, weigh=weigh), identities(rows, looked).why_not()
     labels = {one.track_id: one.defect_class for one in told.summaries}
     answer: list[dict[str, object]] = []
     present = sorted(set(labels.values()))
     for label in (*present, "all"):
         some = [one for one in told.summaries if label in (one.defect_class, "all")]
         mine = np.array([label in (labels[int(name)], "all") for name in seen.track_id], np.bool_)
-        answer += lifetime_rows(label, seen.lives.take(mine), interval)
+        answer += _unless(doubt, lifetime_rows(label, seen.lives.take(mine), interval))
+        answer += detection_rows(label, seen.lives.take(mine))
         answer += growth_rows(label, some)
-        answer.append(nucleation_row(label, seen, mine, interval, scales))
+        answer += _unless(doubt, [nucleation_row(label, seen, mine, interval, scales)])
         answer.append(_coalescence(label, {one.track_id for one in some} & merged, looked, interval, scales))
-        if math.isfinite(nm_per_px) and math.isfinite(interval):
-            names = {one.track_id for one in some}
-            answer += _wandering(label, rows[rows["track_id"].isin(names)], looked, interval, scales)
+        if places is not None:
+            moved = motion_rows(places.of_tracks({one.track_id for one in some}), interval)
+            answer += [kinetics_row(label, *one) for one in moved]
     return answer
+
+
+def msd_of(
+    told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN
+) -> list[dict[str, float | int | str]]:
+    """Rows of ``msd.csv``, of the same tables; none where the scale is not known."""
+    interval, scales = _interval_s(looked), frame_scales(looked, nm_per_px)
+    if not told.summaries or not (math.isfinite(nm_per_px) and math.isfinite(interval)):
+        return []
+    classes = {one.track_id: one.defect_class for one in told.summaries}
+    return list(msd_rows(Places.of(rows, looked, scales), classes, interval))
+
+
+def _interval_s(looked: pd.DataFrame) -> float:
+    """Median time between looks, s; the time between two views is not one between looks."""
+    same = np.diff(view_numbers(looked)) == 0
+    return float(np.median(np.diff(looked["t_s"].to_numpy(np.float64))[same])) if same.any() else NAN
 
 
 def kinetics_row(
@@ -85,6 +102,12 @@ def kinetics_row(
     # a comma would end the cell
     texts = {"method": method.replace(",", ";"), "why": why.replace(",", ";")}
     return {"quantity": quantity, "defect_class": label, **values, **texts}
+
+
+def _unless(doubt: str, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Return the rows, emptied with the reason where there is one."""
+    empty = dict(zip(("value", "lo", "hi"), _UNKNOWN, strict=True))
+    return [{**row, **empty, "why": doubt} for row in rows] if doubt else rows
 
 
 def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str, object]]:
@@ -133,6 +156,29 @@ def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str,
     return rows
 
 
+def detection_rows(label: str, lives: Lives) -> list[dict[str, object]]:
+    """Rows of the chance that a defect which is there is seen in a look: of all, and of thirds by size.
+
+    Parameters
+    ----------
+    label : str
+        Class of these tracks, or ``all``.
+    lives : Lives
+        The tracks.
+    """
+    how = "looks between the first and the last observation of a track; scatter between tracks"
+    whole, why = lives.seen_share(), ""
+    if not math.isfinite(whole.value):
+        why = f"no two tracks with {CONFIRMED} observations"
+    rows = [kinetics_row(label, "detection_probability", whole, how, why)]
+    for name, part in zip(("smallest", "middle", "largest"), lives.by_size(), strict=False):
+        sizes = f"{part.size_nm.min():.3g} to {part.size_nm.max():.3g} nm"
+        rows.append(
+            kinetics_row(label, f"detection_probability_{name}", part.seen_share(), f"{sizes}; {how}")
+        )
+    return rows
+
+
 def growth_rows(label: str, some: Sequence[TrackSummary]) -> list[dict[str, object]]:
     """Row of the growth: the mean of the population, each track with its own error."""
     known = [one for one in some if one.n_observed >= _MIN_FOR_GROWTH and math.isfinite(one.growth_nm_per_s)]
@@ -178,23 +224,29 @@ def nucleation_row(
         why = "the field is not known, or the movie too short for a birth to be confirmed"
     if why:
         return kinetics_row(label, "nucleation_per_m2_s", Estimate(*_UNKNOWN, n), how, why)
-    missed, scale_m = lives.miss_share(), float(known[0]) * 1e-9
+    scale_m = float(known[0]) * 1e-9
     tau = mean.value if math.isfinite(mean.value) else math.inf
-    share = seen_share(min(tau, 1e7), missed)
+    missed = seen.lives.missed()
+
+    def share_at(tau: float) -> Floats:
+        return confirmed_share(min(max(tau, 1e-2), 1e7), missed)
+
+    shares = share_at(tau)
     area = seen.exposure_px2_looks * scale_m**2 * interval_s
     counted = seen.countable & mine
     weight = seen.lives.weight
     exposure = float(np.median(area[mine])) if n == 0 else n / float((1 / area[counted]).sum())
+    total = float((weight[counted] / (area * shares)[counted]).sum())
+    share = float(np.mean(shares[counted if n else mine]))
     if not exposure * share > 0:  # no birth of most of these tracks could have been seen often enough
         why = "the movie is too short for a birth to be confirmed"
         return kinetics_row(label, "nucleation_per_m2_s", Estimate(*_UNKNOWN, n), how, why)
-    total = float((weight[counted] / area[counted]).sum())
     unit = estimators.event_rate(n, 1e18, 1.0)  # a count, with its Poisson ends
     ends = [
-        seen_share(min(max(end, 1e-2), 1e7), missed) if math.isfinite(end) else 1.0
+        float(np.mean(share_at(end)[counted if n else mine])) if math.isfinite(end) else 1.0
         for end in (mean.lo, mean.hi)
     ]
-    value = total / share if n else 0.0
+    value = total if n else 0.0
     counts = max(n, 1)
     rate = value or 1 / (exposure * share)
     below = math.hypot(1 - unit.lo / counts, 1 - share / ends[1] if ends[1] > 0 else 0.0)
@@ -215,32 +267,3 @@ def _coalescence(
     rate = estimators.event_rate(len(merged), exposure, 1.0)
     why = "" if math.isfinite(rate.value) else "the scale or the field is not known"
     return kinetics_row(label, "coalescence_per_m2_s", rate, "merges over area and time; exact interval", why)
-
-
-def _wandering(
-    label: str, rows: pd.DataFrame, looked: pd.DataFrame, interval_s: float, scales: Floats
-) -> Iterator[dict[str, object]]:
-    """Diffusion from the steps between neighbouring frames, positions as they were measured."""
-    seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)].sort_values(
-        ["track_id", "frame"], kind="stable"
-    )
-    track, t = seen["track_id"].to_numpy(), seen["t_s"].to_numpy(np.float64)
-    place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
-    points = seen[["raw_x_px", "raw_y_px"]].to_numpy(np.float64) * scales[place][:, None]
-    if len(points) < 10:
-        why = "fewer than ten sights wholly in view"
-        yield kinetics_row(label, "diffusion_nm2_per_s", Estimate(*_UNKNOWN, len(points)), "steps", why)
-        return
-    good = np.isfinite(points[1:]).all(axis=1) & np.isfinite(points[:-1]).all(axis=1)
-    good &= (track[1:] == track[:-1]) & (np.diff(t) < 1.5 * interval_s)
-    steps = np.where(good[:, None], np.diff(points, axis=0), np.nan)
-    following = np.vstack([steps[1:], np.full((1, 2), np.nan)])
-    found = diffusion(steps[good], interval_s, following[good], track[1:][good])
-    kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
-    method = (
-        f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
-        f" {found.p_isotropic:.2g}; interval from the scatter between tracks"
-    )
-    estimate = Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n)
-    why = "" if math.isfinite(found.d_nm2_per_s) else "too few steps between neighbouring frames"
-    yield kinetics_row(label, "diffusion_nm2_per_s", estimate, method.replace(",", ";"), why)

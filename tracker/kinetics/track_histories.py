@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.results import NAN, Event, EventKind, TrackSummary
@@ -25,6 +27,22 @@ _TOOK_OVER = 0.4
 death beside it."""
 _REACH = 1.2
 """Two merge if their centres lie within this many mean radii of both."""
+_USED = (
+    "place",
+    "t_s",
+    "observed",
+    "defect_class",
+    "on_edge",
+    "size_nm",
+    "raw_size_nm",
+    "specimen_x_px",
+    "specimen_y_px",
+    "score",
+    "seen_class",
+    "refused",
+)
+Part = Mapping[str, NDArray[Any]]
+"""Columns of one track."""
 _GROWTH_POINTS = 60
 """Longer tracks are averaged down to this many points: the slopes between all pairs grow with the square
 of their number."""
@@ -80,8 +98,8 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
     births: dict[int, Counter[str]] = {}
     deaths: dict[int, Counter[str]] = {}
     for k, (name, part) in enumerate(tracks):
-        first, last = int(part["place"].iloc[0]), int(part["place"].iloc[-1])
-        observed = part["observed"].to_numpy() == 1
+        first, last = int(part["place"][0]), int(part["place"][-1])
+        observed = part["observed"] == 1
         label = _label(part)
         if (first == 0 and not stills) or not opens[
             first
@@ -91,8 +109,7 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
             births.setdefault(int(numbers[first]), Counter())[label] += 1
         again = np.flatnonzero(observed[1:] & ~observed[:-1]) + 1
         events += [
-            Event(int(numbers[p]), float(times[p]), "gap", name)
-            for p in part["place"].to_numpy()[again].tolist()
+            Event(int(numbers[p]), float(times[p]), "gap", name) for p in part["place"][again].tolist()
         ]
         to_the_end = bool(closes[last])
         if not to_the_end:
@@ -106,7 +123,7 @@ def track_histories(rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: floa
                 )
             )
             deaths.setdefault(int(numbers[last + 1]), Counter())[label] += 1
-        edge = part["on_edge"].to_numpy()
+        edge = part["on_edge"]
         left, right = bool(opens[first] or edge[0]), to_the_end or bool(edge[-1]) or merged[k] >= 0
         summaries.append(_summary(name, label, part, observed, left, right, float(scales[first])))
     events.sort(key=lambda event: (event.frame, event.track_id, event.kind))
@@ -133,9 +150,10 @@ class _Tracks:
         area = rows["area_px"].to_numpy(np.float64)
         self.area = np.where(np.isfinite(area), area, np.pi / 4 * self.sides.prod(axis=1))
 
-    def __iter__(self) -> Iterator[tuple[int, pd.DataFrame]]:
+    def __iter__(self) -> Iterator[tuple[int, Part]]:
+        columns = {name: self.rows[name].to_numpy() for name in _USED if name in self.rows}
         for name, start, end in zip(self.ids.tolist(), self.starts.tolist(), self.ends.tolist(), strict=True):
-            yield name, self.rows.iloc[start:end]
+            yield name, {column: values[start:end] for column, values in columns.items()}
 
     def encounters(self, *, forwards: bool) -> Ints:
         """For each track the one that it went into (forwards), or came out of, -1 for none."""
@@ -179,9 +197,9 @@ class _Tracks:
         return answer
 
 
-def _label(part: pd.DataFrame) -> str:
+def _label(part: Part) -> str:
     """Class of a track; of one that has several, by an edit, the one that most of its rows have."""
-    names = part["defect_class"].to_numpy(str)
+    names = part["defect_class"].astype(str)
     if (names == names[0]).all():
         return str(names[0])
     known, counts = np.unique(names, return_counts=True)
@@ -189,19 +207,16 @@ def _label(part: pd.DataFrame) -> str:
 
 
 def _summary(
-    name: int, label: str, part: pd.DataFrame, observed: np.ndarray, left: bool, right: bool, nm_per_px: float
+    name: int, label: str, part: Part, observed: Bools, left: bool, right: bool, nm_per_px: float
 ) -> TrackSummary:
-    t, sizes = part["t_s"].to_numpy(np.float64), part["size_nm"].to_numpy(np.float64)
-    raw = part["raw_size_nm"].to_numpy(np.float64)
-    known = np.isfinite(raw) & (part["on_edge"].to_numpy() == 0)
+    t, sizes = part["t_s"].astype(np.float64), part["size_nm"].astype(np.float64)
+    raw = part["raw_size_nm"].astype(np.float64)
+    known = np.isfinite(raw) & (part["on_edge"] == 0)
     growth = estimators.growth_rate(*_thinned(t[known], raw[known]))
-    counts = ~part["refused"].to_numpy(np.bool_) if "refused" in part else np.ones(len(part), bool)
-    x, y = (
-        part["specimen_x_px"].to_numpy(np.float64)[counts],
-        part["specimen_y_px"].to_numpy(np.float64)[counts],
-    )
-    score = part["score"].fillna(0.0).to_numpy(np.float64)
-    agrees = (part["seen_class"] == label).to_numpy() if "seen_class" in part else np.ones(len(part), bool)
+    counts = ~part["refused"].astype(bool) if "refused" in part else np.ones(len(t), bool)
+    x, y = part["specimen_x_px"][counts], part["specimen_y_px"][counts]
+    score = np.nan_to_num(part["score"].astype(np.float64))
+    agrees = part["seen_class"] == label if "seen_class" in part else np.ones(len(t), bool)
     return TrackSummary(
         track_id=name,
         defect_class=label,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.tables.frame_views import view_numbers
-from insitrack.tracker.kinetics.lives import CONFIRMED, Lives, looks_to_be_sure
+from insitrack.tracker.kinetics.lives import CONFIRMED, Lives, looks_to_be_sure, miss_share
 
 _MOST_LOOKS = 60
 _MARGIN_PX = 1.0
@@ -27,7 +27,7 @@ class Watched:
     lives : Lives
         Their lives.
     countable : ndarray of bool, shape (N,)
-        The birth was seen, and early enough that the track could be confirmed before the end of its view.
+        The birth was seen, and early enough that the track could be confirmed before it left the view.
     exposure_px2_looks : ndarray of float64, shape (N,)
         Area in which a defect of this one's size could have been seen to be born, summed over the looks, px^2.
     """
@@ -67,10 +67,14 @@ def watch(
         return Watched(ids, Lives(none, ids, ids, ids > 0, none, none), ids > 0, none)
     track = np.repeat(np.arange(len(ids)), last - first + 1)
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
-    half = _half_sides(box, track, len(ids))
-    point = _places(seen[["specimen_x_px", "specimen_y_px"]].to_numpy(np.float64), half, track)
+    # what the border cuts has neither its size nor its place
+    cut = (seen["on_edge"] == 1).to_numpy()
+    uncut = np.bincount(track[~cut], minlength=len(ids)) > 0
+    told = ~cut | ~uncut[track]
+    half = _half_sides(box[told], track[told], len(ids))
+    point = _places(seen[["specimen_x_px", "specimen_y_px"]].to_numpy(np.float64), half, track, told)
     # deaths are recognised wholly inside the field only, and so survival counts there only
-    whole = field.whole(place, point, half[track])
+    whole = field.whole(place, point, half[track]) & uncut[track]
     inner = np.flatnonzero(whole)
     n_seen = np.bincount(track[inner], minlength=len(ids))
     some = n_seen > 0
@@ -79,8 +83,7 @@ def watch(
     start[~some], end[~some] = first[~some], first[~some]
     looks = (place[end] - place[start]).astype(np.float64)
     enough = n_seen >= CONFIRMED
-    total = looks[enough].sum()
-    missed = float(np.clip(1 - (n_seen[enough] - 1).sum() / total, 0, 0.95)) if total > 0 else 0.0
+    missed = miss_share(looks[enough], n_seen[enough], np.ones(np.count_nonzero(enough)))
     sure = looks_to_be_sure(missed)
     horizon = np.where(some, field.looks_in_view(place[end], point[end], half, +1, _MOST_LOOKS), 0)
     # seen again at the border: alive until it got there
@@ -97,8 +100,9 @@ def watch(
         )
     lives = Lives(looks, n_seen, horizon, began, size, weight)
     late = int(np.ceil(CONFIRMED / max(1 - missed, 0.05))) + sure + CONFIRMED
-    early_enough = field.left(place[first]) >= late
-    return Watched(ids, lives, began & early_enough & enough, field.exposure(half, sure, late))
+    # a birth that drifts out of view before it can be confirmed does not count, nor does the area where that is so
+    stays = field.looks_in_view(place[first], point[first], half, +1, late) >= late
+    return Watched(ids, lives, began & stays & enough, field.exposure(half, sure, late))
 
 
 def _half_sides(box: Floats, track: Ints, n: int) -> Floats:
@@ -108,13 +112,14 @@ def _half_sides(box: Floats, track: Ints, n: int) -> Floats:
     return np.asarray(np.maximum(median, 1.0).reshape(n, 2) / 2 + _MARGIN_PX, np.float64)
 
 
-def _places(point: Floats, half: Floats, track: Ints) -> Floats:
+def _places(point: Floats, half: Floats, track: Ints, told: Bools) -> Floats:
     """Place of each sight: that of the whole track, so that noise does not carry it across the border and back.
 
-    Tracks that move by more than their half sides keep the places that they were seen at.
+    Tracks that move by more than their half sides keep the places that they were seen at. `told`: which sights tell it.
     """
-    middle = np.column_stack([pd.Series(point[:, k]).groupby(track).transform("median") for k in (0, 1)])
-    far = (np.abs(point - middle) > half[track]).any(axis=1)
+    known = np.where(told[:, None], point, np.nan)
+    middle = np.column_stack([pd.Series(known[:, k]).groupby(track).transform("median") for k in (0, 1)])
+    far = told & (np.abs(point - middle) > half[track]).any(axis=1)
     moves = np.bincount(track, far) > 0
     return np.where(moves[track][:, None], point, middle)
 
@@ -161,13 +166,13 @@ class _Field:
         return answer
 
     def exposure(self, half: Floats, sure: int, late: int) -> Floats:
-        """Area over the looks in which a birth counts: wholly in view for `sure` looks before, with `late` left."""
+        """Area over the looks in which a birth counts: wholly in view for `sure` looks before, and `late` after."""
         n = len(self.view)
         total = np.zeros(len(half))
         for i in np.flatnonzero(self.left(np.arange(n)) >= late).tolist():
             if i < sure or self.view[i - sure] != self.view[i]:
                 continue
-            part = self.shift[i - sure : i + 1]
+            part = self.shift[i - sure : i + late + 1]
             room = self.size[i] - np.ptp(part, axis=0) - 2 * half
             total += np.maximum(room, 0.0).prod(axis=1) * self.share[i]
         return total

@@ -17,6 +17,8 @@ from insitrack.tracker.link.state import Observations, Tracks
 _MISS_COST = 1.3
 """Cost of leaving a track without a detection. A pair costs 0 where nothing has changed; a step as long as
 the gate costs 1."""
+_TENTATIVE_COST = 0.2
+"""Cost of a detection that goes to a track which is not confirmed: of two that could take it, the older one does."""
 _IOU_WEIGHT, _SIZE_WEIGHT, _SCORE_WEIGHT = 0.3, 0.3, 0.1
 """Cost of boxes that do not overlap, of a size that changes by the largest ratio allowed, of a score of 0."""
 
@@ -59,6 +61,7 @@ def match(tracks: Tracks, seen: Observations, config: LinkConfig, nm_per_px: flo
         + _IOU_WEIGHT * (1.0 - paired_box_iou(box[i], seen.box[j]))
         + config.class_cost * (tracks["label"][i] != seen.label[j])
         + _SCORE_WEIGHT * (1.0 - seen.score[j])
+        + _TENTATIVE_COST * (tracks["n"][i] < config.confirm_hits)
     )
     kept = change <= 1.0
     return assign(i[kept], j[kept], cost[kept], _MISS_COST)

@@ -13,6 +13,7 @@ from typing import Any
 from insitrack.io.errors import InsitrackError, OutputError
 from insitrack.io.files.pixels import PixelHash
 from insitrack.io.frames import Frame
+from insitrack.io.limits import check_memory
 from insitrack.io.live.settings import LeftOff
 from insitrack.io.manifest import WHOLE
 from insitrack.io.sources import open_source
@@ -26,7 +27,6 @@ from insitrack.tracker.run.lock import RunLock
 from insitrack.tracker.run.meters import config_of
 from insitrack.tracker.run.state import RunFacts, State, address_of, check_tables, read_state
 from insitrack.tracker.run.tally import Tally
-from insitrack.tracker.run.track import check_memory
 
 
 def resume(

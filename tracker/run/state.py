@@ -20,7 +20,7 @@ from insitrack.io.errors import OutputError, TableError
 from insitrack.io.levels import Levels
 from insitrack.io.manifest import without_password
 from insitrack.io.results import TrackedFrame
-from insitrack.io.tables.columns import KINETICS, STREAMED, TABLES
+from insitrack.io.tables.columns import KINETICS, MSD, STREAMED, TABLES
 from insitrack.io.tables.outlines.masks import MASKS, STREAM
 from insitrack.io.tables.records import SETTINGS, whole_lines
 from insitrack.io.tables.run_folder import CAUSAL, SECRET, STATE
@@ -340,7 +340,8 @@ def truncate_tables(folder: Path, offsets: dict[str, int]) -> None:
     for name in TABLES:
         if (folder / CAUSAL / name).is_file():
             (folder / CAUSAL / name).replace(folder / name)
-            (folder / KINETICS.file).unlink(missing_ok=True)
+            for other in (KINETICS.file, MSD.file):
+                (folder / other).unlink(missing_ok=True)
     (folder / MASKS.file).unlink(missing_ok=True)
     (folder / CAUSAL / MASKS.file).unlink(missing_ok=True)
     for name, length in offsets.items():

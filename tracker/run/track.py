@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from insitrack.io.errors import OutputError, RunError, SourceError
+from insitrack.io.errors import OutputError, SourceError
 from insitrack.io.frames import Source
+from insitrack.io.limits import check_memory
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, check_folder, default_folder
 from insitrack.tracker.run.config import RunConfig
@@ -93,26 +93,6 @@ def track(
         source.close()
 
 
-def check_memory() -> None:
-    """Refuse a limit of memory under which the network crashes or hangs instead of saying so.
-
-    Raises
-    ------
-    RunError
-        If less is allowed than a small movie needs.
-    """
-    if sys.platform == "win32":
-        return
-    import resource
-
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY_BYTES:
-        raise RunError(
-            f"only {limit / 1e9:.1f} GB of memory are allowed (ulimit -v); expected at least"
-            f" {_LEAST_MEMORY_BYTES / 1e9:.0f} GB: raise the limit"
-        )
-
-
 def _check_out(folder: Path, uri: str, overwrite: bool) -> None:
     """Refuse an output folder that is in use, holds an earlier run, or the source itself."""
     refuse_if_held(folder)
@@ -142,7 +122,6 @@ def _refuse_slivers(source: Source) -> None:
 
 
 _SMALLEST_SIDE_PX = 16
-_LEAST_MEMORY_BYTES = 2_000_000_000
 _SHORT = {
     "nm_per_px": "source",
     "nm_per_px_sd": "source",

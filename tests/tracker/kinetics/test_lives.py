@@ -14,10 +14,10 @@ from insitrack.tracker.kinetics.estimators import population_mean
 from insitrack.tracker.kinetics.lives import (
     CONFIRMED,
     Lives,
+    confirmed_share,
     enough_is_seen,
     exponential_mean,
     looks_to_be_sure,
-    seen_share,
     survival,
     weibull,
 )
@@ -82,10 +82,10 @@ def test_weibulls_shape_is_one_at_a_constant_rate_and_more_where_the_old_die_fas
 def test_the_share_that_is_ever_confirmed_rises_with_life_and_falls_with_misses(
     tau: float, missed: float
 ) -> None:
-    share = seen_share(tau, missed)
+    share = confirmed_share(tau, missed)
     assert 0 < share < 1
-    assert seen_share(2 * tau, missed) > share
-    assert seen_share(tau, min(0.95, missed + 0.1)) < share
+    assert confirmed_share(2 * tau, missed) > share
+    assert confirmed_share(tau, min(0.95, missed + 0.1)) < share
 
 
 def test_the_share_that_is_ever_confirmed_agrees_with_draws() -> None:
@@ -93,7 +93,7 @@ def test_the_share_that_is_ever_confirmed_agrees_with_draws() -> None:
     born, life = rng.uniform(0, 1, n), rng.exponential(tau, n)
     looks = np.floor(born + life).astype(int)  # at 1, 2, ... after the birth
     seen = rng.binomial(np.maximum(looks, 0), 1 - missed)
-    assert np.mean(seen >= CONFIRMED) == pytest.approx(seen_share(tau, missed), abs=0.01)
+    assert np.mean(seen >= CONFIRMED) == pytest.approx(confirmed_share(tau, missed), abs=0.01)
 
 
 def test_where_data_cannot_tell_the_cell_is_empty_and_says_why() -> None:

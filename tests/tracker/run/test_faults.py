@@ -12,7 +12,8 @@ import tifffile
 
 import insitrack
 from insitrack.io import manifest as manifest_module
-from insitrack.io.errors import OutputError, RunError
+from insitrack.io.errors import OutputError, SettingsError
+from insitrack.io.limits import LEAST_FOR_TABLES_BYTES, check_memory
 from insitrack.io.manifest import RunManifest
 from insitrack.io.write import write_in_place
 from insitrack.tracker.cli import main
@@ -20,7 +21,6 @@ from insitrack.tracker.run import loop
 from insitrack.tracker.run import track as track_module
 from insitrack.tracker.run.config import load_config
 from insitrack.tracker.run.job import closing
-from insitrack.tracker.run.track import check_memory
 
 SOURCE = "synth:loops?frames=5&size=128&seed=3&n=6"
 SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral"]
@@ -117,8 +117,10 @@ def test_a_name_that_is_no_unicode_goes_through_the_whole_run(tmp_path, capsys):
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 def test_a_limit_of_memory_under_which_nothing_works_is_told_before_anything_begins(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _: (700_000_000, resource.RLIM_INFINITY))
-    with pytest.raises(RunError, match=r"only 0.7 GB of memory are allowed .* expected at least 2 GB"):
+    with pytest.raises(SettingsError, match=r"only 0.7 GB of memory are allowed .* expected at least 2 GB"):
         check_memory()
+    with pytest.raises(SettingsError, match=r"expected at least 1.2 GB"):
+        check_memory(LEAST_FOR_TABLES_BYTES)
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     check_memory()
 

@@ -20,7 +20,7 @@ from insitrack.io.frames import Calibration, Source
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
-from insitrack.io.tables.columns import KINETICS
+from insitrack.io.tables.columns import KINETICS, MSD
 from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
 from insitrack.segment.base import Segmenter
@@ -121,7 +121,8 @@ class Closing:
         files = list_folder(path).files if path.is_dir() else []
         names = ["" if file is None else file.name for file in files]
         n = write_micrographs(self.folder, names if len(names) >= (self.source.n_frames or 0) else [])
-        (self.folder / KINETICS.file).unlink(missing_ok=True)
+        for table in (KINETICS, MSD):
+            (self.folder / table.file).unlink(missing_ok=True)
         return {"micrographs": n, "kinetics": "none: separate micrographs have no births, deaths or growth"}
 
     def fail(self, error: BaseException) -> None:

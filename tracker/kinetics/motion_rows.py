@@ -1,0 +1,142 @@
+"""Rows of ``kinetics.csv`` and ``msd.csv`` about motion: diffusion, error of position, confinement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from insitrack.io.arrays import Floats, Ints
+from insitrack.io.tables.frame_views import view_numbers
+from insitrack.tracker.kinetics.displacement import (
+    Displacement,
+    DisplacementFit,
+    displacement,
+    fit_displacement,
+)
+from insitrack.tracker.kinetics.estimators import Estimate
+from insitrack.tracker.kinetics.motion import Diffusion, diffusion
+
+_MIN_SIGHTS = 10
+Row = tuple[str, Estimate, str, str]
+"""Quantity, value, method, and why it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where defects were seen wholly in view, sorted by track and look.
+
+    Parameters
+    ----------
+    track, look : ndarray of int64, shape (N,)
+        Track, and look; another view begins far later.
+    points_nm : ndarray of float64, shape (N, 2)
+        Places on the specimen as they were measured, nm.
+    """
+
+    track: Ints
+    look: Ints
+    points_nm: Floats
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, looked: pd.DataFrame, scales: Floats) -> Places:
+        """Take them from rows of ``tracks.csv``, frames in which somebody looked, and the scale of each."""
+        seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)]
+        seen = seen.sort_values(["track_id", "frame"], kind="stable")
+        place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
+        points = seen[["raw_x_px", "raw_y_px"]].to_numpy(np.float64) * scales[place][:, None]
+        look = place + view_numbers(looked)[place] * (len(looked) + 1000)
+        known = np.isfinite(points).all(axis=1)
+        return cls(seen["track_id"].to_numpy(np.int64)[known], look[known], points[known])
+
+    def of_tracks(self, names: set[int]) -> Places:
+        """Return those of the tracks asked for."""
+        mine = np.isin(self.track, list(names))
+        return Places(self.track[mine], self.look[mine], self.points_nm[mine])
+
+    def steps(self) -> tuple[Floats, Floats, Ints]:
+        """Return steps from look to look, the step of the same track that follows each (NaN: none), and the track."""
+        good = (self.track[1:] == self.track[:-1]) & (np.diff(self.look) == 1)
+        steps = np.where(good[:, None], np.diff(self.points_nm, axis=0), np.nan)
+        following = np.vstack([steps[1:], np.full((1, 2), np.nan)]) if len(steps) else steps
+        return steps[good], following[good], self.track[1:][good]
+
+    def displacement(self, interval_s: float) -> Displacement:
+        """Mean squared displacement at every lag."""
+        return displacement(self.track, self.look, self.points_nm, interval_s)
+
+
+def motion_rows(places: Places, interval_s: float) -> Iterator[Row]:
+    """Rows about the motion of the tracks of one class.
+
+    Parameters
+    ----------
+    places : Places
+        Where they were seen.
+    interval_s : float
+        Time between looks, s.
+    """
+    if len(places.track) < _MIN_SIGHTS:
+        nothing = Estimate(math.nan, math.nan, math.nan, len(places.track))
+        why = f"fewer than {_MIN_SIGHTS} observations wholly in view"
+        for quantity in ("diffusion_nm2_per_s", "localisation_nm", "confinement_nm"):
+            yield quantity, nothing, "steps", why
+        return
+    steps, following, track = places.steps()
+    yield _diffusion(diffusion(steps, interval_s, following, track))
+    yield from _displacement(fit_displacement(places.displacement(interval_s)))
+
+
+def _diffusion(found: Diffusion) -> Row:
+    kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
+    method = (
+        f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
+        f" {found.p_isotropic:.2g}; interval from the scatter between tracks"
+    )
+    why = "" if math.isfinite(found.d_nm2_per_s) else "too few steps between neighbouring frames"
+    return (
+        "diffusion_nm2_per_s",
+        Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n),
+        method,
+        why,
+    )
+
+
+def _displacement(fit: DisplacementFit) -> Iterator[Row]:
+    how = "mean squared displacement against lag; interval from drawing whole tracks"
+    missing = "" if math.isfinite(fit.localisation_nm.value) else fit.why_free
+    yield "localisation_nm", fit.localisation_nm, f"error in one direction; {how}", missing
+    yield "confinement_nm", fit.confinement_nm, f"radius of a circle; {how}", fit.why_free
+
+
+def msd_rows(
+    places: Places, classes: dict[int, str], interval_s: float
+) -> Iterator[dict[str, float | int | str]]:
+    """Rows of ``msd.csv``.
+
+    Parameters
+    ----------
+    places : Places
+        Of all tracks.
+    classes : dict of int to str
+        Class of every track.
+    interval_s : float
+        Time between looks, s.
+    """
+    if not math.isfinite(interval_s):
+        return
+    for label in (*sorted(set(classes.values())), "all"):
+        names = {name for name, one in classes.items() if label in (one, "all")}
+        curve = places.of_tracks(names).displacement(interval_s)
+        for i in range(len(curve.lag_s)):
+            yield {
+                "lag_s": float(curve.lag_s[i]),
+                "defect_class": label,
+                "msd_nm2": float(curve.msd_nm2[i]),
+                "msd_nm2_lo": float(curve.lo[i]),
+                "msd_nm2_hi": float(curve.hi[i]),
+                "n_tracks": int(curve.n_tracks[i]),
+            }
