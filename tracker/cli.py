@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, SettingsError
-from insitrack.io.limits import LEAST_FOR_TABLES_BYTES, check_memory
+from insitrack.io.extras import LEAST_FOR_TABLES_BYTES, check_memory
 from insitrack.tracker.commands.arguments.parser import Parser, nearest
 
 COMMANDS = (

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import InsitrackError, OutputError
+from insitrack.io.extras import check_memory
 from insitrack.io.files.pixels import PixelHash
 from insitrack.io.frames import Frame
-from insitrack.io.limits import check_memory
 from insitrack.io.live.settings import LeftOff
 from insitrack.io.manifest import WHOLE
 from insitrack.io.sources import open_source

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.errors import OutputError, SourceError
+from insitrack.io.extras import check_memory
 from insitrack.io.frames import Source
-from insitrack.io.limits import check_memory
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, check_folder, default_folder
 from insitrack.tracker.run.config import RunConfig

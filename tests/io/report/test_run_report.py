@@ -22,7 +22,7 @@ from insitrack.io.report.curves import Curves, load_curves
 from insitrack.io.report.headline import headlines
 from insitrack.io.report.run_plots import density_figure, hardening_figure, size_figure
 from insitrack.io.report.run_report import write_report
-from insitrack.io.report.track_plots import growth_figure, lifetime_figure, msd_figure, size_histogram
+from insitrack.io.report.track_plots import growth_figure, lifetime_figure, size_histogram
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TRACKS
 
@@ -233,22 +233,6 @@ def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> Non
     assert [(note.x, note.text) for note in told][:4] == [(0.0, "5"), (2.0, "5"), (4.0, "2"), (6.0, "1")]
     assert lifetime_figure(tracks.assign(left_censored=1)) is None
     assert lifetime_figure(tracks.assign(n_observed=2)) is None
-
-
-def test_the_plot_of_displacements_has_every_lag_its_band_and_the_line_of_free_motion() -> None:
-    lag = np.array([0.5, 1.0, 1.5, 2.0, 3.0])
-    table = pd.DataFrame(
-        {"lag_s": lag, "msd_nm2": 4 * lag, "msd_nm2_lo": 3 * lag, "msd_nm2_hi": 5 * lag, "n_tracks": 30}
-    )
-    both = pd.concat([table.assign(defect_class="void"), table.assign(defect_class="all")])
-    figure = msd_figure(both)
-    assert figure is not None
-    curve = next(part for part in figure.data if part.name == "void, 30 tracks")
-    assert list(curve.y) == pytest.approx((4 * lag).tolist())
-    free = next(part for part in figure.data if part.name == "free motion")
-    assert list(free.y) == pytest.approx([2.0, 12.0])
-    assert (figure.layout.xaxis.type, figure.layout.yaxis.type) == ("log", "log")
-    assert msd_figure(both[both["lag_s"] < 2.0]) is None
 
 
 def test_the_histogram_of_growth_has_every_track_that_was_seen_long_enough() -> None:

@@ -13,7 +13,7 @@ import tifffile
 import insitrack
 from insitrack.io import manifest as manifest_module
 from insitrack.io.errors import OutputError, SettingsError
-from insitrack.io.limits import LEAST_FOR_TABLES_BYTES, check_memory
+from insitrack.io.extras import LEAST_FOR_TABLES_BYTES, check_memory
 from insitrack.io.manifest import RunManifest
 from insitrack.io.write import write_in_place
 from insitrack.tracker.cli import main
