@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
-from insitrack.io.tables.kinetics import KINETICS, MSD
 from insitrack.io.tables.outlines.masks import MASKS, STREAM
-from insitrack.io.tables.records import EDITS, MARKS, SETTINGS
+from insitrack.io.tables.records import EDITS, KINETICS, MARKS, MSD, SETTINGS
 
 if TYPE_CHECKING:
     import pandas as pd

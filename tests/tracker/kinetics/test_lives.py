@@ -170,7 +170,10 @@ def test_the_area_of_births_shrinks_by_size_and_drift() -> None:
     area = (100 - 12.0) ** 2  # 10 px and a margin of 1 px on each side
     n_looks = 100 - 1 - (CONFIRMED + 1 + CONFIRMED)
     assert still.exposure_px2_looks[0] == pytest.approx(area * n_looks)
-    assert moving.exposure_px2_looks[0] == pytest.approx(88.0 * 86.0 * n_looks)
+    gone = 2.0 * (
+        1 + CONFIRMED + 1 + CONFIRMED
+    )  # from the look that must be empty to the last that a birth needs
+    assert moving.exposure_px2_looks[0] == pytest.approx(88.0 * (88.0 - gone) * n_looks)
 
 
 def test_the_mean_of_a_population_holds_the_truth_in_95_percent_of_draws() -> None:
