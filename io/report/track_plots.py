@@ -127,15 +127,16 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     for name in names:
         part = born[born["defect_class"] == name]
         lifetime_s, n = part["lifetime_s"].to_numpy(np.float64), part["n_observed"].to_numpy(np.float64)
+        entered_s = lifetime_s * (_CONFIRMED - 1) / (n - 1)
         ages, share, low, high, at_risk = survival_curve(
-            lifetime_s, part["right_censored"].to_numpy() == 0, lifetime_s * (_CONFIRMED - 1) / (n - 1)
+            lifetime_s, part["right_censored"].to_numpy() == 0, entered_s
         )
         x, colour = np.repeat(ages / unit_s, 2)[1:], hex_colour(colours[name])
         steps = [np.repeat(values, 2)[:-1] for values in (share, low, high)]
         shade_interval(figure, x, steps[1], steps[2], colour, name)
         line = {"color": colour, "width": 1.8}
         words = f"{spoken(name)}, {len(part)} births"
-        watched[name] = (ages / unit_s, at_risk)
+        watched[name] = (entered_s / unit_s, lifetime_s / unit_s)
         figure.add_scatter(
             x=short(x),
             y=short(steps[0]),
@@ -155,17 +156,19 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
 def _write_numbers_at_risk(
     figure: go.Figure, watched: dict[str, tuple[np.ndarray, np.ndarray]], colours: dict[str, str]
 ) -> None:
-    """Write below the plot how many of each class are watched at a few ages, a line for each."""
-    longest = max(float(ages[-1]) for ages, _ in watched.values())
+    """Write below the plot how many of each class are watched at a few ages, a line for each.
+
+    `watched` has, by class, the ages at which each defect came under watch and left it.
+    """
+    longest = max(float(left.max()) for _, left in watched.values())
     step = round_step(longest / (_AGES_TOLD - 1) or 1.0)
     ticks = np.arange(0, longest + 0.5 * step, step)
     place = {"yref": "paper", "showarrow": False, "yanchor": "top"}
-    for row, (name, (ages, at_risk)) in enumerate(watched.items()):
+    for row, (name, (entered, left)) in enumerate(watched.items()):
         y = -0.2 - 0.06 * row
         for tick in ticks.tolist():
-            # the number that holds at an age is that of the step after it
-            at = min(int(np.searchsorted(ages, tick)), len(at_risk) - 1)
-            n = int(at_risk[at]) if tick <= ages[-1] else 0
+            # nobody at age 0: a defect is under watch from when it is confirmed
+            n = np.count_nonzero((entered <= tick) & (left >= tick))
             text = {"text": str(n), "font": {"size": 11, "color": colours[name]}}
             figure.add_annotation(x=tick, y=y, xref="x", xanchor="center", **text, **place)
     words = {

@@ -230,7 +230,7 @@ def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> Non
     assert any(part.fill == "toself" for part in figure.data)
     assert curve.customdata[2] == 5
     told = [note for note in figure.layout.annotations if note.text.isdigit()]
-    assert [(note.x, note.text) for note in told][:4] == [(0.0, "5"), (2.0, "5"), (4.0, "2"), (6.0, "1")]
+    assert [(note.x, note.text) for note in told][:4] == [(0.0, "0"), (2.0, "5"), (4.0, "2"), (6.0, "1")]
     assert lifetime_figure(tracks.assign(left_censored=1)) is None
     assert lifetime_figure(tracks.assign(n_observed=2)) is None
 
