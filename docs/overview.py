@@ -104,10 +104,10 @@ def titanium() -> None:
 
 
 def insitrack_config() -> Any:
-    """Set 76 s between the titanium frames, and no movie."""
+    """Take the titanium frames, minutes and 100 nm apart, as micrographs, and draw no movie."""
     from insitrack.tracker.run.config import load_config
 
-    return load_config(None, ["output.video=false"], {"source.frame_interval_s": 76.0})
+    return load_config(None, ["output.video=false", "source.stills=true"])
 
 
 def demo() -> None:
@@ -136,7 +136,7 @@ def demo() -> None:
 
 
 if __name__ == "__main__":
-    demo()
+    # demo()
     if TITANIUM.is_dir():
         titanium()
     else:
