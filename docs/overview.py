@@ -136,7 +136,7 @@ def demo() -> None:
 
 
 if __name__ == "__main__":
-    # demo()
+    demo()
     if TITANIUM.is_dir():
         titanium()
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,10 @@ class Judge:
         say: Callable[[str], None],
         minutes: float | None = None,
     ) -> None:
-        self.folder, self.config, self.facts, self.say = folder, config, facts, say
+        # one look at the scale of the training: which epoch is best needs no search for the scale in every image
+        usual = facts.get("usual_scale", config.scale)
+        self.config = replace(config, scale=usual if config.scale == "auto" else config.scale, looks=1)
+        self.folder, self.facts, self.say = folder, facts, say
         self.minutes = minutes
         self.examples = [middle_of(frame, true, _JUDGED_PX) for frame, true in examples[:_JUDGED_PICTURES]]
         self._began = self._told = time.monotonic()
