@@ -4,8 +4,8 @@
 
 Drawn movies, whose truth is known. Of every choice it counts how many different defects come under the hand of whoever
 labels, and how many different mistakes of the model are put right: defects that it misses, and outlines that are none,
-each defect and each place once however many crops show it. First and even frames give their crop in the middle. Writes
-benchmarks/label_choice.json and benchmarks/label_choice.md.
+each defect and each place once however many crops show it. First and even frames give their crop in the middle. The
+figures are written beside this file.
 """
 
 from __future__ import annotations

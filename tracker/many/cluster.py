@@ -169,7 +169,7 @@ def _local(choice: ClusterChoice, most: int) -> Any:
         threads_per_worker=max(1, cores // n_workers),
         processes=True,
         memory_limit=0,  # a run has its own bounds, and a worker that is ended for its size loses work
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     )
 

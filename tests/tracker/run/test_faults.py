@@ -22,7 +22,7 @@ from insitrack.tracker.run import track as track_module
 from insitrack.tracker.run.config import load_config
 from insitrack.tracker.run.job import closing
 
-SOURCE = "synth:loops?frames=5&size=128&seed=3&n=6"
+SOURCE = "synth:loops?frames=5&size=192&seed=3&n=20"
 SETTINGS = ["output.video=false", "specimen.thickness_nm=100", "specimen.material=fecral"]
 
 
