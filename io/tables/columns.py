@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.engine import Column, Table
 from insitrack.io.tables.outlines.masks import MASKS, STREAM
-from insitrack.io.tables.records import EDITS, KINETICS, MARKS, MSD, SETTINGS
+from insitrack.io.tables.records import EDITS as EDITS
+from insitrack.io.tables.records import KINETICS as KINETICS
+from insitrack.io.tables.records import MARKS as MARKS
+from insitrack.io.tables.records import MSD as MSD
+from insitrack.io.tables.records import SETTINGS as SETTINGS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -93,7 +94,7 @@ def displacement(track: Ints, look: Ints, points_nm: Floats, interval_s: float) 
     code = np.unique(track, return_inverse=True)[1].astype(np.int64)
     n, width = int(code.max()) + 1 if len(code) else 0, int(look.max()) + 1 + _LAGS[-1] if len(look) else 1
     key = code * width + look
-    kept: list[tuple[float, float, float, float, int, Floats, Floats]] = []
+    kept: list[tuple[Any, ...]] = []
     for lag in _LAGS:
         other = np.searchsorted(key, key + lag)
         pair = np.flatnonzero(key[np.minimum(other, len(key) - 1)] == key + lag) if len(key) else other
