@@ -213,6 +213,7 @@ def test_a_run_writes_the_whole_contract_and_overwrites_only_its_own_files(
     assert main([SYNTH, *options, "--overwrite", "--no-video"]) == 0
     assert {path.name for path in out.iterdir()} == {
         *TABLES,
+        "msd.csv",
         "masks.parquet",
         "settings.csv",
         "kinetics.csv",
