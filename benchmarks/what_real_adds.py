@@ -88,7 +88,7 @@ def drawn_small(folder: Path) -> Path:
 
 def score(checkpoint: Path, threads: int) -> dict[str, Any]:
     """Score a network on everything that was held out."""
-    segment = in_memory(load_checkpoint(checkpoint), 0.0, SegmentConfig(threads=threads))
+    segment = in_memory(load_checkpoint(checkpoint), {"mask_logit": 0.0}, SegmentConfig(threads=threads))
     facts: dict[str, Any] = {}
     loops = [methods["network"]["iou_0.3"] for methods in boxed_loops(segment).values()]
     n_true = sum(one["n_true"] for one in loops)
@@ -133,7 +133,7 @@ def main() -> None:
     begun = train(listed(given.out / "drawn", given.data, drawn, even=False), given.out / "first", first)
     segment = in_memory(
         load_checkpoint(begun),
-        0.0,
+        {"mask_logit": 0.0},
         SegmentConfig(confidence=SELF_CONFIDENCE, scale=1.0, contrast="dark", threads=given.threads),
     )
     arms = {
