@@ -90,11 +90,8 @@ def finetune(
     told = folder / "train.json"
     if resume:
         chosen, classes = as_it_was(told, data, chosen)
-    elif folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise OutputError(
-            f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
-            " stopped training"
-        )
+    else:
+        check_unused(folder)
     job = _Job(data, folder, chosen, classes or {}, say)
     if not (folder / "data" / "data.yaml").is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +100,21 @@ def finetune(
         job.prepare()
     job.train()
     return job.finish()
+
+
+def check_unused(folder: Path) -> None:
+    """Refuse a folder for a new training that holds something already.
+
+    Raises
+    ------
+    OutputError
+        If it does.
+    """
+    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
+        raise OutputError(
+            f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
+            " stopped training"
+        )
 
 
 def as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[FinetuneSettings, dict[str, str]]:

@@ -18,12 +18,12 @@ import numpy as np
 
 from insitrack.io.arrays import Bytes
 from insitrack.io.detections import Detections
-from insitrack.io.errors import OutputError, SettingsError
+from insitrack.io.errors import SettingsError
 from insitrack.io.write import write_json
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.card import ModelCard
 from insitrack.segment.finetune.boxes import outline_boxes
-from insitrack.segment.finetune.finetune import as_it_was
+from insitrack.segment.finetune.finetune import as_it_was, check_unused
 from insitrack.segment.finetune.outcome import Finetuned, is_worse
 from insitrack.segment.finetune.settings import FinetuneSettings
 from insitrack.segment.finetune.split import named, split_groups
@@ -95,13 +95,10 @@ def finetune_lines(
     InsitrackError
         If labels, base or folder cannot be used.
     """
-    if not resume and folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise OutputError(
-            f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
-            " stopped training"
-        )
     if resume:
         chosen, classes = as_it_was(folder / TOLD, data, chosen)
+    else:
+        check_unused(folder)
     job = _LinesJob(data, folder, chosen, classes or {}, say)
     if not resume:
         job.prepare()
