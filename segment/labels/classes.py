@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from insitrack.io.detections import DEFECT_CLASSES
+from insitrack.io.detections import DEFECT_CLASSES, UNTYPED
 from insitrack.io.errors import SettingsError
 from insitrack.segment.labels.files import shown
 from insitrack.segment.labels.outlines import UNNAMED, Sheet
@@ -51,9 +51,11 @@ def known_classes(
             f"--classes {absent[0]}=...: no label has that class; those found: {shown(', '.join(found), 200)}"
         )
     out, unknown = {}, []
+    # a set whose labels all say no more than "defect" has not told its types: that is asked, not taken for untyped
+    meant = [one for one in DEFECT_CLASSES if one != UNTYPED or found != [UNNAMED]]
     for name in found:
         plain = re.sub(r"[\s-]+", "_", name.strip().lower())
-        ours = told.get(name) or (plain if plain in DEFECT_CLASSES else told.get("*"))
+        ours = told.get(name) or (plain if plain in meant else told.get("*"))
         if ours is None:
             unknown.append(name)
         else:

@@ -114,7 +114,7 @@ def likeliest(chances: Floats) -> tuple[NDArray[np.int64], Floats]:
 
     >>> best, chance = likeliest(np.array([[0.95, 0.05]] * 12 + [[0.45, 0.55]]))
     >>> int(best[-1]), round(float(chance[-1]), 2)
-    (0, 0.72)
+    (0, 0.71)
     """
     n, k = chances.shape
     share = np.full(k, 1 / k)
