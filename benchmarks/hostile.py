@@ -3,7 +3,7 @@
     python benchmarks/hostile.py [--tries 20] [--kinds NAME ...]
 
 Nothing of them may run, nothing may be written outside the folder of the results, nobody may be called, the answer is
-one line or a result, and memory stays under 500 MB, or under that of an honest command where its libraries take
+one line or a result, and memory stays under 500 MB, or near that of an honest command where its libraries take
 more. Writes hostile.json and hostile.md.
 """
 
@@ -62,6 +62,7 @@ def try_kind(folder: Path, kind: str, tries: int) -> dict[str, object]:
         "refused in one line": sum(
             one[0] == 2 and len(two) == 1 for one, two in zip(answers, lines, strict=True)
         ),
+        "said": sorted({line.replace(str(place), "")[:160] for one in lines for line in one})[:12],
         "read": sum(one[0] == 0 for one in answers),
         "otherwise": [
             [one[0], one[1][-300:]]
@@ -170,8 +171,8 @@ def page(results: dict[str, dict[str, object]]) -> Iterator[str]:
         f"`python benchmarks/hostile.py` on {record.machine()}. Each kind is {hostile_inputs.WHAT}.",
         "Who is called on the network counts under calls; everything below the sandbox but the folder",
         "of the results is compared before and after. Memory is the peak of the process with all its libraries, beside",
-        "that of a harmless command of the kind, which also lets the libraries make their caches in the home folder:",
-        "where that cell is empty none ran before, and what was written outside are those caches (hostile.json lists them).",
+        "that of a harmless command of the kind, whose libraries stay loaded and make their caches in the home folder;",
+        "where that is near 500 MB, the difference is what the files cost. hostile.json lists what was said and written.",
         "",
     )
     heads = [

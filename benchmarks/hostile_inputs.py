@@ -22,6 +22,8 @@ label_bombs = import_module("insitrack.tests.segment.labels.test_hostile")
 
 WHAT = "20 different inputs, or the forms that there are in turns with other names, sizes and places"
 Commands = Iterator[list[str]]
+_READ_LABELS = (["train", "--epochs", "1"], ["eval", "--model", "loops"])
+"""Both read labels; the second also those of a single image."""
 
 
 class _Code:
@@ -103,9 +105,7 @@ def checkpoints(place: Path, harm: Path, address: str, tries: int) -> Commands:
 
     network = yolo.Bf16SegmentationModel(str(yolo.SLIM_NETWORK), nc=2, ch=3, verbose=False)
     good = export.checkpoint_of(network)
-    labels = place / "labels"
-    label_bombs.picture(labels)
-    (labels / "c.json").write_text(label_bombs.coco([[5, 5, 20, 5, 20, 20]]))
+    labels = sound_labels(place / "labels")
     spoils = [value for name, value in sorted(vars(spoilt).items()) if name.startswith("spoil_")]
     code = f"__import__('pathlib').Path({str(harm)!r}).touch() or torch.nn.SiLU()"
     for number in range(tries):
@@ -128,6 +128,14 @@ def checkpoints(place: Path, harm: Path, address: str, tries: int) -> Commands:
             spoils[number // 4 % len(spoils)](stored)
             torch.save(stored, path)
         yield ["train", str(labels), "--base", str(path), "--epochs", "1"]
+
+
+def sound_labels(folder: Path) -> Path:
+    """Two images with a label each: enough to train on one and to judge by the other."""
+    for name in ("a", "b"):
+        label_bombs.picture(folder, f"{name}.png")
+        (folder / f"{name}.json").write_text(label_bombs.labelme([[5, 5], [20, 5], [20, 20]]))
+    return folder
 
 
 def playlists(place: Path, harm: Path, address: str, tries: int) -> Commands:
@@ -171,7 +179,8 @@ def labels(place: Path, harm: Path, address: str, tries: int) -> Commands:
         folder = place / f"{number}"
         label_bombs.picture(folder, shape=(60 + number, 90 + number))
         (folder / file).write_text(text, encoding="utf-8")
-        yield ["train", str(folder), "--epochs", "1"]
+        classes = ["--classes", "0=loop"] if file == "a.txt" and number % 2 else []
+        yield [*_READ_LABELS[number // len(forms) % 2], str(folder), *classes]
 
 
 def masks(place: Path, harm: Path, address: str, tries: int) -> Commands:
@@ -191,7 +200,7 @@ def masks(place: Path, harm: Path, address: str, tries: int) -> Commands:
                     "shape": (100_000, 50_000 + number),
                 }
                 np.lib.format.write_array_header_1_0(file, head)
-        yield ["train", str(folder), "--epochs", "1"]
+        yield [*_READ_LABELS[number // 2 % 2], str(folder), "--classes", "defect=loop"]
 
 
 def tables(place: Path, harm: Path, address: str, tries: int) -> Commands:
@@ -225,8 +234,10 @@ def honest(kind: str, place: Path) -> list[list[str]]:
             ["export", str(copies[0]), "--to", "coco", "--out", f"{made}.json"],
         ]
     nowhere = str(place / "nowhere")
-    if kind in ("checkpoints", "labels", "arrays and masks"):
-        return [["train", nowhere]]
+    if kind == "checkpoints":  # what loads the library that opens checkpoints
+        return [["train", str(sound_labels(place / "honest")), "--base", f"{place}/nobody.pt"]]
+    if kind in ("labels", "arrays and masks"):
+        return [["eval", str(sound_labels(place / "honest")), "--model", "loops"]]
     if kind == "tables":
         return [["link", f"{nowhere}.csv"]]
     return [["synth:loops?frames=3&size=64&seed=1", "--no-video", "--out", str(place / "honest")]]

@@ -53,6 +53,7 @@ def replacing(path: Path, *, advice: str = CHOOSE_ANOTHER) -> Iterator[Path]:
     """
     part = part_of(path)
     try:
+        part.unlink(missing_ok=True)  # it may be a link that leads to somebody else's file
         yield part
         if part.exists():
             part.replace(path)

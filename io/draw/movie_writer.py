@@ -184,6 +184,8 @@ class MovieWriter:
         options = {"flush_packets": "1"}
         if mp4:
             options["movflags"] = "faststart" if self._index_first else _FRAGMENTS
+        if self._temporary.is_symlink():  # it would be written where it leads
+            self._temporary.unlink()
         self._container = av.open(
             str(self._temporary), "w", format="mp4" if mp4 else "matroska", options=options
         )

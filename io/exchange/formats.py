@@ -77,6 +77,8 @@ def export_run(run: Path, kind: str, out: Path) -> Path:
         raise OutputError(f"--out {out}: exists; choose another name")
     write, part = FORMATS[kind].writer(), part_of(out)
     try:
+        if part.is_symlink():  # it would be written where it leads
+            part.unlink()
         write(RunParts(run), part)
         part.replace(out)
     except OSError as error:

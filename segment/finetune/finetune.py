@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from insitrack.io.detections import Detections
-from insitrack.io.errors import OutputError, SettingsError
+from insitrack.io.errors import SettingsError
+from insitrack.segment.finetune.begin import TOLD, Beginning, begin
 from insitrack.segment.finetune.data import (
     copies_for,
     seen,
@@ -31,9 +32,8 @@ from insitrack.segment.finetune.judge import IOUS, Judge
 from insitrack.segment.finetune.label_view import view_of_labels
 from insitrack.segment.finetune.outcome import CANDIDATE, Finetuned, is_worse, scores_mean
 from insitrack.segment.finetune.settings import FinetuneSettings
-from insitrack.segment.finetune.split import named, split_groups
 from insitrack.segment.finetune.starting_point import find_base, in_memory
-from insitrack.segment.labels.reader import LabelledPicture, read_labelled
+from insitrack.segment.labels.reader import LabelledPicture
 from insitrack.segment.prepare.view import View
 from insitrack.segment.scores.evaluate import Example, evaluate
 from insitrack.segment.training.export import export, load_checkpoint, save_checkpoint
@@ -53,6 +53,7 @@ def finetune(
     classes: Mapping[str, str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] = print,
+    begun: Beginning | None = None,
 ) -> Finetuned:
     """Train on labelled images and export the model.
 
@@ -72,6 +73,8 @@ def finetune(
         Go on with a training in `folder` that was stopped.
     say : callable
         Takes lines for the user.
+    begun : Beginning, optional
+        What `begin` made of the same, where it was asked before.
 
     Returns
     -------
@@ -87,75 +90,25 @@ def finetune(
         If `folder` holds something and `resume` was not asked for, or the reverse.
     """
     chosen = chosen or FinetuneSettings()
-    told = folder / "train.json"
-    if resume:
-        chosen, classes = as_it_was(told, data, chosen)
-    else:
-        check_unused(folder)
-    job = _Job(data, folder, chosen, classes or {}, say)
+    begun = begun or begin(data, folder, chosen, classes, resume=resume)
+    job = _Job(data, folder, begun, say)
     if not (folder / "data" / "data.yaml").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        facts = {"data": str(data), "classes": dict(classes or {}), "settings": asdict(chosen)}
-        told.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        facts = {"data": str(data), "classes": dict(begun.classes), "settings": asdict(begun.chosen)}
+        (folder / TOLD).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         job.prepare()
     job.train()
     return job.finish()
 
 
-def check_unused(folder: Path) -> None:
-    """Refuse a folder for a new training that holds something already.
-
-    Raises
-    ------
-    OutputError
-        If it does.
-    """
-    if folder.exists() and (folder.is_file() or any(folder.iterdir())):
-        raise OutputError(
-            f"--out {folder}: exists and is not empty; choose another folder, or add --resume to go on with a"
-            " stopped training"
-        )
-
-
-def as_it_was(told: Path, data: Path, chosen: FinetuneSettings) -> tuple[FinetuneSettings, dict[str, str]]:
-    """Read the settings and class names of a training that was stopped."""
-    if not told.is_file():
-        raise OutputError(
-            f"{told.parent}: no training to go on with (no {told.name}); leave out --resume to start one"
-        )
-    facts = json.loads(told.read_text(encoding="utf-8"))
-    if Path(facts["data"]).resolve() != data.resolve():
-        raise OutputError(
-            f"{told.parent}: was trained on {facts['data']}, not on {data}; give the same labels, or another"
-            " --out"
-        )
-    settings = {**facts["settings"], **{key: tuple(facts["settings"][key]) for key in ("val", "leave_out")}}
-    before = FinetuneSettings(**settings)
-    return (
-        replace(
-            before, threads=chosen.threads, device=chosen.device, minutes=chosen.minutes or before.minutes
-        ),
-        facts["classes"],
-    )
-
-
 class _Job:
     """One training: labels, split, base and output folder; all known to be good before anything is written."""
 
-    def __init__(
-        self,
-        data: Path,
-        folder: Path,
-        chosen: FinetuneSettings,
-        classes: Mapping[str, str],
-        say: Callable[[str], None],
-    ) -> None:
-        self.folder, self.chosen, self.say = folder, chosen, say
+    def __init__(self, data: Path, folder: Path, begun: Beginning, say: Callable[[str], None]) -> None:
+        self.folder, self.chosen, self.say = folder, begun.chosen, say
         self.name = data.resolve().stem
-        everything = read_labelled(data, classes)
-        self.labels = everything.chosen(np.flatnonzero(~named(everything, chosen.leave_out)).tolist())
-        self.split = split_groups(self.labels, chosen.val, chosen.val_share, chosen.seed)
-        self.base = find_base(chosen.base)
+        self.labels, self.split = begun.labels, begun.split
+        self.base = find_base(self.chosen.base)
         self.warnings = [self.split.warning] if self.split.warning else []
         meant = {name for name in self.labels.classes.values() if name != "ignore"}
         unseen = sorted(meant - set(self.base.classes))

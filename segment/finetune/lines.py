@@ -6,7 +6,6 @@ is exported which is worse than the start on the held-out images.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,14 +21,13 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.write import write_json
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.card import ModelCard
+from insitrack.segment.finetune.begin import PIXELWISE, TOLD, Beginning, begin
 from insitrack.segment.finetune.boxes import outline_boxes
-from insitrack.segment.finetune.finetune import as_it_was, check_unused
 from insitrack.segment.finetune.outcome import Finetuned, is_worse
 from insitrack.segment.finetune.settings import FinetuneSettings
-from insitrack.segment.finetune.split import named, split_groups
-from insitrack.segment.labels.reader import LabelledPicture, Labels, read_labelled
+from insitrack.segment.labels.reader import LabelledPicture, Labels
 from insitrack.segment.lines.graph import thin
-from insitrack.segment.models import find_model, load_segmenter, shipped_models
+from insitrack.segment.models import find_model, load_segmenter
 from insitrack.segment.prepare.field import field_of
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 from insitrack.segment.scores.evaluate import Example, score
@@ -46,8 +44,6 @@ from insitrack.segment.training.semantic_data import (
 )
 from insitrack.segment.training.semantic_network import SemanticTrainSettings
 
-KIND = "semantic"
-TOLD = "train.json"
 LINE = "dislocation"
 _CARRIED = ("channels", "pixel_thresholds", "centreline_threshold", "centreline_sure", "centreline_mean")
 _SEED = 80_000  # apart from the seeds of the shipped model's images
@@ -55,20 +51,6 @@ _USUAL_MINUTES = 15.0
 _LEARNING_RATE = 5e-4
 _CROP_PX = 256
 _IOU = 0.3
-
-
-def is_pixelwise(base: str) -> bool:
-    """Whether a base is a network of this kind: a shipped model, or an ONNX file with its card."""
-    if not base:
-        return False
-    card = shipped_models().get(base) or Path(base).with_suffix(".json")
-    if base == "scratch" or not card.is_file():
-        return False
-    try:
-        facts = json.loads(card.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(facts, dict) and facts.get("kind") == KIND
 
 
 def finetune_lines(
@@ -79,12 +61,13 @@ def finetune_lines(
     classes: Mapping[str, str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] = print,
+    begun: Beginning | None = None,
 ) -> Finetuned:
     """Train a pixel-wise model further and export it, or the start where that is better.
 
     Parameters
     ----------
-    data, folder, classes, resume, say
+    data, folder, classes, resume, say, begun
         As in `finetune`.
     chosen : FinetuneSettings
         Of these `base minutes threads val val_share leave_out synthetic_share synthetic_pictures contrast seed`
@@ -95,11 +78,7 @@ def finetune_lines(
     InsitrackError
         If labels, base or folder cannot be used.
     """
-    if resume:
-        chosen, classes = as_it_was(folder / TOLD, data, chosen)
-    else:
-        check_unused(folder)
-    job = _LinesJob(data, folder, chosen, classes or {}, say)
+    job = _LinesJob(data, folder, begun or begin(data, folder, chosen, classes, resume=resume), say)
     if not resume:
         job.prepare()
     job.train(resume=(folder / "run" / semantic.CHECKPOINT).is_file())
@@ -116,27 +95,18 @@ class _Split:
 class _LinesJob:
     """One training; what it needs is known to be good before anything is written."""
 
-    def __init__(
-        self,
-        data: Path,
-        folder: Path,
-        chosen: FinetuneSettings,
-        classes: Mapping[str, str],
-        say: Callable[[str], None],
-    ) -> None:
-        self.folder, self.chosen, self.say, self.classes = folder, chosen, say, dict(classes)
+    def __init__(self, data: Path, folder: Path, begun: Beginning, say: Callable[[str], None]) -> None:
+        self.folder, self.chosen, self.say, self.classes = folder, begun.chosen, say, dict(begun.classes)
         self.name = data.resolve().stem
-        self.base: ModelCard = find_model(chosen.base)
-        everything = read_labelled(data, classes)
-        labels = everything.chosen(np.flatnonzero(~named(everything, chosen.leave_out)).tolist())
-        split = split_groups(labels, chosen.val, chosen.val_share, chosen.seed)
+        self.base: ModelCard = find_model(self.chosen.base)
+        labels, split = begun.labels, begun.split
         self.split = _Split(labels.chosen(split.train), labels.chosen(split.val), split.warning)
         self.labels = labels
         self.warnings = [split.warning] if split.warning else []
         meant = {name for name in labels.classes.values() if name != "ignore"}
         if meant and not meant & set(self.base.classes):
             raise SettingsError(
-                f"{data}: labels of {', '.join(sorted(meant))} only; --base {chosen.base} knows"
+                f"{data}: labels of {', '.join(sorted(meant))} only; --base {self.chosen.base} knows"
                 f" {', '.join(self.base.classes)}"
             )
         if unseen := sorted(meant - set(self.base.classes)):
@@ -267,7 +237,7 @@ class _LinesJob:
     def _facts(self) -> dict[str, Any]:
         carried = {key: self.base.facts[key] for key in _CARRIED if key in self.base.facts}
         return {
-            "kind": KIND,
+            "kind": PIXELWISE,
             **carried,
             "stride": semantic.STRIDE,
             "about": f"Trained on the labels of {self.labels.source.name}, starting from {self.base.name}.",

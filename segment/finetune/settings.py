@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from insitrack.io.errors import SettingsError
 from insitrack.segment.base import SegmentConfig
-from insitrack.segment.training.yolo import TrainSettings
+
+if TYPE_CHECKING:
+    from insitrack.segment.training.yolo import TrainSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,10 @@ class FinetuneSettings:
 
     def training(self, n_tiles: int, scratch: bool) -> TrainSettings:
         """Make the settings of the trainer."""
+        import torch  # not before labels and settings are known to be good
+
+        from insitrack.segment.training.yolo import TrainSettings
+
         on_gpu = self.device == "auto" and torch.cuda.is_available()
         return TrainSettings(
             network=self.base,

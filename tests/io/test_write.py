@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from contextlib import ExitStack
 
 import numpy as np
@@ -64,3 +65,13 @@ def test_json_holds_null_for_what_is_not_known(tmp_path):
     assert json.loads(path.read_text()) == {"a": [None, None, str(tmp_path)], "b": 1.5}
     assert path.read_text().endswith("}\n")
     assert not part_of(path).exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_a_link_under_the_temporary_name_is_not_followed(tmp_path):
+    (tmp_path / "outside").write_text("of somebody else")
+    part_of(tmp_path / "a.txt").symlink_to(tmp_path / "outside")
+    write_text(tmp_path / "a.txt", "new\n")
+    assert (tmp_path / "outside").read_text() == "of somebody else"
+    assert (tmp_path / "a.txt").read_text() == "new\n"
+    assert not (tmp_path / "a.txt").is_symlink()

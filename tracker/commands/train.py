@@ -88,8 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Train as the options say; return the exit status."""
     require_training("track train")
-    from insitrack.segment.finetune.finetune import finetune
-    from insitrack.segment.finetune.lines import finetune_lines, is_pixelwise
+    from insitrack.segment.finetune.begin import begin, is_pixelwise
     from insitrack.segment.finetune.outcome import shown_gain
     from insitrack.segment.finetune.settings import FinetuneSettings
     from insitrack.segment.labels.classes import parse_classes
@@ -109,16 +108,17 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         "leave_out": tuple(options.leave_out or ()),
         "scale": _scale(options.scale),
     }
-    train: Callable[..., Finetuned] = finetune
-    if is_pixelwise(told.get("base", "")):
-        train = finetune_lines
-        for name in ("epochs", "scale", "learning_rate", "image_px"):
-            if getattr(options, name) is not None:
-                raise SettingsError(
-                    f"--{name.replace('_', '-')} {getattr(options, name)}: is not for --base {options.base}, which is"
-                    " trained by time and at the scale of the images; use --minutes"
-                )
-    result = train(data, folder, FinetuneSettings(**told), classes=classes, resume=options.resume, say=_say)
+    lines = is_pixelwise(told.get("base", ""))
+    for name in ("epochs", "scale", "learning_rate", "image_px") if lines else ():
+        if getattr(options, name) is not None:
+            raise SettingsError(
+                f"--{name.replace('_', '-')} {getattr(options, name)}: is not for --base {options.base}, which is"
+                " trained by time and at the scale of the images; use --minutes"
+            )
+    settings = FinetuneSettings(**told)
+    begun = begin(data, folder, settings, classes, resume=options.resume)
+    train = _trainer(lines)  # with the libraries of networks, and not before
+    result = train(data, folder, settings, classes=classes, resume=options.resume, say=_say, begun=begun)
     for warning in result.warnings:
         _say(f"warning: {warning}")
     kept = "the start was better and is kept: " if result.kept_start else ""
@@ -126,6 +126,17 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         f"done: {kept}{shown_gain(result)} on images not trained on; track movie.mp4 --model {result.model}"
     )
     return 0
+
+
+def _trainer(lines: bool) -> Callable[..., Finetuned]:
+    """Return what trains a network of lines, or one of outlines."""
+    if lines:
+        from insitrack.segment.finetune.lines import finetune_lines
+
+        return finetune_lines
+    from insitrack.segment.finetune.finetune import finetune
+
+    return finetune
 
 
 def _say(line: str) -> None:

@@ -14,7 +14,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from insitrack.io.errors import OutputError
-from insitrack.io.tables.run_folder import STATE
+from insitrack.io.tables.records import EDITS
+from insitrack.io.tables.run_folder import CAUSAL, OUTPUTS, RAW, STATE
+from insitrack.io.write import PART
 
 LOCK = "run.lock"
 """Held by the system for as long as the process lives."""
@@ -46,8 +48,8 @@ class RunLock:
     Raises
     ------
     OutputError
-        On entering, if a run that is alive holds the folder (`HeldError`), or it cannot be written; nothing is
-        changed then.
+        On entering, if a run that is alive holds the folder (`HeldError`), one of its files is a link, or it
+        cannot be written; nothing is changed then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,6 +59,7 @@ class RunLock:
     def __enter__(self) -> Self:
         from filelock import FileLock, Timeout
 
+        refuse_links(self._folder)
         lock = FileLock(self._folder / LOCK, timeout=0)
         owner = {"host": socket.gethostname(), "process": os.getpid(), "since": _now()}
         try:
@@ -101,6 +104,7 @@ def reviewed_alone(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     refuse_if_held(folder)
+    refuse_links(folder)
     lock = FileLock(folder / REVIEW_LOCK, timeout=0)
     try:
         lock.acquire()
@@ -120,6 +124,28 @@ def reviewed_alone(folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 (folder / REVIEW_LOCK).unlink()
         lock.release()
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which a name that a run writes is a link: it would change a file somewhere else.
+
+    Raises
+    ------
+    OutputError
+        Naming the link.
+    """
+    own = {*OUTPUTS, EDITS.file, LOCK, OWNER, REVIEW_LOCK, CAUSAL, RAW}
+    for place in (folder, folder / CAUSAL):
+        try:
+            links = sorted(path for path in place.iterdir() if path.is_symlink())
+        except OSError:  # not there, or not to be read: what writes there says so
+            continue
+        for path in links:
+            if path.name.removesuffix(PART) in own:
+                raise OutputError(
+                    f"{path}: is a link, and a run writes only files of its own; put a copy in its place, or"
+                    " remove it"
+                )
 
 
 def refuse_if_held(folder: Path) -> None:

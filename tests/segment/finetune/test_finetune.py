@@ -1,6 +1,8 @@
 """`track train` from its parts to a whole tiny training."""
 
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import ModelError, OutputError, SettingsError
 from insitrack.io.frames import Frame
+from insitrack.segment.finetune.begin import TOLD, as_it_was
 from insitrack.segment.finetune.boxes import outline_boxes
 from insitrack.segment.finetune.data import copies_for, not_too_small, seen, write_tiles
+from insitrack.segment.finetune.settings import FinetuneSettings
 from insitrack.segment.finetune.split import split_groups
 from insitrack.segment.labels.fill import filled
 from insitrack.segment.labels.outlines import Drawn, Sheet, ellipse_points
@@ -276,3 +280,26 @@ def test_labels_of_boxes_are_read_as_such(tmp_path: Path) -> None:
     labels = read_labelled(write_set(tmp_path / "set"), {"defect": "loop"})
     assert [one.outlined.any() for one in labels] == [False, False]
     assert DEFECT_CLASSES[next(iter(labels.chosen([1]))).truth.labels[0] - 1] == "loop"
+
+
+@pytest.mark.parametrize("base", ["loops", "lines"])
+def test_labels_that_cannot_be_used_are_refused_before_any_network_library_is_loaded(
+    base: str, tmp_path: Path
+) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.json").write_text("[" * 100_000, encoding="utf-8")
+    arguments = ["train", str(tmp_path / "labels"), "--base", base, "--out", str(tmp_path / "out")]
+    code = (
+        f"import sys\nfrom insitrack.tracker.cli import main\nassert main({arguments!r}) == 2\n"
+        "print([name for name in ('torch', 'torchvision', 'ultralytics') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", '{"data": 1, "classes": [], "settings": {}}', "\xff"])
+def test_settings_of_a_training_that_cannot_be_read_are_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / TOLD).write_text(text, encoding="latin-1")
+    with pytest.raises(OutputError, match=f"{TOLD}: cannot be read"):
+        as_it_was(tmp_path / TOLD, tmp_path, FinetuneSettings())

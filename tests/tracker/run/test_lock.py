@@ -12,7 +12,7 @@ import pytest
 from insitrack.io.errors import OutputError
 from insitrack.io.tables.columns import FRAMES
 from insitrack.tracker.cli import main
-from insitrack.tracker.run.lock import LOCK, OWNER, RunLock
+from insitrack.tracker.run.lock import LOCK, OWNER, RunLock, reviewed_alone
 
 SOURCE = "synth:loops?seed=9&frames=60&size=192&n=4"
 SHORT = "synth:loops?seed=3&frames=3&size=128"
@@ -122,3 +122,26 @@ def test_a_lock_that_another_computer_holds_counts_until_it_has_been_silent(tmp_
 def test_one_process_cannot_hold_a_folder_twice(tmp_path):
     with RunLock(tmp_path), pytest.raises(OutputError, match="alive"):
         RunLock(tmp_path).__enter__()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+@pytest.mark.parametrize(
+    "name", ["run.lock", "run.owner", "frames.csv", "settings.csv.part", "raw", "causal", "causal/tracks.csv"]
+)
+def test_a_folder_whose_own_names_lead_elsewhere_is_refused_and_nothing_there_is_touched(tmp_path, name):
+    outside, run = tmp_path / "outside", tmp_path / "run"
+    outside.write_text("of somebody else")
+    (run / name).parent.mkdir(parents=True)
+    (run / name).symlink_to(outside)
+    for enter in (RunLock, reviewed_alone):
+        with pytest.raises(OutputError, match=f"{name}: is a link"), enter(run):
+            pass
+    assert outside.read_text() == "of somebody else"
+    assert sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if not path.is_dir()) == [name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights elsewhere")
+def test_a_link_of_the_user_that_no_run_writes_is_his_own_affair(tmp_path):
+    (tmp_path / "movie.mp4").symlink_to("/data/movie.mp4")
+    with RunLock(tmp_path):
+        assert (tmp_path / "run.lock").is_file()
