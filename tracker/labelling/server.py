@@ -118,13 +118,15 @@ class LabelServer(PageServer):
         from starlette.applications import Starlette
         from starlette.concurrency import run_in_threadpool
         from starlette.requests import Request
-        from starlette.responses import HTMLResponse, JSONResponse, Response
+        from starlette.responses import HTMLResponse, Response
         from starlette.routing import Route
 
         page = (PAGE / "label.html").read_text(encoding="utf-8")
 
         def answer(facts: Any, status: int = 200) -> Response:
-            return JSONResponse(plain_facts(facts), status, HEADERS)
+            # in ASCII: what was asked for, and is named in a complaint, need not be Unicode
+            data = json.dumps(plain_facts(facts), allow_nan=False)
+            return Response(data, status, HEADERS, "application/json")
 
         async def index(request: Request) -> Response:
             if denied := self.refusal(request):

@@ -79,6 +79,12 @@ def test_labels_are_taken_from_the_page_alone_and_only_as_they_can_be(server):
     assert (code, b"another window" in words) == (409, True)
 
 
+def test_a_name_that_is_no_unicode_is_refused_in_one_line(server):
+    body = b'{"name": "\\ud800", "outlines": [], "done": false, "revision": 0}'
+    status, answer = asked(f"{server.address}save", body, **{"X-Insitrack": "1"})
+    assert (status, "error" in json.loads(answer)) == (400, True)
+
+
 def test_a_token_is_needed_elsewhere_and_the_page_keeps_it_in_a_cookie(tmp_path):
     served = LabelServer(made(tmp_path), host="0.0.0.0", token="secret")
     served.start()
