@@ -5,24 +5,32 @@ python benchmarks/catalogue.py
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import record
 
+from insitrack.tracker.cli import main as main_of_track
+
 KEPT = ("run.json", "series.csv", "frames.csv", "kinetics.csv", "events.csv", "summary.csv")
+
+
+def track(words: list[str]) -> None:
+    """Run a command of `track`, and leave what it says aside."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        if main_of_track(words):
+            raise RuntimeError(" ".join(words))
 
 
 def make_lab(lab: Path, n_runs: int) -> None:
     """Copy the tables of one drawn movie into many run folders, a hundred to a night."""
     made = lab.parent / "made"
     words = ["synth", "loops", "--seed", "4", "--frames", "60", "--size", "256", "--out", str(made)]
-    track = [sys.executable, "-m", "insitrack.tracker.cli"]
-    subprocess.run([*track, *words], check=True, stdout=subprocess.DEVNULL)
+    track(words)
     link = [
         "link",
         str(made / "truth.csv"),
@@ -33,7 +41,7 @@ def make_lab(lab: Path, n_runs: int) -> None:
         "--out",
         str(made / "run"),
     ]
-    subprocess.run([*track, *link], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    track(link)
     for i in range(n_runs):
         folder = lab / f"night{i // 100:02d}" / f"movie{i % 100:02d}"
         folder.mkdir(parents=True)

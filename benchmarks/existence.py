@@ -150,7 +150,7 @@ def main() -> None:
     if given.smoke:
         globals().update(SMALL)
     measured = {f"{kind}, seed {seed}": of_movie(kind, seed) for kind in KINDS for seed in SEEDS}
-    sets = drawn({"dense": 1}) if given.smoke else test_sets()
+    sets = drawn({"dense": 1}, 256) if given.smoke else test_sets()
     measured |= {name: of_pictures(sets[name]) for name in PICTURES if name in sets}
     facts, rows = {}, []
     for name, scores in measured.items():

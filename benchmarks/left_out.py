@@ -204,7 +204,7 @@ def main() -> None:
     given = parser.parse_args()
     target = (given.out if given.smoke else Path(__file__).parent) / "left_out.json"
     results = json.loads(target.read_text(encoding="utf-8")) if target.is_file() else {"networks": {}}
-    sets = drawn({"voids": 1}) if given.smoke else test_sets()
+    sets = drawn({"voids": 1}, 256) if given.smoke else test_sets()
 
     def keep(name: str, checkpoint: Path) -> None:
         known = results["networks"].setdefault(name, {})

@@ -150,13 +150,13 @@ def none_there(paths: list[Path]) -> list[Test]:
     return out
 
 
-def drawn(scenes: dict[str, int] = SCENES) -> dict[str, list[Test]]:
+def drawn(scenes: dict[str, int] = SCENES, side: int = 512) -> dict[str, list[Test]]:
     """Drawn scenes of seeds that no training has."""
     out: dict[str, list[Test]] = {}
     for kind, count in scenes.items():
         for seed in range(50_000, 50_000 + count):
             movie = SynthSource(
-                f"synth:{kind}?seed={seed}&size=512&frames=40&fps=4&overlay=2&start=.4&jumps=2"
+                f"synth:{kind}?seed={seed}&size={side}&frames=40&fps=4&overlay=2&start=.4&jumps=2"
             )
             out.setdefault(f"drawn, {kind}", []).append((movie.frame(35).image, movie.truth(35), "mask"))
     return out

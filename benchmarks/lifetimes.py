@@ -107,7 +107,7 @@ def scene(
 
 
 def with_true_ids(table: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
-    """Rows as in ``tracks.csv`` with the true identities; false finds are tracks of one sight."""
+    """Rows as in ``tracks.csv`` with the true identities; false finds are tracks of one observation."""
     edge = (table["x1_px"] <= 0) | (table["y1_px"] <= 0) | (table["x2_px"] >= SIDE) | (table["y2_px"] >= SIDE)
     shift = times[["shift_x_px", "shift_y_px"]].to_numpy()[table["frame"]]
     ids = np.unique(table["truth"], return_inverse=True)[1] + 1

@@ -26,7 +26,7 @@ from insitrack.tracker.series.conditions import read_conditions
 
 def together(folder: Path, n: int = 20) -> dict[str, object]:
     """Two runs started together into one folder: one is done as if it were alone, one is refused in one line."""
-    whole, good = alone(folder), 0
+    whole, good = alone(), 0
     for i in range(n):
         out = folder / f"two{i}"
         both = [ask(SOURCE, *QUICK, "--out", str(out)) for _ in range(2)]
@@ -39,7 +39,7 @@ def together(folder: Path, n: int = 20) -> dict[str, object]:
 
 def living(folder: Path, n: int = 20) -> dict[str, object]:
     """Resume, and a run with `--overwrite`, come to the folder of a living run; then it goes on to its end."""
-    whole, run = alone(folder), started(folder / "living")
+    whole, run = alone(), started(folder / "living")
     os.kill(run.pid, signal.SIGSTOP)  # it is alive for as long as the others try
     facts: dict[str, object] = {"tries_of_each": n}
     for name, arguments in (("resume", ["resume"]), ("overwrite", [SOURCE, "--overwrite", "--out"])):
@@ -56,7 +56,7 @@ def living(folder: Path, n: int = 20) -> dict[str, object]:
 
 def dead(folder: Path, n: int = 20) -> dict[str, object]:
     """Kill a run, and let two resumes come to its lock together; each time to another copy of its folder."""
-    whole, good, over, lines = alone(folder), 0, 0, 0
+    whole, good, over, lines = alone(), 0, 0, 0
     killed = started(folder / "dead")
     while not (folder / "dead" / STATE).exists() and killed.poll() is None:
         time.sleep(0.01)

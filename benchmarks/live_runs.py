@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,13 @@ def refused(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 2 and done.stderr.startswith("track: ") and done.stderr.count("\n") == 1
 
 
-def alone(folder: Path) -> dict[str, bytes]:
+@cache
+def alone() -> dict[str, bytes]:
     """Tables of the same run that nobody meets."""
-    out = Path(tempfile.mkdtemp(dir=folder)) / "alone"  # each part makes its own
-    subprocess.run([*COMMAND, SOURCE, *QUICK, "--out", str(out)], check=True, capture_output=True)
-    return tables_of(out)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "alone"
+        subprocess.run([*COMMAND, SOURCE, *QUICK, "--out", str(out)], check=True, capture_output=True)
+        return tables_of(out)
 
 
 def ask(*arguments: str) -> subprocess.Popen[str]:

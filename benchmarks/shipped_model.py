@@ -28,6 +28,7 @@ from insitrack.segment.prepare.field import field_of
 from insitrack.segment.scores.confusion import Compared, compare, confusion
 from insitrack.segment.scores.evaluate import Example, evaluate
 
+SIDE, SEEDS = 512, 3
 TEST_SCENES = {"two_beam": 14, "loops": 10, "mixed": 6, "voids": 4, "precipitates": 3, "dense": 3}
 NEW_SCENES = {
     "synthetic, cavities": ("voids", "bubbles", "swelling"),
@@ -42,16 +43,16 @@ def test_sets() -> dict[str, list[Example]]:
     for kind, count in TEST_SCENES.items():
         for seed in range(50_000, 50_000 + count):
             movie = SynthSource(
-                f"synth:{kind}?seed={seed}&size=512&frames=40&fps=4&overlay=2&start=.4&jumps=2"
+                f"synth:{kind}?seed={seed}&size={SIDE}&frames=40&fps=4&overlay=2&start=.4&jumps=2"
             )
             sets["synthetic, all kinds"].append((movie.frame(35), movie.truth(35)))
             if kind == "two_beam":
                 sets["synthetic, two-beam"].append(sets["synthetic, all kinds"][-1])
     for name, kinds in NEW_SCENES.items():
         for kind in kinds:
-            for seed in range(50_000, 50_003):
+            for seed in range(50_000, 50_000 + SEEDS):
                 movie = SynthSource(
-                    f"synth:{kind}?seed={seed}&size=512&frames=40&fps=4&overlay=2&start=.4&jumps=2"
+                    f"synth:{kind}?seed={seed}&size={SIDE}&frames=40&fps=4&overlay=2&start=.4&jumps=2"
                 )
                 sets.setdefault(name, []).append((movie.frame(35), movie.truth(35)))
     if REAL.is_dir():
@@ -145,7 +146,8 @@ def main() -> None:
     parser.add_argument("paths", nargs="*", help="FOLDER MODEL, or CHECKPOINT TARGET.onnx")
     given = parser.parse_args()
     if given.smoke:
-        globals().update(TEST_SCENES={"loops": 1}, REAL=Path("none"))
+        few = {"TEST_SCENES": {"loops": 1, "two_beam": 1}, "NEW_SCENES": {"synthetic, cavities": ("voids",)}}
+        globals().update(few, SIDE=192, SEEDS=1, REAL=Path("none"))
         checkpoint = Path(__file__).resolve().parents[1] / "segment" / "weights" / "loops.pt"
         write_final_card(checkpoint, given.results / "shipped_model.onnx")
     elif len(given.paths) != 2 or given.what is None:

@@ -293,7 +293,7 @@ def measure(frames: int, repeats: int, weights: Path, smoke: bool) -> dict[str, 
             rates["track"].append(rate_of_ours(movie, folder / "run", video=True)[0])
             rates["bare network"].append(rate_of_network(movie))
             for name, threads in (("yolo track, as installed", 0), ("yolo track, 2 threads", 2)):
-                left_out = smoke and not yolo_runs()
+                left_out = smoke and (threads == 0 or not yolo_runs())
                 rate = math.nan if left_out else rate_of_yolo(weights, short, threads, folder / "yolo")
                 rates[name].append(rate)
         costs = stage_costs(movie, folder, min(60, frames - 3))

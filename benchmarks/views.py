@@ -128,7 +128,7 @@ def main() -> None:
     parser = record.options(__doc__)
     parser.add_argument("--model", default="loops")
     given = parser.parse_args()
-    sets = drawn({"loops": 1, "bubbles": 1}) if given.smoke else test_sets()
+    sets = drawn({"loops": 1, "bubbles": 1}, 256) if given.smoke else test_sets()
     facts: dict[str, Any] = {"machine": record.machine(), "model": find_model(given.model).sha256[:12]}
     facts["sets"] = measure(sets, given.model)
     record.keep(__file__, facts, page(facts), given.results)

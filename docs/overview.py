@@ -26,7 +26,7 @@ from insitrack.io.frames import Frame
 DOCS = Path(__file__).resolve().parent
 TITANIUM = DOCS.parents[1] / "shared" / "data" / "ti-anneal"
 NM_PER_PX = 0.2554
-FRAME = 5  # at 354 s and 124 degrees C; held out of the training of the shipped model, as are 0, 10 and 15
+FRAME = 5  # held out of the training of the shipped model, as are 0, 10 and 15
 CORNER_PX, SIDE_PX = (1180, 1240), 760
 BLUE, GREY = "#0072B2", "0.45"
 
@@ -131,7 +131,7 @@ def demo() -> None:
         series["t_s"], np.array(truth), color="black", ls="--", label="drawn so that a person can see them"
     )
     axes.set(xlabel="time (s)", ylabel="defects in the frame", ylim=(0, None))
-    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    axes.legend(frameon=False, loc="upper left", fontsize=9)
     figure.savefig(DOCS / "demo.png", dpi=100)
 
 

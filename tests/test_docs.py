@@ -67,11 +67,14 @@ def run(line: str, folder: Path, *more: str) -> None:
             assert main(words) == 0, line
 
 
+def marked(page: Path, mark: str) -> list[Block]:
+    """Blocks of a page that have a mark."""
+    return [block for block in blocks(page) if block.mark.split(" with: ")[0] == mark]
+
+
 def run_page(page: Path, mark: str, folder: Path) -> None:
-    """Run every block of a page that has a mark."""
-    for block in blocks(page):
-        if block.mark.split(" with: ")[0] != mark:
-            continue
+    """Run every block of a page that has a mark; a command that fails is an error."""
+    for block in marked(page, mark):
         if block.kind == "python":
             names: dict[str, object] = {}
             exec(compile(block.text, page.name, "exec"), names)
@@ -127,12 +130,16 @@ def prepared(drawn: Path, folder: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", [page for page in WRITTEN if marked(page, "examples")], ids=lambda path: path.name
+)
 def test_the_examples_of_a_page_run(
     page: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(prepared(drawn, tmp_path))
+    there = {path.name for path in prepared(drawn, tmp_path).iterdir()}
+    monkeypatch.chdir(tmp_path)
     run_page(page, "examples", tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} > there  # every page with examples writes something
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def _outlines(run: RunParts) -> dict[int, Any]:
 
 
 def edges_of(run: RunParts) -> tuple[list[Edge], list[Edge]]:
-    """Edges of the graph of tracks, by numbers of rows: from one sight to the next, and merges and splits."""
+    """Edges of the graph of tracks by numbers of rows: from observation to observation, merges and splits."""
     rows = run.tracks
     ids, frame = rows["track_id"].to_numpy(np.int64), rows["frame"].to_numpy(np.int64)
     order = np.lexsort((frame, ids))

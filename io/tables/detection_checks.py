@@ -15,6 +15,8 @@ from insitrack.io.errors import TableError
 _ONE_PLACE_PX, _ONE_SIZE = 0.5, 0.05
 """Two outlines of one class nearer than this, with sizes that differ by less than this share, are one defect."""
 _APART_PX = 1e3
+_BEYOND_ALL_FRAMES_PX = 1e8
+"""Such places are refused; distances between them cannot be computed."""
 _SLACK_PX = 1.0  # programs put a pixel's centre at 0 or at 0.5, and round
 
 Cells = Mapping[str, NDArray[Any]]
@@ -76,7 +78,8 @@ def _again(cells: Cells) -> Bools:
 
     place = np.column_stack([cells["x"], cells["y"], cells["frame"] * _APART_PX]).astype(np.float64)
     size, label = np.asarray(cells["size"], np.float64), cells["label"]
-    i, j = cKDTree(place).query_pairs(_ONE_PLACE_PX, output_type="ndarray").T
+    able = np.flatnonzero((np.abs(place[:, :2]) < _BEYOND_ALL_FRAMES_PX).all(axis=1))
+    i, j = able[cKDTree(place[able]).query_pairs(_ONE_PLACE_PX, output_type="ndarray").T]
     same = (label[i] == label[j]) & (np.abs(size[i] - size[j]) <= _ONE_SIZE * np.maximum(size[i], size[j]))
     answer = np.zeros(len(size), bool)
     answer[np.maximum(i, j)[same & (np.hypot(*(place[i, :2] - place[j, :2]).T) > 0)]] = True

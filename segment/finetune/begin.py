@@ -15,7 +15,7 @@ from insitrack.segment.finetune.split import PictureSplit, named, split_groups
 from insitrack.segment.labels.reader import Labels, read_labelled
 from insitrack.segment.models import shipped_models
 
-TOLD = "train.json"
+TRAINING_RECORD = "train.json"
 """Settings and class names of a training, in its folder."""
 PIXELWISE = "semantic"
 """Kind, in the card of a network, of those that class every pixel."""
@@ -59,7 +59,7 @@ def begin(
         If labels, split or folder cannot be used.
     """
     if resume:
-        chosen, classes = as_it_was(folder / TOLD, data, chosen)
+        chosen, classes = as_it_was(folder / TRAINING_RECORD, data, chosen)
     else:
         check_unused(folder)
     everything = read_labelled(data, classes or {})

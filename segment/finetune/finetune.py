@@ -19,7 +19,7 @@ import torch
 
 from insitrack.io.detections import Detections
 from insitrack.io.errors import SettingsError
-from insitrack.segment.finetune.begin import TOLD, Beginning, begin
+from insitrack.segment.finetune.begin import TRAINING_RECORD, Beginning, begin
 from insitrack.segment.finetune.data import (
     copies_for,
     seen,
@@ -95,7 +95,7 @@ def finetune(
     if not (folder / "data" / "data.yaml").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"data": str(data), "classes": dict(begun.classes), "settings": asdict(begun.chosen)}
-        (folder / TOLD).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (folder / TRAINING_RECORD).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         job.prepare()
     job.train()
     return job.finish()

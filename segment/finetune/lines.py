@@ -21,7 +21,7 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.write import write_json
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.card import ModelCard
-from insitrack.segment.finetune.begin import PIXELWISE, TOLD, Beginning, begin
+from insitrack.segment.finetune.begin import PIXELWISE, TRAINING_RECORD, Beginning, begin
 from insitrack.segment.finetune.boxes import outline_boxes
 from insitrack.segment.finetune.outcome import Finetuned, is_worse
 from insitrack.segment.finetune.settings import FinetuneSettings
@@ -140,7 +140,7 @@ class _LinesJob:
             )
         self._draw(len(self.split.train))
         facts = {"data": str(self.labels.source), "classes": self.classes, "settings": asdict(self.chosen)}
-        write_json(self.folder / TOLD, facts)  # last: it says that all is there
+        write_json(self.folder / TRAINING_RECORD, facts)  # last: it says that all is there
 
     def _draw(self, n_real: int) -> None:
         """Draw images, and repeat the labelled ones until both have their shares."""

@@ -70,7 +70,7 @@ def run(
 
 
 def switches(movie: Sequence[Sequence[Dot]], linked: Sequence[Linked]) -> int:
-    """Times a true defect gets another id than in its sight before."""
+    """Times a true defect gets another id than in its observation before."""
     ids: dict[int, list[int]] = defaultdict(list)
     for dots, answer in zip(movie, linked, strict=True):
         for dot, name in zip(dots, answer.track_ids.tolist(), strict=True):

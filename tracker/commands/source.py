@@ -98,7 +98,9 @@ def tell(run: Run) -> int:
     for warning in manifest["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     n, rows = results["processed"], results["refined"].get("tracks", results["tracks"])
-    counts = f"{n} frames, {rows} tracks, {results['frames_per_s']:.1f} frames/s"
+    counts = (
+        f"{n} frame{'s' * (n != 1)}, {rows} track{'s' * (rows != 1)}, {results['frames_per_s']:.1f} frames/s"
+    )
     if separate_micrographs(manifest):
         counts = f"{n} micrograph{'s' * (n != 1)}, {rows} defect{'s' * (rows != 1)}"
     print(f"{manifest['status']}: {counts}; open {run.folder / 'report.html'}")

@@ -22,7 +22,7 @@ MEMORY = 0.9
 MISS = -0.6
 """Log odds of a look in which it was not seen: it is 1.8 times as likely for clutter as for a defect."""
 END_LOOKS = 1
-"""Looks after the last sight that count as misses; later ones tell of the end of a life, not of what was seen."""
+"""Looks after the last observation that count as misses; later ones tell of the end of a life."""
 LEAST_LOOKS = 6
 """With fewer looks at the specimen nothing is judged by what came after it was last seen."""
 FOUND_AGAIN = 0.8
@@ -34,7 +34,7 @@ ENOUGH_CLEAR = 10
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Every look at every track between its first and its last sight, track by track, in time.
+    """Every look at every track between its first and its last observation, track by track, in time.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def along_tracks(
     miss : float
         Log odds of a look in which it was not seen.
     end_looks : int
-        How many looks after its last sight count as misses.
+        How many looks after its last observation count as misses.
     apart : ndarray of bool, shape (n_looks,), optional
         Looks across whose beginning nothing is concluded, see `breaks`.
 
@@ -177,7 +177,7 @@ def along_tracks(
 
 
 def _unseen(apart: Bools, n_looks: int, end_looks: int) -> Floats:
-    """How many looks count as misses after a last sight at each look, shape (n_looks, 1)."""
+    """How many looks count as misses after a last observation at each look, shape (n_looks, 1)."""
     weight = np.zeros(n_looks)
     together = np.ones(n_looks, bool)
     for k in range(1, min(end_looks, n_looks - 1) + 1):

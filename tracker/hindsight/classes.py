@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from insitrack.io.arrays import Floats
 from insitrack.io.detections import UNTYPED
+from insitrack.tracker.measure.from_table import sizes_nm
+from insitrack.tracker.measure.measure import MeasureConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,3 +129,37 @@ def likeliest(chances: Floats) -> tuple[NDArray[np.int64], Floats]:
     likely /= likely.sum(axis=1, keepdims=True)
     best = likely.argmax(axis=1)
     return best, likely[np.arange(n), best]
+
+
+def sizes_of_typed(
+    rows: pd.DataFrame, before: NDArray[np.str_], config: MeasureConfig
+) -> dict[str, NDArray[np.float64]]:
+    """Sizes and their standard deviations, nm, by the definition of another class that tracks got as a whole.
+
+    The noise is taken out of a track's sizes already, so all of them change by one factor: the median over
+    its observations of what the two definitions make of an outline.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Refined rows of ``tracks.csv`` with their new classes.
+    before : ndarray of str, shape (N,)
+        Class of each row before.
+    config : MeasureConfig
+        Definitions of size.
+    """
+    import pandas as pd
+
+    now = rows["defect_class"].to_numpy(str)
+    factor = np.ones(len(rows))
+    changed = now != before
+    if changed.any():
+        some = rows[changed]
+        scale = np.sqrt((some["area_nm2"] / some["area_px"]).to_numpy(np.float64))
+        new, old = (sizes_nm(some, names[changed], config, scale) for names in (now, before))
+        ratio = np.divide(new, old, out=np.full(len(new), np.nan), where=old > 0)
+        seen = np.where(some["observed"].to_numpy() == 1, ratio, np.nan)
+        of_track = pd.Series(seen).groupby(some["track_id"].to_numpy()).transform("median").to_numpy()
+        factor[changed] = np.where(np.isfinite(of_track), of_track, 1.0)
+    names = [name for name in ("size_nm", "size_sd_nm", "raw_size_nm") if name in rows]
+    return {name: rows[name].to_numpy(np.float64) * factor for name in names}

@@ -20,7 +20,8 @@ from insitrack.io.tables.outlines.masks import DRAWN, MASKS, boxes_of, masks_by_
 from insitrack.io.write import replacing
 from insitrack.segment.labels.outlines import fill_outline
 from insitrack.tracker.hindsight.refine import looked_at
-from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
+from insitrack.tracker.measure.by_class import lengths_of_lines
+from insitrack.tracker.measure.measure import MeasureConfig, measure
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,6 +5,8 @@ Two tracks that are one defect, detected in turns, are found here too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ _SAME_PLACE_IOU = 0.5
 """Boxes that overlap by more hold one defect, if one of the two was not seen."""
 _UNSCORED = 1e-9
 """Weight of an observation without a score, as one that was drawn by hand."""
+SizesOf = Callable[[pd.DataFrame, NDArray[np.str_]], Floats]
+"""Sizes of rows of ``tracks.csv``, nm, by the definitions of the classes that are given for them."""
 LOG_COLUMNS = ("width", "height", "area_px", "major_px", "minor_px", "size_nm", "area_nm2", "line_length_nm")
 
 
@@ -39,8 +43,16 @@ def filled(
     shift: Floats,
     *,
     smoothing: bool,
+    sizes_of: SizesOf | None = None,
 ) -> pd.DataFrame:
-    """Take the noise out and make a row for every frame between the first and the last observation."""
+    """Take the noise out and make a row for every frame between the first and the last observation.
+
+    Sizes are those by the classes of the tracks, as `sizes_of` gives them; without it they are as measured.
+    """
+    names = _classes(seen, chain)
+    if sizes_of is not None and len(seen):
+        size_nm = sizes_of(seen, names[chain])
+        seen = seen.assign(size_nm=size_nm, raw_size_nm=size_nm)
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
     sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]})
     sizes = pd.concat([sizes, seen[[name for name in LOG_COLUMNS if name in seen]]], axis=1)
@@ -51,12 +63,12 @@ def filled(
         _smoothed(chain, t_s[place], points, smoothing),
         _smoothed(chain, t_s[place], logs, smoothing),
     )
-    sight, frame = _rows(chain, place, len(looked))
-    observed = place[sight] == frame
-    xy, xy_sd = _between(where, sight, frame, chain, place, t_s)
-    log, log_sd = _between(large, sight, frame, chain, place, t_s)
+    observation, frame = _rows(chain, place, len(looked))
+    observed = place[observation] == frame
+    xy, xy_sd = _between(where, observation, frame, chain, place, t_s)
+    log, log_sd = _between(large, observation, frame, chain, place, t_s)
     size = {name: np.exp(log[:, k]) for k, name in enumerate(known)}
-    table = seen.iloc[sight].reset_index(drop=True)
+    table = seen.iloc[observation].reset_index(drop=True)
     table["frame"], table["t_s"] = looked["frame"].to_numpy()[frame], t_s[frame]
     table["observed"] = observed.astype(np.int8)
     for name in ("score", "raw_x_px", "raw_y_px", "raw_size_nm"):
@@ -71,7 +83,7 @@ def filled(
     # outlines lie as they were seen about their centre: a box is not always centred on its mask
     offset = (box[:, :2] + box[:, 2:]) / 2 - seen[["x_px", "y_px"]].to_numpy(np.float64)
     off = np.column_stack(
-        [pd.Series(offset[:, k]).groupby(chain).transform("median").to_numpy()[sight] for k in (0, 1)]
+        [pd.Series(offset[:, k]).groupby(chain).transform("median").to_numpy()[observation] for k in (0, 1)]
     )
     low, high = centre + off - half, centre + off + half
     for name, values in zip(
@@ -85,7 +97,7 @@ def filled(
     table["size_sd_nm"] = (
         log_sd[:, known.index("size_nm")] * table["size_nm"] if "size_nm" in known else np.nan
     )
-    table["defect_class"] = _classes(seen, chain)[chain[sight]]
+    table["defect_class"] = names[chain[observation]]
     return table.sort_values(["frame", "track_id"], kind="stable").reset_index(drop=True)
 
 
@@ -160,37 +172,39 @@ def _rows(chain: Ints, place: Ints, n_frames: int) -> tuple[Ints, Ints]:
     n = len(chain)
     goes_on = np.append(chain[1:] == chain[:-1], False)
     begins = np.append(True, ~goes_on[:-1])
-    sights = np.bincount(chain)[chain]
+    n_seen = np.bincount(chain)[chain]
     span = (1 + extreme(np.maximum, chain, place) - extreme(np.minimum, chain, place))[chain]
-    missed = np.where(span > sights, 1 - sights / span, 0.0)
+    missed = np.where(span > n_seen, 1 - n_seen / span, 0.0)
     since = np.where(begins & (missed**place >= _UNLIKELY), 0, place)
     after = np.where(missed ** (n_frames - 1 - place) >= _UNLIKELY, n_frames, place + 1)
     until = np.where(goes_on, np.append(place[1:], 0), after)
     length = until - since
-    sight = np.repeat(np.arange(n), length)
-    return sight, since[sight] + np.arange(len(sight)) - np.repeat(np.cumsum(length) - length, length)
+    observation = np.repeat(np.arange(n), length)
+    return observation, since[observation] + np.arange(len(observation)) - np.repeat(
+        np.cumsum(length) - length, length
+    )
 
 
 def _between(
-    part: Smoothed, sight: Ints, frame: Ints, chain: Ints, place: Ints, t_s: Floats
+    part: Smoothed, observation: Ints, frame: Ints, chain: Ints, place: Ints, t_s: Floats
 ) -> tuple[Floats, Floats]:
     """Values and their standard deviations at every row.
 
     At an observation they are the smoothed ones; in a gap they lie between the lines of both sides.
     """
-    after = np.minimum(sight + 1, len(chain) - 1)
-    gap = (frame > place[sight]) & (chain[after] == chain[sight])
-    after = np.where(gap, after, sight)
-    since, ahead = t_s[frame] - t_s[place[sight]], t_s[place[after]] - t_s[frame]
+    after = np.minimum(observation + 1, len(chain) - 1)
+    gap = (frame > place[observation]) & (chain[after] == chain[observation])
+    after = np.where(gap, after, observation)
+    since, ahead = t_s[frame] - t_s[place[observation]], t_s[place[after]] - t_s[frame]
     span = np.maximum(since + ahead, 1e-12)
     share = np.where(gap, since / span, 0.0)
-    share = np.where(part.piece[after] == part.piece[sight], share, np.rint(share))[:, None]
-    flat = (part.piece[after] != part.piece[sight])[:, None]
-    left = part.value[sight] + np.where(flat, 0.0, part.slope[sight] * since[:, None])
+    share = np.where(part.piece[after] == part.piece[observation], share, np.rint(share))[:, None]
+    flat = (part.piece[after] != part.piece[observation])[:, None]
+    left = part.value[observation] + np.where(flat, 0.0, part.slope[observation] * since[:, None])
     right = part.value[after] - np.where(flat, 0.0, part.slope[after] * ahead[:, None])
-    left = np.where(gap[:, None], left, part.value[sight])
-    right = np.where(gap[:, None], right, part.value[sight])
-    return left * (1 - share) + right * share, np.maximum(part.sd[sight], part.sd[after])
+    left = np.where(gap[:, None], left, part.value[observation])
+    right = np.where(gap[:, None], right, part.value[observation])
+    return left * (1 - share) + right * share, np.maximum(part.sd[observation], part.sd[after])
 
 
 def _classes(seen: pd.DataFrame, chain: Ints) -> NDArray[np.str_]:

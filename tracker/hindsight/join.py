@@ -19,7 +19,7 @@ from insitrack.tracker.kinetics.strangers import Strangers, leftover
 from insitrack.tracker.link.assign import assign, gated_pairs
 
 _MISS_COST, _SIZE_WEIGHT, _GAP_WEIGHT, _CLASS_COST = 1.3, 0.5, 0.3, 0.2
-_END_SIGHTS = 5
+_END_OBSERVATIONS = 5
 """Observations whose mean stands for the end of a track: less noise than the last one."""
 _ESTABLISHED = 3
 """Observations that a track must have on either side of a jump."""
@@ -73,13 +73,21 @@ class Joiner:
         cut = same & (
             self.strangers.log_ratio(gap, beyond, self.diameter[1:], self.strangers.scale2_px2[1:]) < 0
         )
-        self.facts["steps_cut"] = int(np.count_nonzero(cut))
         piece = np.concatenate([[0], np.cumsum(~same | cut)])
         ends = Ends.of(piece, self)
         gate = np.maximum(self.config.min_gate_px, self.config.max_distance_diameters * ends.diameter)
         joined = self._pair(ends, np.ones(len(ends.first), bool), gate, self.max_gap_s, 0.0)
-        self.facts["gaps_closed"] = int(np.count_nonzero(joined >= 0)) - int(np.count_nonzero(cut))
+        self._count(ends, joined, int(np.count_nonzero(cut)))
         return np.asarray(_chains(joined)[piece], np.int64)
+
+    def _count(self, ends: Ends, joined: Ints, n_cut: int) -> None:
+        """Note how many gaps of frames were closed between tracks, and how many steps stay cut."""
+        track, at = self.track[ends.first], joined >= 0
+        again = at & (track[joined] == track)  # cut, and put together as it was
+        last = self.place[ends.first + ends.n - 1]
+        gaps = at & ~again & (self.place[ends.first[joined]] > last + 1)
+        self.facts["steps_cut"] = n_cut - int(np.count_nonzero(again))
+        self.facts["gaps_closed"] = int(np.count_nonzero(gaps))
 
     def _one_defect(self, ends: Ends, i: Ints, j: Ints, missed: Ints, distance: Floats) -> Bools:
         """Find which pieces are likelier to go on so many frames later, so far away, than a stranger to be there."""
@@ -217,7 +225,7 @@ class Ends:
         n = np.bincount(piece)
         first = np.concatenate([[0], np.cumsum(n)[:-1]])
         rank = np.arange(len(piece)) - first[piece]
-        early, late = rank < _END_SIGHTS, rank >= n[piece] - _END_SIGHTS
+        early, late = rank < _END_OBSERVATIONS, rank >= n[piece] - _END_OBSERVATIONS
 
         def mean(values: Floats, part: Bools) -> Floats:
             return np.asarray(

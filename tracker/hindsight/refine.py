@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from insitrack.io.arrays import Floats, Ints
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.existence.judge import Judge
 from insitrack.tracker.existence.settings import ExistenceConfig
-from insitrack.tracker.hindsight.fill import filled, one_in_turns
+from insitrack.tracker.hindsight.fill import SizesOf, filled, one_in_turns
 from insitrack.tracker.hindsight.join import Joiner
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.hindsight.smooth import step_noise
@@ -45,6 +47,7 @@ def refine(
     existence: ExistenceConfig | None = None,
     nm_per_px: float = math.nan,
     keep_ids: bool = False,
+    sizes_of: SizesOf | None = None,
 ) -> Refined:
     """Improve the tracks of a finished run.
 
@@ -63,6 +66,8 @@ def refine(
         Scale, nm; NaN where unknown.
     keep_ids : bool
         Take the tracks as they are: smooth and fill them only; nothing is judged.
+    sizes_of : callable, optional
+        Gives the sizes of rows by the classes of their tracks; None: sizes do not depend on them.
 
     Returns
     -------
@@ -71,9 +76,8 @@ def refine(
     looked = looked_at(frames)
     views = view_numbers(looked)
     if len(views) and views[-1] != views[0]:
-        return _view_by_view(
-            tracks, looked, views, config, existence=existence, nm_per_px=nm_per_px, keep_ids=keep_ids
-        )
+        of_all = {"existence": existence, "keep_ids": keep_ids, "sizes_of": sizes_of}
+        return _view_by_view(tracks, looked, views, config, nm_per_px, of_all)
     seen = tracks[(tracks["observed"] == 1) & tracks["frame"].isin(looked["frame"])]
     seen = seen.sort_values(["track_id", "frame"], kind="stable").reset_index(drop=True)
     if not len(seen):
@@ -87,7 +91,7 @@ def refine(
     if keep_ids:
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
         facts = {"noise_px": float(step_noise(chain, points).max())}
-        return _finish(seen, points, chain, place, looked, shift, config, facts)
+        return _finish(seen, points, chain, place, looked, shift, config, facts, sizes_of=sizes_of)
     joiner = Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
     judge, chain, facts = _judged(joiner, seen["score"].to_numpy(np.float64), len(looked), config, existence)
     order = np.flatnonzero(chain >= 0)
@@ -99,7 +103,7 @@ def refine(
     place, points = place[order], points[order]
     seen = seen.iloc[order].reset_index(drop=True)
     seen["track_id"] = names_of(chain, seen["track_id"].to_numpy(np.int64))
-    return _finish(seen, points, chain, place, looked, shift, config, facts, judge)
+    return _finish(seen, points, chain, place, looked, shift, config, facts, judge, sizes_of)
 
 
 def _view_by_view(
@@ -107,10 +111,8 @@ def _view_by_view(
     looked: pd.DataFrame,
     views: Ints,
     config: RefineConfig,
-    *,
-    existence: ExistenceConfig | None,
     nm_per_px: float,
-    keep_ids: bool,
+    of_all: Mapping[str, Any],
 ) -> Refined:
     """Refine every view as if it were a movie of its own: nothing is joined, filled or judged across."""
     parts, spare = [], int(tracks["track_id"].max()) + 1 if len(tracks) else 1
@@ -118,9 +120,7 @@ def _view_by_view(
         frames = looked[views == view]
         scale = float(frame_scales(frames, nm_per_px)[0])
         mine = tracks[tracks["frame"].isin(frames["frame"])]
-        one = refine(
-            mine, frames.drop(columns="view"), config, existence=existence, nm_per_px=scale, keep_ids=keep_ids
-        )
+        one = refine(mine, frames.drop(columns="view"), config, nm_per_px=scale, **of_all)
         # an id that hindsight had to make up must not be that of another view
         made_up = np.setdiff1d(one.tracks["track_id"].unique(), mine["track_id"].unique())
         names = dict(zip(made_up.tolist(), range(spare, spare + len(made_up)), strict=True))
@@ -198,16 +198,17 @@ def _finish(
     config: RefineConfig,
     facts: dict[str, float],
     judge: Judge | None = None,
+    sizes_of: SizesOf | None = None,
 ) -> Refined:
     seen = seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"])
-    table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth)
+    table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth, sizes_of=sizes_of)
     if judge is not None and (belongs := one_in_turns(table)):
         facts["joined_in_turns"] = len(belongs)
         seen["track_id"] = seen["track_id"].replace(belongs)
         order = np.lexsort((place, seen["track_id"].to_numpy()))
         seen, points, place = seen.iloc[order].reset_index(drop=True), points[order], place[order]
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
-        table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth)
+        table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth, sizes_of=sizes_of)
     if judge is not None:
         table["probability"] = _probability(table, seen, chain, place, looked, judge)
         observed = (table["observed"] == 1).to_numpy()

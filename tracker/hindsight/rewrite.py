@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Ints
+from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import UNTYPED
 from insitrack.io.errors import OutputError
 from insitrack.io.tables import columns as tables
@@ -23,13 +24,13 @@ from insitrack.io.tables.outlines.masks import MASKS, STREAM, pack_stream
 from insitrack.io.tables.run_folder import CAUSAL
 from insitrack.io.write import replacing
 from insitrack.tracker.existence.settings import ExistenceConfig
-from insitrack.tracker.hindsight.classes import with_classes
+from insitrack.tracker.hindsight.classes import sizes_of_typed, with_classes
 from insitrack.tracker.hindsight.outlines import write_masks
 from insitrack.tracker.hindsight.refine import Refined, looked_at, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.rates import kinetics_rows, msd_of
 from insitrack.tracker.kinetics.track_histories import track_histories
-from insitrack.tracker.measure.from_table import with_sizes
+from insitrack.tracker.measure.from_table import sizes_as, with_sizes
 from insitrack.tracker.measure.measure import MeasureConfig
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.observations import observe
@@ -63,7 +64,7 @@ def refine_run(
     existence : ExistenceConfig or None
         How candidates become defects; None where their scores say nothing.
     sizes : MeasureConfig, optional
-        Definitions of size, for smoothing across frames that are not trusted; by default those of the field.
+        Definitions of size: a track's is by that of the class that it gets. None: sizes are those of a table.
     least_class : float
         Least probability of its class for a track that is no `defect`; 0: classes stay as they were seen most.
 
@@ -91,9 +92,10 @@ def refine_run(
         config,
         existence=existence,
         nm_per_px=nm_per_px,
+        sizes_of=None if sizes is None else partial(_sizes_of, frames, nm_per_px, sizes),
     )
     if least_class > 0 and UNTYPED in meter.class_names:
-        refined = _typed(refined, folder, meter.class_names, least_class)
+        refined = _typed(refined, folder, meter.class_names, least_class, sizes)
     _write_refined(folder, refined.tracks, frames, meter, judged=existence is not None)
     left = int((refined.tracks["observed"] == 1).sum())
     seen = int(((tracks["observed"] == 1) & (tracks["doubted"] == 0)).sum())
@@ -121,10 +123,28 @@ def _write_refined(
         ) from error
 
 
-def _typed(refined: Refined, folder: Path, class_names: tuple[str, ...], least: float) -> Refined:
-    """Give tracks their classes, by all that the causal tables say of them."""
+def _sizes_of(
+    frames: pd.DataFrame,
+    nm_per_px: float,
+    config: MeasureConfig,
+    rows: pd.DataFrame,
+    names: NDArray[np.str_],
+) -> Floats:
+    """Sizes of rows by the definitions of some classes, nm."""
+    scale = frame_scales(frames, nm_per_px)
+    place = np.searchsorted(frames["frame"].to_numpy(np.int64), rows["frame"].to_numpy(np.int64))
+    return sizes_as(rows, names, config, scale[place])
+
+
+def _typed(
+    refined: Refined, folder: Path, class_names: tuple[str, ...], least: float, sizes: MeasureConfig | None
+) -> Refined:
+    """Give tracks their classes, by all that the causal tables say of them, and sizes by these."""
     summary = tables.SUMMARY.read(folder / tables.SUMMARY.file)
-    return replace(refined, tracks=with_classes(refined.tracks, summary, class_names, least))
+    rows = with_classes(refined.tracks, summary, class_names, least)
+    if sizes is not None:
+        rows = rows.assign(**sizes_of_typed(rows, refined.tracks["defect_class"].to_numpy(str), sizes))
+    return replace(refined, tracks=rows)
 
 
 def warn_of_loss(facts: Mapping[str, float]) -> list[str]:

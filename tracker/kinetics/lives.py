@@ -1,14 +1,14 @@
 r"""Lives as they were watched, and what they say of lifetimes when looks miss defects.
 
-A defect that is there is seen in a look with probability d = 1 - q. A track counts from its k-th sight on
+A defect that is there is seen in a look with probability d = 1 - q. A track counts from its k-th observation on
 (`CONFIRMED`): shorter ones are dropped as doubtful, so that all before is known to have been survived (left
-truncation). It ends at its last sight; how long it lived on unseen is not known, only that it was not seen in the h
+truncation). It ends at its last observation; how long it lived on unseen is not known, only that it was not seen in the h
 looks in which it would still have lain wholly in view (h = 0: at the border, merged, at the end: right censoring).
 With deaths at a constant rate, p = exp(-dt / tau) is the chance to live to the next look, and
 
 .. math:: \ln L = \sum_i w_i (m_i \ln p + \ln u_{h_i}), \quad u_h = (1 - p) + p q u_{h-1}, \quad u_0 = 1
 
-with m the looks from the k-th to the last sight and w the probability that the track is a defect at all.
+with m the looks from the k-th to the last observation and w the probability that the track is a defect at all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.tracker.kinetics.estimators import Estimate, Survival, kaplan_meier
 
 CONFIRMED = 3
-"""Sights from which on a track counts: with fewer, it may have been dropped as doubtful."""
+"""Observations from which on a track counts: with fewer, it may have been dropped as doubtful."""
 _UNLIKELY = 0.02
 """A run of misses that is less likely than this is an end."""
 _MOST_LOOKS = 60
@@ -42,13 +42,13 @@ class Lives:
     Parameters
     ----------
     looks : ndarray of float64
-        Looks from the first to the last sight, the first one not counted.
+        Looks from the first to the last observation, the first one not counted.
     n_seen : ndarray of int64
-        Sights.
+        Observations.
     horizon : ndarray of int64
-        Looks after the last sight in which it would have lain wholly in view; 0: its end cannot be told.
+        Looks after the last observation in which it would have lain wholly in view; 0: its end cannot be told.
     began : ndarray of bool
-        Its birth was seen: it lay wholly in view in looks before the first sight, and was not there.
+        Its birth was seen: it lay wholly in view in looks before the first observation, and was not there.
     size_nm : ndarray of float64
         Mean size, nm.
     weight : ndarray of float64
@@ -70,12 +70,12 @@ class Lives:
         return Lives(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def confirmed(self) -> Lives:
-        """Return the tracks with enough sights to count."""
+        """Return the tracks with enough observations to count."""
         return self.take(self.n_seen >= CONFIRMED)
 
-    def looks_until(self, sight: int) -> Floats:
-        """Return the looks from the first to a later sight: gaps of a track are alike, so it is their mean share."""
-        return self.looks * (sight - 1) / np.maximum(self.n_seen - 1, 1)
+    def looks_until(self, observation: int) -> Floats:
+        """Return the looks from the first to a later observation: the mean share, as gaps of a track are alike."""
+        return self.looks * (observation - 1) / np.maximum(self.n_seen - 1, 1)
 
     def miss_share(self) -> float:
         """Share of the looks in which a defect that is there is not seen."""
@@ -185,7 +185,7 @@ def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
 
     Examples
     --------
-    A hundred tracks that end after 10 looks each from their third sight on:
+    A hundred tracks that end after 10 looks each from their third observation on:
 
     >>> one, n = np.ones(100), np.full(100, 13)
     >>> lives = Lives(12.0 * one, n, np.full(100, 50), one > 0, one, one)

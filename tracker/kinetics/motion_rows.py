@@ -20,7 +20,7 @@ from insitrack.tracker.kinetics.displacement import (
 from insitrack.tracker.kinetics.estimators import Estimate
 from insitrack.tracker.kinetics.motion import Diffusion, diffusion
 
-_MIN_SIGHTS = 10
+_MIN_OBSERVATIONS = 10
 Row = tuple[str, Estimate, str, str]
 """Quantity, value, method, and why it is empty."""
 
@@ -79,9 +79,9 @@ def motion_rows(places: Places, interval_s: float) -> Iterator[Row]:
     interval_s : float
         Time between looks, s.
     """
-    if len(places.track) < _MIN_SIGHTS:
+    if len(places.track) < _MIN_OBSERVATIONS:
         nothing = Estimate(math.nan, math.nan, math.nan, len(places.track))
-        why = f"fewer than {_MIN_SIGHTS} observations wholly in view"
+        why = f"fewer than {_MIN_OBSERVATIONS} observations wholly in view"
         for quantity in ("diffusion_nm2_per_s", "localisation_nm", "confinement_nm"):
             yield quantity, nothing, "steps", why
         return

@@ -144,7 +144,7 @@ def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str,
         why = f"only {share:.0%} live long enough to be seen {CONFIRMED} times: see lifetime_mean_s"
     elif not (math.isfinite(median.value) and math.isfinite(median.hi)):
         why = "too few deaths, or too short a movie, to bound the time that half of them live"
-    how = f"Kaplan-Meier of births that were seen; left truncation at the {CONFIRMED}rd sight; Brookmeyer and Crowley"
+    how = f"Kaplan-Meier of births that were seen; left truncation at the {CONFIRMED}rd observation; Brookmeyer and Crowley"
     rows.append(
         kinetics_row(label, "lifetime_median_s", Estimate(*_UNKNOWN, median.n) if why else median, how, why)
     )
@@ -188,7 +188,7 @@ def growth_rows(label: str, some: Sequence[TrackSummary]) -> list[dict[str, obje
     how = "mean over tracks of the Theil-Sen slope; weights by its error and the spread between tracks"
     if math.isfinite(between):
         how += f" ({between:.3g} nm/s)"
-    why = "" if math.isfinite(mean.value) else f"no track with {_MIN_FOR_GROWTH} sights and a size"
+    why = "" if math.isfinite(mean.value) else f"no track with {_MIN_FOR_GROWTH} observations and a size"
     return [kinetics_row(label, "growth_nm_per_s", mean, how, why)]
 
 

@@ -36,7 +36,7 @@ _LASTING = 3
 """Tracks of so many observations tell how long one lasts: shorter ones are mostly false detections."""
 _OWN_GAPS = 5
 """Gaps up to this many frames have a chance of their own each; longer ones share one."""
-_SIDE_SIGHTS = 5
+_SIDE_OBSERVATIONS = 5
 """Observations on either side from which the velocity of a track is taken."""
 
 
@@ -97,10 +97,10 @@ class Strangers:
         far = int(np.count_nonzero(length2 > _FAR**2 * wide))
         begin = _begin_per_px2(track, place, points, diameter, n_looks, far)
         n_begin = begin * _room_px2(points) * max(n_looks - 1, 1)
-        sights = np.unique(track, return_counts=True)[1]
-        lasting = sights >= _LASTING
+        n_seen = np.unique(track, return_counts=True)[1]
+        lasting = n_seen >= _LASTING
         n_end = max(float(np.count_nonzero(lasting) + far), 0.5)
-        end = min(n_end / max(int(sights[lasting].sum()), 1), 0.9)
+        end = min(n_end / max(int(n_seen[lasting].sum()), 1), 0.9)
         tight = length2 < _TIGHT**2 * wide
         resumed = _resumed(track, place, points, scale2, widening)
         room = math.pi * _TIGHT**2 * (scale2 + widening * np.arange(_MOST_GAPS + 1, dtype=np.float64))
@@ -162,7 +162,7 @@ def leftover(track: Ints, place: Ints, points: Floats) -> Floats:
     for way in (-1, 1):
         speed, known = np.zeros_like(step), np.zeros(len(step), bool)
         near = np.arange(n - 1) + (way > 0)
-        for k in range(_SIDE_SIGHTS, 1, -1):  # the longest stretch of the same track
+        for k in range(_SIDE_OBSERVATIONS, 1, -1):  # the longest stretch of the same track
             far = near + way * k
             inside = ~known & (far >= 0) & (far < n)
             inside[inside] = track[far[inside]] == track[near[inside]]

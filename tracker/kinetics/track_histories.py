@@ -20,7 +20,7 @@ from insitrack.io.results import NAN, Event, EventKind, TrackSummary
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
 
-_SIDE_SIGHTS = 4
+_SIDE_OBSERVATIONS = 4
 """Frames on either side of an encounter over which sizes are averaged."""
 _TOOK_OVER = 0.4
 """Share of the area of the one that vanished that the other must gain, so that it is a merge and not a
@@ -171,9 +171,9 @@ class _Tracks:
             radii = (self.sides[here].mean(axis=1) + self.sides[row].mean()) / 2
             near = here[np.linalg.norm(self.centre[here] - self.centre[row], axis=1) < _REACH * radii]
             own = float(
-                self.area[max(start, end - _SIDE_SIGHTS) : end].mean()
+                self.area[max(start, end - _SIDE_OBSERVATIONS) : end].mean()
                 if forwards
-                else self.area[start : start + _SIDE_SIGHTS].mean()
+                else self.area[start : start + _SIDE_OBSERVATIONS].mean()
             )
             best = _TOOK_OVER * own
             for other in near.tolist():
@@ -183,14 +183,14 @@ class _Tracks:
                 low, high = int(self.starts[j]), int(self.ends[j])
                 # the frame of the encounter itself belongs to the time in which both are there
                 both = (
-                    self.area[max(low, other - _SIDE_SIGHTS + 1) : other + 1]
+                    self.area[max(low, other - _SIDE_OBSERVATIONS + 1) : other + 1]
                     if forwards
-                    else self.area[other : min(high, other + _SIDE_SIGHTS)]
+                    else self.area[other : min(high, other + _SIDE_OBSERVATIONS)]
                 )
                 alone = (
-                    self.area[other + 1 : min(high, other + 1 + _SIDE_SIGHTS)]
+                    self.area[other + 1 : min(high, other + 1 + _SIDE_OBSERVATIONS)]
                     if forwards
-                    else self.area[max(low, other - _SIDE_SIGHTS) : other]
+                    else self.area[max(low, other - _SIDE_OBSERVATIONS) : other]
                 )
                 if len(alone) and alone.mean() - both.mean() > best:
                     best, answer[k] = float(alone.mean() - both.mean()), self.ids[j]

@@ -113,9 +113,9 @@ def _half_sides(box: Floats, track: Ints, n: int) -> Floats:
 
 
 def _places(point: Floats, half: Floats, track: Ints, told: Bools) -> Floats:
-    """Place of each sight: that of the whole track, so that noise does not carry it across the border and back.
+    """Place of each observation: that of the whole track, lest noise carry it across the border and back.
 
-    Tracks that move by more than their half sides keep the places that they were seen at. `told`: which sights tell it.
+    Tracks that move by more than their half sides keep the places that they were seen at. `told`: which ones tell it.
     """
     known = np.where(told[:, None], point, np.nan)
     middle = np.column_stack([pd.Series(known[:, k]).groupby(track).transform("median") for k in (0, 1)])

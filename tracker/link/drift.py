@@ -23,7 +23,7 @@ from insitrack.tracker.link.registration import (
     shrunken_field,
 )
 from insitrack.tracker.link.settings import DriftConfig
-from insitrack.tracker.link.view_change import what_changed
+from insitrack.tracker.link.view_change import fits_better_magnified, what_changed
 
 _FEATURELESS = 0.3
 """A frame with less than this share of the keyframe's contrast shows no specimen: beam off, far out of
@@ -191,8 +191,8 @@ class DriftEstimator:
         found = self._measure(key, view)
         if found is None:
             return self._lost(view)
-        before = self.finish()
         (x, y), quality = found
+        before = self.finish()
         self._shift = view.shift = (key.shift[0] + x, key.shift[1] + y)
         self._previous = view
         if self._fresh_quality is None:
@@ -244,6 +244,18 @@ class DriftEstimator:
         return tuple(drifts)
 
     def _measure(self, key: View, view: View) -> tuple[tuple[float, float], float] | None:
+        """Shift of `view` against `key`, shrunken px, and the correlation there.
+
+        None where no peak can be believed, or where a poor fit becomes a good one at another magnification.
+        """
+        found = self._best_shift(key, view)
+        least = self._config.refresh_quality * (self._fresh_quality or 0.0)
+        if found is None or found[1] >= least:
+            return found
+        significance = self._config.min_significance
+        return None if fits_better_magnified(key, view, found[1], significance) else found
+
+    def _best_shift(self, key: View, view: View) -> tuple[tuple[float, float], float] | None:
         """Shift of `view` against `key`, shrunken px, and the correlation there.
 
         None where no peak can be believed.

@@ -77,7 +77,7 @@ def engulfing(
 def note_encounters(
     tracks: Tracks,
     seen: Observations,
-    past: Masks,
+    past: Masks | None,
     masks: Masks,
     which: Ints,
     at: Ints,
@@ -93,7 +93,7 @@ def note_encounters(
     seen : Observations
         The frame.
     past, masks : Masks
-        Masks of the last observations, and of this frame.
+        Masks of the last observations, None if there are none yet, and of this frame.
     which, at : ndarray of int64, shape (P,)
         Places of the pairs in `tracks` and in `seen`.
     newborn : ndarray of int64, shape (B,)
@@ -106,16 +106,18 @@ def note_encounters(
     ndarray of int64, shape (B,)
         Id of the track that each new one came out of, -1 for none.
     """
+    if past is None:
+        return np.full(len(newborn), -1, np.int64)
     found = np.zeros(len(tracks), bool)
     found[which] = True
     lost = np.flatnonzero(~found & ~tracks["missed"])
     both = ~tracks["missed"][which]
     names = tracks["id"][which[both]]
-    row_before, row_now = tracks["sight"][which[both]], seen.row[at[both]]
+    row_before, row_now = tracks["last_row"][which[both]], seen.row[at[both]]
     if not len(names):
         return np.full(len(newborn), -1, np.int64)
     dx, dy = (round(by) for by in moved_px)
-    into = engulfing(past, tracks["sight"][lost], masks, row_now, row_before, (-dy, -dx))
+    into = engulfing(past, tracks["last_row"][lost], masks, row_now, row_before, (-dy, -dx))
     tracks["absorber"][lost] = np.where(into >= 0, names[into], -1)
     out_of = engulfing(masks, seen.row[newborn], past, row_before, row_now, (dy, dx))
     return np.where(out_of >= 0, names[out_of], -1)

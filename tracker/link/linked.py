@@ -66,6 +66,8 @@ class Linked:
         Tracks begun and tracks given up with this frame, by class name; only classes that occur.
     from_start : ndarray of int64, shape (M,)
         Live tracks that were there when a view after the first began.
+    size_nm : ndarray of float64, shape (N,), or None
+        Size of each detection by the definition of its track's class, nm; None: as measured.
     """
 
     track_ids: Ints
@@ -77,3 +79,4 @@ class Linked:
     births_by_class: dict[str, int] = field(default_factory=dict)
     deaths_by_class: dict[str, int] = field(default_factory=dict)
     from_start: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    size_nm: Floats | None = None

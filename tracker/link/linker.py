@@ -25,8 +25,10 @@ from insitrack.tracker.link.state import (
     LastObservations,
     LinkerSnapshot,
     Observations,
+    SizesOf,
     Tracks,
     begin,
+    enter_sizes,
     observe,
     summaries,
     track_type,
@@ -60,7 +62,7 @@ class Linker:
     def __init__(self, config: LinkConfig | None = None) -> None:
         self._config = config or LinkConfig()
         self._tracks: Tracks = np.zeros(0, track_type(0))
-        self._sights: LastObservations | None = None
+        self._last: LastObservations | None = None
         self._next_id, self._t_s = 1, -math.inf
         self._intervals: deque[float] = deque(maxlen=101)
         self._nm_per_px = self._noise_px = math.nan
@@ -69,7 +71,11 @@ class Linker:
         self._errors: deque[float] = deque(maxlen=25)
 
     def update(
-        self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)
+        self,
+        detections: Detections,
+        measures: Measures,
+        shift_px: tuple[float, float] | None = (0.0, 0.0),
+        sizes_of: SizesOf | None = None,
     ) -> Linked:
         """Take the next frame.
 
@@ -82,6 +88,8 @@ class Linker:
         shift_px : tuple of float or None
             How far the specimen has moved in the frame since the first one, (x, y), px; None: estimated from
             the defects.
+        sizes_of : callable, optional
+            Gives the sizes of the detections by the classes of their tracks; None: sizes do not depend on them.
 
         Returns
         -------
@@ -102,24 +110,19 @@ class Linker:
         found, taken = np.zeros(len(tracks), bool), np.zeros(len(seen), bool)
         found[which], taken[at] = True, True
         newborn = np.flatnonzero(~taken & (seen.score >= self._config.birth_score))
-        origins = np.full(len(newborn), -1, np.int64)
-        if self._sights is not None:
-            past = self._sights.detections.masks
-            moved = (seen.shift[0] - self._shift[0], seen.shift[1] - self._shift[1])
-            origins = note_encounters(tracks, seen, past, detections.masks, which, at, newborn, moved)
+        moved = (seen.shift[0] - self._shift[0], seen.shift[1] - self._shift[1])
+        past = None if self._last is None else self._last.detections.masks
+        origins = note_encounters(tracks, seen, past, detections.masks, which, at, newborn, moved)
         returned = which[tracks["missed"][which]]
-        self._learn(
-            track_filter.advance(tracks, which, seen.extent(at), seen.t_s, self._noise_px),
-            tracks["n_fit"][which],
-        )
+        errors_px = track_filter.advance(tracks, which, seen.extent(at), seen.t_s, self._noise_px)
+        self._learn(errors_px, tracks["n_fit"][which])
         observe(tracks, which, seen, at)
         tracks["missed"] = ~found
         born = begin(seen, newborn, self._next_id, len(self._class_names), first_frame=first_frame)
         born["from_start"] = first_frame and self._later_view
         self._next_id += len(born)
-        track_ids, track_labels = np.zeros(len(seen), np.int64), detections.labels.copy()
-        for name, values in (("id", track_ids), ("label", track_labels)):
-            values[seen.row[at]], values[seen.row[newborn]] = tracks[name][which], born[name]
+        parts = (tracks, which, seen.row[at]), (born, np.arange(len(born)), seen.row[newborn])
+        track_ids, track_labels, now = _enter(now, parts, sizes_of)
         over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s(tracks))
         ended, events = tracks[over], _events(seen, tracks["id"][returned], born, origins, tracks[over])
         self._remember(np.concatenate([tracks[~over], born]), now, shift_px)
@@ -134,16 +137,17 @@ class Linker:
             _count(born[~born["from_start"]], self._class_names),
             _count(ended, self._class_names),
             self._tracks["id"][self._tracks["from_start"]].copy(),
+            now.measures.size_nm,
         )
 
     def forget_sizes(self) -> None:
         """Take the sizes of the last frame out of the tracks again: the frame is not trusted."""
-        self._sights = without_last_sizes(self._tracks, self._sights)
+        self._last = without_last_sizes(self._tracks, self._last)
 
     def new_view(self) -> tuple[TrackSummary, ...]:
         """End every track, its end unseen, for the next frame shows another place or magnification; ids go on."""
         ended = self.finish()
-        self._sights, self._nm_per_px, self._later_view = None, math.nan, True
+        self._last, self._nm_per_px, self._later_view = None, math.nan, True
         return ended
 
     def live(self) -> LiveTracks:
@@ -155,11 +159,9 @@ class Linker:
 
     def snapshot(self) -> LinkerSnapshot:
         """Return everything that is remembered after the last frame."""
+        last = self._tracks, self._last, self._next_id, self._t_s
         return LinkerSnapshot(
-            self._tracks,
-            self._sights,
-            self._next_id,
-            self._t_s,
+            *last,
             intervals_s=tuple(self._intervals),
             errors_px=tuple(self._errors),
             nm_per_px=self._nm_per_px,
@@ -171,7 +173,7 @@ class Linker:
 
     def restore(self, snapshot: LinkerSnapshot) -> None:
         """Go on from where another linker was."""
-        self._tracks, self._sights, self._next_id = snapshot.tracks.copy(), snapshot.last, snapshot.next_id
+        self._tracks, self._last, self._next_id = snapshot.tracks.copy(), snapshot.last, snapshot.next_id
         self._t_s, self._shape, self._shift = snapshot.t_s, snapshot.shape, snapshot.shift_px
         self._intervals, self._errors = deque(snapshot.intervals_s, 101), deque(snapshot.errors_px, 25)
         self._nm_per_px, self._noise_px = snapshot.nm_per_px, snapshot.noise_px
@@ -184,7 +186,7 @@ class Linker:
 
     def _open(self, now: LastObservations, shift_px: tuple[float, float]) -> bool:
         """Check a frame against the run and take its time and scale; tell whether it is the first one."""
-        found, first = now.detections, self._sights is None
+        found, first = now.detections, self._last is None
         _check(now, shift_px, self._t_s, None if first else self._class_names)
         if first:
             self._class_names, self._shift = found.class_names, shift_px
@@ -218,18 +220,18 @@ class Linker:
         """Keep the live tracks and the last observation of each."""
         missed = tracks["missed"]
         n_missed = int(np.count_nonzero(missed))
-        if self._sights is not None and n_missed:
-            now = self._sights.take(tracks["sight"][missed]).then(now)
-            tracks["sight"][~missed] += n_missed
-            tracks["sight"][missed] = np.arange(n_missed)
-        self._tracks, self._sights, self._shift = tracks, now, shift_px
+        if self._last is not None and n_missed:
+            now = self._last.take(tracks["last_row"][missed]).then(now)
+            tracks["last_row"][~missed] += n_missed
+            tracks["last_row"][missed] = np.arange(n_missed)
+        self._tracks, self._last, self._shift = tracks, now, shift_px
 
     def _coasting(self) -> Coasting:
         """Show confirmed tracks that were not seen, where they are expected."""
-        tracks, last = self._tracks, self._sights
+        tracks, last = self._tracks, self._last
         assert last is not None  # a frame was remembered just before
         shown = self._shown(tracks[tracks["missed"]])
-        moved = last.take(shown["sight"]).moved(
+        moved = last.take(shown["last_row"]).moved(
             self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"]
         )
         found = replace(moved.detections, labels=shown["label"].copy())
@@ -254,6 +256,22 @@ def _check(
         raise ValueError(
             f"frame {found.frame_index}: expected the classes {class_names}, got {found.class_names}"
         )
+
+
+def _enter(
+    now: LastObservations, parts: tuple[tuple[Tracks, Ints, Ints], ...], sizes_of: SizesOf | None
+) -> tuple[Ints, Ints, LastObservations]:
+    """Ids and classes of the detections of a frame; their sizes by these classes go into the tracks, in place.
+
+    Each of `parts` has tracks, which of them were seen, and the rows of the frame in which they were.
+    """
+    ids, labels = np.zeros(len(now.measures), np.int64), now.detections.labels.copy()
+    for tracks, which, rows in parts:
+        ids[rows], labels[rows] = tracks["id"][which], tracks["label"][which]
+    now = now.sized(labels, sizes_of)
+    for tracks, which, rows in parts:
+        enter_sizes(tracks, which, now, rows)
+    return ids, labels, now
 
 
 def _boxes(place: Floats, shift_px: tuple[float, float]) -> Floats:

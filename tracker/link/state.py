@@ -1,4 +1,4 @@
-"""What the linker remembers: one record of fixed size per live track, and the last sight of each.
+"""What the linker remembers: one record of fixed size per live track, and the last observation of each.
 
 Records are rows of a structured array, so that thousands of tracks are advanced by a handful of array
 operations, and hold running sums only, so that a track costs the same after a million frames as after one.
@@ -6,6 +6,7 @@ operations, and hold running sums only, so that a track costs the same after a m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,10 +19,12 @@ from insitrack.tracker.link import filter as track_filter
 
 Tracks = NDArray[np.void]
 """Structured array of live tracks, sorted by id; fields are those of `track_type`."""
+SizesOf = Callable[[NDArray[np.str_]], Floats]
+"""Sizes of the detections of a frame, nm, by the definitions of the classes that are given for them."""
 
 
 def track_type(n_classes: int) -> np.dtype[np.void]:
-    """Fields of a track's record; places are in specimen coordinates, px: the picture's, less the drift.
+    """Fields of a track's record; places are in specimen coordinates, px: the frame's, less the drift.
 
     Parameters
     ----------
@@ -31,14 +34,14 @@ def track_type(n_classes: int) -> np.dtype[np.void]:
     Returns
     -------
     dtype
-        Structured type. `sight` is the row of the last sight in `LastObservations`, `absorber` the id of the
+        Structured type. `last_row` is the row of the last observation in `LastObservations`, `absorber` the id of the
         track that covered this one when it was lost (-1: none), `from_start` marks what was there when a view
         after the first began, `sum_*` run over size in nm and time since
-        the first sight in s.
+        the first observation in s.
     """
     floats = "x y first_x first_y diameter shift_x shift_y first_t_s last_t_s sum_size sum_t sum_tt sum_ts"
     return np.dtype(
-        [(name, np.int64) for name in ("id", "n", "n_sizes", "last_frame", "sight", "absorber", "label")]
+        [(name, np.int64) for name in ("id", "n", "n_sizes", "last_frame", "last_row", "absorber", "label")]
         + [(name, np.float64) for name in floats.split()]
         + [
             ("missed", np.bool_),
@@ -76,6 +79,15 @@ class LastObservations:
             n_over_cap=now.n_over_cap,
         )
         return LastObservations(joined, self.measures.then(later.measures))
+
+    def sized(self, labels: Ints, sizes_of: SizesOf | None) -> LastObservations:
+        """Size what belongs to a track of another class (label) than its own by the definition of that class."""
+        found, size_nm = self.detections, self.measures.size_nm
+        other = np.isfinite(size_nm) & (labels != found.labels)
+        if sizes_of is None or not other.any():
+            return self
+        by_class = sizes_of(np.array(found.class_names, np.str_)[labels - 1])
+        return LastObservations(found, replace(self.measures, size_nm=np.where(other, by_class, size_nm)))
 
     def moved(self, dx: Floats, dy: Floats) -> LastObservations:
         """Move each row with the specimen.
@@ -162,7 +174,7 @@ class LinkerSnapshot:
         n_rows, n_classes = 0 if self.last is None else len(self.last.measures), len(self.class_names)
         if self.tracks.dtype != track_type(n_classes) or self.tracks.ndim != 1:
             raise ValueError(f"expected tracks with the fields of {n_classes} classes")
-        for name, low, high in (("sight", 0, n_rows), ("label", 1, n_classes + 1)):
+        for name, low, high in (("last_row", 0, n_rows), ("label", 1, n_classes + 1)):
             if not ((self.tracks[name] >= low) & (self.tracks[name] < high)).all():
                 raise ValueError(f"tracks: expected {name} from {low} to {high - 1}")
 
@@ -209,9 +221,9 @@ class Observations:
         return np.column_stack([self.x[at], self.y[at], box[:, 2:] - box[:, :2]])
 
     @classmethod
-    def of(cls, sights: LastObservations, shift: tuple[float, float]) -> Observations:
+    def of(cls, last: LastObservations, shift: tuple[float, float]) -> Observations:
         """Sort the rows by place, then by whatever tells two at one place apart."""
-        found, measured = sights.detections, sights.measures
+        found, measured = last.detections, last.measures
         box = found.boxes.astype(np.float64)
         middle, sides = (box[:, :2] + box[:, 2:]) / 2, box[:, 2:] - box[:, :2]
         # An empty mask has no centre and no axes; its box has.
@@ -254,7 +266,7 @@ def begin(seen: Observations, at: Ints, first_id: int, n_classes: int, *, first_
 
 
 def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
-    """Enter the observations `at` into the tracks `which`, in place."""
+    """Enter the observations `at` into the tracks `which`, in place; their sizes, by the class, come after."""
     tracks["n"][which] += 1
     tracks["missed"][which], tracks["absorber"][which] = False, -1
     tracks["last_frame"][which], tracks["last_t_s"][which] = seen.frame, seen.t_s
@@ -264,7 +276,7 @@ def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
         ("y", seen.y),
         ("diameter", seen.diameter),
         ("box", seen.box),
-        ("sight", seen.row),
+        ("last_row", seen.row),
         ("on_edge", seen.on_edge),
     ):
         tracks[name][which] = values[at]
@@ -273,20 +285,24 @@ def observe(tracks: Tracks, which: Ints, seen: Observations, at: Ints) -> None:
     evidence = tracks["evidence"][which]
     leads = evidence[np.arange(len(at)), label - 1] >= evidence.max(axis=1, initial=0.0)
     tracks["label"][which] = np.where(leads, label, evidence.argmax(axis=1) + 1)
-    _add_sizes(tracks, which, seen.size_nm[at], 1)
 
 
-def without_last_sizes(tracks: Tracks, sights: LastObservations | None) -> LastObservations | None:
+def enter_sizes(tracks: Tracks, which: Ints, now: LastObservations, rows: Ints) -> None:
+    """Enter the sizes of the rows `rows` of a frame into the tracks `which`, in place."""
+    _add_sizes(tracks, which, now.measures.size_nm[rows], 1)
+
+
+def without_last_sizes(tracks: Tracks, last: LastObservations | None) -> LastObservations | None:
     """Take the sizes of the last frame out of the tracks, in place; return their last observations without them."""
-    if sights is None:
+    if last is None:
         return None
     seen = np.flatnonzero(~tracks["missed"])
-    rows = tracks["sight"][seen]
-    _add_sizes(tracks, seen, sights.measures.size_nm[rows], -1)
+    rows = tracks["last_row"][seen]
+    _add_sizes(tracks, seen, last.measures.size_nm[rows], -1)
     none = seen[tracks["n_sizes"][seen] == 0]
     for name in ("sum_size", "sum_t", "sum_tt", "sum_ts"):
         tracks[name][none] = 0.0
-    return replace(sights, measures=sights.measures.without_nm(rows))
+    return replace(last, measures=last.measures.without_nm(rows))
 
 
 def _add_sizes(tracks: Tracks, which: Ints, size_nm: Floats, sign: int) -> None:

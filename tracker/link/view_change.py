@@ -16,6 +16,10 @@ _MOST_MAGNIFIED = 5.0
 """Largest change of the magnification that is looked for, either way."""
 _SCALE_STEP = 1.03
 """Ratio of neighbouring scales that are tried: less than the smallest features away at half the frame."""
+_CLOSE = 1.5
+"""Within this ratio, either way, a frame may still seem to fit at its old scale, if less well."""
+_CLEARLY = 0.2
+"""How much better another scale must fit to be the right one."""
 _ALIKE = 1.06
 """Within this ratio the magnification counts as the same."""
 _LEAST_QUALITY, _LEAST_SMALL_QUALITY = 0.3, 0.55
@@ -62,13 +66,36 @@ def what_changed(key: View, views: Sequence[View], min_significance: float) -> C
         fit = _fit(_of(old, weight), _of(now, weight), min_significance)
         if fit is not None and fit[1] > max(best, _LEAST_QUALITY):
             change, best = Change(fit[0], 1.0), fit[1]
-    n = math.ceil(math.log(_MOST_MAGNIFIED) / math.log(_SCALE_STEP))
-    for ratio in (_SCALE_STEP**step for step in range(-n, n + 1)):
+    for ratio in _ratios(_MOST_MAGNIFIED):
         fit = _fit(_scaled(key, ratio), _of(new, weight), min_significance)
         least = _LEAST_QUALITY if ratio > _SMALL else _LEAST_SMALL_QUALITY
         if fit is not None and changes_scale(ratio) and fit[1] > max(best, least):
             change, best = Change(None, ratio), fit[1]
     return change
+
+
+def fits_better_magnified(key: View, view: View, quality: float, min_significance: float) -> bool:
+    """Tell whether a frame that fits an earlier one as it is fits it clearly better somewhat larger or smaller.
+
+    Parameters
+    ----------
+    key, view : View
+        The earlier frame and the new one.
+    quality : float
+        Their correlation at one scale.
+    min_significance : float
+        Least height of the peak, in standard deviations of the correlation.
+    """
+    fits = (
+        _fit(_scaled(key, ratio), view, min_significance) for ratio in _ratios(_CLOSE) if changes_scale(ratio)
+    )
+    return any(fit is not None and fit[1] > quality + _CLEARLY for fit in fits)
+
+
+def _ratios(most: float) -> list[float]:
+    """Ratios of magnification that are tried, up to one either way."""
+    n = math.ceil(math.log(most) / math.log(_SCALE_STEP))
+    return [_SCALE_STEP**step for step in range(-n, n + 1)]
 
 
 def _fit(old: View, new: View, min_significance: float) -> tuple[tuple[float, float], float] | None:

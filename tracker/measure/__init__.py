@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from insitrack.tracker.measure.by_class import lengths_of_lines as lengths_of_lines
     from insitrack.tracker.measure.measure import MeasureConfig as MeasureConfig
-    from insitrack.tracker.measure.measure import lengths_of_lines as lengths_of_lines
     from insitrack.tracker.measure.measure import measure as measure
     from insitrack.tracker.measure.measure import sizes_px as sizes_px
     from insitrack.tracker.measure.shape import hull_shape as hull_shape
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "measure": ["MeasureConfig", "lengths_of_lines", "measure", "sizes_px"],
+        "by_class": ["lengths_of_lines"],
+        "measure": ["MeasureConfig", "measure", "sizes_px"],
         "shape": ["hull_shape"],
     },
 )

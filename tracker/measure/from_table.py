@@ -92,6 +92,27 @@ def sizes_nm(
     return np.maximum(sizes_px(names, config, *figures) * nm_per_px - edge, 0.0)
 
 
+def sizes_as(rows: pd.DataFrame, names: NDArray[np.str_], config: MeasureConfig, nm_per_px: Floats) -> Floats:
+    """Sizes of rows of ``tracks.csv`` by the definitions of classes that need not be those of the rows, nm.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        N rows with the figures of their outlines; a size keeps its value where the class is that of the row.
+    names : ndarray of str, shape (N,)
+        Classes.
+    config : MeasureConfig
+        Definitions of size.
+    nm_per_px : ndarray of float64, shape (N,)
+        Scale of each row, nm; NaN where unknown.
+    """
+    size = rows["size_nm"].to_numpy(np.float64).copy()
+    other = np.isfinite(size) & (names != rows["defect_class"].to_numpy(str))
+    if other.any():
+        size[other] = sizes_nm(rows[other], names[other], config, nm_per_px[other])
+    return size
+
+
 def with_sizes(
     rows: pd.DataFrame, frames: pd.DataFrame, config: MeasureConfig, nm_per_px: float
 ) -> pd.DataFrame:

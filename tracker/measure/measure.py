@@ -7,7 +7,7 @@ the runs, so that each pixel is looked at only once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import cv2
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.arrays import BoolImage, Bools, Floats, Ints
-from insitrack.io.detections import DEFECT_CLASSES, Detections
+from insitrack.io.detections import DEFECT_CLASSES, UNTYPED, Detections
 from insitrack.io.errors import SettingsError
 from insitrack.io.frames import Calibration
 from insitrack.io.results import Measures
@@ -35,9 +35,10 @@ DEFAULT_SIZES: dict[str, SizeDefinition] = {
     "precipitate": "ecd",
     "void": "ecd",
     "loop": "feret_max",
+    UNTYPED: "feret_max",
 }
 """A tilted circular loop projects to an ellipse whose longest extent is the loop's true diameter; dots and
-voids are round."""
+voids are round, for which every definition says the same."""
 
 PRESETS: dict[str, dict[str, SizeDefinition]] = {
     "field": DEFAULT_SIZES,
@@ -48,6 +49,7 @@ PRESETS: dict[str, dict[str, SizeDefinition]] = {
         "loop_111": "ellipse_major",
         "loop_100": "ellipse_major",
         "loop": "ellipse_major",
+        UNTYPED: "ellipse_major",
     },
 }
 """Usual practice of the field; Jacobs et al. 2022 and, for cavities, 2023; Shen et al. 2021."""
@@ -316,12 +318,6 @@ def _line_lengths_px(detections: Detections, method: LengthMethod) -> Floats:
     return np.array(
         [line_length_px(detections.masks.crop(row), method) for row in range(len(detections))], np.float64
     )
-
-
-def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
-    """Leave lengths to line dislocations, as `detections` name them; NaN for the others."""
-    lines = np.isin(detections.names(), LINE_CLASSES)
-    return replace(measures, line_length_nm=np.where(lines, measures.line_length_nm, np.nan))
 
 
 def _feret_max(runs: Runs, wanted: Bools) -> Floats:

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from insitrack.io.arrays import BoolImage
+from insitrack.io.arrays import BoolImage, Floats
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.results import Doubted, Event, Measures, TrackedFrame
@@ -16,8 +17,10 @@ from insitrack.tracker.existence.believed import believe
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftSnapshot
 from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.state import SizesOf
 from insitrack.tracker.link.view_scale import ViewScale
-from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
+from insitrack.tracker.measure.by_class import lengths_of_lines, sizes_as
+from insitrack.tracker.measure.measure import MeasureConfig, measure
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.trust.live import UNKNOWN, LiveTrust
 
@@ -76,7 +79,11 @@ def follow(
     local = scale.calibration if looked.field is None else replace(scale.calibration, field=looked.field)
     measures = measure(detections, local, sizes)
     meter.set_scale(scale.nm_per_px)
-    tracked = follow_measured(detections, measures, looked, linker, meter, existence, trust)
+
+    def sizes_of(names: NDArray[np.str_]) -> Floats:
+        return sizes_as(measures, names, scale.nm_per_px, sizes)
+
+    tracked = follow_measured(detections, measures, looked, linker, meter, existence, trust, sizes_of)
     begins = (Event(item.index, item.t_s, "view", -1),) if new_view else ()
     return replace(
         tracked,
@@ -95,24 +102,25 @@ def follow_measured(
     meter: SeriesMeter,
     existence: LiveExistence,
     trust: LiveTrust | None = None,
+    sizes_of: SizesOf | None = None,
 ) -> TrackedFrame:
     """Everything after the measuring for one source frame.
 
-    Without a shift in `looked` the drift is estimated from the defects themselves; without `trust` nobody
-    judges whether the frame is of a kind that the model knows.
+    Without a shift in `looked` the drift is estimated from the defects themselves, without `sizes_of` a size is
+    what was measured, and without `trust` nobody judges whether the frame is of a known kind.
     """
     item = looked.item
-    linked = linker.update(
-        detections, measures, looked.shift_px if math.isfinite(looked.shift_px[0]) else None
-    )
+    shift_px = None if math.isnan(looked.shift_px[0]) else looked.shift_px
+    linked = linker.update(detections, measures, shift_px, sizes_of)
+    if linked.size_nm is not None:
+        measures = replace(measures, size_nm=linked.size_nm)
     coasting = linked.coasting
     everything = replace(detections, labels=linked.track_labels).then(coasting.detections)
     sizes_of_all = lengths_of_lines(measures.then(coasting.measures), everything)
     ids = np.concatenate([linked.track_ids, coasting.track_ids])
     observed = np.arange(len(ids)) < len(detections)  # defects that are alive in a gap come last
-    believed = believe(
-        linked, detections.scores.astype(np.float64), everything.names(), (item.index, item.t_s), existence
-    )
+    scores = detections.scores.astype(np.float64)
+    believed = believe(linked, scores, everything.names(), (item.index, item.t_s), existence)
     kept = np.flatnonzero(believed.keep)
     doubted = np.flatnonzero(~believed.keep & observed & (ids > 0))  # 0: too weak to begin a track
     found, sizes = everything.take(kept), sizes_of_all.take(kept)
@@ -122,10 +130,8 @@ def follow_measured(
         verdict = trust.update(item, looked.field, sizes, observed[kept], registered=fits)
     if verdict.trust < meter.config.least_trust:
         linker.forget_sizes()
-        sizes, sizes_of_all = (
-            sizes.without_nm(np.arange(len(kept))),
-            sizes_of_all.without_nm(np.arange(len(ids))),
-        )
+        sizes = sizes.without_nm(np.arange(len(kept)))
+        sizes_of_all = sizes_of_all.without_nm(np.arange(len(ids)))
     series = meter.rows(
         item.index,
         item.t_s,

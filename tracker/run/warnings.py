@@ -40,8 +40,8 @@ def run_warnings(
         )
     if tally.blank:
         lines.append(
-            f"{tally.blank} frames show no specimen (the beam off, or no structure): their numbers stay empty; see"
-            " field.blank_share"
+            f"{tally.blank} frame{'s' * (tally.blank != 1)} without specimen (the beam off, or no structure): numbers"
+            " stay empty there; see field.blank_share"
         )
     if tally.processed > 2 and not no_movie and tally.unregistered > _UNRELATED * (tally.processed - 1):
         lines.append(

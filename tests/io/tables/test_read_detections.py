@@ -119,6 +119,9 @@ CHANGES = {
     r"6 of 24 centres lie outside the frame of 200x200 px": lambda t: t.assign(
         x_px=t["x_px"] + 900 * (t["frame"] == 1)
     ),
+    "1 of 24 centres lie outside the frame of 200x200 px": lambda t: t.assign(
+        x_px=t["x_px"].where(t.index != 4, 1e300)
+    ),
     "1 of 24 sizes are zero or negative": lambda t: t.assign(size_px=t["size_px"].where(t.index != 4, 0)),
     "24 of 24 sizes are zero or negative": lambda t: t.assign(size_px=-t["size_px"]),
     "24 of 24 boxes do not hold their centre": lambda t: t.assign(

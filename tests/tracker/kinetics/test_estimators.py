@@ -98,7 +98,7 @@ def test_growth_scales_with_size_and_ignores_where_time_begins(factor: float, st
     assert growth_rate(t + start, factor * size).value == pytest.approx(factor * growth_rate(t, size).value)
 
 
-def test_one_bad_outline_does_not_change_growth_and_two_sights_say_nothing() -> None:
+def test_one_bad_outline_does_not_change_growth_and_two_observations_say_nothing() -> None:
     t, size = np.arange(21.0), np.arange(21.0) * 0.5
     size[7] = 90
     assert growth_rate(t, size).value == pytest.approx(0.5, rel=0.02)

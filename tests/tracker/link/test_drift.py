@@ -148,14 +148,16 @@ def test_another_place_begins_a_view_with_its_first_frame_from_which_the_drift_c
     assert min(drift.quality for drift in drifts) > 0.5
 
 
-@pytest.mark.parametrize("zoom", [0.5, 0.7, 1.4, 2.0, 3.0])
-def test_another_magnification_begins_a_view_and_is_told_to_six_percent(zoom: float) -> None:
-    def magnified(frame: Frame, by: float) -> Frame:
-        height, width = frame.shape
-        side = (round(width / by), round(height / by))
-        cut = cv2.getRectSubPix(frame.image, side, ((width - 1) / 2, (height - 1) / 2))
-        return Frame(frame.index, frame.t_s, cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA))
+def magnified(frame: Frame, by: float) -> Frame:
+    """The middle of a frame, as large as the whole."""
+    height, width = frame.shape
+    side = (round(width / by), round(height / by))
+    cut = cv2.getRectSubPix(frame.image, side, ((width - 1) / 2, (height - 1) / 2))
+    return Frame(frame.index, frame.t_s, cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA))
 
+
+@pytest.mark.parametrize("zoom", [0.5, 0.7, 0.8, 1.25, 1.4, 2.0, 3.0])
+def test_another_magnification_begins_a_view_and_is_told_to_six_percent(zoom: float) -> None:
     frames = list(movie(lambda i: (0.7 * i, 0.0), 16, shape=(480, 640)))
     wide, near = frames[:8], frames[8:]
     if zoom > 1:
@@ -165,6 +167,14 @@ def test_another_magnification_begins_a_view_and_is_told_to_six_percent(zoom: fl
     drifts = follow(iter(then(iter(wide), iter(near))))
     assert changes(drifts) == [8]
     assert drifts[8].magnified == pytest.approx(zoom, rel=0.06)
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.1])
+def test_a_little_more_magnification_is_told_though_the_old_scale_still_fits_somewhat(zoom: float) -> None:
+    still = movie(lambda i: (0.0, 0.0), 12, shape=(120, 160), noise=3.0)
+    drifts = follow(magnified(frame, zoom if frame.index >= 6 else 1.0) for frame in still)
+    assert changes(drifts) == ([6] if zoom > 1 else [])
+    assert drifts[6].magnified == (pytest.approx(zoom, rel=0.03) if zoom > 1 else None)
 
 
 @pytest.mark.parametrize("change", ["blur", "reversed", "flicker", "blank", "shaken"])

@@ -36,8 +36,8 @@ def test_ids_persist_through_misses_jitter_false_detections_and_drift(seed: int)
     drift = (3.0, -1.5)
     movie = noisy_movie(seed, drift=drift)
     linked = run(movie, shifts=[(drift[0] * i, drift[1] * i) for i in range(len(movie))])
-    sights = sum(dot.truth >= 0 for dots in movie for dot in dots)
-    assert switches(movie, linked) <= 0.005 * sights
+    observations = sum(dot.truth >= 0 for dots in movie for dot in dots)
+    assert switches(movie, linked) <= 0.005 * observations
 
 
 @settings(max_examples=6, deadline=None)
@@ -254,11 +254,11 @@ def test_without_pictures_the_defects_tell_the_drift() -> None:
     linker = Linker()
     linked = [linker.update(*frame(i, dots), None) for i, dots in enumerate(movie)]
     assert linked[-1].shift_px == pytest.approx((19 * 4.0, 19 * -2.5), abs=1.0)
-    sights = sum(dot.truth >= 0 for dots in movie for dot in dots)
-    assert switches(movie, linked) <= 0.005 * sights
+    observations = sum(dot.truth >= 0 for dots in movie for dot in dots)
+    assert switches(movie, linked) <= 0.005 * observations
 
 
-def test_live_boxes_have_less_noise_than_single_sights() -> None:
+def test_live_boxes_have_less_noise_than_single_observations() -> None:
     movie = noisy_movie(7, 25)
     linker = Linker()
     linked = [linker.update(*frame(i, dots)) for i, dots in enumerate(movie)]

@@ -41,7 +41,7 @@ def test_a_track_seen_too_rarely_does_not_coast_but_is_found_again() -> None:
     assert linked[2].track_ids.tolist() == [1]
 
 
-def test_a_track_missed_for_longer_than_patience_dies_at_its_last_sight() -> None:
+def test_a_track_missed_for_longer_than_patience_dies_at_its_last_observation() -> None:
     linked = run([[Dot(50, 50)]] * 4 + [[]] * 5, SHORT)
     assert [len(answer.coasting.track_ids) for answer in linked] == [0, 0, 0, 0, 1, 1, 1, 0, 0]
     (death,) = linked[7].events

@@ -106,7 +106,7 @@ def test_each_class_takes_its_own_size_definition():
     every = Detections(0, 0.0, SHAPE, masks.boxes(), labels, np.ones(len(labels), np.float32), masks)
     size = dict(zip(DEFECT_CLASSES, measure(every, UNIT, MeasureConfig()).size_nm, strict=True))
     long = {name for name, value in size.items() if value > 35}
-    assert long == {"loop_111", "loop_100", "dislocation", "loop"}
+    assert long == {"loop_111", "loop_100", "dislocation", "loop", "defect"}
     assert size["black_dot"] == pytest.approx(np.sqrt(800), rel=0.01)
 
 

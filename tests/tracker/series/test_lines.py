@@ -9,7 +9,8 @@ import pytest
 from insitrack.io.detections import Detections, Masks
 from insitrack.io.frames import Calibration, MissingFrame
 from insitrack.io.results import Measures, SeriesRow
-from insitrack.tracker.measure.measure import MeasureConfig, lengths_of_lines, measure
+from insitrack.tracker.measure.by_class import lengths_of_lines
+from insitrack.tracker.measure.measure import MeasureConfig, measure
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.series.settings import SeriesConfig
 
