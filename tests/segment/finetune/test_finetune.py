@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from insitrack.io.detections import DEFECT_CLASSES, Detections
 from insitrack.io.errors import ModelError, OutputError, SettingsError
 from insitrack.io.frames import Frame
-from insitrack.segment.finetune.begin import TOLD, as_it_was
+from insitrack.segment.finetune.begin import TRAINING_RECORD, as_it_was
 from insitrack.segment.finetune.boxes import outline_boxes
 from insitrack.segment.finetune.data import copies_for, not_too_small, seen, write_tiles
 from insitrack.segment.finetune.settings import FinetuneSettings
@@ -300,6 +300,6 @@ def test_labels_that_cannot_be_used_are_refused_before_any_network_library_is_lo
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", '{"data": 1, "classes": [], "settings": {}}', "\xff"])
 def test_settings_of_a_training_that_cannot_be_read_are_one_line(text: str, tmp_path: Path) -> None:
-    (tmp_path / TOLD).write_text(text, encoding="latin-1")
-    with pytest.raises(OutputError, match=f"{TOLD}: cannot be read"):
-        as_it_was(tmp_path / TOLD, tmp_path, FinetuneSettings())
+    (tmp_path / TRAINING_RECORD).write_text(text, encoding="latin-1")
+    with pytest.raises(OutputError, match=f"{TRAINING_RECORD}: cannot be read"):
+        as_it_was(tmp_path / TRAINING_RECORD, tmp_path, FinetuneSettings())
