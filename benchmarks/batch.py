@@ -31,7 +31,6 @@ from insitrack.tracker.many.movies import Movie
 from insitrack.tracker.many.status import MovieStatus
 from insitrack.tracker.run.config import load_config
 
-WORKERS = 2
 TRACK = [sys.executable, "-m", "insitrack.tracker.cli"]
 OPTIONS = ["--nm-per-px", "0.4", "--no-video"]
 COMPARED = (*TABLES, "kinetics.csv", "masks.parquet")
@@ -52,17 +51,7 @@ def by_batch(movies: list[Path], out: Path) -> float:
     """Run the batch as a user does; return its time, s."""
     shutil.rmtree(out, ignore_errors=True)
     begun = time.perf_counter()
-    words = [
-        "batch",
-        str(movies[0].parent),
-        "--out",
-        str(out),
-        "--workers",
-        str(WORKERS),
-        "--view",
-        "none",
-        *OPTIONS,
-    ]
+    words = ["batch", str(movies[0].parent), "--out", str(out), "--workers", "2", "--view", "none", *OPTIONS]
     subprocess.run([*TRACK, *words], check=True, capture_output=True)
     return time.perf_counter() - begun
 
@@ -75,7 +64,7 @@ def by_xargs(movies: list[Path], out: Path) -> float:
     one = " ".join([*TRACK, "$0", "--out", f"{out}/$(basename $0 .mp4)", *OPTIONS])
     lines = "".join(f"{movie}\n" for movie in movies)
     subprocess.run(
-        ["xargs", "-P", str(WORKERS), "-n", "1", "sh", "-c", one],
+        ["xargs", "-P", "2", "-n", "1", "sh", "-c", one],
         input=lines,
         text=True,
         check=True,
@@ -90,7 +79,7 @@ def through_kills(movies: list[Path], out: Path, n_kills: int) -> dict[str, Any]
     out.mkdir()
     states = [MovieStatus(Movie(movie.stem, str(movie), out / movie.stem, settings)) for movie in movies]
     kills, dice = 0, random.Random(1)
-    with connected(ClusterChoice(workers=WORKERS), WORKERS) as client:
+    with connected(ClusterChoice(workers=2), 2) as client:
         thread = threading.Thread(target=Batch(client, states, out, threading.Event()).run)
         thread.start()
         while thread.is_alive():
@@ -120,9 +109,7 @@ def differing(movies: list[Path], one: Path, other: Path) -> list[str]:
 
 def main() -> None:
     given = record.options(__doc__).parse_args()
-    n_movies, n_frames, repeats, n_kills = (1, 6, 1, 1) if given.smoke else (40, 30, 2, 20)
-    if given.smoke:
-        globals().update(WORKERS=1)
+    n_movies, n_frames, repeats, n_kills = (2, 6, 1, 1) if given.smoke else (40, 30, 2, 20)
     above = Path(tempfile.mkdtemp())
     (above / "movies").mkdir()
     movies = draw(above / "movies", n_movies, n_frames)

@@ -320,7 +320,7 @@ def main() -> None:
     parser.add_argument("--overlays", type=Path, metavar="DIR")
     given = parser.parse_args()
     small = {"loops": 2, "dense": 1, "voids": 1, "bubbles": 1, "mixed": 1}
-    sets = drawn(small, 256) if given.smoke else test_sets() | drawn(MORE_DRAWN)
+    sets = drawn(small) if given.smoke else test_sets() | drawn(MORE_DRAWN)
     seen = look(sets, given.model, given.answers)
     answers = {name: [one for one, _ in part] for name, part in seen.items()}
     there = {name: part for name, part in answers.items() if name != ON_ZONE}
