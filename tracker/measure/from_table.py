@@ -106,7 +106,7 @@ def sizes_as(rows: pd.DataFrame, names: NDArray[np.str_], config: MeasureConfig,
     nm_per_px : ndarray of float64, shape (N,)
         Scale of each row, nm; NaN where unknown.
     """
-    size = rows["size_nm"].to_numpy(np.float64).copy()
+    size: Floats = rows["size_nm"].to_numpy(np.float64).copy()
     other = np.isfinite(size) & (names != rows["defect_class"].to_numpy(str))
     if other.any():
         size[other] = sizes_nm(rows[other], names[other], config, nm_per_px[other])
