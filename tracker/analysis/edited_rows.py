@@ -14,12 +14,13 @@ from insitrack.io.tables import columns as tables
 from insitrack.io.tables.frame_views import frame_scales
 from insitrack.io.tables.outlines.masks import DRAWN, MASKS, read_columns
 from insitrack.io.tables.run_folder import CAUSAL
-from insitrack.tracker.analysis.untouched import changed_tracks, join_rows, untouched_rows
+from insitrack.tracker.analysis.untouched import join_rows, with_raw
 from insitrack.tracker.hardening.materials import LINE_CLASSES
 from insitrack.tracker.hindsight.drawn import Drawing
+from insitrack.tracker.hindsight.fill import Noise, sizes_to_smooth
 from insitrack.tracker.hindsight.naming import Naming
 from insitrack.tracker.hindsight.outlines import SEEN
-from insitrack.tracker.hindsight.refine import refine
+from insitrack.tracker.hindsight.refine import noise_of, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.measure.from_table import sizes_nm, with_sizes
 
@@ -70,26 +71,47 @@ class EditedRows:
         return Naming.of_run(finds, self.now, self.drawing.looked)
 
     @cached_property
-    def _untouched(self) -> pd.DataFrame:
-        """Rows of the run, with their observations as they were measured."""
-        return untouched_rows(self.now, self.naming.rows(), self.frames, set())
+    def rows_of_run(self) -> pd.DataFrame:
+        """Rows of ``tracks.csv`` as they are, with their observations as they were measured."""
+        return with_raw(self.now, self.naming.rows(), self.frames)
+
+    @cached_property
+    def _noise(self) -> dict[int, Noise]:
+        """Noise of an observation of the run, by view: edits do not change it, so that they do not change each other."""
+        return noise_of(self.naming.rows(), self.frames)
 
     def changed(self, after: Naming) -> set[int]:
         """Tracks that edits change."""
-        before = self.naming
-        absent = {track for track, _ in before.absent ^ after.absent}
-        return changed_tracks(before.keys(), after.keys()) | absent
+        return self.naming.changed(after)
 
     def rebuilt(self, after: Naming, changed: Collection[int]) -> tuple[pd.DataFrame, dict[str, float]]:
-        """Rows of the edited tracks, smoothed and filled, and what was done."""
+        """Rows of the edited tracks, smoothed and filled, and what was done.
+
+        Each track is what it would be if it were the only one that was edited.
+        """
+        import pandas as pd
+
         rows = self._measured_as_named(after.rows(changed))
-        done = refine(rows, self.frames, self.refining, nm_per_px=self.drawing.nm_per_px, keep_ids=True)
-        made = _without_absent(done.tracks, after.absent)
-        return _with_classes_by_hand(made), done.facts
+        parts, facts = [], dict[str, float]()
+        for some, drawn in _alike(rows):
+            done = refine(
+                some,
+                self.frames,
+                self.refining,
+                nm_per_px=self.drawing.nm_per_px,
+                keep_ids=True,
+                noise=None if drawn else self._noise,
+            )
+            parts.append(done.tracks)
+            for name, value in done.facts.items():
+                old = facts.get(name, 0.0)
+                facts[name] = max(old, value) if name == "noise_px" else old + value
+        made = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+        return _with_classes_by_hand(_without_absent(made, after.absent)), facts
 
     def all_rows(self, rebuilt: pd.DataFrame, changed: Collection[int]) -> pd.DataFrame:
         """Rows of ``tracks.csv`` with those of the edited tracks in their places."""
-        kept = self._untouched
+        kept = self.rows_of_run
         return join_rows(kept[~kept["track_id"].isin(changed)], rebuilt)
 
     def outlines(self) -> list[Path]:
@@ -119,6 +141,19 @@ class EditedRows:
         rows.loc[given, "size_nm"] = size
         rows.loc[given & ~rows["seen_class"].isin(LINE_CLASSES).to_numpy(), "line_length_nm"] = np.nan
         return rows
+
+
+def _alike(rows: pd.DataFrame) -> list[tuple[pd.DataFrame, bool]]:
+    """Part tracks by the measures that are known of all their observations: only such are smoothed.
+
+    A track that was wholly drawn by hand stands alone, and is marked: its noise is its own.
+    """
+    track = rows["track_id"].to_numpy(np.int64)
+    known = (sizes_to_smooth(rows) > 0).groupby(track).transform("all").to_numpy()
+    by_hand = rows["rle"].notna() if "rle" in rows else rows["track_id"].isna()
+    drawn = by_hand.groupby(track).transform("all").to_numpy(bool)
+    parts = rows.groupby([*known.T, np.where(drawn, track, -1)], sort=False)
+    return [(part, bool(key[-1] >= 0)) for key, part in parts] or [(rows, False)]
 
 
 def _without_absent(rows: pd.DataFrame, absent: frozenset[tuple[int, int]]) -> pd.DataFrame:

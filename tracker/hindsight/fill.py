@@ -5,7 +5,8 @@ Two tracks that are one defect, detected in turns, are found here too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,40 @@ SizesOf = Callable[[pd.DataFrame, NDArray[np.str_]], Floats]
 LOG_COLUMNS = ("width", "height", "area_px", "major_px", "minor_px", "size_nm", "area_nm2", "line_length_nm")
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Standard deviation of one observation.
+
+    Parameters
+    ----------
+    position_px : ndarray of float64, shape (2,)
+        Of x and y, px.
+    logs : mapping of str to float
+        Of the natural logarithm of each of `LOG_COLUMNS`.
+    """
+
+    position_px: Floats
+    logs: Mapping[str, float]
+
+    @classmethod
+    def of(cls, chain: Ints, points: Floats, sizes: pd.DataFrame) -> Noise:
+        """Estimate it from the observations of tracks, which stand together, in the order of time."""
+        logs = {}
+        for name in sizes:
+            values = sizes[name].to_numpy(np.float64)
+            known = values > 0
+            logs[str(name)] = float(step_noise(chain[known], np.log(values[known])[:, None])[0])
+        return cls(step_noise(chain, points), logs)
+
+
+def sizes_to_smooth(seen: pd.DataFrame) -> pd.DataFrame:
+    """Return those of `LOG_COLUMNS` that a table of observations has."""
+    box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
+    sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]}, index=seen.index)
+    own = [name for name in LOG_COLUMNS if name in seen]
+    return pd.concat([sizes, seen[own]], axis=1)
+
+
 def extreme(choose: np.ufunc, chain: Ints, place: Ints) -> Ints:
     """Least or greatest place of each chain."""
     answer = np.full(int(chain.max()) + 1, place[0])
@@ -44,24 +79,27 @@ def filled(
     *,
     smoothing: bool,
     sizes_of: SizesOf | None = None,
+    noise: Noise | None = None,
 ) -> pd.DataFrame:
     """Take the noise out and make a row for every frame between the first and the last observation.
 
-    Sizes are those by the classes of the tracks, as `sizes_of` gives them; without it they are as measured.
+    Sizes are those by the classes of the tracks, as `sizes_of` gives them; without it they are as measured. Where
+    `noise` is not given it is estimated from these tracks.
     """
     names = _classes(seen, chain)
     if sizes_of is not None and len(seen):
         size_nm = sizes_of(seen, names[chain])
         seen = seen.assign(size_nm=size_nm, raw_size_nm=size_nm)
     box = seen[["x1_px", "y1_px", "x2_px", "y2_px"]].to_numpy(np.float64)
-    sizes = pd.DataFrame({"width": box[:, 2] - box[:, 0], "height": box[:, 3] - box[:, 1]})
-    sizes = pd.concat([sizes, seen[[name for name in LOG_COLUMNS if name in seen]]], axis=1)
-    known = [name for name in LOG_COLUMNS if name in sizes and (sizes[name] > 0).all()]
+    sizes = sizes_to_smooth(seen)
+    known = [name for name in sizes if (sizes[name] > 0).all()]
     t_s = looked["t_s"].to_numpy(np.float64)
     logs = np.log(sizes[known].to_numpy(np.float64)) if known else np.zeros((len(seen), 0))
+    noise = noise or Noise.of(chain, points, sizes)
+    spread = np.array([noise.logs[name] for name in known])
     where, large = (
-        _smoothed(chain, t_s[place], points, smoothing),
-        _smoothed(chain, t_s[place], logs, smoothing),
+        _smoothed(chain, t_s[place], points, smoothing, noise.position_px),
+        _smoothed(chain, t_s[place], logs, smoothing, spread),
     )
     observation, frame = _rows(chain, place, len(looked))
     observed = place[observation] == frame
@@ -156,10 +194,10 @@ def one_in_turns(table: pd.DataFrame) -> dict[int, int]:
     return answer
 
 
-def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool) -> Smoothed:
+def _smoothed(chain: Ints, t_s: Floats, values: Floats, wanted: bool, noise: Floats) -> Smoothed:
     if wanted and values.shape[1]:
-        return smooth(chain, t_s, values)
-    sd = np.broadcast_to(step_noise(chain, values), values.shape) if values.shape[1] else values
+        return smooth(chain, t_s, values, noise)
+    sd = np.broadcast_to(noise, values.shape)
     return Smoothed(values, np.zeros_like(values), np.asarray(sd), np.arange(len(values)))
 
 

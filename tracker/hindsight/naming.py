@@ -103,6 +103,36 @@ class Naming:
             by_hand=self.by_hand[wanted],
         )
 
+    def changed(self, after: Naming, *, hidden: bool = False) -> set[int]:
+        """Tracks that another naming of the same finds changes.
+
+        They lose or get observations, are absent in other frames, are new, or are there no more; or one of their
+        observations has another class.
+
+        Parameters
+        ----------
+        after : Naming
+            The other one; what both have drawn they share.
+        hidden : bool
+            Tracks that were only seen as another class, or given theirs by hand, count too.
+        """
+        n = len(self.base)
+        for mine, other in zip(self.added, after.added, strict=False):
+            if mine is not other:
+                break
+            n += len(mine)
+        differ = np.zeros(n, bool)
+        for name in ("track_id", "defect_class", *(("seen_class", "by_hand") if hidden else ())):
+            old, new = getattr(self, name), getattr(after, name)
+            if old is not new:
+                differ |= old[:n] != new[:n]
+        ids = [one.track_id[:n][differ] for one in (self, after)] + [
+            one.track_id[n:] for one in (self, after)
+        ]
+        tracks = np.unique(np.concatenate(ids))
+        absent = {track for track, _ in self.absent ^ after.absent}
+        return {track for track in tracks.tolist() if track != NOWHERE} | absent
+
     def keys(self) -> pd.DataFrame:
         """Frame, causal id, track and class of the finds that belong to tracks."""
         import pandas as pd

@@ -14,10 +14,9 @@ from insitrack.io.arrays import Floats, Ints
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.existence.judge import Judge
 from insitrack.tracker.existence.settings import ExistenceConfig
-from insitrack.tracker.hindsight.fill import SizesOf, filled, one_in_turns
+from insitrack.tracker.hindsight.fill import Noise, SizesOf, filled, one_in_turns, sizes_to_smooth
 from insitrack.tracker.hindsight.join import Joiner
 from insitrack.tracker.hindsight.settings import RefineConfig
-from insitrack.tracker.hindsight.smooth import step_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ def refine(
     nm_per_px: float = math.nan,
     keep_ids: bool = False,
     sizes_of: SizesOf | None = None,
+    noise: Mapping[int, Noise] | None = None,
 ) -> Refined:
     """Improve the tracks of a finished run.
 
@@ -68,6 +68,8 @@ def refine(
         Take the tracks as they are: smooth and fill them only; nothing is judged.
     sizes_of : callable, optional
         Gives the sizes of rows by the classes of their tracks; None: sizes do not depend on them.
+    noise : mapping of int to Noise, optional
+        Noise of an observation in each view, see `noise_of`; left out, it is that of these tracks.
 
     Returns
     -------
@@ -77,21 +79,15 @@ def refine(
     views = view_numbers(looked)
     if len(views) and views[-1] != views[0]:
         of_all = {"existence": existence, "keep_ids": keep_ids, "sizes_of": sizes_of}
-        return _view_by_view(tracks, looked, views, config, nm_per_px, of_all)
-    seen = tracks[(tracks["observed"] == 1) & tracks["frame"].isin(looked["frame"])]
-    seen = seen.sort_values(["track_id", "frame"], kind="stable").reset_index(drop=True)
+        return _view_by_view(tracks, looked, views, config, nm_per_px, of_all, noise or {})
+    seen, points, place, shift = _observations(tracks, looked)
     if not len(seen):
         return Refined(_nothing(seen), {"noise_px": math.nan})
-    place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
-    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
-    points = seen[["x_px", "y_px"]].to_numpy(np.float64) - shift[place]
-    points = np.where(
-        np.isfinite(points), points, seen[["x1_px", "y1_px"]].to_numpy(np.float64) - shift[place]
-    )
     if keep_ids:
         chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
-        facts = {"noise_px": float(step_noise(chain, points).max())}
-        return _finish(seen, points, chain, place, looked, shift, config, facts, sizes_of=sizes_of)
+        own = (noise or {}).get(int(views[0])) or Noise.of(chain, points, sizes_to_smooth(seen))
+        facts = {"noise_px": float(own.position_px.max())}
+        return _finish(seen, points, chain, place, looked, shift, config, facts, sizes_of=sizes_of, noise=own)
     joiner = Joiner(seen, points, place, looked["t_s"].to_numpy(np.float64), config, nm_per_px)
     judge, chain, facts = _judged(joiner, seen["score"].to_numpy(np.float64), len(looked), config, existence)
     order = np.flatnonzero(chain >= 0)
@@ -106,6 +102,29 @@ def refine(
     return _finish(seen, points, chain, place, looked, shift, config, facts, judge, sizes_of)
 
 
+def noise_of(tracks: pd.DataFrame, frames: pd.DataFrame) -> dict[int, Noise]:
+    """Noise of an observation in each view of a run, estimated from all its tracks; arguments as for `refine`."""
+    looked = looked_at(frames)
+    views, answer = view_numbers(looked), {}
+    for view in np.unique(views).tolist():
+        seen, points, _, _ = _observations(tracks, looked[views == view])
+        chain = np.unique(seen["track_id"].to_numpy(), return_inverse=True)[1]
+        answer[int(view)] = Noise.of(chain, points, sizes_to_smooth(seen))
+    return answer
+
+
+def _observations(tracks: pd.DataFrame, looked: pd.DataFrame) -> tuple[pd.DataFrame, Floats, Ints, Floats]:
+    """Observations by track and time, where each lay on the specimen, its place among the frames, and their drift."""
+    seen = tracks[(tracks["observed"] == 1) & tracks["frame"].isin(looked["frame"])]
+    order = np.lexsort((seen["frame"].to_numpy(), seen["track_id"].to_numpy()))
+    seen = seen.iloc[order].reset_index(drop=True)
+    place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
+    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
+    points = seen[["x_px", "y_px"]].to_numpy(np.float64) - shift[place]
+    corner = seen[["x1_px", "y1_px"]].to_numpy(np.float64) - shift[place]
+    return seen, np.where(np.isfinite(points), points, corner), place, shift
+
+
 def _view_by_view(
     tracks: pd.DataFrame,
     looked: pd.DataFrame,
@@ -113,6 +132,7 @@ def _view_by_view(
     config: RefineConfig,
     nm_per_px: float,
     of_all: Mapping[str, Any],
+    noise: Mapping[int, Noise],
 ) -> Refined:
     """Refine every view as if it were a movie of its own: nothing is joined, filled or judged across."""
     parts, spare = [], int(tracks["track_id"].max()) + 1 if len(tracks) else 1
@@ -120,7 +140,8 @@ def _view_by_view(
         frames = looked[views == view]
         scale = float(frame_scales(frames, nm_per_px)[0])
         mine = tracks[tracks["frame"].isin(frames["frame"])]
-        one = refine(mine, frames.drop(columns="view"), config, nm_per_px=scale, **of_all)
+        own = {0: noise[view]} if view in noise else None
+        one = refine(mine, frames.drop(columns="view"), config, nm_per_px=scale, noise=own, **of_all)
         # an id that hindsight had to make up must not be that of another view
         made_up = np.setdiff1d(one.tracks["track_id"].unique(), mine["track_id"].unique())
         names = dict(zip(made_up.tolist(), range(spare, spare + len(made_up)), strict=True))
@@ -199,9 +220,12 @@ def _finish(
     facts: dict[str, float],
     judge: Judge | None = None,
     sizes_of: SizesOf | None = None,
+    noise: Noise | None = None,
 ) -> Refined:
     seen = seen.assign(raw_x_px=points[:, 0], raw_y_px=points[:, 1], raw_size_nm=seen["size_nm"])
-    table = filled(seen, points, chain, place, looked, shift, smoothing=config.smooth, sizes_of=sizes_of)
+    table = filled(
+        seen, points, chain, place, looked, shift, smoothing=config.smooth, sizes_of=sizes_of, noise=noise
+    )
     if judge is not None and (belongs := one_in_turns(table)):
         facts["joined_in_turns"] = len(belongs)
         seen["track_id"] = seen["track_id"].replace(belongs)

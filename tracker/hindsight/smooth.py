@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from insitrack.io.arrays import Floats, Ints
+from insitrack.io.arrays import Bools, Floats, Ints
 
 _REACHES = (1, 2, 4, 8, 16)
 """Observations taken to either side of each one by the local candidates."""
@@ -44,7 +44,7 @@ class Smoothed:
     piece: Ints
 
 
-def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
+def smooth(track: Ints, t_s: Floats, values: Floats, noise: Floats | None = None) -> Smoothed:
     """Smooth columns that belong together along every track.
 
     Parameters
@@ -55,6 +55,8 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
         Time, s, rising along a track.
     values : ndarray of float64, shape (N, C)
         What was measured; finite. The columns share one choice of smoothing and one set of jumps.
+    noise : ndarray of float64, shape (C,), optional
+        Standard deviation of one observation; left out, it is estimated from these tracks.
 
     Returns
     -------
@@ -72,7 +74,7 @@ def smooth(track: Ints, t_s: Floats, values: Floats) -> Smoothed:
     if not n:
         empty = np.zeros((0, columns))
         return Smoothed(empty, empty, empty, np.zeros(0, np.int64))
-    noise = step_noise(track, values)
+    noise = step_noise(track, values) if noise is None else noise
     piece = _pieces(track, values / noise)
     fits = [_constant(piece, values), _straight(piece, t_s, values), *_local(piece, t_s, values)]
     place, counts = np.unique(piece, return_inverse=True, return_counts=True)[1:]
@@ -110,6 +112,8 @@ def step_noise(track: Ints, values: Floats) -> Floats:
     """
     same = track[1:] == track[:-1]
     steps = np.abs(np.diff(values, axis=0)[same])
+    if not len(values):
+        return np.full(values.shape[1], 1e-9)
     if len(steps) < 5:
         return np.asarray(np.maximum(values.std(axis=0) * 1e-3, 1e-9))
     return np.asarray(np.maximum(np.median(steps, axis=0) / 0.6745 / np.sqrt(2), 1e-9))
@@ -127,19 +131,26 @@ def _pieces(track: Ints, values: Floats) -> Ints:
         after[:-k][same] += values[k:][same]
         n_after[:-k] += same
     before, after = before / n_before[:, None], after / n_after[:, None]
-    change = np.zeros(n + 4)  # change[i + 2]: from observation i to i + 1
     same = track[1:] == track[:-1]
     apart = np.where(same, np.linalg.norm(after[1:] - before[:-1], axis=1), 0.0)
-    change[2 : n + 1] = apart
     step = np.where(same, np.linalg.norm(np.diff(values, axis=0), axis=1), 0.0)
-    around = np.zeros(n - 1)
-    for k in (1, -1):  # a steady mover steps as far before and after
-        other = np.roll(step, k)
-        around = np.maximum(around, np.where(np.roll(same, k), other, 0.0))
-    peak = apart >= np.max([change[2 + k : n + 1 + k] for k in (-2, -1, 1, 2)], axis=0)
+    # a steady mover steps as far before and after; `step` is 0 between tracks
+    around = np.maximum(np.append(0.0, step)[:-1], np.append(step, 0.0)[1:])
+    peak = apart >= _largest_near(apart, same)
     enough = (n_before[:-1] >= 2) | (n_after[1:] >= 2)
     jump = same & peak & enough & (apart > _JUMP_SD) & (step > _JUMP_SD) & (step > 1.8 * around)
     return np.concatenate([[0], np.cumsum(jump | ~same)])
+
+
+def _largest_near(change: Floats, same: Bools) -> Floats:
+    """Largest of the two changes before and the two after each, of the same track."""
+    largest = np.zeros_like(change)
+    for k in (1, 2):
+        # the k-th change on belongs to the track if none of those up to it leads to another one
+        together = np.all([same[j : len(same) - k + j] for j in range(k + 1)], axis=0)
+        largest[:-k] = np.where(together, np.maximum(largest[:-k], change[k:]), largest[:-k])
+        largest[k:] = np.where(together, np.maximum(largest[k:], change[:-k]), largest[k:])
+    return largest
 
 
 def _constant(piece: Ints, values: Floats) -> tuple[Floats, Floats, Floats]:

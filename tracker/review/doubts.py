@@ -67,7 +67,12 @@ def doubts_of(rows: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
             reasons[k].append(words[k])
     table["doubt"], table["frame"] = 1 - trust, frame
     table["reasons"] = ["; ".join(words) for words in reasons]
-    table = table.reset_index().sort_values(["doubt", "track_id"], ascending=[False, True], kind="stable")
+    return by_doubt(table.reset_index())
+
+
+def by_doubt(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort tracks so that the most doubtful come first."""
+    table = table.sort_values(["doubt", "track_id"], ascending=[False, True], kind="stable")
     answer: pd.DataFrame = table.reset_index(drop=True)
     return answer
 
@@ -92,14 +97,12 @@ def _class_swings(table: pd.DataFrame, seen: pd.DataFrame) -> _Part:
         other.groupby("track_id").size().reindex(table.index).fillna(0) / table["n_observed"].clip(lower=1)
     ).to_numpy(np.float64)
     first = other.groupby("track_id")["frame"].first().reindex(table.index).fillna(table["first"])
-    names = (
-        other.groupby("track_id")["seen_class"].agg(lambda names: names.mode().iloc[0])
-        if len(other)
-        else None
-    )
+    counts = other.groupby(["track_id", "seen_class"]).size().rename("n").reset_index()
+    most = counts.sort_values("n", ascending=False, kind="stable").drop_duplicates("track_id")
+    names = dict(zip(most["track_id"].tolist(), most["seen_class"].tolist(), strict=True))
     words = [""] * len(table)
     for k in np.flatnonzero(share > 0).tolist():
-        name = str(names.loc[table.index[k]]).replace("_", " ") if names is not None else ""
+        name = str(names[table.index[k]]).replace("_", " ")
         words[k] = f"seen as {name} in {share[k]:.0%}" if share[k] >= 0.005 else f"once seen as {name}"
     return np.minimum(1.0, 1.2 * share), words, first.to_numpy(np.int64)
 

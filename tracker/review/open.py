@@ -54,11 +54,13 @@ def reviewing(
     with reviewed_alone(run):
         check_outlines(run)
         session = Session(run, movie, out)
-        _ = session.made.seen  # damaged outlines are told before the page is there
+        numbers, t_s, _ = places(session.made.frames)
+        # damaged outlines are told before the page is there, and its first frame waits for nothing
+        session.now.outlines(int(numbers[0]) if len(numbers) else 0)
         frames, why = None, ""
         try:
             source_of(run, manifest, movie).close()
-            frames = FrameStore(_opener(run, session, movie), *places(session.made.frames)[:2])
+            frames = FrameStore(_opener(run, session, movie), numbers, t_s)
         except InsitrackError as error:
             if movie is not None:
                 raise

@@ -60,8 +60,8 @@ class Session:
                 raise TableError(
                     f"{error}; {self.path.name} does not fit to this run: move it away to begin anew"
                 ) from None
-        self.now = Reviewed(self.reviewable, self._naming())
-        self.before = self.now if not self.edits else Reviewed(self.reviewable, self.made.naming)
+        self.before = Reviewed(self.reviewable, self.made.naming)
+        self.now = self.before if not self.edits else Reviewed(self.reviewable, self._naming(), self.before)
 
     def do(self, cells: Mapping[str, object]) -> dict[str, Any]:
         """Make an edit, given as the cells of its line.
@@ -75,8 +75,7 @@ class Session:
             n = len(self.edits)
             edit = edit_of(cells, "this edit", self.classes, line=n + 2)
             after, outcome = apply_edit(self._naming(), edit, self.made.drawing, "this edit")
-            now = Reviewed(self.reviewable, after)
-            _ = now.rows
+            now = Reviewed(self.reviewable, after, self.now)
             self._keep([*self.edits, edit])
             self.undone.clear()
             self._namings[n + 1] = after
@@ -150,7 +149,7 @@ class Session:
                 self.undone.append(moved)
             else:
                 self.undone.pop()
-            now = self.before if not edits else Reviewed(self.reviewable, self._naming())
+            now = self.before if not edits else Reviewed(self.reviewable, self._naming(), self.now)
             self._show(now)
             return {**self.state(), "done": moved.cells()}
 

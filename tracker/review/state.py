@@ -16,10 +16,11 @@ from insitrack.io.tables.columns import EVENTS
 from insitrack.io.tables.outlines.masks import with_rows
 from insitrack.tracker.analysis.edit import with_classes
 from insitrack.tracker.analysis.edited_rows import EditedRows
+from insitrack.tracker.analysis.untouched import join_rows
 from insitrack.tracker.hindsight.naming import NOWHERE, Naming
 from insitrack.tracker.hindsight.outlines import FinalOutlines
 from insitrack.tracker.hindsight.rewrite import series_columns
-from insitrack.tracker.review.doubts import doubts_of
+from insitrack.tracker.review.doubts import by_doubt, doubts_of
 from insitrack.tracker.run.meters import meter_of
 from insitrack.tracker.series.meter import SeriesMeter
 from insitrack.tracker.trust.frames import Trusted
@@ -71,7 +72,10 @@ class Reviewable:
 
 
 class Reviewed:
-    """The tables of a run under some edits, made as they are asked for.
+    """The tables of a run under some edits.
+
+    Rows are made at once, and what follows from them as it is asked for. What an edit leaves alone is taken from
+    the state before it, so that an edit costs what it changes.
 
     Parameters
     ----------
@@ -79,18 +83,31 @@ class Reviewed:
         The run.
     after : Naming
         Tracks and classes under the edits.
+    before : Reviewed, optional
+        Those of other edits, best one more or one less.
     """
 
-    def __init__(self, run: Reviewable, after: Naming) -> None:
+    def __init__(self, run: Reviewable, after: Naming, before: Reviewed | None = None) -> None:
         self._run, self._made, self.after = run, run.made, after
-        self.changed = run.made.changed(after) if after is not run.made.naming else set()
-
-    @cached_property
-    def rows(self) -> pd.DataFrame:
+        self.changed = run.made.changed(after)
+        self._stale, self._told, self._told_before = self.changed, None, None
+        if before is not None:
+            self._stale = before.after.changed(after, hidden=True) | (self.changed ^ before.changed)
+            self._told_before = before._told
+        self.rows = self._rows(before)
         """Rows of ``tracks.csv``, sorted by frame."""
-        made, changed = self._made, self.changed
-        rebuilt = made.rebuilt(self.after, changed)[0] if changed else made.now[:0]
-        return made.all_rows(rebuilt, changed)
+
+    def _rows(self, before: Reviewed | None) -> pd.DataFrame:
+        made, stale = self._made, self._stale
+        rows = made.rows_of_run if before is None else before.rows
+        if not stale:
+            return rows
+        kept = [rows[~rows["track_id"].isin(stale)]]
+        if again := stale - self.changed:  # edits of these were taken back: they are what they were
+            kept.append(made.rows_of_run[made.rows_of_run["track_id"].isin(again)])
+        if edited := stale & self.changed:
+            kept.append(made.rebuilt(self.after, edited)[0])
+        return join_rows(*kept)
 
     @cached_property
     def _outlines(self) -> FinalOutlines:
@@ -133,10 +150,27 @@ class Reviewed:
 
     def tracks(self) -> dict[str, list[Any]]:
         """Every track and what speaks against it, column by column, the most doubtful first."""
-        events = self._run.events
-        events = events[~events["track_id"].isin(self.changed)]
-        table = doubts_of(self.rows, events).round({"doubt": 4, "probability": 4, "size_nm": 3})
+        table = self._doubts.round({"doubt": 4, "probability": 4, "size_nm": 3})
         return {name: _values(table[name].to_numpy()) for name in table}
+
+    @property
+    def _doubts(self) -> pd.DataFrame:
+        if self._told is None:
+            self._told = self._doubts_anew()
+        return self._told
+
+    def _doubts_anew(self) -> pd.DataFrame:
+        """Doubts of every track; only those that the last edit changed are weighed again."""
+        import pandas as pd
+
+        events, rows, known = self._run.events, self.rows, self._told_before
+        events = events[~events["track_id"].isin(self.changed)]
+        if known is None:
+            return doubts_of(rows, events)
+        some = doubts_of(rows[rows["track_id"].isin(self._stale)], events)
+        kept = known[~known["track_id"].isin(self._stale)]
+        parts = [part for part in (kept, some) if len(part)] or [kept]
+        return by_doubt(pd.concat(parts, ignore_index=True))
 
     def dropped_tracks(self) -> dict[str, list[Any]]:
         """Every causal id with finds that no track has: how many, in which frames, their best score."""

@@ -69,6 +69,24 @@ def test_scaling_time_changes_nothing_but_the_speed() -> None:
     np.testing.assert_allclose(a.slope, 60 * b.slope)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), lengths=st.lists(st.integers(1, 9), min_size=2, max_size=6))
+def test_with_its_noise_given_a_track_becomes_what_it_would_become_alone(
+    seed: int, lengths: list[int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    track = np.repeat(np.arange(len(lengths)), lengths)
+    t = np.concatenate([np.arange(n) * 0.5 for n in lengths])
+    values, noise = rng.normal(0, 1, (len(t), 2)) + 30 * (rng.random((len(t), 1)) < 0.3), np.array([1.0, 1.0])
+    together = smooth(track, t, values, noise)
+    for k in range(len(lengths)):
+        mine = track == k
+        alone = smooth(track[mine], t[mine], values[mine], noise)
+        for name in ("value", "slope", "sd"):
+            assert (getattr(together, name)[mine] == getattr(alone, name)).all()
+        assert (np.diff(together.piece[mine]) == np.diff(alone.piece)).all()
+
+
 def test_one_sight_and_none_are_returned_as_they_are() -> None:
     one = smooth(np.array([3]), np.array([1.0]), np.array([[5.0, 6.0]]))
     assert one.value.tolist() == [[5.0, 6.0]]

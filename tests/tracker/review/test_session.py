@@ -95,8 +95,36 @@ def test_a_review_that_was_cut_off_goes_on_where_it_was(run):
     again = Session(run)
     assert again.edits == session.edits
     assert tracks_text(again) == shown
+    assert again.now.tracks() == session.now.tracks()
+    assert again.now.curves() == session.now.curves()
+    assert again.now.outlines(4) == session.now.outlines(4)
     again.undo()
     assert len(read_edits(run / "edits.csv")) == 2
+
+
+def test_an_edit_leaves_every_digit_of_the_tracks_that_were_edited_before(run):
+    session = Session(run)
+    one, other, third = longest(session)[:3]
+
+    def digits(track):
+        rows = session.now.rows
+        mine = rows[rows["track_id"] == track]
+        return TRACKS.format({name: mine[name].to_numpy() for name in TRACKS.names})
+
+    whole = digits(third)
+    session.do({"action": "split", "track_id": str(one), "frame": "6"})
+    first = digits(one)
+    session.do({"action": "delete", "track_id": str(other), "frame": "5"})
+    session.do({"action": "add", "frame": "3", "defect_class": "void", "outline": SQUARE})
+    assert digits(one) == first
+    assert digits(third) == whole
+    session.do({"action": "class", "track_id": str(third), "defect_class": "void"})
+    assert digits(third) != whole
+    session.do({"action": "delete", "track_id": str(third)})
+    session.undo()
+    session.undo()
+    assert digits(third) == whole
+    assert digits(one) == first
 
 
 def test_an_edit_that_cannot_be_made_changes_nothing_and_is_not_kept(run):

@@ -9,11 +9,14 @@ const ends = key => [`${key}_lo`, `${key}_hi`];
 export class Curves {
   constructor(words, goTo) {
     Object.assign(this, { words, goTo, before: null, now: null, t: 0 });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+  }
+
+  load() {  // five megabytes, read by the thread that paints: they come after the first frame
     const library = document.createElement("script");
     library.src = "plotly.js";
     library.onload = () => this.draw();
     document.head.append(library);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
   show({ before = this.before, now = this.now }) { Object.assign(this, { before, now }); this.draw(); }

@@ -37,9 +37,9 @@ class Review {
     this.viewer.setPicture(null, this.facts.width, this.facts.height);
     this.viewer.fit();
     if (this.facts.no_frames) this.banner(`Outlines on black: ${this.facts.no_frames}`);
-    const state = await ask("state");
+    const [state] = await Promise.all([ask("state"), this.goTo(0)]);
     this.take(state);
-    await this.goTo(0);
+    this.curves.load();
     this.curves.at(t_s[0]);
     await this.refresh();
     const before = await ask("curves?before=1");
