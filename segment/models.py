@@ -13,6 +13,7 @@ from insitrack.io.manifest import file_sha256
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.card import ModelCard
 from insitrack.segment.combined import PLUS, Combined
+from insitrack.segment.given import from_package, registered
 from insitrack.segment.untyped import WithUntyped
 
 SEGMENTERS: dict[str, str] = {
@@ -81,7 +82,7 @@ def _read_card(name: str) -> tuple[ModelCard, Path]:
     shipped = shipped_models()
     card = shipped.get(name) or (Path(name).with_suffix(".json") if Path(name).name else Path(name))
     if not card.is_file():
-        known = ", ".join(shipped) or "(none shipped)"
+        known = ", ".join((*shipped, *registered())) or "(none shipped)"
         raise ModelError(
             f"--model {name}: no such model; expected one of {known}, the path of an .onnx file with its"
             f" .json card beside it, or {CHECKPOINT_PREFIX}checkpoint.pt"
@@ -101,7 +102,7 @@ def _read_card(name: str) -> tuple[ModelCard, Path]:
 
 
 def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> Segmenter:
-    """Load a segmenter by the name of a shipped model or the path of one's own.
+    """Load a segmenter by the name of a shipped model, or of one that a package has registered, or by a path.
 
     Two names with a plus between them run both networks on each frame, as ``loops+lines``: the second gives the
     classes that the first does not know. What gives probabilities of several classes names `defect` what has none
@@ -116,6 +117,8 @@ def load_segmenter(name: str = "loops", config: SegmentConfig | None = None) -> 
     """
     config = config or SegmentConfig()
     names = name.split(PLUS)
+    if name not in shipped_models() and (entry := registered().get(name)):
+        return from_package(entry, config)
     if len(names) == 1 or Path(name).with_suffix(".json").is_file():
         return _load(find_model(name), config)
     if len(names) > 2 or not all(names):

@@ -60,7 +60,7 @@ class Linker:
     """
 
     def __init__(self, config: LinkConfig | None = None) -> None:
-        self._config = config or LinkConfig()
+        self._config, self._pair = config or LinkConfig(), match
         self._tracks: Tracks = np.zeros(0, track_type(0))
         self._last: LastObservations | None = None
         self._next_id, self._t_s = 1, -math.inf
@@ -106,7 +106,7 @@ class Linker:
             shift_px = drift_of_defects(self._tracks, Observations.of(now, (0.0, 0.0)), self._shift)
         first_frame = self._open(now, shift_px)
         seen, tracks = Observations.of(now, shift_px), self._tracks
-        which, at = match(tracks, seen, self._config, self._nm_per_px)
+        which, at = self._pair(tracks, seen, self._config, self._nm_per_px)
         found, taken = np.zeros(len(tracks), bool), np.zeros(len(seen), bool)
         found[which], taken[at] = True, True
         newborn = np.flatnonzero(~taken & (seen.score >= self._config.birth_score))

@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from insitrack.io.detections import Detections
 from insitrack.io.errors import OutputError, SourceError
 from insitrack.io.extras import check_memory
 from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
 from insitrack.io.tables.run_folder import OUTPUTS, check_folder, default_folder
+from insitrack.tracker.link.given import IdGiver
 from insitrack.tracker.run.config import RunConfig
 from insitrack.tracker.run.job.finished import Run
 from insitrack.tracker.run.job.opening import check_spread, check_start
-from insitrack.tracker.run.job.running import Job, Spread
+from insitrack.tracker.run.job.running import Given, Job, Spread
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.validation import build_settings
@@ -32,6 +34,8 @@ def track(
     command: Sequence[str] | None = None,
     alarm: Callable[[str], None] | None = None,
     spread: Spread | None = None,
+    segmenter: Callable[..., Detections] | None = None,
+    linker: IdGiver | str | None = None,
     **options: Any,
 ) -> Run:
     """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
@@ -44,15 +48,15 @@ def track(
         Output folder; by default named after the source, in the current directory.
     config, overwrite : RunConfig, bool
         Settings, by default those of `configs/default.toml`; whether an earlier run there is replaced.
-    progress : callable, optional
+    progress, stop : callable, threading.Event, optional
         Called with the running counts and the number of frames (None if unknown) after every source frame and
-        every one that is drawn, with `drawn` above 0.
-    stop : threading.Event, optional
-        Set it to end the run after the frame in hand.
-    command, alarm : sequence of str, callable, optional
-        Command line for the manifest; gets what goes wrong with a live source, one line each, from another thread.
-    spread : callable, optional
-        Puts the network elsewhere, see `insitrack.tracker.many.stretches.spread_over`.
+        every one that is drawn, with `drawn` above 0; set it to end the run after the frame in hand.
+    command, alarm, spread : sequence of str, callable, callable, optional
+        Command line for the manifest; gets what goes wrong with a live source, one line each, from another thread;
+        puts the network elsewhere, see `insitrack.tracker.many.stretches.spread_over`.
+    segmenter, linker : callable, object or str, optional
+        What finds and what follows the defects in place of ours, see `GivenSegmenter` and `linker_of`; such a run
+        cannot be resumed.
     **options
         Single settings on top of `config`: `nm_per_px`, `thickness_nm`, `dose_rate_dpa_per_s`, `material`,
         `model`, `confidence`, `classes`, `start_s`, `end_s`, `every`, `stills`, `video`.
@@ -75,18 +79,16 @@ def track(
     3
     """
     config = _with_options(config or RunConfig(), options)
-    uri = str(uri)
-    folder = Path(out) if out is not None else default_folder(uri)
-    check_memory()
+    uri, folder = str(uri), Path(out) if out is not None else default_folder(str(uri))
     _check_out(folder, uri, overwrite)
     source = _opened(uri, config, alarm)
     try:
         _refuse_slivers(source)
         check_spread(source, config, spread)
         check_start(source, config.source.start_s, stop)
-        job = Job(uri, source, config, folder, list(command or [f"insitrack.track({uri!r})"]), alarm, spread)
-        refuse_if_held(folder)  # another run may have begun while the model was loaded
-        check_folder(folder, overwrite)
+        call, given = list(command or [f"insitrack.track({uri!r})"]), Given(segmenter, linker)
+        job = Job(uri, source, config, folder, call, alarm, spread, given)
+        _check_out(folder, uri, overwrite)  # another run may have begun while the model was loaded
         with RunLock(folder):
             return job.execute(progress, stop)
     finally:
@@ -94,7 +96,8 @@ def track(
 
 
 def _check_out(folder: Path, uri: str, overwrite: bool) -> None:
-    """Refuse an output folder that is in use, holds an earlier run, or the source itself."""
+    """Refuse an output folder that is in use, holds an earlier run, or the source itself; and too little memory."""
+    check_memory()
     refuse_if_held(folder)
     check_folder(folder, overwrite)
     if Path(uri).resolve() in [(folder / name).resolve() for name in OUTPUTS]:

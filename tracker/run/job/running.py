@@ -7,8 +7,10 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from insitrack.io.detections import Detections
 from insitrack.io.draw.kept import KeptFramesSink
 from insitrack.io.draw.movie_writer import count_pictures
 from insitrack.io.draw.registered import RegisteredMovieSink
@@ -22,10 +24,11 @@ from insitrack.io.results import TrackedFrame
 from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import SegmentConfig, Segmenter
+from insitrack.segment.given import GivenSegmenter
 from insitrack.segment.models import load_segmenter
 from insitrack.tracker.existence.live import LiveExistence
 from insitrack.tracker.link.drift import DriftEstimator, SeparatePictures
-from insitrack.tracker.link.linker import Linker
+from insitrack.tracker.link.given import IdGiver, linker_of
 from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.calibrated import calibrated
@@ -53,6 +56,34 @@ Spread = Callable[[Segmenter, SegmentConfig, str], Segmenter]
 """Puts another segmenter in place of that of a run, by its settings and the name of its model."""
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Parts of a run that were handed over as objects.
+
+    Parameters
+    ----------
+    segmenter : callable, optional
+        In place of the model, see `GivenSegmenter`.
+    linker : IdGiver or str, optional
+        In place of our own, see `linker_of`.
+    """
+
+    segmenter: Callable[..., Detections] | None = None
+    linker: IdGiver | str | None = None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another process could make the same parts from the settings."""
+        return self.segmenter is None and self.linker is None
+
+    def notes(self) -> list[str]:
+        """Say what a reader of the run cannot see from its settings."""
+        if self.linker is None:
+            return []
+        name = self.linker if isinstance(self.linker, str) else type(self.linker).__name__
+        return [f"linked by {name}, which was given in place of the linker of insitrack"]
+
+
 class Job:
     """The parts of one run, put together; nothing is written before all of them are known to work."""
 
@@ -65,16 +96,23 @@ class Job:
         command: list[str],
         alarm: Callable[[str], None] | None = None,
         spread: Spread | None = None,
+        given: Given | None = None,
     ) -> None:
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.files = SourceFiles(uri)  # as they are before they are hashed and read
         settings = segment_settings(source, config)
-        self.segmenter: Segmenter = load_segmenter(config.model, settings)
+        self.given = given or Given()
+        self.segmenter: Segmenter = (
+            load_segmenter(config.model, settings)
+            if self.given.segmenter is None
+            else GivenSegmenter(self.given.segmenter)
+        )
         if spread is not None:
             self.segmenter = spread(self.segmenter, settings, config.model)
+        self.linker = linker_of(self.given.linker, config.link)
         self.config = config = calibrated(config, self.segmenter.describe())
         self.calibration = find_calibration(source, config)
-        self.notes: list[str] = []
+        self.notes = self.given.notes()
         self.meter = meter_for(config, self.calibration, self.segmenter.class_names)
         self.manifest = RunManifest(
             command=[without_password(word) for word in command],
@@ -102,7 +140,7 @@ class Job:
             If the state is not one of this run; nothing is changed then.
         """
         stop = stop or threading.Event()
-        linker, drift, goes_on = Linker(self.config.link), self._drift(), None
+        linker, drift, goes_on = self.linker, self._drift(), None
         existence, trust = LiveExistence(self.config.judged), LiveTrust()
         given = self.config.source
         scale = ViewScale(self.calibration, given.view_nm_per_px, stills=given.stills)
@@ -143,7 +181,7 @@ class Job:
                 progress=told,
                 stop=stop,
                 live=status is not None,
-                keep_state=keeper.write,
+                keep_state=keeper.write if self.given.resumable else None,
                 goes_on=goes_on,
             )
             closing.notes += scale.warnings
