@@ -50,11 +50,10 @@ class Discs:
         self.seen = random.random((n_frames, n)) > 0.05
         self.score = np.clip(random.normal(0.85, 0.08, (n_frames, n)), 0.3, 0.99).astype(np.float32)
         self.shape = size, size
-        self.noise = random.normal(150, 9, self.shape).astype(np.float32)
 
     def draw(self, k: int) -> Any:
         """Return frame k."""
-        noise = np.roll(self.noise, k * 37)
+        noise = 150 + 9 * np.random.default_rng(k).standard_normal(self.shape, np.float32)
         for (x, y), radius in zip(self.centres[k], self.radius, strict=True):
             cv2.circle(noise, (round(x), round(y)), round(radius), 95, -1)
         return np.clip(noise, 0, 255).astype(np.uint8)
