@@ -29,7 +29,7 @@ class ReviewPage:
 
     def __init__(self, address, width=1400, height=900):
         self.browser = Browser(tempfile.mkdtemp(), address, width, height)
-        self.browser.until("document.documentElement.dataset.ready === '1'", 40)
+        self.browser.until("document.documentElement.dataset.ready === '1'", 120)
 
     def value(self, code):
         return self.browser.value(code)
