@@ -14,7 +14,7 @@ from insitrack.io.results import Measures
 from insitrack.tracker.link.linked import Linked
 from insitrack.tracker.link.linker import Linker
 from insitrack.tracker.link.settings import LinkConfig
-from insitrack.tracker.link.state import Observations, Tracks
+from insitrack.tracker.link.state import Observations, SizesOf, Tracks
 
 GROUP = "insitrack.linkers"
 """Group of entry points; each is called with a `LinkConfig` and returns a linker."""
@@ -65,7 +65,11 @@ class GivenLinker(Linker):
         self._theirs = np.zeros(0, np.int64)
 
     def update(
-        self, detections: Detections, measures: Measures, shift_px: tuple[float, float] | None = (0.0, 0.0)
+        self,
+        detections: Detections,
+        measures: Measures,
+        shift_px: tuple[float, float] | None = (0.0, 0.0),
+        sizes_of: SizesOf | None = None,
     ) -> Linked:
         """Take the next frame; as `Linker.update`.
 
@@ -75,7 +79,7 @@ class GivenLinker(Linker):
             If the other linker does not return one whole number for each detection, or one id twice.
         """
         self._theirs = self._checked(self._given.update(detections, measures, shift_px), len(detections))
-        linked = super().update(detections, measures, shift_px)
+        linked = super().update(detections, measures, shift_px, sizes_of)
         alive = set(self._tracks["id"].tolist())
         self._ours = {theirs: ours for theirs, ours in self._ours.items() if ours in alive}
         pairs = zip(self._theirs.tolist(), linked.track_ids.tolist(), strict=True)
