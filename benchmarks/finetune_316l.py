@@ -38,6 +38,8 @@ from insitrack.segment.training.dataset import DatasetSettings, write_synth_data
 
 CROPS = record.DATA / "creme-316L" / "clean.json"
 CLASSES = {"hcloop": "loop"}
+WHICH = {"before": "before", "scaled": "before, at the scale of the training", "after": "after"}
+"""Who is scored: the base as `track` runs it, the base shown the crops as the training was, the new model."""
 Pair = tuple[Detections, Detections]
 
 
@@ -83,12 +85,12 @@ def run_fold(split: Any, labels: Labels, base: str, chosen: FinetuneSettings, wo
     card = json.loads(done.model.with_suffix(".json").read_text(encoding="utf-8"))
     facts |= {"crops": list(test.names), "usual_scale": card.get("usual_scale")}
     start = find_base(base)
-    even = {
-        "before": (start.facts.get("calibration") or {}).get("even_score"),
-        "after": (card.get("calibration") or {}).get("even_score"),
-    }
+    even_start, scale = (start.facts.get("calibration") or {}).get("even_score"), card.get("usual_scale")
+    even = {"after": (card.get("calibration") or {}).get("even_score")}
+    even |= {"before": even_start, "scaled": even_start}
     for name, make in (
         ("before", start.segmenter),
+        ("scaled", lambda how: start.segmenter(replace(how, scale=scale or how.scale))),
         ("after", lambda how: load_segmenter(str(done.model), how)),
     ):
         plain = make(chosen.segment_config(confidence=CANDIDATE))
@@ -118,7 +120,7 @@ def run(base: str, chosen: FinetuneSettings, given: Any, work: Path) -> dict[str
     start = find_base(base)
     pooled = {
         name: scores([row for one in known for row in one[name]])
-        for name in ("before_default", "before_even", "after_default", "after_even")
+        for name in (f"{which}_{cut}" for cut in ("default", "even") for which in WHICH)
         if all(name in one for one in known)
     }
     rows = [row for one in known for row in one["after_default"]]
@@ -137,15 +139,13 @@ def run(base: str, chosen: FinetuneSettings, given: Any, work: Path) -> dict[str
 
 
 def page(facts: dict[str, Any]) -> str:
-    names = [
-        name for name in ("before_default", "after_default", "before_even", "after_even") if name in facts
-    ]
+    names = [f"{which}_{cut}" for cut in ("default", "even") for which in WHICH if f"{which}_{cut}" in facts]
     heads = {"default": f"at {DEFAULT_CONFIDENCE:g}", "even": "at its even score"}
     rows = [
         [one.replace("_", " "), *(f"{facts[name][one]:.3f}" for name in names)]
         for one in facts["after_default"]
     ]
-    titles = ["", *(f"{name.split('_')[0]}, {heads[name.split('_')[1]]}" for name in names)]
+    titles = ["", *(f"{WHICH[name.split('_')[0]]}, {heads[name.split('_')[1]]}" for name in names)]
     kept = f"In {facts['kept_start']} of the folds no epoch beat the base on the crops that judge, and it was kept."
     return f"""# Fine-tuning on 16 crops of 316L
 

@@ -32,7 +32,7 @@ from insitrack.segment.training.dataset import (
 
 _PADDING_GREY = 114
 _FIRST_SEED = 80_000  # apart from the seeds of the shipped models' images and of the test images
-_SMALLEST_PX = 8.0  # defects below about 6 px are not found
+_SMALLEST_PX = 6.0  # smaller defects are not found
 _FEWEST_TILES = 240  # of labelled images, copies that differ in place and grey levels included
 
 
@@ -57,7 +57,7 @@ def not_too_small(scale: float, truths: Sequence[Detections]) -> float:
     Returns
     -------
     float
-        The least scale from `scale` up at which nine tenths of the labels have an equivalent diameter of 8 px
+        The least scale from `scale` up at which nine tenths of the labels have an equivalent diameter of 6 px
         or more; 1 at most.
     """
     areas = np.concatenate([truth.masks.area_px() for truth in truths]) if truths else np.zeros(0)

@@ -52,7 +52,7 @@ class FinetuneSettings:
     batch : int
         Tiles per step.
     pictures_per_epoch : int
-        Tiles per epoch; 0: twice the labelled ones, from 400 to 2000.
+        Tiles per epoch; 0: as many as are labelled, from 200 to 1000: short epochs, so that many are judged.
     learning_rate : float
         AdamW's, at its highest; from random weights four times as much.
     seed : int
@@ -60,7 +60,7 @@ class FinetuneSettings:
     """
 
     base: str = "loops"
-    epochs: int = 12
+    epochs: int = 24
     minutes: float | None = None
     threads: int = 0
     device: str = "auto"
@@ -113,7 +113,7 @@ class FinetuneSettings:
             epochs=self.epochs,
             image_px=self.image_px,
             batch=self.batch,
-            pictures_per_epoch=self.pictures_per_epoch or int(np.clip(2 * n_tiles, 400, 2000)),
+            pictures_per_epoch=self.pictures_per_epoch or int(np.clip(n_tiles, 200, 1000)),
             learning_rate=self.learning_rate * (4 if scratch else 1),
             warmup_epochs=0.5,
             mosaic=0.3,

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--out", metavar="DIR", help="output folder (default: LABELS_train, here)")
     add_classes_option(parser)
-    add("--epochs", type=whole, metavar="N", help="passes over the images (default: 12)")
+    add("--epochs", type=whole, metavar="N", help="passes over the images (default: 24)")
     add("--minutes", type=number, metavar="MIN", help="time to train, in place of --epochs")
     add("--val", nargs="+", metavar="NAME", help="images or series to judge by; * and ? allowed")
     add(

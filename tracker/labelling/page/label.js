@@ -115,6 +115,7 @@ function retype(index) {
   else show();
 }
 
+const newClass = () => lastClass ?? sheet?.usual ?? facts.classes.at(-1).name;
 const whole = () => [0, 0, viewer.width, viewer.height];
 const maskOf = shape => shape.kind === "mask" ? shape.mask : fill(shape.rings, whole());
 
@@ -128,7 +129,7 @@ function startTool(kind) {
     endTool();
     if (!shape) return;
     if (!mask) { tell("this outline is empty; draw it again"); return; }
-    if (id === null) act(it => { chosen = it.draw(mask, lastClass ?? facts.classes.at(-1).name); });
+    if (id === null) act(it => { chosen = it.draw(mask, newClass()); });
     else act(it => it.reshape(id, mask));
   };
   const rings = changes ? sheet.rings(one) : [];
@@ -200,7 +201,7 @@ function showOne(one) {
   for (const id of ["accept", "refuse"]) $(id).disabled = !one;
   $("reset").disabled = !one || !sheet.start.has(one.id);
   for (const [i, button] of [...$("classes").children].entries()) {
-    button.setAttribute("aria-pressed", String((one?.defect_class ?? lastClass) === facts.classes[i].name));
+    button.setAttribute("aria-pressed", String((one?.defect_class ?? newClass()) === facts.classes[i].name));
   }
 }
 
@@ -250,7 +251,7 @@ const keys = new Keys([
   { keys: ["n"], does: "next one that waits", group: "Outline", run: () => onward(1) },
   { keys: ["b"], does: "the one before", group: "Outline", run: () => onward(-1) },
   { keys: ["o"], does: "as the model had it", group: "Outline", run: () => sheet?.start.has(chosen) && act(one => one.reset(chosen)) },
-  { keys: ["1", "2", "3", "4", "5", "6", "7"], does: "its class, and that of the next one drawn", group: "Outline", run: event => retype(Number(event.key) - 1) },
+  { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], does: "its class, and that of the next one drawn", group: "Outline", run: event => retype(Number(event.key) - 1) },
   { keys: ["d"], does: "draw: click corners, or drag around it", group: "Draw", run: () => startTool("polygon") },
   { keys: ["g"], does: "paint; with Alt rub out, [ ] size", group: "Draw", run: () => startTool("brush") },
   { keys: ["e"], does: "adjust corners of the chosen one", group: "Draw", run: () => startTool("adjust") },

@@ -26,6 +26,12 @@ export class Sheet {
 
   get(id) { return this.outlines.find(one => one.id === id) ?? null; }
   get waiting() { return this.outlines.filter(one => one.state === "proposed").length; }
+  // the class of most outlines that are not refused; null where there are none
+  get usual() {
+    const counts = new Map();
+    for (const one of this.outlines) if (one.state !== "refused") counts.set(one.defect_class, (counts.get(one.defect_class) ?? 0) + 1);
+    return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
+  }
   get kept() { return this.outlines.filter(one => KEPT.includes(one.state)).length; }
 
   rings({ x_px: x0, y_px: y0, width_px: width, height_px: height, counts }) {
