@@ -155,7 +155,7 @@ def _misses(table: pd.DataFrame) -> _Part:
             text
             for text, holds in (
                 (f"seen in {one:.0%} of its frames", one < _OFTEN),
-                (f"{int(all_)} frames long", all_ <= _SHORT),
+                (f"{int(all_)} frame{'s' * (all_ > 1)} long", all_ <= _SHORT),
             )
             if holds
         )

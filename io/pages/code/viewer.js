@@ -181,12 +181,17 @@ export class Viewer extends EventTarget {
     context.textBaseline = "bottom";
     context.lineWidth = 3 * pixel;
     context.strokeStyle = "rgba(0, 0, 0, 0.75)";
-    for (const one of seen) {
-      if (!one.text || one.faint && !this.selected.has(one.id) && this.hovered?.id !== one.id) continue;
-      const [, top, right] = one.box;
-      context.strokeText(one.text, right + 2 * pixel, top + 4 * pixel);
-      context.fillStyle = this.selected.has(one.id) ? "#fff" : one.colour;
-      context.fillText(one.text, right + 2 * pixel, top + 4 * pixel);
+    // no text over another: those of what is selected or pointed at come first, others show when zoomed in
+    const rank = one => this.selected.has(one.id) ? 0 : this.hovered?.id === one.id ? 1 : 2;
+    const taken = [], height = 12 * pixel;
+    for (const one of [...seen].sort((a, b) => rank(a) - rank(b))) {
+      if (!one.text || one.faint && rank(one) === 2) continue;
+      const [, top, right] = one.box, x = right + 2 * pixel, y = top + 4 * pixel, end = x + context.measureText(one.text).width;
+      if (taken.some(([left, low, last]) => x < last && end > left && Math.abs(y - low) < height)) continue;
+      taken.push([x, y, end]);
+      context.strokeText(one.text, x, y);
+      context.fillStyle = rank(one) === 0 ? "#fff" : one.colour;
+      context.fillText(one.text, x, y);
     }
   }
 

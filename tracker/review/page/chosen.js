@@ -54,7 +54,7 @@ export class Chosen {
     select.onchange = () => this.act("class", select.value);
     const life = document.createElement("span");
     life.className = "soft";
-    life.textContent = facts ? `frames ${facts.first} to ${facts.last}${facts.probability == null ? "" : ", probability " + facts.probability.toFixed(2)}${facts.size_nm == null ? "" : ", " + facts.size_nm.toFixed(1) + " nm"}` : "";
+    life.textContent = facts ? `${facts.first === facts.last ? `frame ${facts.first}` : `frames ${facts.first} to ${facts.last}`}${facts.probability == null ? "" : ", probability " + facts.probability.toFixed(2)}${facts.size_nm == null ? "" : ", " + facts.size_nm.toFixed(1) + " nm"}` : "";
     head.append(name, select, life, this.#button("delete", "delete", "delete (Del)", "hot"), this.#button("split here", "split", "from this frame on a track of its own (S)"), this.#button("adjust", "adjust", "adjust its outline (E)"));
     if (facts?.reasons) {
       const why = document.createElement("span");
