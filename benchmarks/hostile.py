@@ -27,6 +27,8 @@ _WORKER = """
 import contextlib, io, json, sys, time
 from pathlib import Path
 from insitrack.tracker.cli import main
+
+MEASURES = ("io/files", "io/tables", "segment/networks", "tracker/run", "tracker/analysis")
 for line in sys.stdin:
     argv, said, start = json.loads(line), io.StringIO(), time.monotonic()
     try:

@@ -23,6 +23,8 @@ from typing import Any
 
 import record
 
+MEASURES = ("pyproject.toml",)
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

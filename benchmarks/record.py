@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 from pathlib import Path
 from typing import Any
+
+import measured
+from measured import machine as machine
 
 from insitrack.io.write import write_text
 
@@ -67,13 +68,9 @@ def keep(script: str, facts: Any, page: str, folder: Path) -> None:
     name = Path(script).stem
     write_text(folder / f"{name}.json", json.dumps(facts, indent=1) + "\n")
     write_text(folder / f"{name}.md", page.rstrip("\n") + "\n")
+    if folder.resolve() == measured.HERE:
+        measured.stamp(name)
     print(page)
-
-
-def machine() -> str:
-    """Architecture, cores that may be used, and version of Python."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.machine()}, {cores} cores, Python {platform.python_version()}"
 
 
 def table(heads: list[str], rows: list[list[Any]]) -> list[str]:

@@ -23,6 +23,8 @@ import record
 
 from insitrack.io.tables.columns import FRAMES, TRACKS
 
+MEASURES = ("tracker/analysis", "tracker/series", "io/tables")
+
 PER_FRAME, LIFE, STEP, SIDE = 100, 2000, 500, 1024
 CLASSES = np.array(["black_dot", "loop_111", "loop_100", "loop"], object)
 

@@ -6,7 +6,7 @@ is made from what each wing hands out. Nothing is written into ``docs``.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import pkgutil
 import re
 from html import unescape
@@ -65,7 +65,8 @@ _CODE_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)*[\w/.-]+\.(?:py|toml|json|cff)
 
 def on_config(config: Any) -> Any:
     """Lay out the navigation."""
-    measured = [{_title(path): f"benchmarks/{path.name}"} for path in _measurements()]
+    measured = [{"All, and how old they are": "benchmarks.md"}]
+    measured += [{_title(path): f"benchmarks/{path.name}"} for path in _measurements()]
     cards = [{f"Card of {path.stem}": f"models/{path.name}"} for path in _cards()]
     library = [{"Start here": "api/index.md"}, *({floor: _nav(floor)} for floor in FLOORS)]
     about = [{"How the code is laid out": "architecture.md"}, {"Decisions": "decisions.md"}]
@@ -90,7 +91,7 @@ def on_files(files: Files, config: Any) -> Files:
     }
     if (ROOT / "CONTRIBUTING.md").is_file():
         pages["contributing.md"] = _read("CONTRIBUTING.md")
-    pages |= {f"benchmarks/{path.name}": path.read_text(encoding="utf-8") for path in _measurements()}
+    pages |= _measured_pages()
     pages |= {f"models/{path.name}": path.read_text(encoding="utf-8") for path in _cards()}
     pages |= {f"api/{name}.md": text for name, text in _library().items()}
     for name, text in pages.items():
@@ -133,6 +134,23 @@ def on_post_template(output: str, template_name: str, config: Any) -> str:
 
 def _read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def _measured_pages() -> dict[str, str]:
+    """Pages of measurements, each with the date of its figures, and the list of them all."""
+    spec = importlib.util.spec_from_file_location("measured", ROOT / "benchmarks" / "measured.py")
+    assert spec is not None
+    assert spec.loader is not None
+    measured = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(measured)
+    rows = measured.figures()
+    notes = {row.name: measured.note(row) for row in rows}
+    pages = {"benchmarks.md": measured.page(rows)}
+    for path in _measurements():
+        title, _, rest = path.read_text(encoding="utf-8").partition("\n")
+        note = notes.get(path.stem, "")
+        pages[f"benchmarks/{path.name}"] = f"{title}\n\n{note}\n{rest}" if note else f"{title}\n{rest}"
+    return pages
 
 
 def _measurements() -> list[Path]:

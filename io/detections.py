@@ -88,8 +88,8 @@ class Masks:
                 f"masks: expected corners and sizes of one shape (N, 2), got {self.corners.shape} and"
                 f" {self.sizes.shape}"
             )
-        ends = np.cumsum(self.sizes.astype(np.int64).prod(axis=1))
-        offsets = np.concatenate([np.zeros(1, np.int64), ends])
+        offsets = np.zeros(len(self.sizes) + 1, np.int64)
+        np.cumsum(np.multiply(*self.sizes.T, dtype=np.int64), out=offsets[1:])
         if self.pixels.dtype != np.bool_ or self.pixels.shape != (offsets[-1],):
             raise ValueError(
                 f"masks: expected {offsets[-1]} bool pixels, got {self.pixels.dtype} {self.pixels.shape}"
@@ -138,8 +138,11 @@ class Masks:
         chosen = np.arange(len(self))[rows]
         if not len(chosen):
             return Masks.empty()
+        cuts = np.flatnonzero(np.diff(chosen) != 1)  # what lies one after another is taken in one piece
+        first, last = chosen[np.append(0, cuts + 1)], chosen[np.append(cuts, len(chosen) - 1)]
+        pieces = zip(self.offsets[first].tolist(), self.offsets[last + 1].tolist(), strict=True)
         return Masks(
-            np.concatenate([self.pixels[self.offsets[i] : self.offsets[i + 1]] for i in chosen]),
+            np.concatenate([self.pixels[start:end] for start, end in pieces]),
             self.corners[chosen],
             self.sizes[chosen],
         )
@@ -180,20 +183,16 @@ class Masks:
                 out[i, y0:y1, x0:x1] = self.crop(i)[y0 - y : y1 - y, x0 - x : x1 - x]
         return out
 
-    def overlap_px(self, i: int, other: Masks, j: int) -> int:
-        """Pixels shared by mask `i` of these and mask `j` of `other`."""
-        low = np.maximum(self.corners[i], other.corners[j])
-        high = np.minimum(self.corners[i] + self.sizes[i], other.corners[j] + other.sizes[j])
-        if (high <= low).any():
+    def overlap_px(self, i: int, other: Masks, j: int, offset: tuple[int, int] = (0, 0)) -> int:
+        """Pixels shared by mask `i` of these and mask `j` of `other`, which is moved by rows and columns before."""
+        (y, x), (h, w) = self.corners[i].tolist(), self.sizes[i].tolist()
+        (v, u), (b, a) = other.corners[j].tolist(), other.sizes[j].tolist()
+        v, u = v + offset[0], u + offset[1]
+        top, left, bottom, right = max(y, v), max(x, u), min(y + h, v + b), min(x + w, u + a)
+        if bottom <= top or right <= left:
             return 0
-        a, b = low - self.corners[i], low - other.corners[j]
-        h, w = high - low
-        return int(
-            np.count_nonzero(
-                self.crop(i)[a[0] : a[0] + h, a[1] : a[1] + w]
-                & other.crop(j)[b[0] : b[0] + h, b[1] : b[1] + w]
-            )
-        )
+        mine = self.crop(i)[top - y : bottom - y, left - x : right - x]
+        return int(np.count_nonzero(mine & other.crop(j)[top - v : bottom - v, left - u : right - u]))
 
     def iou(self, other: Masks) -> NDArray[np.float64]:
         """Intersection over union of every pair, float64 (N, M)."""

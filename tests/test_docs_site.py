@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from insitrack.tests.support.once import Once
+from insitrack.tests.support.scripts import load_script
 
 pytest.importorskip("mkdocs", reason='the documentation needs: python -m pip install ".[docs]"')
 
@@ -68,3 +69,16 @@ def test_every_wing_has_a_page(site: Path) -> None:
         for path in (ROOT / floor).glob("*/__init__.py")
     }
     assert wings <= made
+
+
+@pytest.mark.slow
+def test_a_page_of_figures_says_how_old_they_are(site: Path) -> None:
+    rows = load_script("measured").figures()
+    listed = (site / "benchmarks.html").read_text(encoding="utf-8")
+    assert [row.name for row in rows if row.name not in listed] == []
+    for row in rows:
+        page = site / "benchmarks" / f"{row.name}.html"
+        if row.date and page.is_file():
+            text = page.read_text(encoding="utf-8")
+            assert f"Figures of {row.date}" in text, row.name
+            assert ("older than the code" in text) == (row.current is False), row.name

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from insitrack.tests.support.scripts import load_script
+
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-SCRIPTS = sorted(
-    path.stem for path in FOLDER.glob("*.py") if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
-)
+SCRIPTS = load_script("measured").names()
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

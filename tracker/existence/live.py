@@ -91,41 +91,44 @@ class LiveExistence:
             log_odds, miss = np.full(len(ids), SEEN), MISSED
         else:
             log_odds, miss = self._learnt.log_odds(scores), MISS
-        again = np.count_nonzero(np.isin(self._clear, ids))
+        again = np.count_nonzero(_among(self._clear, np.sort(ids))[0])
         if few_again(np.array(len(self._clear)), np.array(again)):
             self._ids, self._evidence, self._looks = self._ids[:0], self._evidence[:0], self._looks[:0]
         self._clear = np.asarray(ids[(log_odds > 0) & (ids > 0)], np.int64)
-        self._evidence = MEMORY * self._evidence + miss * ~np.isin(self._ids, ids)
+        known, place = _among(ids, self._ids)
+        unseen = np.ones(len(self._ids), bool)
+        unseen[place] = False
+        self._evidence = MEMORY * self._evidence + miss * unseen
         self._looks = MEMORY * self._looks + 1
-        known = np.isin(ids, self._ids)
-        place = np.searchsorted(self._ids, ids[known])
         self._evidence[place] += log_odds[known]
         now = believed(log_odds, np.ones(len(ids)))
         now[known] = believed(self._evidence[place], self._looks[place])
-        new = ~known & (ids > 0)
-        order = np.argsort(np.concatenate([self._ids, ids[new]]), kind="stable")
-        self._ids = np.concatenate([self._ids, ids[new]])[order]
-        self._evidence = np.concatenate([self._evidence, log_odds[new]])[order]
-        self._looks = np.concatenate([self._looks, np.ones(np.count_nonzero(new))])[order]
+        new = np.flatnonzero(~known & (ids > 0))
+        if len(new):
+            joined = np.concatenate([self._ids, ids[new]])
+            order = np.argsort(joined, kind="stable")
+            self._ids = joined[order]
+            self._evidence = np.concatenate([self._evidence, log_odds[new]])[order]
+            self._looks = np.concatenate([self._looks, np.ones(len(new))])[order]
         return now
 
     def of(self, ids: Ints) -> Floats:
         """Probability of tracks that are alive, seen in the last frame or not."""
-        known = np.isin(ids, self._ids)
-        place = np.searchsorted(self._ids, ids[known])
+        known, place = _among(ids, self._ids)
         answer = np.zeros(len(ids))  # forgotten tracks are worth nothing until they are found again
         answer[known] = believed(self._evidence[place], self._looks[place])
         return answer
 
     def announce(self, ids: Ints) -> Ints:
         """Note that tracks are believed; return those of them that were not before."""
-        new = np.setdiff1d(ids, self._announced)
-        self._announced = np.union1d(self._announced, new)
+        new = np.unique(ids[~self.announced(ids)])
+        if len(new):
+            self._announced = np.sort(np.concatenate([self._announced, new]))
         return np.asarray(new)
 
     def announced(self, ids: Ints) -> Bools:
         """Tell which tracks have ever been believed."""
-        return np.isin(ids, self._announced)
+        return _among(ids, self._announced)[0]
 
     def known(self, tracks: tuple[TrackSummary, ...]) -> tuple[TrackSummary, ...]:
         """Return those of some tracks that have ever been believed."""
@@ -136,9 +139,12 @@ class LiveExistence:
 
     def forget(self, ids: Ints) -> None:
         """Drop tracks that have ended."""
-        alive = ~np.isin(self._ids, ids)
+        if not len(ids):
+            return
+        ids = np.sort(ids)
+        alive = ~_among(self._ids, ids)[0]
         self._ids, self._evidence, self._looks = self._ids[alive], self._evidence[alive], self._looks[alive]
-        self._announced = np.setdiff1d(self._announced, ids)
+        self._announced = self._announced[~_among(self._announced, ids)[0]]
 
     def new_view(self, ended: tuple[TrackSummary, ...]) -> tuple[TrackSummary, ...]:
         """Forget every track, for the next frame shows another view; return those that have been believed."""
@@ -172,3 +178,11 @@ class LiveExistence:
         self._counts = self._counts + histogram(scores)
         if self.config is not None and self._counts.sum() > _RELEARN * self._learnt_counts.sum():
             self._learnt, self._learnt_counts = Evidence.of(self._counts, self.config), self._counts
+
+
+def _among(ids: Ints, known: Ints) -> tuple[Bools, Ints]:
+    """Tell which ids are among some that rise, and the places of those."""
+    place = np.searchsorted(known, ids)
+    place[place == len(known)] = 0
+    there = known[place] == ids if len(known) else np.zeros(len(ids), bool)
+    return there, place[there]

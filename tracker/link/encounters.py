@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from insitrack.io.arrays import Ints
+from insitrack.io.arrays import Floats, Ints
 from insitrack.io.detections import Masks
 from insitrack.tracker.link.assign import gated_pairs
 from insitrack.tracker.link.state import Observations, Tracks
 
 COVERED = 0.6
 """Share of a mask that must be covered to say that one defect went into another, or came out of it."""
+_FEW_PAIRS = 40_000
+"""So many pairs of points and boxes are tested one by one in less time than near ones are searched for."""
 
 
 def engulfing(
@@ -53,18 +55,14 @@ def engulfing(
     answer = np.full(len(inner_rows), -1, np.int64)
     if not len(inner_rows) or not len(cover_rows):
         return answer
-    cover = cover.shifted(*offset)
-    outer = cover.boxes()[cover_rows].astype(np.float64)
-    centres = inner.boxes()[inner_rows].astype(np.float64).reshape(-1, 2, 2).mean(axis=1)
-    gates = np.hypot(*(outer[:, 2:] - outer[:, :2]).T) / 2
-    pairs = gated_pairs(outer.reshape(-1, 2, 2).mean(axis=1), np.maximum(gates, 0.5), centres)
-    point, box = centres[pairs.cols], outer[pairs.rows]
-    inside = ((point >= box[:, :2]) & (point <= box[:, 2:])).all(axis=1)
+    low, high = _corners(inner, inner_rows, (0, 0))
+    outer_low, outer_high = _corners(cover, cover_rows, offset)
+    which, by = _centred_in((low + high) / 2, outer_low, outer_high)
     best = np.full(len(inner_rows), COVERED)
-    for i, j in zip(pairs.cols[inside].tolist(), pairs.rows[inside].tolist(), strict=True):
+    for i, j in zip(which.tolist(), by.tolist(), strict=True):
         row = int(inner_rows[i])
-        area = int(np.count_nonzero(inner.crop(row)))
-        covered = inner.overlap_px(row, cover, int(cover_rows[j])) / max(1, area)
+        area = int(np.count_nonzero(inner.pixels[inner.offsets[row] : inner.offsets[row + 1]]))
+        covered = inner.overlap_px(row, cover, int(cover_rows[j]), offset) / max(1, area)
         if (
             covered >= best[i]
             and (answer[i] < 0 or covered > best[i])
@@ -72,6 +70,26 @@ def engulfing(
         ):
             answer[i], best[i] = j, covered
     return answer
+
+
+def _corners(masks: Masks, rows: Ints, offset: tuple[int, int]) -> tuple[Floats, Floats]:
+    """First row and column of some boxes, and those after the last, in a frame moved by `offset`, shape (N, 2)."""
+    low = masks.corners[rows] + np.array(offset, np.float64)
+    return low, low + masks.sizes[rows]
+
+
+def _centred_in(points: Floats, low: Floats, high: Floats) -> tuple[Ints, Ints]:
+    """Pairs of a point and a box that holds it, by box and then by point."""
+    if len(points) * len(low) <= _FEW_PAIRS:
+        inside = (points[:, 0] >= low[:, :1]) & (points[:, 0] <= high[:, :1])
+        inside &= (points[:, 1] >= low[:, 1:]) & (points[:, 1] <= high[:, 1:])
+        by, which = np.divmod(np.flatnonzero(inside), len(points))
+        return which, by
+    gates = np.maximum(np.hypot(*(high - low).T) / 2, 0.5)
+    pairs = gated_pairs((low + high) / 2, gates, points)
+    point = points[pairs.cols]
+    inside = ((point >= low[pairs.rows]) & (point <= high[pairs.rows])).all(axis=1)
+    return pairs.cols[inside], pairs.rows[inside]
 
 
 def note_encounters(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import Floats, Ints
+from insitrack.io.arrays import Bools, Floats
 
 Tracks = NDArray[np.void]
 
@@ -39,9 +39,10 @@ there."""
 
 def expected(tracks: Tracks, t_s: float) -> Floats:
     """Expect x, y, width and height of each track at a time, specimen coordinates, px, shape (N, 4)."""
-    ahead = tracks["line"] + tracks["slope"] * (t_s - tracks["last_t_s"])[:, None]
-    moves = (tracks["miss_line"] < tracks["miss_level"]) & (tracks["n_fit"] >= 4)
-    return np.asarray(np.where(moves[:, None], ahead, tracks["level"]))
+    place, moving = tracks["level"].copy(), np.flatnonzero(_moves(tracks))
+    ahead = (t_s - tracks["last_t_s"][moving])[:, None]
+    place[moving] = tracks["line"][moving] + tracks["slope"][moving] * ahead
+    return place
 
 
 def estimate(tracks: Tracks) -> Floats:
@@ -49,26 +50,30 @@ def estimate(tracks: Tracks) -> Floats:
 
     The shape is (N, 4).
     """
-    moves = (tracks["miss_line"] < tracks["miss_level"]) & (tracks["n_fit"] >= 4)
-    return np.asarray(np.where(moves[:, None], tracks["line"], tracks["level"]))
+    place, moving = tracks["level"].copy(), np.flatnonzero(_moves(tracks))
+    place[moving] = tracks["line"][moving]
+    return place
 
 
-def start(tracks: Tracks, which: Ints | slice, seen: Floats) -> None:
-    """Begin the filters of some tracks at what was seen, shape (N, 4), in place."""
-    tracks["level"][which], tracks["line"][which], tracks["slope"][which] = seen, seen, 0.0
-    tracks["n_fit"][which] = 1
-    tracks["miss_level"][which] = tracks["miss_line"][which] = 0.0
+def _moves(tracks: Tracks) -> Bools:
+    """Tell which tracks go by the filter for a defect that moves."""
+    return np.asarray((tracks["miss_line"] < tracks["miss_level"]) & (tracks["n_fit"] >= 4))
 
 
-def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: float) -> Floats:
-    """Enter observations into the filters, in place; call before `last_t_s` is set to the time of the observation.
+def start(tracks: Tracks, seen: Floats) -> None:
+    """Begin the filters of tracks at what was seen, shape (N, 4), in place."""
+    tracks["level"] = tracks["line"] = seen
+    tracks["slope"], tracks["n_fit"] = 0.0, 1
+    tracks["miss_level"] = tracks["miss_line"] = 0.0
+
+
+def advance(tracks: Tracks, seen: Floats, t_s: float, noise_px: float) -> Floats:
+    """Enter an observation of each track into the filters, in place; call before `last_t_s` is set to its time.
 
     Parameters
     ----------
     tracks : Tracks
-        Live tracks.
-    which : ndarray of int64, shape (N,)
-        Rows that were seen.
+        Those that were seen.
     seen : ndarray of float64, shape (N, 4)
         x, y, width, height, px.
     t_s : float
@@ -79,32 +84,33 @@ def advance(tracks: Tracks, which: Ints, seen: Floats, t_s: float, noise_px: flo
 
     Returns
     -------
-    ndarray of float64, shape (N, 2)
+    ndarray of float64, shape (2, N)
         How far each observation lies from where the track was expected, px.
     """
-    some = tracks[which]
-    expected_now = expected(some, t_s)
-    error = seen - expected_now
-    jumped = np.zeros(len(which), bool)
+    # one row a quantity, so that what holds for a track is spread over whole rows
+    level, line, slope = (np.ascontiguousarray(tracks[name].T) for name in ("level", "line", "slope"))
+    seen = np.ascontiguousarray(seen.T)
+    dt = t_s - tracks["last_t_s"]
+    ahead = line + slope * dt
+    to_level, to_line = seen - level, seen - ahead
+    error = np.where(_moves(tracks), to_line[:2], to_level[:2])
+    jumped = np.zeros(len(tracks), bool)
     if np.isfinite(noise_px):
-        jumped = np.hypot(error[:, 0], error[:, 1]) > np.maximum(_JUMP_SD * noise_px, 1.0)
-    n = np.where(jumped, 1, some["n_fit"] + 1).astype(np.float64)
-    dt = (t_s - some["last_t_s"])[:, None]
-    ahead = some["line"] + some["slope"] * dt
-    to_level, to_line = seen - some["level"], seen - ahead
-    by_level = np.maximum(1 / n, _LEVEL_GAIN)[:, None]
-    by_line = np.maximum(2 * (2 * n - 1) / (n * (n + 1)), _LINE_GAIN)[:, None]
-    by_slope = np.maximum(6 / (n * (n + 1)), _SLOPE_GAIN)[:, None]
-    level = some["level"] + by_level * to_level
+        jumped = np.hypot(error[0], error[1]) > np.maximum(_JUMP_SD * noise_px, 1.0)
+    n = np.where(jumped, 1, tracks["n_fit"] + 1).astype(np.float64)
+    by_level = np.maximum(1 / n, _LEVEL_GAIN)
+    by_line = np.maximum(2 * (2 * n - 1) / (n * (n + 1)), _LINE_GAIN)
+    by_slope = np.maximum(6 / (n * (n + 1)), _SLOPE_GAIN)
+    level += by_level * to_level
     line = ahead + by_line * to_line
-    slope = some["slope"] + np.divide(by_slope * to_line, dt, out=np.zeros_like(to_line), where=dt > 0)
-    # after a jump the position starts again; the size goes on
-    fresh = jumped[:, None] & (np.arange(4) < 2)
-    tracks["level"][which], tracks["line"][which] = np.where(fresh, seen, level), np.where(fresh, seen, line)
-    tracks["slope"][which] = np.where(fresh, 0.0, slope)
-    tracks["n_fit"][which] = n.astype(np.int64)
+    slope += np.divide(by_slope * to_line, dt, out=np.zeros_like(to_line), where=dt > 0)
+    if jumped.any():  # the position starts again; the size goes on
+        for values, fresh in ((level, seen[:2]), (line, seen[:2]), (slope, np.zeros((2, 1)))):
+            values[:2] = np.where(jumped, fresh, values[:2])
+    tracks["level"], tracks["line"], tracks["slope"] = level.T, line.T, slope.T
+    tracks["n_fit"] = n
+    weight = np.maximum(1 / np.maximum(n - 2, 1), _FORGET)
     for name, miss in (("miss_level", to_level), ("miss_line", to_line)):
-        squared = np.where(jumped, 0.0, (miss**2).sum(axis=1))
-        weight = np.maximum(1 / np.maximum(n - 2, 1), _FORGET)
-        tracks[name][which] = np.where(n < 3, 0.0, some[name] + weight * (squared - some[name]))
-    return np.asarray(error[:, :2])
+        squared = np.where(jumped, 0.0, (miss * miss).sum(axis=0))
+        tracks[name] = np.where(n < 3, 0.0, tracks[name] + weight * (squared - tracks[name]))
+    return error

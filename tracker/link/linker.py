@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
@@ -29,7 +30,10 @@ from insitrack.tracker.link.state import (
     Tracks,
     begin,
     enter_sizes,
+    joined,
     observe,
+    put_rows,
+    rows_of,
     summaries,
     track_type,
     without_last_sizes,
@@ -65,6 +69,7 @@ class Linker:
         self._last: LastObservations | None = None
         self._next_id, self._t_s = 1, -math.inf
         self._intervals: deque[float] = deque(maxlen=101)
+        self._usual_patience_s = patience_s(self._config, self._intervals)
         self._nm_per_px = self._noise_px = math.nan
         self._class_names: tuple[str, ...] = ()
         self._shape, self._shift, self._later_view = (0, 0), (0.0, 0.0), False
@@ -114,18 +119,21 @@ class Linker:
         past = None if self._last is None else self._last.detections.masks
         origins = note_encounters(tracks, seen, past, detections.masks, which, at, newborn, moved)
         returned = which[tracks["missed"][which]]
-        errors_px = track_filter.advance(tracks, which, seen.extent(at), seen.t_s, self._noise_px)
-        self._learn(errors_px, tracks["n_fit"][which])
-        observe(tracks, which, seen, at)
+        again = rows_of(tracks, which)
+        errors_px = track_filter.advance(again, seen.extent(at), seen.t_s, self._noise_px)
+        self._learn(errors_px, again["n_fit"])
+        observe(again, seen, at)
         tracks["missed"] = ~found
         born = begin(seen, newborn, self._next_id, len(self._class_names), first_frame=first_frame)
         born["from_start"] = first_frame and self._later_view
         self._next_id += len(born)
-        parts = (tracks, which, seen.row[at]), (born, np.arange(len(born)), seen.row[newborn])
+        parts = (again, seen.row[at]), (born, seen.row[newborn])
         track_ids, track_labels, now = _enter(now, parts, sizes_of)
+        put_rows(tracks, which, again)
         over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s(tracks))
-        ended, events = tracks[over], _events(seen, tracks["id"][returned], born, origins, tracks[over])
-        self._remember(np.concatenate([tracks[~over], born]), now, shift_px)
+        ended, names = rows_of(tracks, np.flatnonzero(over)), tracks["id"]
+        events = _events(seen, names[returned], born, origins, ended)
+        self._remember(joined(rows_of(tracks, np.flatnonzero(~over)), born), now, shift_px)
         end_unseen = ended["on_edge"] | _outside(ended, shift_px, self._shape) | (ended["absorber"] >= 0)
         return Linked(
             track_ids,
@@ -134,8 +142,8 @@ class Linker:
             shift_px,
             events,
             summaries(ended, end_unseen, self._class_names, self._nm_per_px),
-            _count(born[~born["from_start"]], self._class_names),
-            _count(ended, self._class_names),
+            _count(born["label"][~born["from_start"]], self._class_names),
+            _count(ended["label"], self._class_names),
             self._tracks["id"][self._tracks["from_start"]].copy(),
             now.measures.size_nm,
         )
@@ -176,6 +184,7 @@ class Linker:
         self._tracks, self._last, self._next_id = snapshot.tracks.copy(), snapshot.last, snapshot.next_id
         self._t_s, self._shape, self._shift = snapshot.t_s, snapshot.shape, snapshot.shift_px
         self._intervals, self._errors = deque(snapshot.intervals_s, 101), deque(snapshot.errors_px, 25)
+        self._usual_patience_s = patience_s(self._config, self._intervals)
         self._nm_per_px, self._noise_px = snapshot.nm_per_px, snapshot.noise_px
         self._class_names = snapshot.class_names
 
@@ -193,6 +202,7 @@ class Linker:
             self._tracks = np.zeros(0, track_type(len(found.class_names)))
         elif found.t_s > self._t_s:
             self._intervals.append(found.t_s - self._t_s)
+            self._usual_patience_s = patience_s(self._config, self._intervals)
         self._t_s, self._shape = found.t_s, found.shape
         if math.isnan(self._nm_per_px):
             self._nm_per_px = _scale_of(now.measures)
@@ -201,20 +211,22 @@ class Linker:
     def _patience_s(self, tracks: Tracks, share: float = 1.0) -> Floats | float:
         """Share of the time that each track may go unseen, s."""
         each = class_factor(self._config, tracks, self._class_names)
-        return share * patience_s(self._config, self._intervals) * each
+        return share * self._usual_patience_s * each
 
     def _shown(self, tracks: Tracks) -> Tracks:
         """Choose confirmed tracks seen lately enough to count as there and expected in the frame."""
         there = self._t_s - tracks["last_t_s"] <= self._patience_s(tracks, self._config.shown_share)
         there &= tracks["n"] >= self._config.confirm_hits
-        return tracks[there & ~_outside(tracks, self._shift, self._shape)]
+        there &= ~_outside(tracks, self._shift, self._shape)
+        return rows_of(tracks, np.flatnonzero(there))
 
     def _learn(self, error_px: Floats, n: Ints) -> None:
         """Learn how far observations lie from where they were expected: noise, and what motion adds."""
-        settled = np.abs(error_px[n >= 4])
-        if len(settled) >= 3:
-            self._errors.append(float(np.median(settled)) / 0.6745)
-            self._noise_px = float(np.median(self._errors))
+        settled = np.abs(error_px[:, n >= 4]).ravel()
+        if settled.size >= 6:
+            middle = (settled.size // 2 - 1, settled.size // 2)  # an even number: two for each track
+            self._errors.append(float(np.partition(settled, middle)[list(middle)].mean()) / 0.6745)
+            self._noise_px = median(self._errors)
 
     def _remember(self, tracks: Tracks, now: LastObservations, shift_px: tuple[float, float]) -> None:
         """Keep the live tracks and the last observation of each."""
@@ -230,7 +242,7 @@ class Linker:
         """Show confirmed tracks that were not seen, where they are expected."""
         tracks, last = self._tracks, self._last
         assert last is not None  # a frame was remembered just before
-        shown = self._shown(tracks[tracks["missed"]])
+        shown = self._shown(rows_of(tracks, np.flatnonzero(tracks["missed"])))
         moved = last.take(shown["last_row"]).moved(
             self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"]
         )
@@ -259,18 +271,18 @@ def _check(
 
 
 def _enter(
-    now: LastObservations, parts: tuple[tuple[Tracks, Ints, Ints], ...], sizes_of: SizesOf | None
+    now: LastObservations, parts: tuple[tuple[Tracks, Ints], ...], sizes_of: SizesOf | None
 ) -> tuple[Ints, Ints, LastObservations]:
     """Ids and classes of the detections of a frame; their sizes by these classes go into the tracks, in place.
 
-    Each of `parts` has tracks, which of them were seen, and the rows of the frame in which they were.
+    Each of `parts` has tracks that were seen, and the rows of the frame in which they were.
     """
     ids, labels = np.zeros(len(now.measures), np.int64), now.detections.labels.copy()
-    for tracks, which, rows in parts:
-        ids[rows], labels[rows] = tracks["id"][which], tracks["label"][which]
+    for tracks, rows in parts:
+        ids[rows], labels[rows] = tracks["id"], tracks["label"]
     now = now.sized(labels, sizes_of)
-    for tracks, which, rows in parts:
-        enter_sizes(tracks, which, now, rows)
+    for tracks, rows in parts:
+        enter_sizes(tracks, now, rows)
     return ids, labels, now
 
 
@@ -294,13 +306,10 @@ def _outside(tracks: Tracks, shift_px: tuple[float, float], shape: tuple[int, in
     return np.asarray((x < 0) | (y < 0) | (x >= shape[1]) | (y >= shape[0]))
 
 
-def _count(tracks: Tracks, class_names: tuple[str, ...]) -> dict[str, int]:
+def _count(labels: Ints, class_names: tuple[str, ...]) -> dict[str, int]:
     """Tracks of each class, by name."""
-    labels, counts = np.unique(tracks["label"], return_counts=True)
-    return {
-        class_names[label - 1]: int(count)
-        for label, count in zip(labels.tolist(), counts.tolist(), strict=True)
-    }
+    counts = np.bincount(labels, minlength=len(class_names) + 1).tolist()[1:]
+    return {name: count for name, count in zip(class_names, counts, strict=True) if count}
 
 
 def _events(

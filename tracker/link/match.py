@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from insitrack.io.arrays import Ints
+from insitrack.io.arrays import Floats, Ints
 from insitrack.io.boxes import paired_box_iou
 from insitrack.tracker.link import filter as track_filter
 from insitrack.tracker.link.assign import assign, gated_pairs
@@ -42,17 +42,15 @@ def match(tracks: Tracks, seen: Observations, config: LinkConfig, nm_per_px: flo
     which, at : ndarray of int64, shape (P,)
         Places of the pairs in `tracks` and in `seen`.
     """
-    diameter = np.maximum(1.0, track_filter.estimate(tracks)[:, 2:].mean(axis=1))
+    diameter = np.maximum(1.0, _mean_side(track_filter.estimate(tracks)))
     gate = np.maximum(config.min_gate_px, config.max_distance_diameters * diameter)
     if math.isfinite(nm_per_px):
         gate = gate + np.minimum(gate, config.widening_nm_per_s / nm_per_px * (seen.t_s - tracks["last_t_s"]))
     at = track_filter.expected(tracks, seen.t_s)
     pairs = gated_pairs(at[:, :2], gate, np.column_stack([seen.x, seen.y]))
     i, j = pairs.rows, pairs.cols
-    extent = seen.extent(slice(None))
-    change = np.abs(np.log(np.maximum(1.0, extent[j, 2:].mean(axis=1)) / diameter[i])) / math.log(
-        config.max_size_ratio
-    )
+    now = np.maximum(1.0, _mean_side(seen.extent(slice(None))))
+    change = np.abs(np.log(now[j] / diameter[i])) / math.log(config.max_size_ratio)
     half = at[:, 2:] / 2
     box = np.concatenate([at[:, :2] - half, at[:, :2] + half], axis=1)
     cost = (
@@ -65,6 +63,11 @@ def match(tracks: Tracks, seen: Observations, config: LinkConfig, nm_per_px: flo
     )
     kept = change <= 1.0
     return assign(i[kept], j[kept], cost[kept], _MISS_COST)
+
+
+def _mean_side(extent: Floats) -> Floats:
+    """Mean of width and height, px."""
+    return np.asarray((extent[:, 2] + extent[:, 3]) / 2)
 
 
 def drift_of_defects(

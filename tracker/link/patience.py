@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from statistics import median
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def patience_s(config: LinkConfig, intervals_s: Collection[float]) -> float:
         return config.patience_s
     if not intervals_s:
         return 0.0
-    return (config.patience_frames + 0.5) * float(np.median(list(intervals_s)))
+    return (config.patience_frames + 0.5) * median(intervals_s)
 
 
 def class_factor(config: LinkConfig, tracks: Tracks, class_names: tuple[str, ...]) -> Floats | float:

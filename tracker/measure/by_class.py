@@ -38,5 +38,5 @@ def sizes_as(measures: Measures, names: NDArray[np.str_], nm_per_px: float, conf
 
 def lengths_of_lines(measures: Measures, detections: Detections) -> Measures:
     """Leave lengths to line dislocations, as `detections` name them; NaN for the others."""
-    lines = np.isin(detections.names(), LINE_CLASSES)
+    lines = np.array([name in LINE_CLASSES for name in detections.class_names], bool)[detections.labels - 1]
     return replace(measures, line_length_nm=np.where(lines, measures.line_length_nm, np.nan))

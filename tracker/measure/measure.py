@@ -6,7 +6,7 @@ the runs, so that each pixel is looked at only once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -22,7 +22,7 @@ from insitrack.io.results import Measures
 from insitrack.segment.lines.length import LengthMethod
 from insitrack.segment.lines.trace import line_length_px
 from insitrack.tracker.hardening.materials import LINE_CLASSES
-from insitrack.tracker.measure.shape import Runs, hull_shape, runs_of
+from insitrack.tracker.measure.shape import Runs, first_of_each, hull_shape, runs_of
 
 SizeDefinition = Literal["feret_max", "ecd", "ellipse_major", "ellipse_geo", "jacobs", "jacobs_cavity"]
 SizePreset = Literal["field", "jacobs", "shen"]
@@ -202,7 +202,9 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     major, minor, angle = _ellipse(xx, yy, xy)
     feret = _feret_max(runs, filled)
     r_min, r_max, round_ = hull_shape(runs, n)
-    size_px = sizes_px(class_of(detections), config, area, major, minor, feret, r_min, r_max)
+    size_px = _sizes_of(
+        detections.class_names, detections.labels - 1, config, area, major, minor, feret, r_min, r_max
+    )
     nm, (on_edge, excluded) = calibration.nm_per_px or np.nan, _on_edge(runs, detections, calibration.field)
     return Measures(
         x_px=x_px,
@@ -233,11 +235,6 @@ def _rim_nm(detections: Detections, config: MeasureConfig) -> Floats:
     return np.array([config.edge_nm(name) for name in detections.class_names], np.float64)[
         detections.labels - 1
     ]
-
-
-def class_of(detections: Detections) -> NDArray[np.str_]:
-    """Class name of each detection."""
-    return np.array(detections.class_names, np.str_)[detections.labels - 1]
 
 
 def _moments(runs: Runs, n: int) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
@@ -291,19 +288,36 @@ def sizes_px(
         Columns of `Measures`, px^2 and px.
     """
     known, code = np.unique(names, return_inverse=True)
-    definitions = np.array([config.size_definition.get(str(name), OTHER_CLASS) for name in known])
-    wanted = definitions[code] if len(known) else np.zeros(0, np.str_)
+    return _sizes_of(known.tolist(), code, config, area, major, minor, feret, r_min, r_max)
+
+
+def _sizes_of(
+    class_names: Sequence[str],
+    code: Ints,
+    config: MeasureConfig,
+    area: Floats,
+    major: Floats,
+    minor: Floats,
+    feret: Floats,
+    r_min: Floats,
+    r_max: Floats,
+) -> Floats:
+    """Do the same for classes that are given as places in `class_names`."""
     size = np.where(area > 0, np.sqrt(4 * np.maximum(area, 0) / np.pi), np.nan)
-    between = 2 * np.sqrt(r_min * r_max)
+    wanted: list[str] = [config.size_definition.get(name, OTHER_CLASS) for name in class_names]
+    for place, name in enumerate(class_names):
+        if wanted[place] == "jacobs":
+            wanted[place] = "jacobs_loop" if name in JACOBS_LOOPS else "jacobs_cavity"
     choices = {
-        "feret_max": feret,
-        "ellipse_major": major,
-        "ellipse_geo": np.sqrt(major * minor),
-        "jacobs": np.where(np.isin(names, JACOBS_LOOPS), 2 * r_max, between),
-        "jacobs_cavity": between,
+        "feret_max": lambda: feret,
+        "ellipse_major": lambda: major,
+        "ellipse_geo": lambda: np.sqrt(major * minor),
+        "jacobs_loop": lambda: 2 * r_max,
+        "jacobs_cavity": lambda: 2 * np.sqrt(r_min * r_max),
     }
     for definition, values in choices.items():
-        np.copyto(size, values, where=wanted == definition)
+        if definition in wanted:
+            np.copyto(size, values(), where=np.array([one == definition for one in wanted])[code])
     return size
 
 
@@ -335,7 +349,7 @@ def _feret_max(runs: Runs, wanted: Bools) -> Floats:
     def farthest(x: Ints, y_sign: float) -> NDArray[np.float32]:
         """Farthest projection of the run ends `x` of each mask, shape (directions, masks)."""
         kept = np.flatnonzero(_convex(runs, x) & wanted[runs.owner])
-        starts = np.flatnonzero(np.diff(runs.owner[kept], prepend=-1))
+        starts = first_of_each(runs.owner[kept])
         along = cos * x[kept].astype(np.float32) + (y_sign * sin) * runs.y[kept].astype(np.float32)
         return np.asarray(np.maximum.reduceat(along, starts, axis=1), np.float32)
 
@@ -368,7 +382,7 @@ def _on_edge(runs: Runs, detections: Detections, field: BoolImage | None) -> tup
     touching, excluded = np.zeros(len(detections), bool), np.zeros(len(detections), bool)
     if not len(runs.owner):
         return touching, excluded
-    starts = np.flatnonzero(np.diff(runs.owner, prepend=-1))
+    starts = first_of_each(runs.owner)
     rows = runs.owner[starts]
     ends = np.append(starts[1:], len(runs.owner)) - 1
     y, x = detections.masks.corners[rows].astype(np.int64).T
@@ -383,7 +397,8 @@ def _on_edge(runs: Runs, detections: Detections, field: BoolImage | None) -> tup
         )  # invalid pixels above and to the left of every pixel corner
 
         def holds(top: Ints, bottom: Ints, left: Ints, right: Ints) -> Bools:
-            (top, bottom), (left, right) = np.clip([top, bottom], 0, height), np.clip([left, right], 0, width)
+            top, bottom = (np.minimum(np.maximum(end, 0), height) for end in (top, bottom))
+            left, right = (np.minimum(np.maximum(end, 0), width) for end in (left, right))
             return np.asarray(
                 invalid[bottom, right] - invalid[top, right] - invalid[bottom, left] + invalid[top, left] > 0
             )

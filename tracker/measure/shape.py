@@ -5,6 +5,7 @@ Both follow from the corners of the convex hull.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -48,6 +49,13 @@ def runs_of(masks: Masks) -> Runs:
     return Runs(owner[row], y[row], starts[filled] - first[row], ends - 1 - first[row])
 
 
+def first_of_each(owner: Ints) -> Ints:
+    """Place of the first run of each mask that has runs."""
+    new = np.ones(len(owner), bool)
+    np.not_equal(owner[1:], owner[:-1], out=new[1:])
+    return np.flatnonzero(new)
+
+
 def hull_shape(runs: Runs, n: int) -> tuple[Floats, Floats, Floats]:
     r"""Nearest and farthest hull corner from the mean of all corners, and Heywood's circularity of the hull.
 
@@ -86,8 +94,9 @@ def hull_shape(runs: Runs, n: int) -> tuple[Floats, Floats, Floats]:
     ends = np.column_stack([np.concatenate([runs.left, runs.right]), np.concatenate([runs.y, runs.y])])[
         order
     ].astype(np.int32)
-    rows, starts = np.unique(runs.owner, return_index=True)
-    hulls = [cv2.convexHull(points) for points in np.split(ends, 2 * starts[1:])] if len(rows) else []
+    starts = first_of_each(runs.owner)
+    rows, bounds = runs.owner[starts], [*(2 * starts).tolist(), len(ends)]
+    hulls = [cv2.convexHull(ends[i:j]) for i, j in itertools.pairwise(bounds)]
     if hulls:
         perimeter[rows], area[rows] = (
             [cv2.arcLength(hull, True) for hull in hulls],

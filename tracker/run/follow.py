@@ -123,7 +123,9 @@ def follow_measured(
     believed = believe(linked, scores, everything.names(), (item.index, item.t_s), existence)
     kept = np.flatnonzero(believed.keep)
     doubted = np.flatnonzero(~believed.keep & observed & (ids > 0))  # 0: too weak to begin a track
-    found, sizes = everything.take(kept), sizes_of_all.take(kept)
+    found, sizes = everything, sizes_of_all
+    if len(kept) < len(ids):
+        found, sizes = everything.take(kept), sizes_of_all.take(kept)
     verdict = UNKNOWN
     if trust is not None and isinstance(item, Frame):
         fits = looked.drift_quality != 0

@@ -137,6 +137,8 @@ class HardeningMeter:
         self.known = np.array([i for i, name in enumerate(class_names) if name in barriers], np.int64)
         self.hardens = np.isin(np.arange(len(class_names)), self.known)
         self._barriers = [barriers[class_names[i]] for i in self.known]
+        self._constant = np.array([barrier.constant for barrier in self._barriers], np.float64)
+        self._constant_sd = np.array([barrier.constant_sd for barrier in self._barriers], np.float64)
         self._modulus_rel = material.shear_modulus_sd_gpa / material.shear_modulus_gpa if material else 0.0
 
     def columns(self, seen: Population) -> tuple[Interval, Interval, Interval]:
@@ -222,29 +224,29 @@ class HardeningMeter:
 
         They are those of count, detector, constant and mean size.
         """
-        below, above = [], []
-        for i, barrier, answer in zip(self.known.tolist(), self._barriers, answers, strict=True):
-            n, n_sized = seen.n_counted[:, i], seen.n_sized[:, i]
-            some = np.where(n > 0, n, 1.0)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                power = np.where(answer.stress > 0, answer.by_density / answer.stress, 0.5)
-            fewer = answer.stress * (1 - (seen.n_lo[:, i] / some) ** power)
-            more = answer.stress * ((seen.n_hi[:, i] / some) ** power - 1)
-            spread = np.where(
-                n_sized >= MIN_FOR_SPREAD,
-                seen.size_sd_nm[:, i] / seen.size_nm[:, i],
-                self.config.size_sd_relative,
-            )
-            rest = Z_95 * np.sqrt(
-                (answer.by_constant * barrier.constant_sd / barrier.constant) ** 2
-                + (answer.by_size * spread) ** 2 / np.maximum(n_sized, 1)
-                + (answer.by_size * self.config.outline_log_sd) ** 2
-            )
-            there = n > 0
-            below.append(np.where(there, np.hypot(fewer, rest), 0.0))
-            above.append(np.where(there, np.hypot(more, rest), 0.0))
-        t = len(seen.n)
-        return _columns(below, t), _columns(above, t)
+        t, known = len(seen.n), self.known
+        stress, by_density, by_size, by_constant = (
+            _columns([getattr(answer, name) for answer in answers], t)
+            for name in ("stress", "by_density", "by_size", "by_constant")
+        )
+        n, n_sized = seen.n_counted[:, known], seen.n_sized[:, known]
+        there = n > 0
+        some = np.where(there, n, 1.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            power = np.where(stress > 0, by_density / stress, 0.5)
+        fewer = stress * (1 - (seen.n_lo[:, known] / some) ** power)
+        more = stress * ((seen.n_hi[:, known] / some) ** power - 1)
+        spread = np.where(
+            n_sized >= MIN_FOR_SPREAD,
+            seen.size_sd_nm[:, known] / seen.size_nm[:, known],
+            self.config.size_sd_relative,
+        )
+        rest = Z_95 * np.sqrt(
+            (by_constant * self._constant_sd / self._constant) ** 2
+            + (by_size * spread) ** 2 / np.maximum(n_sized, 1)
+            + (by_size * self.config.outline_log_sd) ** 2
+        )
+        return np.where(there, np.hypot(fewer, rest), 0.0), np.where(there, np.hypot(more, rest), 0.0)
 
     def _shared_errors(self, answers: Sequence[_Response], seen: Population) -> tuple[Floats, Floats, Floats]:
         """Return standard deviations by modulus, thickness and scale, MPa: each moves all classes together.

@@ -219,20 +219,26 @@ class SeriesMeter:
         """
         _note_log(self.exposure, t_s, self.diagnostics)
         stretch = self.specimens.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
+        field_nm2 = np.broadcast_to(field_nm2, t_s.shape)
         columns: dict[str, Floats] = {}
-        for one in np.unique(stretch).tolist() or [0]:
+        for one in sorted(set(stretch.tolist())) or [0]:
             here = stretch == one
             part = self.specimens.of_stretch(one).columns(
                 seen.of_frames(here),
-                np.broadcast_to(field_nm2, t_s.shape)[here],
+                field_nm2[here],
                 births[here],
                 deaths[here],
                 frame_px[here],
                 self.diagnostics,
                 None if trust is None else trust[here],
             )
+            if here.all():
+                columns = part
+                break
             for name, values in part.items():
-                columns.setdefault(name, np.full((len(t_s), values.shape[1]), NAN))[here] = values
+                if name not in columns:
+                    columns[name] = np.full((len(t_s), values.shape[1]), NAN)
+                columns[name][here] = values
         k = len(self.class_names)
         columns["temperature_c"] = every_class(self.exposure.temperature_c(t_s), k)
         columns["beam_current_a"] = every_class(self.exposure.beam_current_a(t_s), k)
@@ -258,6 +264,8 @@ class SeriesMeter:
 
 def _counts_alone(columns: dict[str, Floats], untrusted: Bools) -> dict[str, Floats]:
     """Leave only `COUNTS` of frames that are not trusted, shape (T,)."""
+    if not untrusted.any():
+        return columns
     return {
         name: values if name in COUNTS else np.where(untrusted[:, None], NAN, values)
         for name, values in columns.items()
@@ -297,7 +305,7 @@ def _as_rows(
     """Turn the columns of one frame into rows, every number under its name."""
     values = zip(*(columns[name][0].tolist() for name in SERIES_COLUMNS), strict=True)
     return tuple(
-        SeriesRow(frame, t_s, dose_dpa, name, **dict(zip(SERIES_COLUMNS, row, strict=True)))
+        SeriesRow(frame, t_s, dose_dpa, name, *row)  # `SERIES_COLUMNS` are its fields, in order
         for name, row in zip((*class_names, "all"), values, strict=True)
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -76,9 +76,16 @@ class Counts:
     n: Floats
     squares: Floats
     detector: DetectorError | None = None
+    _ends: list[tuple[Floats, Floats]] = field(default_factory=list, repr=False, compare=False)
 
     def interval(self) -> tuple[Floats, Floats]:
         """Exact 95 % Poisson interval of each number, widened by what the detector gets wrong."""
+        if not self._ends:  # it is asked for by several quantities, and takes long
+            self._ends.append(self._interval())
+        low, high = self._ends[0]
+        return low.copy(), high.copy()
+
+    def _interval(self) -> tuple[Floats, Floats]:
         there = self.n > 0
         effective = np.where(there, self.n**2 / np.where(there, self.squares, 1.0), 0.0)
         low, high = poisson_interval(effective)
@@ -193,7 +200,8 @@ def moments(values: Floats, seen: Observations, which: Bools, t: int, k: int) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = summed(seen, weight * value, t, k) / np.where(total > 0, total, np.nan)
         n = np.where(total > 0, total**2 / squares, 0.0)
-    deviation = value - np.where(which, np.nan_to_num(mean)[seen.frame, seen.place if k > 1 else 0], 0.0)
+    middle = np.where(np.isnan(mean), 0.0, mean)[seen.frame, seen.place if k > 1 else 0]
+    deviation = value - np.where(which, middle, 0.0)
     spread = summed(seen, weight * deviation**2, t, k)
     with np.errstate(divide="ignore", invalid="ignore"):
         # Bessel's correction for weights that are no counts

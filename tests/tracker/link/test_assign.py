@@ -65,15 +65,38 @@ def test_pairs_without_any_cost_are_chosen() -> None:
     assert (rows.tolist(), cols.tolist()) == ([0, 1], [0, 1])
 
 
-def test_blocks_do_not_change_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limits", [{"_FEW_ROWS": 0, "_BLOCK_ROWS": 3}, {"_MOST_DENSE_ROWS": 0}])
+def test_how_competing_rows_are_split_and_solved_does_not_change_the_answer(
+    limits: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     a, b = rng.random((300, 2)) * 200, rng.random((300, 2)) * 200
     pairs = gated_pairs(a, np.full(300, 15.0), b)
     cost = pairs.distance / 15
     whole = assign(pairs.rows, pairs.cols, cost, MISS)
-    monkeypatch.setattr(module, "_BLOCK_ROWS", 3)
-    pieces = assign(pairs.rows, pairs.cols, cost, MISS)
-    np.testing.assert_array_equal(np.array(whole), np.array(pieces))
+    for name, value in limits.items():
+        monkeypatch.setattr(module, name, value)
+    other_way = assign(pairs.rows, pairs.cols, cost, MISS)
+    np.testing.assert_array_equal(np.array(whole), np.array(other_way))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 12), m=st.integers(1, 12))
+def test_rows_that_cost_the_same_are_paired_as_cheaply_as_a_dense_solver_finds(
+    seed: int, n: int, m: int
+) -> None:
+    cost = np.random.default_rng(seed).integers(0, 4, (n, m)) * 0.3
+    rows, cols = np.nonzero(cost < MISS)
+    order = np.random.default_rng(seed).permutation(len(rows))  # pairs may come in any order
+    chosen, taken = assign(rows[order], cols[order], cost[rows, cols][order], MISS)
+    assert len(set(taken.tolist())) == len(set(chosen.tolist())) == len(taken)
+    assert cost[chosen, taken].sum() + MISS * (n - len(chosen)) == pytest.approx(dense_optimum(cost))
+
+
+def test_points_on_a_line_or_in_one_place_are_all_found() -> None:
+    a = np.array([[5.0, 0.0], [5.0, 1e6]])
+    pairs = gated_pairs(a, np.array([0.1, 2e6]), np.array([[5.0, 0.0]] * 3))
+    assert pairs.rows.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def test_nothing_to_pair_gives_no_pairs() -> None:
