@@ -305,7 +305,7 @@ def _as_rows(
     """Turn the columns of one frame into rows, every number under its name."""
     values = zip(*(columns[name][0].tolist() for name in SERIES_COLUMNS), strict=True)
     return tuple(
-        SeriesRow(frame, t_s, dose_dpa, name, *row)  # `SERIES_COLUMNS` are its fields, in order
+        SeriesRow(frame, t_s, dose_dpa, name, **dict(zip(SERIES_COLUMNS, row, strict=True)))
         for name, row in zip((*class_names, "all"), values, strict=True)
     )
 
