@@ -133,18 +133,19 @@ class Linker:
         over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s(tracks))
         ended, names = rows_of(tracks, np.flatnonzero(over)), tracks["id"]
         events = _events(seen, names[returned], born, origins, ended)
-        self._remember(joined(rows_of(tracks, np.flatnonzero(~over)), born), now, shift_px)
+        kept = joined(rows_of(tracks, np.flatnonzero(~over)), born)
+        self._remember(kept, now, shift_px)
         end_unseen = ended["on_edge"] | _outside(ended, shift_px, self._shape) | (ended["absorber"] >= 0)
         return Linked(
             track_ids,
             track_labels,
-            self._coasting(),
+            _coasting(self._shown(rows_of(kept, np.flatnonzero(kept["missed"]))), self._last, shift_px),
             shift_px,
             events,
             summaries(ended, end_unseen, self._class_names, self._nm_per_px),
             _count(born["label"][~born["from_start"]], self._class_names),
             _count(ended["label"], self._class_names),
-            self._tracks["id"][self._tracks["from_start"]].copy(),
+            kept["id"][kept["from_start"]].copy(),
             now.measures.size_nm,
         )
 
@@ -222,10 +223,9 @@ class Linker:
 
     def _learn(self, error_px: Floats, n: Ints) -> None:
         """Learn how far observations lie from where they were expected: noise, and what motion adds."""
-        settled = np.abs(error_px[:, n >= 4]).ravel()
-        if settled.size >= 6:
-            middle = (settled.size // 2 - 1, settled.size // 2)  # an even number: two for each track
-            self._errors.append(float(np.partition(settled, middle)[list(middle)].mean()) / 0.6745)
+        settled = np.abs(error_px[:, n >= 4])
+        if settled.shape[1] >= 3:
+            self._errors.append(_median(settled.ravel()) / 0.6745)
             self._noise_px = median(self._errors)
 
     def _remember(self, tracks: Tracks, now: LastObservations, shift_px: tuple[float, float]) -> None:
@@ -237,17 +237,6 @@ class Linker:
             tracks["last_row"][~missed] += n_missed
             tracks["last_row"][missed] = np.arange(n_missed)
         self._tracks, self._last, self._shift = tracks, now, shift_px
-
-    def _coasting(self) -> Coasting:
-        """Show confirmed tracks that were not seen, where they are expected."""
-        tracks, last = self._tracks, self._last
-        assert last is not None  # a frame was remembered just before
-        shown = self._shown(rows_of(tracks, np.flatnonzero(tracks["missed"])))
-        moved = last.take(shown["last_row"]).moved(
-            self._shift[0] - shown["shift_x"], self._shift[1] - shown["shift_y"]
-        )
-        found = replace(moved.detections, labels=shown["label"].copy())
-        return Coasting(shown["id"].copy(), found, moved.measures)
 
 
 def _check(
@@ -286,10 +275,24 @@ def _enter(
     return ids, labels, now
 
 
+def _coasting(shown: Tracks, last: LastObservations | None, shift_px: tuple[float, float]) -> Coasting:
+    """Show tracks that were not seen where they are expected, from their last observations."""
+    assert last is not None  # a frame was remembered just before
+    moved = last.take(shown["last_row"]).moved(shift_px[0] - shown["shift_x"], shift_px[1] - shown["shift_y"])
+    found = replace(moved.detections, labels=shown["label"].copy())
+    return Coasting(shown["id"].copy(), found, moved.measures)
+
+
 def _boxes(place: Floats, shift_px: tuple[float, float]) -> Floats:
     """Turn centres and sides on the specimen into boxes of the frame, px, shape (N, 4)."""
     middle, half = place[:, :2] + np.array(shift_px), place[:, 2:] / 2
     return np.concatenate([middle - half, middle + half], axis=1)
+
+
+def _median(values: Floats) -> float:
+    """Median of an even number of values; numpy's own takes ten times as long for few."""
+    middle = (len(values) // 2 - 1, len(values) // 2)
+    return float(np.partition(values, middle)[list(middle)].mean())
 
 
 def _scale_of(measured: Measures) -> float:

@@ -220,25 +220,8 @@ class SeriesMeter:
         _note_log(self.exposure, t_s, self.diagnostics)
         stretch = self.specimens.stretch_of(np.zeros(len(t_s), np.int64) if frame is None else frame)
         field_nm2 = np.broadcast_to(field_nm2, t_s.shape)
-        columns: dict[str, Floats] = {}
-        for one in sorted(set(stretch.tolist())) or [0]:
-            here = stretch == one
-            part = self.specimens.of_stretch(one).columns(
-                seen.of_frames(here),
-                field_nm2[here],
-                births[here],
-                deaths[here],
-                frame_px[here],
-                self.diagnostics,
-                None if trust is None else trust[here],
-            )
-            if here.all():
-                columns = part
-                break
-            for name, values in part.items():
-                if name not in columns:
-                    columns[name] = np.full((len(t_s), values.shape[1]), NAN)
-                columns[name][here] = values
+        frames = (field_nm2, births, deaths, frame_px, trust)
+        columns = _by_stretch(self.specimens, stretch, seen, frames, self.diagnostics)
         k = len(self.class_names)
         columns["temperature_c"] = every_class(self.exposure.temperature_c(t_s), k)
         columns["beam_current_a"] = every_class(self.exposure.beam_current_a(t_s), k)
@@ -260,6 +243,39 @@ class SeriesMeter:
             self.config, known, material, self.diagnostics, dose_known=self.exposure.known
         )
         return [*lines, *([_VARIED] if self.conditions.varied else [])]
+
+
+def _by_stretch(
+    specimens: Specimens,
+    stretch: Ints,
+    seen: Observations,
+    frames: tuple[Floats, Ints, Ints, Floats, Floats | None],
+    diagnostics: SeriesDiagnostics,
+) -> dict[str, Floats]:
+    """Columns of frames, each by the thickness and material of its stretch, shape (T,).
+
+    `frames` holds field, births, deaths, size in pixels and trust, as in `SeriesMeter.table`.
+    """
+    columns: dict[str, Floats] = {}
+    for one in sorted(set(stretch.tolist())) or [0]:
+        here = stretch == one
+        field_nm2, births, deaths, frame_px, trust = frames
+        part = specimens.of_stretch(one).columns(
+            seen.of_frames(here),
+            field_nm2[here],
+            births[here],
+            deaths[here],
+            frame_px[here],
+            diagnostics,
+            None if trust is None else trust[here],
+        )
+        if here.all():
+            return part
+        for name, values in part.items():
+            if name not in columns:
+                columns[name] = np.full((len(stretch), values.shape[1]), NAN)
+            columns[name][here] = values
+    return columns
 
 
 def _counts_alone(columns: dict[str, Floats], untrusted: Bools) -> dict[str, Floats]:
