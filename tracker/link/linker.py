@@ -120,28 +120,25 @@ class Linker:
         origins = note_encounters(tracks, seen, past, detections.masks, which, at, newborn, moved)
         returned = which[tracks["missed"][which]]
         again = rows_of(tracks, which)
-        errors_px = track_filter.advance(again, seen.extent(at), seen.t_s, self._noise_px)
-        self._learn(errors_px, again["n_fit"])
+        self._learn(track_filter.advance(again, seen.extent(at), seen.t_s, self._noise_px), again["n_fit"])
         observe(again, seen, at)
         tracks["missed"] = ~found
         born = begin(seen, newborn, self._next_id, len(self._class_names), first_frame=first_frame)
         born["from_start"] = first_frame and self._later_view
         self._next_id += len(born)
-        parts = (again, seen.row[at]), (born, seen.row[newborn])
+        parts = ((again, seen.row[at]), (born, seen.row[newborn]))
         track_ids, track_labels, now = _enter(now, parts, sizes_of)
         put_rows(tracks, which, again)
         over = ~found & (seen.t_s - tracks["last_t_s"] > self._patience_s(tracks))
-        ended, names = rows_of(tracks, np.flatnonzero(over)), tracks["id"]
-        events = _events(seen, names[returned], born, origins, ended)
-        kept = joined(rows_of(tracks, np.flatnonzero(~over)), born)
-        self._remember(kept, now, shift_px)
+        ended = rows_of(tracks, np.flatnonzero(over))
+        kept = self._remember(joined(rows_of(tracks, np.flatnonzero(~over)), born), now, shift_px)
         end_unseen = ended["on_edge"] | _outside(ended, shift_px, self._shape) | (ended["absorber"] >= 0)
         return Linked(
             track_ids,
             track_labels,
             _coasting(self._shown(rows_of(kept, np.flatnonzero(kept["missed"]))), self._last, shift_px),
             shift_px,
-            events,
+            _events(seen, tracks["id"][returned], born, origins, ended),
             summaries(ended, end_unseen, self._class_names, self._nm_per_px),
             _count(born["label"][~born["from_start"]], self._class_names),
             _count(ended["label"], self._class_names),
@@ -228,8 +225,8 @@ class Linker:
             self._errors.append(_median(settled.ravel()) / 0.6745)
             self._noise_px = median(self._errors)
 
-    def _remember(self, tracks: Tracks, now: LastObservations, shift_px: tuple[float, float]) -> None:
-        """Keep the live tracks and the last observation of each."""
+    def _remember(self, tracks: Tracks, now: LastObservations, shift_px: tuple[float, float]) -> Tracks:
+        """Keep the live tracks and the last observation of each; return the tracks."""
         missed = tracks["missed"]
         n_missed = int(np.count_nonzero(missed))
         if self._last is not None and n_missed:
@@ -237,6 +234,7 @@ class Linker:
             tracks["last_row"][~missed] += n_missed
             tracks["last_row"][missed] = np.arange(n_missed)
         self._tracks, self._last, self._shift = tracks, now, shift_px
+        return tracks
 
 
 def _check(

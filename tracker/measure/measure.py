@@ -200,11 +200,9 @@ def measure(detections: Detections, calibration: Calibration, config: MeasureCon
     x_px = np.where(filled, corners[:, 1] + x + 0.5, (boxes[:, 0] + boxes[:, 2]) / 2)
     y_px = np.where(filled, corners[:, 0] + y + 0.5, (boxes[:, 1] + boxes[:, 3]) / 2)
     major, minor, angle = _ellipse(xx, yy, xy)
-    feret = _feret_max(runs, filled)
-    r_min, r_max, round_ = hull_shape(runs, n)
-    size_px = _sizes_of(
-        detections.class_names, detections.labels - 1, config, area, major, minor, feret, r_min, r_max
-    )
+    feret, (r_min, r_max, round_) = _feret_max(runs, filled), hull_shape(runs, n)
+    shape = (area, major, minor, feret, r_min, r_max)
+    size_px = _sizes_of(detections.class_names, detections.labels - 1, config, shape)
     nm, (on_edge, excluded) = calibration.nm_per_px or np.nan, _on_edge(runs, detections, calibration.field)
     return Measures(
         x_px=x_px,
@@ -288,21 +286,14 @@ def sizes_px(
         Columns of `Measures`, px^2 and px.
     """
     known, code = np.unique(names, return_inverse=True)
-    return _sizes_of(known.tolist(), code, config, area, major, minor, feret, r_min, r_max)
+    return _sizes_of(known.tolist(), code, config, (area, major, minor, feret, r_min, r_max))
 
 
 def _sizes_of(
-    class_names: Sequence[str],
-    code: Ints,
-    config: MeasureConfig,
-    area: Floats,
-    major: Floats,
-    minor: Floats,
-    feret: Floats,
-    r_min: Floats,
-    r_max: Floats,
+    class_names: Sequence[str], code: Ints, config: MeasureConfig, shape: tuple[Floats, ...]
 ) -> Floats:
-    """Do the same for classes that are given as places in `class_names`."""
+    """Do the same for classes that are given as places in `class_names`; `shape` are the six columns."""
+    area, major, minor, feret, r_min, r_max = shape
     size = np.where(area > 0, np.sqrt(4 * np.maximum(area, 0) / np.pi), np.nan)
     wanted: list[str] = [config.size_definition.get(name, OTHER_CLASS) for name in class_names]
     for place, name in enumerate(class_names):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from insitrack.io.arrays import BoolImage, Floats
+from insitrack.io.arrays import BoolImage, Floats, Ints
 from insitrack.io.detections import Detections
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.results import Doubted, Event, Measures, TrackedFrame
@@ -123,9 +123,7 @@ def follow_measured(
     believed = believe(linked, scores, everything.names(), (item.index, item.t_s), existence)
     kept = np.flatnonzero(believed.keep)
     doubted = np.flatnonzero(~believed.keep & observed & (ids > 0))  # 0: too weak to begin a track
-    found, sizes = everything, sizes_of_all
-    if len(kept) < len(ids):
-        found, sizes = everything.take(kept), sizes_of_all.take(kept)
+    found, sizes = _rows(everything, sizes_of_all, kept)
     verdict = UNKNOWN
     if trust is not None and isinstance(item, Frame):
         fits = looked.drift_quality != 0
@@ -165,3 +163,8 @@ def follow_measured(
         trust=verdict.trust,
         distrust=verdict.reasons,
     )
+
+
+def _rows(found: Detections, sizes: Measures, rows: Ints) -> tuple[Detections, Measures]:
+    """Take some rows of both; most often all are wanted, as they are."""
+    return (found, sizes) if len(rows) == len(found) else (found.take(rows), sizes.take(rows))
