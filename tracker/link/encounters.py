@@ -74,8 +74,8 @@ def engulfing(
 
 def _corners(masks: Masks, rows: Ints, offset: tuple[int, int]) -> tuple[Floats, Floats]:
     """First row and column of some boxes, and those after the last, in a frame moved by `offset`, shape (N, 2)."""
-    low = masks.corners[rows] + np.array(offset, np.float64)
-    return low, low + masks.sizes[rows]
+    low = np.asarray(masks.corners[rows] + np.array(offset), np.float64)
+    return low, np.asarray(low + masks.sizes[rows], np.float64)
 
 
 def _centred_in(points: Floats, low: Floats, high: Floats) -> tuple[Ints, Ints]:
@@ -88,8 +88,8 @@ def _centred_in(points: Floats, low: Floats, high: Floats) -> tuple[Ints, Ints]:
     gates = np.maximum(np.hypot(*(high - low).T) / 2, 0.5)
     pairs = gated_pairs((low + high) / 2, gates, points)
     point = points[pairs.cols]
-    inside = ((point >= low[pairs.rows]) & (point <= high[pairs.rows])).all(axis=1)
-    return pairs.cols[inside], pairs.rows[inside]
+    held = ((point >= low[pairs.rows]) & (point <= high[pairs.rows])).all(axis=1)
+    return pairs.cols[held], pairs.rows[held]
 
 
 def note_encounters(

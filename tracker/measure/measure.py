@@ -299,16 +299,18 @@ def _sizes_of(
     for place, name in enumerate(class_names):
         if wanted[place] == "jacobs":
             wanted[place] = "jacobs_loop" if name in JACOBS_LOOPS else "jacobs_cavity"
-    choices = {
-        "feret_max": lambda: feret,
-        "ellipse_major": lambda: major,
-        "ellipse_geo": lambda: np.sqrt(major * minor),
-        "jacobs_loop": lambda: 2 * r_max,
-        "jacobs_cavity": lambda: 2 * np.sqrt(r_min * r_max),
-    }
-    for definition, values in choices.items():
-        if definition in wanted:
-            np.copyto(size, values(), where=np.array([one == definition for one in wanted])[code])
+    for definition in set(wanted):
+        mine = np.array([one == definition for one in wanted])[code]
+        if definition == "feret_max":
+            size[mine] = feret[mine]
+        elif definition == "ellipse_major":
+            size[mine] = major[mine]
+        elif definition == "ellipse_geo":
+            size[mine] = np.sqrt(major[mine] * minor[mine])
+        elif definition == "jacobs_loop":
+            size[mine] = 2 * r_max[mine]
+        elif definition == "jacobs_cavity":
+            size[mine] = 2 * np.sqrt(r_min[mine] * r_max[mine])
     return size
 
 
