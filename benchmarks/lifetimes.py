@@ -225,36 +225,31 @@ GRID = {
 }
 
 
-def cases() -> list[dict[str, float]]:
-    """Return the middle, every condition changed alone, and the corners of all but false detections."""
+def cases(*, corners: bool = False) -> list[dict[str, float]]:
+    """Return the middle, every condition changed alone, and if asked for the corners of all but false detections."""
     some = [BASE] + [{**BASE, name: value} for name, values in GRID.items() for value in values]
     ends = itertools.product(*((values[0], values[-1]) for name, values in GRID.items() if name != "false"))
-    some += [dict(zip(GRID, (*corner, 0.05), strict=True)) for corner in ends]
+    if corners:
+        some += [dict(zip(GRID, (*corner, 0.05), strict=True)) for corner in ends]
     return [dict(pairs) for pairs in dict.fromkeys(tuple(one.items()) for one in some)]
 
 
-def jobs(n: dict[str, int]) -> list[tuple[bool, int, int]]:
-    """Linked or not, seed, and number of the case, in the order in which they are tried."""
-    chosen = range(len(cases()))
-    middle = [i for i in chosen if sum(cases()[i][name] != BASE[name] for name in BASE) <= 1]
-    each = {False: (chosen, n["seeds"]), True: (middle, n["linked_seeds"])}
-    return [(link, seed, i) for link, (some, many) in each.items() for seed in range(many) for i in some]
-
-
-def measure(todo: list[tuple[bool, int, int]], parts: Path, minutes: float) -> list[dict[str, object]]:
-    """Try what is not in `parts` yet until the time is up, and sum up what is there."""
-    start, done = time.monotonic(), {}
-    for link, seed, i in todo:
-        what = cases()[i]
-        name = "_".join(f"{value:g}" for value in what.values())
+def measure(
+    chosen: list[dict[str, float]], seeds: int, parts: Path, minutes: float
+) -> list[dict[str, object]]:
+    """Try what is not in `parts` yet, seed by seed, until the time is up, and sum up what is there."""
+    start = time.monotonic()
+    done: dict[tuple[bool, int], list[dict[str, list[float]]]] = {}
+    for seed, link, i in itertools.product(range(seeds), (False, True), range(len(chosen))):
+        name = "_".join(f"{value:g}" for value in chosen[i].values())
         path = parts / f"{'linked' if link else 'known'}_{name}_{seed}.json"
         if not path.exists() and time.monotonic() - start < 60 * minutes:
-            write_text(path, json.dumps(try_seed(seed, what, link=link)))
+            write_text(path, json.dumps(try_seed(seed, chosen[i], link=link)))
         if path.exists():
             one = json.loads(path.read_text(encoding="utf-8"))
             done.setdefault((link, i), []).append(one)
     return [
-        {**cases()[i], "link": link, "seeds": len(each), **summed_up(each)}
+        {**chosen[i], "link": link, "seeds": len(each), **summed_up(each)}
         for (link, i), each in sorted(done.items())
     ]
 
@@ -263,7 +258,7 @@ def main() -> None:
     """Measure what is not measured yet, and write the page of what there is."""
     parser = record.options(__doc__)
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--linked-seeds", type=int, default=40)
+    parser.add_argument("--corners", action="store_true", help="also all conditions at their ends at once")
     parser.add_argument(
         "--parts", type=Path, metavar="DIR", help="keep each scene's figures here, and go on with them"
     )
@@ -271,13 +266,13 @@ def main() -> None:
         "--minutes", type=float, default=math.inf, help="stop after so long; go on with --parts"
     )
     given = parser.parse_args()
-    todo = jobs({"seeds": given.seeds, "linked_seeds": given.linked_seeds})
+    chosen, seeds = cases(corners=given.corners), given.seeds
     if given.smoke:
-        todo = [(link, seed, 0) for link in (False, True) for seed in range(2)]
+        chosen, seeds = chosen[:1], 2
     with tempfile.TemporaryDirectory() as made:
         parts = given.parts or Path(made)
         parts.mkdir(parents=True, exist_ok=True)
-        facts = measure(todo, parts, given.minutes)
+        facts = measure(chosen, seeds, parts, given.minutes)
     record.keep(__file__, {"cases": facts}, page(facts), given.results)
 
 
@@ -287,8 +282,8 @@ def page(facts: list[dict[str, object]]) -> str:
     lines = [
         "# Kinetics against the truth of drawn scenes",
         "",
-        "`python benchmarks/lifetimes.py`. A middle case, each condition changed alone, and the corners of all"
-        f" but false detections. About {IN_VIEW} defects in"
+        "`python benchmarks/lifetimes.py`. A middle case, and each condition changed alone (and, with `--corners`, all at"
+        f" their ends at once). About {IN_VIEW} defects in"
         f" {SIDE} x {SIDE} px, also of 50 px, which then cover 45 % of it. Bias of the mean over seeds with its"
         " standard error, %, and the share of 95 % intervals that hold the truth. Empty: less than half of the scenes"
         " tell the figure, and `why` says the reason. The mark is a bias within 5 % and 90 to 97 % of intervals; bold"

@@ -85,7 +85,8 @@ def survival_curve(
     """
     entered = np.zeros(len(ages)) if entered is None else entered
     first, last = float(entered.min()), float(ages.max())
-    t, deaths = np.unique(ages[ended], return_counts=True)
+    # one that is lost at the age at which it came under watch was never watched
+    t, deaths = np.unique(ages[ended & (entered < ages)], return_counts=True)
     n = np.array([np.count_nonzero((entered < at) & (ages >= at)) for at in t.tolist()], np.int64)
     share = np.cumprod(1 - deaths / np.maximum(n, 1))
     with np.errstate(all="ignore"):

@@ -294,7 +294,8 @@ def _kinetics(folder: Path) -> list[dict[str, Any]]:
         interval = f"{lo or '?'} to {hi or '?'}" if lo or hi else ""
         words = quantity_words(str(one["quantity"]))
         why = str(one["why"]) if isinstance(one["why"], str) else ""
-        how = f"not known: {why}" if why and not value else one["method"]
+        unknown = "only bounds" if lo and hi else "not known"
+        how = f"{unknown}: {why}" if why and not value else one["method"]
         rows.append({**one, "words": words, "value": value, "interval": interval, "method": how})
     return rows
 

@@ -112,7 +112,8 @@ def growth_figure(tracks: pd.DataFrame) -> go.Figure | None:
 def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier).
 
-    Shorter lives than three observations may have been dropped, so that the curves begin there. Each class has its
+    Shorter lives than three observations may have been dropped, so that the curves begin there: what they show is
+    the share of those that live so long. Each class has its
     95 % band, and the number that is watched at each age. None if no class has five such tracks.
     """
     born = tracks[((tracks["left_censored"] == 0) & (tracks["n_observed"] >= _CONFIRMED)).to_numpy()]
@@ -127,10 +128,12 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
     for name in names:
         part = born[born["defect_class"] == name]
         lifetime_s, n = part["lifetime_s"].to_numpy(np.float64), part["n_observed"].to_numpy(np.float64)
-        entered_s = lifetime_s * (_CONFIRMED - 1) / (n - 1)
-        ages, share, low, high, at_risk = survival_curve(
-            lifetime_s, part["right_censored"].to_numpy() == 0, entered_s
-        )
+        ended = part["right_censored"].to_numpy() == 0
+        # births and deaths fall between two looks: half of one is added at either end
+        half_s = float(np.median(lifetime_s / (n - 1))) / 2
+        entered_s = lifetime_s * (_CONFIRMED - 1) / (n - 1) + half_s
+        lifetime_s = lifetime_s + 2 * half_s
+        ages, share, low, high, at_risk = survival_curve(lifetime_s, ended, entered_s)
         x, colour = np.repeat(ages / unit_s, 2)[1:], hex_colour(colours[name])
         steps = [np.repeat(values, 2)[:-1] for values in (share, low, high)]
         shade_interval(figure, x, steps[1], steps[2], colour, name)
@@ -177,7 +180,9 @@ def _write_numbers_at_risk(
     }
     figure.add_annotation(x=0, y=-0.2 - 0.06 * len(watched), xref="paper", xanchor="left", **words, **place)
     figure.update_xaxes(tickmode="array", tickvals=ticks.tolist())
-    figure.update_layout(height=400 + 18 * (len(watched) + 1), margin={"b": 70 + 20 * (len(watched) + 1)})
+    # the legend stands at the bottom: below these lines, not on them
+    lines = len(watched) + 2
+    figure.update_layout(height=400 + 20 * lines, margin={"b": 80 + 22 * lines})
 
 
 def msd_figure(table: pd.DataFrame) -> go.Figure | None:

@@ -208,11 +208,11 @@ KINETICS = Table(
         Column("quantity", "text", "", "what was estimated; the unit is in the name", "%s"),
         Column("defect_class", "text", "", "class name, or `all`", "%s"),
         _number("value", "", "estimate, in the unit that the name states"),
-        _number("lo", "", "lower end of the 95 % interval"),
-        _number("hi", "", "upper end of the 95 % interval"),
+        _number("lo", "", "lower end of the 95 % interval, or a bound where the value is empty"),
+        _number("hi", "", "upper end of the 95 % interval, or a bound where the value is empty"),
         Column("n", "int", "", "deaths, tracks, births, looks or steps that it rests on", "%d"),
         Column("method", "text", "", "how, in short; more in docs/kinetics.md", "%s"),
-        Column("why", "text", "", "why it is empty, where it is", "%s", optional=True),
+        Column("why", "text", "", "why there is no value, where there is none", "%s", optional=True),
     ),
 )
 

@@ -7,7 +7,6 @@ The pieces are joined by one assignment over all frames (Jaqaman et al., Nat. Me
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,12 +14,12 @@ import pandas as pd
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.hindsight.smooth import step_noise
+from insitrack.tracker.kinetics.ends import Ends
+from insitrack.tracker.kinetics.glide import Steps, glide_directions
 from insitrack.tracker.kinetics.strangers import Strangers, leftover
 from insitrack.tracker.link.assign import assign, gated_pairs
 
 _MISS_COST, _SIZE_WEIGHT, _GAP_WEIGHT, _CLASS_COST = 1.3, 0.5, 0.3, 0.2
-_END_OBSERVATIONS = 5
-"""Observations whose mean stands for the end of a track: less noise than the last one."""
 _ESTABLISHED = 3
 """Observations that a track must have on either side of a jump."""
 _JUMP_INTERVALS, _JUMP_RATIO, _WITHIN_DEG = 4.5, 1.25, 15.0
@@ -28,6 +27,8 @@ _JUMP_INTERVALS, _JUMP_RATIO, _WITHIN_DEG = 4.5, 1.25, 15.0
 of glide within this angle."""
 _MOVES_SD, _MOVES_DIAMETERS = 3.0, 0.15
 """A piece moves by itself if its ends lie so many standard deviations of noise, and so many diameters, apart."""
+_LEAST_ODDS = math.log(4.0)
+"""Logarithm of the odds at which a jump along a direction of glide is joined: one in five may be a stranger."""
 _MOST_CHANCE = 0.05
 """Strangers that may lie like a continuation by chance: with more, none is joined."""
 
@@ -74,7 +75,7 @@ class Joiner:
             self.strangers.log_ratio(gap, beyond, self.diameter[1:], self.strangers.scale2_px2[1:]) < 0
         )
         piece = np.concatenate([[0], np.cumsum(~same | cut)])
-        ends = Ends.of(piece, self)
+        ends = self._ends(piece, np.arange(len(piece)))
         gate = np.maximum(self.config.min_gate_px, self.config.max_distance_diameters * ends.diameter)
         joined = self._pair(ends, np.ones(len(ends.first), bool), gate, self.max_gap_s, 0.0)
         self._count(ends, joined, int(np.count_nonzero(cut)))
@@ -104,7 +105,7 @@ class Joiner:
         """
         order = np.lexsort((self.place, chain))
         renamed = np.unique(chain[order], return_inverse=True)[1]
-        ends = Ends.of(renamed, self, order)
+        ends = self._ends(renamed, order)
         reach = self.config.glide_diameters * ends.diameter
         if math.isfinite(self.nm_per_px):
             reach = np.full(len(reach), self.config.glide_nm / self.nm_per_px)
@@ -114,16 +115,50 @@ class Joiner:
             & kept[order][ends.first]
             & ~np.isin(self.label[order][ends.first], self.config.sessile)
         )
-        chance = self._chance(ends, able, reach)
-        able &= chance <= _MOST_CHANCE
-        joined = self._pair(ends, able, reach, _JUMP_INTERVALS * self.interval_s, 0.3, _JUMP_RATIO)
+        joined, by_chance = self._along_directions(ends, able, reach)
+        if joined is None:
+            chance = self._chance(ends, able, reach)
+            able &= chance <= _MOST_CHANCE
+            joined = self._pair(ends, able, reach, _JUMP_INTERVALS * self.interval_s, 0.3, _JUMP_RATIO)
+            by_chance = float(chance[able].sum())
         n = int(np.count_nonzero(joined >= 0))
         self.facts["jumps_joined"] = n
         if n:
-            self.facts["jumps_by_chance"] = round(float(chance[able].sum()), 3)
+            self.facts["jumps_by_chance"] = round(by_chance, 3)
         answer = np.empty_like(chain)
         answer[order] = _chains(joined)[renamed]
         return answer
+
+    def _ends(self, piece: Ints, order: Ints) -> Ends:
+        return Ends.of(piece, self.points[order], self.diameter[order], self.label[order], self.t_s[order])
+
+    def _along_directions(self, ends: Ends, able: Bools, reach: Floats) -> tuple[Ints | None, float]:
+        """Join along directions of glide that are given, or that the movie has; None where it has none.
+
+        Beside it the number of joins that are likely to be wrong.
+        """
+        first, last = (np.searchsorted(self.times, t - 1e-9) for t in (ends.first_t, ends.last_t))
+        steps = Steps.near(
+            ends, able, reach, first, last, most_looks=int(_JUMP_INTERVALS), most_change=math.log(_JUMP_RATIO)
+        )
+        # shorter steps have no direction
+        sure = np.linalg.norm(steps.step_px, axis=1) > _MOVES_SD * math.sqrt(2) * self.noise
+        angle, after = steps.angle_deg, steps.looks > 0
+        directions = self.config.glide_directions_deg or glide_directions(
+            angle[sure & after], angle[sure & ~after]
+        )
+        if not directions or not len(steps.one):
+            return None, 0.0
+        for k, direction in enumerate(directions, 1):
+            self.facts[f"glide_direction_{k}_deg"] = float(direction)
+        odds = steps.log_odds(directions, self.strangers.gap_chance)
+        likely = odds > _LEAST_ODDS
+        i, j, top = steps.one[likely], steps.other[likely], float(odds[likely].max(initial=0.0)) + 1.0
+        joined = np.full(len(ends.first), -1, np.int64)
+        one, other = assign(i, j, top - odds[likely], top)
+        joined[one] = other
+        made = likely & (joined[steps.one] == steps.other)
+        return joined, float((1 / (1 + np.exp(np.minimum(odds[made], 500.0)))).sum())
 
     def _pair(
         self,
@@ -168,18 +203,13 @@ class Joiner:
             angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))[:, None]
             away = np.abs((angle - np.array(self.config.glide_directions_deg) + 90) % 180 - 90)
             return np.asarray((away <= _WITHIN_DEG).any(axis=1))
-        answer, mobile = np.ones(len(step), bool), self._mobile(ends)
+        answer, mobile = np.ones(len(step), bool), _mobile(ends, self.noise)
         for piece in (i, j):
             moved = ends.moved[piece]
             lengths = np.linalg.norm(moved, axis=1) * np.linalg.norm(step, axis=1)
             along = (moved * step).sum(axis=1) >= math.cos(math.radians(_WITHIN_DEG)) * lengths
             answer &= mobile[piece] & along  # a glider goes on in its direction, it does not come back
         return answer
-
-    def _mobile(self, ends: Ends) -> Bools:
-        """Find which pieces move by themselves."""
-        least = np.maximum(_MOVES_SD * math.sqrt(2) * self.noise, _MOVES_DIAMETERS * ends.diameter)
-        return np.asarray(np.linalg.norm(ends.moved, axis=1) > least)
 
     def _chance(self, ends: Ends, able: Bools, reach: Floats) -> Floats:
         """Mean number of strangers that begin by chance where each piece could go on.
@@ -198,59 +228,14 @@ class Joiner:
         given = len(self.config.glide_directions_deg)
         angles = min(1.0, given * 2 * _WITHIN_DEG / 180)
         if not given:  # both must move, and along the step
-            angles = (2 * _WITHIN_DEG / 360) ** 2 * float(np.mean(self._mobile(ends)[later]))
+            angles = (2 * _WITHIN_DEG / 360) ** 2 * float(np.mean(_mobile(ends, self.noise)[later]))
         return np.asarray((apart <= math.log(_JUMP_RATIO)).sum(axis=1) * window * angles)
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Both ends of each piece, piece by piece."""
-
-    n: Ints
-    first: Ints
-    first_t: Floats
-    last_t: Floats
-    first_point: Floats
-    last_point: Floats
-    first_diameter: Floats
-    last_diameter: Floats
-    diameter: Floats
-    label: Ints
-    moved: Floats
-
-    @classmethod
-    def of(cls, piece: Ints, joiner: Joiner, order: Ints | None = None) -> Ends:
-        """Means over the observations at either end; `piece` rises from 0 in the order given."""
-        rows = np.arange(len(piece)) if order is None else order
-        n = np.bincount(piece)
-        first = np.concatenate([[0], np.cumsum(n)[:-1]])
-        rank = np.arange(len(piece)) - first[piece]
-        early, late = rank < _END_OBSERVATIONS, rank >= n[piece] - _END_OBSERVATIONS
-
-        def mean(values: Floats, part: Bools) -> Floats:
-            return np.asarray(
-                np.bincount(piece[part], values[rows][part], len(n))
-                / np.bincount(piece[part], minlength=len(n))
-            )
-
-        x, y = joiner.points.T
-        codes = np.unique(joiner.label, return_inverse=True)[1]
-        votes = np.zeros((len(n), int(codes.max()) + 1))
-        np.add.at(votes, (piece, codes[rows]), 1.0)
-        t, last = joiner.t_s[rows], first + n - 1
-        return cls(
-            n,
-            first,
-            t[first],
-            t[last],
-            np.column_stack([mean(x, early), mean(y, early)]),
-            np.column_stack([mean(x, late), mean(y, late)]),
-            mean(joiner.diameter, early),
-            mean(joiner.diameter, late),
-            mean(joiner.diameter, np.ones(len(piece), bool)),
-            votes.argmax(axis=1),
-            joiner.points[rows][last] - joiner.points[rows][first],
-        )
+def _mobile(ends: Ends, noise_px: float) -> Bools:
+    """Find which pieces move by themselves."""
+    least = np.maximum(_MOVES_SD * math.sqrt(2) * noise_px, _MOVES_DIAMETERS * ends.diameter)
+    return np.asarray(np.linalg.norm(ends.moved, axis=1) > least)
 
 
 def _chains(joined: Ints) -> Ints:

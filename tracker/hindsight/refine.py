@@ -152,7 +152,10 @@ def _view_by_view(
     facts: dict[str, float] = {}
     for name in {name: None for part in parts for name in part.facts}:
         values = [part.facts[name] for part in parts if name in part.facts]
-        facts[name] = max(values) if name == "noise_px" else sum(values)
+        if name.startswith("glide_direction"):
+            facts[name] = values[0]
+        else:
+            facts[name] = max(values) if name == "noise_px" else sum(values)
     return Refined(table, facts)
 
 

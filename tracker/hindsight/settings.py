@@ -32,8 +32,8 @@ class RefineConfig:
         The same in diameters, where the scale is unknown.
     glide_directions_deg : tuple of float
         Directions of glide on the frame, degrees from x towards y (projected <110>); a jump must run along
-        one of them within 15 degrees. Empty: along the
-        direction in which both sides move by themselves.
+        one of them within 8 degrees. Empty: those that many jumps of the movie share; where there are none, along
+        the direction in which both sides move by themselves.
     sessile : tuple of str
         Classes that do not glide. a0<100> loops have been seen to move by a change of habit plane, so that
         they are not among them unasked.

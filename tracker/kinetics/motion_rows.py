@@ -21,6 +21,9 @@ from insitrack.tracker.kinetics.estimators import Estimate
 from insitrack.tracker.kinetics.motion import Diffusion, diffusion
 
 _MIN_OBSERVATIONS = 10
+_UNSURE, _TIMES_MEAN, _MOST_LOST = 0.02, 4.0, 0.1
+"""Steps that lead to a stranger with more than this chance are left out. Had they been true ones, of so many times the
+mean square, no more than this share of the diffusion may be lost with them."""
 Row = tuple[str, Estimate, str, str]
 """Quantity, value, method, and why it is empty."""
 
@@ -35,34 +38,44 @@ class Places:
         Track, and look; another view begins far later.
     points_nm : ndarray of float64, shape (N, 2)
         Places on the specimen as they were measured, nm.
+    stranger : ndarray of float64, shape (N,)
+        Chance that it is the place of a stranger to the observation before.
     """
 
     track: Ints
     look: Ints
     points_nm: Floats
+    stranger: Floats
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, looked: pd.DataFrame, scales: Floats) -> Places:
-        """Take them from rows of ``tracks.csv``, frames in which somebody looked, and the scale of each."""
-        seen = rows[(rows["observed"] == 1) & (rows["on_edge"] == 0)]
-        seen = seen.sort_values(["track_id", "frame"], kind="stable")
+    def of(
+        cls, rows: pd.DataFrame, looked: pd.DataFrame, scales: Floats, stranger: Floats | None = None
+    ) -> Places:
+        """Take them from rows of ``tracks.csv``, frames in which somebody looked, and the scale of each.
+
+        `stranger` is that of `insitrack.tracker.kinetics.identities.Identities`; left out: nobody is one.
+        """
+        at = np.flatnonzero(((rows["observed"] == 1) & (rows["on_edge"] == 0)).to_numpy())
+        at = at[np.lexsort((rows["frame"].to_numpy()[at], rows["track_id"].to_numpy()[at]))]
+        seen, doubt = rows.iloc[at], np.zeros(len(at)) if stranger is None else stranger[at]
         place = np.searchsorted(looked["frame"].to_numpy(), seen["frame"].to_numpy())
         points = seen[["raw_x_px", "raw_y_px"]].to_numpy(np.float64) * scales[place][:, None]
         look = place + view_numbers(looked)[place] * (len(looked) + 1000)
         known = np.isfinite(points).all(axis=1)
-        return cls(seen["track_id"].to_numpy(np.int64)[known], look[known], points[known])
+        return cls(seen["track_id"].to_numpy(np.int64)[known], look[known], points[known], doubt[known])
 
     def of_tracks(self, names: set[int]) -> Places:
         """Return those of the tracks asked for."""
         mine = np.isin(self.track, list(names))
-        return Places(self.track[mine], self.look[mine], self.points_nm[mine])
+        return Places(self.track[mine], self.look[mine], self.points_nm[mine], self.stranger[mine])
 
-    def steps(self) -> tuple[Floats, Floats, Ints]:
-        """Return steps from look to look, the step of the same track that follows each (NaN: none), and the track."""
+    def steps(self) -> tuple[Floats, Floats, Ints, Floats]:
+        """Return steps from look to look; of each the sure one that follows (NaN: none), its track, and `stranger`."""
         good = (self.track[1:] == self.track[:-1]) & (np.diff(self.look) == 1)
         steps = np.where(good[:, None], np.diff(self.points_nm, axis=0), np.nan)
-        following = np.vstack([steps[1:], np.full((1, 2), np.nan)]) if len(steps) else steps
-        return steps[good], following[good], self.track[1:][good]
+        sure = np.where((self.stranger[1:] <= _UNSURE)[:, None], steps, np.nan)
+        following = np.vstack([sure[1:], np.full((1, 2), np.nan)]) if len(steps) else steps
+        return steps[good], following[good], self.track[1:][good], self.stranger[1:][good]
 
     def displacement(self, interval_s: float) -> Displacement:
         """Mean squared displacement at every lag."""
@@ -85,9 +98,29 @@ def motion_rows(places: Places, interval_s: float) -> Iterator[Row]:
         for quantity in ("diffusion_nm2_per_s", "localisation_nm", "confinement_nm"):
             yield quantity, nothing, "steps", why
         return
-    steps, following, track = places.steps()
-    yield _diffusion(diffusion(steps, interval_s, following, track))
+    steps, following, track, stranger = places.steps()
+    sure = stranger <= _UNSURE
+    found = diffusion(steps[sure], interval_s, following[sure], track[sure])
+    if _lost(found, steps[sure], len(steps), interval_s) > _MOST_LOST:
+        nothing = Estimate(math.nan, math.nan, math.nan, len(steps))
+        why = (
+            f"of {len(steps)} steps {np.count_nonzero(~sure)} may lead to strangers: too many to tell slow motion from"
+            " them; more frames per life or fewer false detections would"
+        )
+        for quantity in ("diffusion_nm2_per_s", "localisation_nm", "confinement_nm"):
+            yield quantity, nothing, "steps", why
+        return
+    yield _diffusion(found)
     yield from _displacement(fit_displacement(places.displacement(interval_s)))
+
+
+def _lost(found: Diffusion, sure_nm: Floats, n_steps: int, interval_s: float) -> float:
+    """Share of the diffusion that may have been left out with the steps that are not sure."""
+    left_out = n_steps - len(sure_nm)
+    if not left_out or not len(sure_nm) or not math.isfinite(found.d_nm2_per_s):
+        return 0.0
+    mean = float((sure_nm**2).sum(axis=1).mean())
+    return _TIMES_MEAN * left_out / n_steps * mean / max(4 * found.d_nm2_per_s * interval_s, 1e-300)
 
 
 def _diffusion(found: Diffusion) -> Row:

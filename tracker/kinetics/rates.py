@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from insitrack.io.arrays import Bools, Floats
+from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
+from insitrack.tracker.kinetics.bounds import between, extremes
 from insitrack.tracker.kinetics.estimators import Estimate
 from insitrack.tracker.kinetics.identities import identities
 from insitrack.tracker.kinetics.lives import (
@@ -58,18 +59,29 @@ def kinetics_rows(
     merged = frozenset(event.track_id for event in told.events if event.kind == "merge")
     interval, scales = _interval_s(looked), frame_scales(looked, nm_per_px)
     scaled = math.isfinite(nm_per_px) and math.isfinite(interval)
-    places = Places.of(rows, looked, scales) if scaled else None
-    seen, doubt = watch(rows, looked, merged, weigh=weigh), identities(rows, looked).why_not()
+    seen, found = watch(rows, looked, merged, weigh=weigh), identities(rows, looked)
+    doubt = found.why_not()
+    ends = extremes(rows, looked, merged, found, weigh=weigh) if doubt else ()
+    places = Places.of(rows, looked, scales, found.stranger) if scaled else None
     labels = {one.track_id: one.defect_class for one in told.summaries}
     answer: list[dict[str, object]] = []
     present = sorted(set(labels.values()))
+
+    def lives_and_births(label: str, watched: Watched, owner: Ints) -> list[dict[str, object]]:
+        mine = np.array([label in (labels[int(name)], "all") for name in owner], np.bool_)
+        lives = lifetime_rows(label, watched.lives.take(mine), interval)
+        return [*lives, nucleation_row(label, watched, mine, interval, scales)]
+
     for label in (*present, "all"):
         some = [one for one in told.summaries if label in (one.defect_class, "all")]
         mine = np.array([label in (labels[int(name)], "all") for name in seen.track_id], np.bool_)
-        answer += _unless(doubt, lifetime_rows(label, seen.lives.take(mine), interval))
+        rates = lives_and_births(label, seen, seen.track_id)
+        if doubt:
+            rates = between(rates, [lives_and_births(label, *one) for one in ends], doubt)
+        answer += rates[:-1]
         answer += detection_rows(label, seen.lives.take(mine))
         answer += growth_rows(label, some)
-        answer += _unless(doubt, [nucleation_row(label, seen, mine, interval, scales)])
+        answer += rates[-1:]
         answer.append(_coalescence(label, {one.track_id for one in some} & merged, looked, interval, scales))
         if places is not None:
             moved = motion_rows(places.of_tracks({one.track_id for one in some}), interval)
@@ -102,12 +114,6 @@ def kinetics_row(
     # a comma would end the cell
     texts = {"method": method.replace(",", ";"), "why": why.replace(",", ";")}
     return {"quantity": quantity, "defect_class": label, **values, **texts}
-
-
-def _unless(doubt: str, rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Return the rows, emptied with the reason where there is one."""
-    empty = dict(zip(("value", "lo", "hi"), _UNKNOWN, strict=True))
-    return [{**row, **empty, "why": doubt} for row in rows] if doubt else rows
 
 
 def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str, object]]:

@@ -22,7 +22,7 @@ from insitrack.io.report.curves import Curves, load_curves
 from insitrack.io.report.headline import headlines
 from insitrack.io.report.run_plots import density_figure, hardening_figure, size_figure
 from insitrack.io.report.run_report import write_report
-from insitrack.io.report.track_plots import growth_figure, lifetime_figure, size_histogram
+from insitrack.io.report.track_plots import size_histogram
 from insitrack.io.results import SeriesRow
 from insitrack.io.tables.columns import EVENTS, FRAMES, SERIES, SUMMARY, TRACKS
 
@@ -209,44 +209,6 @@ def test_every_track_is_in_one_bin_of_each_histogram(values: list[float]) -> Non
     assert [words.text for words in figure.layout.annotations] == [
         f"{name}, {n} track{'s' * (n > 1)}" for name in ("void", "loop")
     ]
-
-
-def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> None:
-    ages = [2.0, 3.0, 3.0, 5.0, 8.0]
-    tracks = pd.DataFrame(
-        {
-            "defect_class": "void",
-            "lifetime_s": ages,
-            "left_censored": 0,
-            "right_censored": [0, 0, 1, 0, 1],
-            "n_observed": 11,  # watched from the third on: from a fifth of the life
-            "size_nm": 5.0,
-        }
-    )
-    figure = lifetime_figure(tracks)
-    assert figure is not None
-    curve = next(part for part in figure.data if part.name)
-    assert sorted({round(float(value), 3) for value in curve.y}, reverse=True) == [1.0, 0.8, 0.6, 0.3]
-    assert any(part.fill == "toself" for part in figure.data)
-    assert curve.customdata[2] == 5
-    told = [note for note in figure.layout.annotations if note.text.isdigit()]
-    assert [(note.x, note.text) for note in told][:4] == [(0.0, "0"), (2.0, "5"), (4.0, "2"), (6.0, "1")]
-    assert lifetime_figure(tracks.assign(left_censored=1)) is None
-    assert lifetime_figure(tracks.assign(n_observed=2)) is None
-
-
-def test_the_histogram_of_growth_has_every_track_that_was_seen_long_enough() -> None:
-    tracks = pd.DataFrame(
-        {
-            "defect_class": ["void"] * 8 + ["loop"] * 4,
-            "growth_nm_per_s": np.linspace(-1, 2, 12),
-            "n_observed": 20,
-        }
-    )
-    figure = growth_figure(tracks)
-    assert figure is not None
-    assert sum(int(np.sum(bar.y)) for bar in figure.data) == 12
-    assert growth_figure(tracks.assign(n_observed=9)) is None
 
 
 def test_the_page_shows_methods_and_every_choice(tmp_path: Path) -> None:
