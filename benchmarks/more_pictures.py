@@ -1,13 +1,15 @@
 """Images added to the training of `loops` after the first four trainings.
 
-Computed cavities and particles (drawn), defects drawn onto micrographs of clean steel, the same without
-defects and nanoporous gold (nothing there is to be found), particles that people boxed without a type, and
+Computed cavities and particles (drawn), more of what the fifth training found too few of (diffuse loops, laths),
+dense fields of needles and laths on clean steel and on an even foil, defects drawn onto micrographs of clean steel, the same without
+defects and nanoporous gold (nothing there is to be found), particles that people boxed, without a type or as precipitates, and
 mottle: real images with their phases randomised, so that the spectrum is real and nothing else.
 The real ones are read from ``../shared/data`` beside the repository. `held_out` names those kept for tests.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insitrack.io.detections import Detections
+from insitrack.io.synth.settings import ranges
 from insitrack.segment.prepare.grey import stretch_to_8_bit
 from insitrack.segment.training.composite import drawn_onto
 from insitrack.segment.training.dataset import (
@@ -43,6 +46,13 @@ PARTICLES = DatasetSettings(
     held_out=0.0,
     shares={"laths": 0.45, "particles": 0.4, "precipitates": 0.15},
 )
+MORE_DRAWN = DatasetSettings(
+    scenes=330,
+    frames_per_scene=2,
+    first_seed=230_000,
+    held_out=0.0,
+    shares={"diffuse": 0.34, "two_beam": 0.2, "laths": 0.2, "mixed": 0.13, "precipitates": 0.13},
+)
 ON_STEEL = {
     "voids": 0.14,
     "bubbles": 0.2,
@@ -52,8 +62,23 @@ ON_STEEL = {
     "laths": 0.08,
     "particles": 0.1,
 }
+DENSE_FORMS: dict[str, dict[str, list[float]]] = {
+    "lath": {
+        "contrast": [0.35, 0.98],
+        "median_nm": [5.0, 22.0],
+        "ratio": [0.12, 0.4],
+        "strain": [0.2, 1.0],
+    },
+    "needle": {
+        "contrast": [0.4, 0.98],
+        "inner": [0.3, 0.66],
+        "strain": [0.1, 0.7],
+        "median_nm": [2.5, 7.0],
+    },
+}
 NUMBERS = {"voids": (4, 40), "bubbles": (30, 200), "swelling": (8, 70), "laths": (10, 90)}
 BRIGHT_FIELD = ("PtC1", "PtC2", "Pt_carbon1", "Pt_carbon2")  # of the particles; the others are dark-field
+PARTICLE_LABELS = {"arda": len(TRAINED_CLASSES), "arda_typed": TRAINED_CLASSES.index("precipitate")}
 HELD_MATERIALS = ("Cu", "Pt_carbon")
 
 Grey = NDArray[np.uint8]
@@ -152,6 +177,51 @@ def on_steel(n: int, seed: int = 4) -> Iterator[tuple[str, Grey, Detections]]:
             done += 1
 
 
+def needles(n: int, seed: int = 51) -> Iterator[tuple[str, Grey, Detections]]:
+    """Fields of laths and end-on needles, up to hundreds of them, dark and with bright strain beside them.
+
+    As in aged aluminium alloys; on windows of clean steel (nearly half of them) and on an even foil.
+    """
+    rng, done = np.random.default_rng(seed), 0
+    sources = [grey(path) for path in steel(held_out=False)]
+    while done < n:
+        if rng.random() < 0.45:
+            part, _ = window(sources[rng.integers(len(sources))], rng, (0.35, 1.6))
+            part = stretch_to_8_bit(part)
+        else:
+            part = _even_foil(rng)
+        drawing = copy.deepcopy(ranges())
+        for form, values in DENSE_FORMS.items():
+            drawing["form"][form].update(values)
+        laths = float(rng.uniform(0.35, 0.8))
+        drawing["scene"]["laths"]["forms"] = {"lath": laths, "needle": 1 - laths}
+        part, truth = drawn_onto(
+            part,
+            nothing(),
+            rng,
+            kind="laths",
+            nm_per_px=float(np.exp(rng.uniform(*np.log((0.22, 0.95))))),
+            turn=rng.uniform(0, np.pi / 2),
+            n=float(np.exp(rng.uniform(*np.log((25, 320))))),
+            blur_px=float(np.exp(rng.uniform(*np.log((0.5, 1.6))))),
+            drawing=drawing,
+        )
+        if len(truth) >= 4:
+            noisy = part + rng.uniform(0, 9) * rng.standard_normal(part.shape)
+            yield f"needles_{done}", varied(np.clip(noisy, 0, 255).astype(np.uint8), rng), truth
+            done += 1
+
+
+def _even_foil(rng: np.random.Generator) -> Grey:
+    """Grey levels of a foil without defects: slow bending, mottle, grain."""
+    level = np.zeros((SIDE_PX, SIDE_PX), np.float32)
+    for width_px, least, most in ((60, 3, 25), (14, 1, 9), (4, 0.5, 5)):
+        field = rng.standard_normal((SIDE_PX, SIDE_PX)).astype(np.float32)
+        field = np.asarray(cv2.GaussianBlur(field, (0, 0), width_px), np.float32)
+        level += np.float32(rng.uniform(least, most)) * field / field.std()
+    return np.clip(level + rng.uniform(120, 190), 0, 255).astype(np.uint8)
+
+
 def randomised(image: Grey, rng: np.random.Generator) -> Grey:
     """Texture with the amplitude spectrum of an image and random phases."""
     level = image.astype(np.float32)
@@ -191,8 +261,8 @@ def mottle(
         yield f"mottle_{name}_{i}", varied(part, rng), truth
 
 
-def write_particles(folder: Path, per_picture: int, seed: int = 5) -> None:
-    """Write windows around boxed particles; an ellipse fills each box, the type is `UNTYPED`."""
+def write_particles(folder: Path, per_picture: int, label: int = len(TRAINED_CLASSES), seed: int = 5) -> None:
+    """Write windows around boxed particles; an ellipse fills each box, of no type unless a class is given."""
     rng = np.random.default_rng(seed)
     for path in particles(held_out=False):
         image = grey(path)
@@ -208,12 +278,12 @@ def write_particles(folder: Path, per_picture: int, seed: int = 5) -> None:
             )
             inside = (boxes - np.array([x, y, x, y])) * (SIDE_PX / side)
             write_example(folder, "train", f"arda_{path.stem}_{i}", part, nothing())
-            label = folder / "labels" / "train" / f"arda_{path.stem}_{i}.txt"
-            label.write_text("\n".join(_ellipses(inside)) + "\n", encoding="utf-8")
+            labels = folder / "labels" / "train" / f"arda_{path.stem}_{i}.txt"
+            labels.write_text("\n".join(_ellipses(inside, label)) + "\n", encoding="utf-8")
 
 
-def _ellipses(boxes: Boxes) -> list[str]:
-    """Labels without a type: ellipses that fill boxes, of which enough lies in the window."""
+def _ellipses(boxes: Boxes, label: int) -> list[str]:
+    """Labels: ellipses that fill boxes, of which enough lies in the window."""
     cut = np.clip(boxes, 0, SIDE_PX)
     whole, left = (np.prod(np.maximum(part[:, 2:] - part[:, :2], 0), axis=1) for part in (boxes, cut))
     turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -221,7 +291,7 @@ def _ellipses(boxes: Boxes) -> list[str]:
     for x0, y0, x1, y1 in cut[(left > 0.4 * whole) & (left > 30)].tolist():
         x, y = (x0 + x1 + (x1 - x0) * np.cos(turn)) / 2, (y0 + y1 + (y1 - y0) * np.sin(turn)) / 2
         places = np.clip(np.stack([x, y], axis=1) / SIDE_PX, 0, 1).ravel()
-        rows.append(f"{len(TRAINED_CLASSES)} " + " ".join(f"{value:.5f}" for value in places))
+        rows.append(f"{label} " + " ".join(f"{value:.5f}" for value in places))
     return rows
 
 
@@ -239,7 +309,8 @@ def write_more(
     dict of str to list of Path
         Images of each set.
     """
-    for name, chosen in (("void", CAVITIES), ("ppt", PARTICLES)):
+    drawn = {"void": CAVITIES, "ppt": PARTICLES, "more": MORE_DRAWN}
+    for name, chosen in drawn.items():
         fewer = DatasetSettings(**{**_fields(chosen), "scenes": max(2, round(share * chosen.scenes))})
         write_synth_dataset(folder / name, fewer)
     streams: dict[str, Callable[[], Iterator[tuple[str, Grey, Detections]]]] = {}
@@ -248,12 +319,14 @@ def write_more(
             "neg": lambda: empty_windows(max(2, round(420 * share))),
             "onreal": lambda: on_steel(max(2, round(700 * share))),
             "mottle": lambda: mottle(mottled, max(2, round(480 * share))),
+            "needles": lambda: needles(max(2, round(520 * share))),
         }
-        write_particles(folder / "arda", max(1, round(22 * share)))
+        for name, label in PARTICLE_LABELS.items():
+            write_particles(folder / name, max(1, round(22 * share)), label)
     for name, stream in streams.items():
         for stem, image, truth in stream():
             write_example(folder / name, "train", stem, image, truth)
-    names = ("void", "ppt", *streams, *(("arda",) if streams else ()))
+    names = (*drawn, *streams, *(PARTICLE_LABELS if streams else ()))
     return {name: sorted((folder / name / "images" / "train").iterdir()) for name in names}
 
 

@@ -5,6 +5,9 @@ The texture and the noise of a microscope with outlines and types that are known
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -32,6 +35,7 @@ def drawn_onto(
     turn: float,
     n: float,
     blur_px: float,
+    drawing: Mapping[str, Any] | None = None,
 ) -> tuple[GreyImage, Detections]:
     """Draw defects of a synthetic scene onto a real image, between those that are there.
 
@@ -53,6 +57,8 @@ def drawn_onto(
         Expected number of defects to draw.
     blur_px : float
         Standard deviation of the point spread that drawn defects are given, px.
+    drawing : mapping, optional
+        Ranges of scenes and forms in place of those in ``configs/synth.toml``, laid out as there.
 
     Returns
     -------
@@ -68,7 +74,7 @@ def drawn_onto(
     taken: BoolImage = np.asarray(there.masks.dense(image.shape).any(axis=0), np.bool_)
     left = np.ones(image.shape, np.float32)
     crops, corners, labels = [], [], []
-    for defect in populate(rng, ranges(), scene):
+    for defect in populate(rng, dict(drawing or ranges()), scene):
         look, contrast = defect.look_at(1.0), defect.contrast_at(1.0)
         drawn = picture(look, *defect.position_px(1.0), image.shape)
         if drawn is None or drawn[1].sum() < 14:
