@@ -16,6 +16,7 @@ import numpy as np
 from insitrack.io.errors import SourceError
 from insitrack.io.live.feed import Captured, Depth, Feed
 from insitrack.io.live.ffmpeg_pipe import FfmpegPipe
+from insitrack.io.live.jpeg import damage_of_jpeg
 from insitrack.io.manifest import without_password
 
 if TYPE_CHECKING:
@@ -138,9 +139,14 @@ def _decoded(container: InputContainer, stream: VideoStream, stamped: bool) -> G
     from insitrack.io.files.luma import grey_levels, is_full_range, upright
 
     first: int | None = None
-    full = True
+    full, jpeg = True, stream.codec_context.name == "mjpeg"
+    if jpeg:
+        stream.codec_context.options = {"err_detect": "explode"}  # otherwise what is damaged is patched
     try:
         for packet in container.demux(stream):
+            if jpeg and packet.size and (damage := damage_of_jpeg(bytes(packet))):
+                yield Captured(None, None, damage)
+                continue
             try:
                 decoded = packet.decode()
             except av.error.FFmpegError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from insitrack.io.errors import InsitrackError, SettingsError, SourceError
+from insitrack.io.manifest import without_password
 from insitrack.tracker.commands.arguments.parser import Parser, nearest
 from insitrack.tracker.commands.arguments.run_options import add_run_options, run_settings
 
@@ -157,7 +158,8 @@ def _source(text: str, above: Path) -> str:
     if text.startswith("synth:"):
         return text
     if text.startswith(_LIVE) or "://" in text:
-        raise SettingsError(f"{text}: a live source; expected a movie that can be read again: track {text}")
+        shown = without_password(text)
+        raise SettingsError(f"{shown}: a live source; expected a movie that can be read again: track {shown}")
     for place in (above / text, Path(text)):
         if place.exists():
             return str(place.resolve())
