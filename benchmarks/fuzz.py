@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -36,8 +37,8 @@ from insitrack.tests.support.microscope_files import EMI, signal, write_ser
 
 ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
 FORMS = ("labels", "tables", "state", "settings", "http")
-BATCH, LIMIT_S, LIMIT_GB = 25, 20.0, 2.0
-_WORKER = f"import sys; sys.path[0] = {str(Path(__file__).parent)!r}; import fuzz_worker; fuzz_worker.main(sys.argv[1])"
+BATCH, LIMIT_S = 250, 20.0
+_WORKER = f"import sys; sys.path[0] = {str(Path(__file__).parent)!r}; import fuzz_worker; fuzz_worker.main(sys.argv[1], sys.argv[2:])"
 
 
 def sound_files(folder: Path, vendor: Path | None) -> list[Path]:
@@ -113,7 +114,7 @@ def damaged(data: bytes, random: np.random.Generator) -> bytes:
 
 
 def run(
-    paths: list[Path], folder: Path, way: str = "files", at_once: int = BATCH
+    paths: list[Path], folder: Path, way: str = "files", at_once: int = BATCH, sound: Sequence[Path] = ()
 ) -> list[tuple[str, str, float, int]]:
     """Read files one `way` of ``fuzz_worker.py`` in child processes; one that dies or hangs costs its file, and the rest goes on."""
     results: list[tuple[str, str, float, int]] = []
@@ -122,7 +123,7 @@ def run(
         said_in = folder / "said.txt"
         with said_in.open("w") as said_to:
             worker = subprocess.Popen(
-                [sys.executable, "-c", _WORKER, way],
+                [sys.executable, "-c", _WORKER, way, *map(str, sound)],
                 stdin=subprocess.PIPE,
                 stdout=said_to,
                 stderr=subprocess.DEVNULL,
@@ -141,7 +142,7 @@ def run(
                     hung = True
                 time.sleep(0.02)
         text = said_in.read_text()
-        rows = [line.split("\t") for line in text.splitlines()]
+        rows = [line.split("\t") for line in text.splitlines() if line]
         results += [(name, said, float(took), int(memory)) for name, said, took, memory in rows]
         if len(rows) < len(batch):  # it died at the file after the last one told
             results.append(
@@ -186,7 +187,7 @@ def main() -> None:
             if source.suffix == ".emi":
                 (folder / f"{i:05d}_1.ser").write_bytes((folder / "sound" / "m_1.ser").read_bytes())
             paths.append(path)
-        results = run(paths, folder)
+        results = run(paths, folder, sound=sound)
     kinds = Counter("read" if said.startswith("read") else said.split(":")[0] for _, said, _, _ in results)
     bad = [
         (Path(name).suffix, said, took)

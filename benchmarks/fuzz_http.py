@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from insitrack.io.live.page.request import ViewerRequest
+from insitrack.io.live.page.newest import PictureChoice
+from insitrack.io.live.page.request import OF_MARKS, ViewerRequest
 from insitrack.io.live.page.server import ViewServer
 from insitrack.io.plausible import DOSE_RATE_DPA_PER_S, THICKNESS_NM, plausible
 
@@ -24,6 +25,9 @@ _BODIES = (
     b'{"action": "dose_rate", "value": 0.001}',
     b'{"action": "material", "text": "fecral"}',
     b'{"action": "undo"}',
+    b'{"action": "rename", "number": 0, "text": "beam off"}',
+    b'{"action": "move", "number": 0, "value": 12.5}',
+    b'{"action": "delete", "number": 0}',
 )
 _ODD_BODIES = (
     b'{"action": "thickness", "value": ' + b"9" * 400 + b"}",
@@ -33,6 +37,9 @@ _ODD_BODIES = (
     b'{"a":' * 300 + b"1" + b"}" * 300,
     b'{"action": {"action": "stop"}}',
     b'{"action": "thickness", "value": "80"}',
+    b'{"action": "move", "number": 0, "value": 1e999}',
+    b'{"action": "rename", "number": 1' + b"0" * 400 + b', "text": "x"}',
+    b'{"action": "delete", "number": true}',
     b"\xff\xfe" * 50,
     b"",
 )
@@ -53,8 +60,14 @@ class _Watched:
     def curves(self, span: str, each: bool) -> bytes:
         return b"\0" * 64
 
-    def picture(self, outlines: bool, ids: bool) -> bytes:
+    def picture(self, choice: PictureChoice) -> bytes:
         return b"\xff\xd8"
+
+    def notes(self) -> bytes:
+        return b"{}"
+
+    def report(self) -> bytes:
+        return b""
 
     def ask(self, request: ViewerRequest) -> str:
         value = request.value
@@ -62,18 +75,30 @@ class _Watched:
             self.wrong.append(f"thickness {value}")
         if request.action == "dose_rate" and not plausible(value, DOSE_RATE_DPA_PER_S, zero=True):
             self.wrong.append(f"dose rate {value}")
-        if request.action in ("mark", "material") and not (request.text and request.text.isprintable()):
+        if request.action == "move" and not 0 <= value <= 1e9:
+            self.wrong.append(f"time {value}")
+        if request.action in OF_MARKS and not 0 <= request.number < 10**9:
+            self.wrong.append(f"number {request.number}")
+        if request.action in ("mark", "material", "rename") and not (
+            request.text and request.text.isprintable()
+        ):
             self.wrong.append(f"text {request.text!r}")
         return request.action if math.isnan(value) else f"{request.action} {value:g}"
 
 
 def _sound(port: int, random: np.random.Generator) -> bytes:
     """Draw a request that is answered with 200."""
-    paths = ("/", "/picture?outlines=1&ids=0&v=3", "/events", "/curves?span=whole&each=1")
-    kind = int(random.integers(7))
+    paths = (
+        "/",
+        "/picture?outlines=1&hide=void,loop&whole=1&v=3",
+        "/events",
+        "/curves?span=whole&each=1",
+        "/notes",
+    )
+    kind = int(random.integers(8))
     if kind < len(paths):
         return f"GET {paths[kind]} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
-    bodies = _BODIES if kind < 6 else _ODD_BODIES
+    bodies = _BODIES if kind < 7 else _ODD_BODIES
     body = bodies[int(random.integers(len(bodies)))]
     head = (
         f"POST /control HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nX-Insitrack: 1\r\nContent-Type: application/json"

@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from insitrack.io.errors import InsitrackError
@@ -113,10 +113,13 @@ def outcome(way: Callable[[Path], str], path: Path) -> str:
         return f"traceback {type(error).__name__}: {str(error)[:80]}".replace("\n", " ")
 
 
-def main(name_of_way: str) -> None:
-    """Read what is asked for."""
+def main(name_of_way: str, sound: Sequence[str] = ()) -> None:
+    """Read what is asked for, after sound files, which load the libraries: that time is not the damaged file's."""
     warnings.simplefilter("ignore")
     way = WAYS[name_of_way]
+    for name in sound:
+        outcome(way, Path(name))
+        print(flush=True)  # it has not hung
     for name in filter(None, sys.stdin.read().split("\n")):
         start = time.perf_counter()
         said = outcome(way, Path(name))

@@ -85,6 +85,7 @@ HOMES = {
         "io/pages/scripts.py",
         "io/pages/server.py",
         "tracker/labelling/server.py",
+        "tracker/many/beamtime_page.py",
         "tracker/review/server.py",
     },
     "uvicorn": {"io/pages/limits.py", "io/pages/server.py"},

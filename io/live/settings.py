@@ -8,6 +8,7 @@ from pathlib import Path
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.levels import Levels
+from insitrack.io.live.triggers import parse_trigger
 from insitrack.io.live.waiting import Policy
 
 
@@ -31,6 +32,8 @@ class LiveConfig:
         How long to try before the run ends, s; 0: for ever.
     spool : str
         Folder for what waits on disk with `all`; empty: the system's folder for temporary files.
+    triggers : tuple of str
+        Conditions to be told of, such as `density_per_m2 > 2e15 for 10 s`, `silent_s > 30` or `saturation`.
 
     Raises
     ------
@@ -44,8 +47,11 @@ class LiveConfig:
     most_back_off_s: float = 2.0
     give_up_s: float = 0.0
     spool: str = ""
+    triggers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for text in self.triggers:
+            parse_trigger(text)
         if self.policy not in ("newest", "all"):
             raise SettingsError(
                 f"live.policy {self.policy!r}: expected newest (drops and counts) or all (stores and"

@@ -6,28 +6,48 @@ Newest frame, curves, counts, state and a few controls. It may lose frames, neve
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
-import cv2
-import numpy as np
-
-from insitrack.io.draw.annotate import AnnotationStyle, draw
 from insitrack.io.frames import Frame
-from insitrack.io.live.page.curves import Curves, known
+from insitrack.io.live.page.curves import Curves
+from insitrack.io.live.page.newest import NewestFrame, PictureChoice
 from insitrack.io.live.page.request import ViewerRequest
 from insitrack.io.live.page.requests import Done, Requests
 from insitrack.io.live.page.server import ViewServer
 from insitrack.io.live.status import LiveStatus
 from insitrack.io.results import TrackedFrame, TrackSummary
 
-_MOST_MARKS = 200
 _TICK_S, _LONG_TICK_S = 0.25, 1.0
+_GOODBYE_S = 3.0
+"""How long the report is offered to pages that are open when a run ends, s."""
 _CURVES_EVERY_S = {"recent": 0.5, "whole": 2.0}
+
+
+class Controls(Protocol):
+    """What a viewer may do to a run, and what was done."""
+
+    def __call__(self, wish: ViewerRequest) -> Done:
+        """Do what a viewer asked for, or raise `SettingsError`."""
+        ...
+
+    def held(self) -> dict[str, Any]:
+        """Return the settings that hold now."""
+        ...
+
+    def notes(self) -> dict[str, Any]:
+        """Return the marks, and what was done last."""
+        ...
+
+    @property
+    def notes_version(self) -> int:
+        """Another number whenever there are other notes."""
+        ...
 
 
 class LiveView:
@@ -39,11 +59,9 @@ class LiveView:
         State of the run.
     name : str
         What is shown.
-    answer : callable
-        Gets what a viewer asked for, in the thread of the analysis, after a frame is written; returns what was
-        done, or raises `SettingsError`. What is done `AT_ONCE` comes from the thread of the server.
-    held : callable, optional
-        Gives the settings that hold now, for the page.
+    controls : Controls
+        Get what a viewer asked for, in the thread of the analysis, after a frame is written; what waits for no
+        frame, such as a stop, comes from threads of the server.
     nm_per_px : float or None
         Width of a pixel, nm.
     host, port : str, int
@@ -63,27 +81,25 @@ class LiveView:
         self,
         status: LiveStatus,
         name: str,
-        answer: Callable[[ViewerRequest], Done],
+        controls: Controls,
         *,
-        held: Callable[[], dict[str, Any]] = dict,
         nm_per_px: float | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
         warn: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._status, self._name, self._nm_per_px = status, name, nm_per_px
-        self._held = held
+        self._status, self._name, self._controls = status, name, controls
         self._lock = threading.Lock()
-        self._newest: TrackedFrame | None = None
+        self._newest = NewestFrame(nm_per_px)
         self._version = 0
+        self._began_s = math.inf
         self._curves = Curves()
-        self._marks: list[dict[str, object]] = []
-        self._requests = Requests(answer)
-        self.over = False
-        self._drawn: dict[tuple[bool, bool], tuple[float, int, bytes]] = {}
+        self._requests = Requests(controls)
+        self.over = False  # the page ends
+        self._ended = ""  # no more frames: what happens now
+        self._report: Path | None = None
         self._state: tuple[float, dict[str, Any]] = (-1.0, {})
-        self._drawing = threading.Lock()
         self._warn, self._warned = warn, False
         self._server = ViewServer(self, host=host, port=port, token=token, failed=warn)
         self.token, self.port, self.address = self._server.token, self._server.port, self._server.address
@@ -95,7 +111,7 @@ class LiveView:
     def write(self, tracked: TrackedFrame) -> None:
         """Keep the newest frame and its row; do what viewers asked for."""
         try:
-            self._carry_out()
+            self._requests.carry_out()
             self._keep(tracked)
         except Exception as error:  # nothing that happens in the view reaches the analysis
             if not self._warned:
@@ -103,18 +119,15 @@ class LiveView:
                 first = (str(error).splitlines() or [""])[0]
                 self._warn(f"the page is not up to date ({type(error).__name__}: {first}); the run goes on")
 
-    def _carry_out(self) -> None:
-        for done in self._requests.carry_out():
-            if done.place is not None and len(self._marks) < _MOST_MARKS:
-                self._marks.append({"t": done.place[0], "dose": known(done.place[1]), "text": done.words})
-
     def _keep(self, tracked: TrackedFrame) -> None:
         """Keep a frame to be shown, and its rows for the curves."""
         self._curves.add(tracked)
         with self._lock:
             self._version += 1
-            if isinstance(tracked.frame, Frame):
-                self._newest = tracked
+            if isinstance(tracked.frame, Frame) and math.isfinite(tracked.frame.t_s):
+                # by the frame that came with the least delay
+                self._began_s = min(self._began_s, time.time() - tracked.frame.t_s)
+                self._newest.take(tracked)
 
     def finish(self, summaries: tuple[TrackSummary, ...]) -> None:
         """Nothing is shown of finished tracks."""
@@ -122,15 +135,43 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended = "no more frames; the tables are refined and the report is written"
+
+    def close(self, status: str, report: Path) -> None:
+        """Say how the run ended, give its report to those who look, and end the page.
+
+        Parameters
+        ----------
+        status : str
+            How it ended.
+        report : Path
+            Where its report is, if it has one.
+        """
+        self._ended, self._report = status, report if report.is_file() else None
+        n_viewers = self._server.n_viewers
         self.over = True
+        end_s = time.monotonic() + _GOODBYE_S
+        while self._server.n_reports < n_viewers and self._report is not None and time.monotonic() < end_s:
+            time.sleep(0.05)
         self._server.stop()
 
+    def report(self) -> bytes:
+        """Return the report, once it is there; nothing before."""
+        try:
+            return b"" if self._report is None else self._report.read_bytes()
+        except OSError:
+            return b""
+
     def message(self) -> str:
-        """State of the run, last known values with their age and marks, as JSON."""
+        """State of the run and last known values with their age, as JSON."""
         with self._lock:
-            message: dict[str, Any] = {"version": self._version, "marks": list(self._marks)}
+            message: dict[str, Any] = {"version": self._version, "notes": self._controls.notes_version}
         message |= self._curves.readings()
-        message |= {"status": self._status_now(), "name": self._name, "over": self.over, "held": self._held()}
+        message |= {"status": self._status_now(), "name": self._name}
+        message |= {"over": bool(self._ended), "ended": self._ended, "closed": self.over}
+        message["report"] = self._report is not None
+        began_s = round(self._began_s, 3) if math.isfinite(self._began_s) else None
+        message |= {"held": self._controls.held(), "began_s": began_s}
         return json.dumps(message, allow_nan=False)
 
     def curves(self, span: str, each: bool) -> bytes:
@@ -138,22 +179,13 @@ class LiveView:
         often = 2.0 if self._status.behind else 1.0
         return self._curves.data(span, each, often * _CURVES_EVERY_S[span])
 
-    def picture(self, outlines: bool, ids: bool) -> bytes:
-        """JPEG of the newest frame; drawn at most once a tick, for all who look at it."""
-        with self._drawing:
-            tracked, version = self._newest, self._version
-            if tracked is None:
-                return b""
-            drawn_s, drawn, data = self._drawn.get((outlines, ids), (-1.0, -1, b""))
-            now = time.monotonic()
-            if drawn != version and now - drawn_s >= self.tick_s:
-                style = AnnotationStyle(max_side_px=1024, max_ids=150 if ids else 0)
-                image = draw(
-                    tracked if outlines else _without_defects(tracked), style, nm_per_px=self._nm_per_px
-                )
-                data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
-                self._drawn[outlines, ids] = now, version, data
-            return data
+    def picture(self, choice: PictureChoice) -> bytes:
+        """Newest frame as a viewer wants it, see `NewestFrame.picture`."""
+        return self._newest.picture(choice, self.tick_s)
+
+    def notes(self) -> bytes:
+        """Return marks, and what was done last, as JSON."""
+        return json.dumps(self._controls.notes(), allow_nan=False).encode("ascii")
 
     @property
     def tick_s(self) -> float:
@@ -173,10 +205,3 @@ class LiveView:
     def ask(self, request: ViewerRequest) -> str:
         """Take what a viewer asks for, and say what became of it; see `Requests.ask`."""
         return self._requests.ask(request)
-
-
-def _without_defects(tracked: TrackedFrame) -> TrackedFrame:
-    """Keep the frame without defects."""
-    none = np.zeros(0, np.int64)
-    found, measured = tracked.detections.take(none), tracked.measures.take(none)
-    return replace(tracked, detections=found, measures=measured, track_ids=none, observed=np.zeros(0, bool))

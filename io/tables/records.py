@@ -46,11 +46,18 @@ SETTINGS = Table(
 
 MARKS = Table(
     "marks.csv",
-    "mark, pause or stop of a live run",
+    "mark, pause, stop or fired trigger of a live run",
     (
-        Column("t_s", "float", "s", "time of the newest frame", "%s"),
+        Column("t_s", "float", "s", "time of the newest frame, or where the mark was moved", "%s"),
         Column("dose_dpa", "float", "dpa", "dose at that time; empty where not known", "%s"),
-        Column("mark", "text", "", "what was marked or done", "%s"),
+        Column("mark", "text", "", "what was marked or done, or the trigger with its value", "%s"),
+        Column(
+            "by",
+            "text",
+            "",
+            "page (set by somebody, who may rename, move or delete it), run (a pause or a stop) or trigger",
+            "%s",
+        ),
     ),
 )
 

@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from insitrack.io.errors import SettingsError
 from insitrack.tracker.commands.arguments.cluster_options import add_cluster_options, workers_of
-from insitrack.tracker.commands.arguments.options import add_output_options
+from insitrack.tracker.commands.arguments.options import add_on_trigger_option, add_output_options
 from insitrack.tracker.commands.arguments.run_options import add_run_options, run_settings
 
 if TYPE_CHECKING:
@@ -62,14 +63,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where the browser view of a live run listens (default: a free port of this computer); none: nowhere",
     )
+    add(
+        "--trigger",
+        action="append",
+        metavar="CONDITION",
+        help='be told of it in a live run: "density_per_m2 > 2e15 for 10 s", "silent_s > 30", "saturation"; may be repeated',
+    )
+    add_on_trigger_option(parser)
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
     from insitrack.tracker.commands.arguments.progress import ProgressBar, stop_on_interrupt
+    from insitrack.tracker.run.live.callers import Callers
     from insitrack.tracker.run.track import track
 
     config = run_settings(options)
+    if options.on_trigger and not config.live.triggers:
+        raise SettingsError("--on-trigger: there is no trigger to call it; add --trigger CONDITION")
+    callers = Callers(options.on_trigger or (), alarm)
     with (
         workers_of(options, "track --cluster") as spread,
         stop_on_interrupt() as stop,
@@ -85,7 +97,9 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
             command=["track", *given],
             alarm=alarm,
             spread=spread,
+            on_trigger=callers,
         )
+    callers.finish()
     return tell(done)
 
 

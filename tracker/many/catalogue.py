@@ -76,7 +76,7 @@ class Catalogue:
         self._tell = tell
         before = _read_index(self.root / INDEX)
         now: dict[str, dict[str, Any]] = {}
-        for name, stamp in _runs_below(self.root):
+        for name, stamp in runs_below(self.root):
             kept = before.get(name)
             now[name] = kept if kept is not None and kept["stamp"] == stamp else self._read(name, stamp)
         if now != before:
@@ -212,7 +212,7 @@ class Catalogue:
         )
 
 
-def _runs_below(root: Path) -> Iterator[tuple[str, list[int]]]:
+def runs_below(root: Path) -> Iterator[tuple[str, list[int]]]:
     """Give every folder with a ``run.json``, and when and how large that was written; no link is followed."""
     waiting = [(os.fspath(root), "")]
     while waiting:

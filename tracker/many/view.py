@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from insitrack.io.errors import SettingsError
+from insitrack.io.live.page.newest import PictureChoice
 from insitrack.io.live.page.request import ViewerRequest
 from insitrack.io.live.page.server import ViewServer
 from insitrack.io.write import plain_facts
@@ -65,8 +66,16 @@ class BatchView:
         """No curves: each run has its own report."""
         return b""
 
-    def picture(self, outlines: bool, ids: bool) -> bytes:
+    def picture(self, choice: PictureChoice) -> bytes:
         """No picture."""
+        return b""
+
+    def notes(self) -> bytes:
+        """No marks."""
+        return b"{}"
+
+    def report(self) -> bytes:
+        """No report: each run has its own."""
         return b""
 
     def ask(self, request: ViewerRequest) -> str:

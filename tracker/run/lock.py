@@ -16,7 +16,7 @@ from typing import Any, Self
 from insitrack.io.errors import OutputError
 from insitrack.io.tables.records import EDITS
 from insitrack.io.tables.run_folder import CAUSAL, OUTPUTS, RAW, STATE
-from insitrack.io.write import PART
+from insitrack.io.write import PART, write_text
 
 LOCK = "run.lock"
 """Held by the system for as long as the process lives."""
@@ -166,7 +166,7 @@ def refuse_if_held(folder: Path) -> None:
 
 
 def _held(folder: Path) -> HeldError:
-    owner = _owner(folder)
+    owner = owner_of(folder)
     who = (
         f"process {owner.get('process')} on {owner.get('host')}, since {owner.get('since')}"
         if owner
@@ -178,7 +178,8 @@ def _held(folder: Path) -> HeldError:
     )
 
 
-def _owner(folder: Path) -> dict[str, Any]:
+def owner_of(folder: Path) -> dict[str, Any]:
+    """Return who holds a folder: host, process, since, and page where it has one for everybody here."""
     try:
         owner = json.loads((folder / OWNER).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -188,11 +189,24 @@ def _owner(folder: Path) -> dict[str, Any]:
 
 def _alive_elsewhere(folder: Path) -> bool:
     """Whether another computer wrote here a short while ago, though its lock does not show on this one."""
-    owner = _owner(folder)
+    owner = owner_of(folder)
     if not owner or owner.get("host") == socket.gethostname():
         return False
-    written = [path.stat().st_mtime for path in (folder / STATE, folder / OWNER) if path.exists()]
-    return time.time() - max(written, default=0.0) < SILENT_S
+    return time.time() - max(written_last_s(folder, STATE), written_last_s(folder, OWNER)) < SILENT_S
+
+
+def written_last_s(folder: Path, name: str) -> float:
+    """Return when a file of a run was written last, s since 1970; 0 where it is not there."""
+    try:
+        return (folder / name).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def note_page(folder: Path, address: str) -> None:
+    """Write down where the page of the run that holds a folder is, for the page of the beam time."""
+    with contextlib.suppress(OutputError):  # the run goes on without
+        write_text(folder / OWNER, json.dumps({**owner_of(folder), "page": address}) + "\n")
 
 
 def _now() -> str:

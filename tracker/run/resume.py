@@ -36,6 +36,7 @@ def resume(
     stop: threading.Event | None = None,
     alarm: Callable[[str], None] | None = None,
     spread: Spread | None = None,
+    on_trigger: Callable[[dict[str, Any]], None] | None = None,
 ) -> Run:
     """Go on with a run that was cut off: by a crash, a full disk, a power cut.
 
@@ -47,7 +48,7 @@ def resume(
     ----------
     folder : Path
         Output folder.
-    progress, stop, alarm, spread
+    progress, stop, alarm, spread, on_trigger
         As in `insitrack.track`.
 
     Raises
@@ -70,7 +71,7 @@ def resume(
             raise OutputError(f"{folder / MANIFEST}: {error}; start a new run") from error
         except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise OutputError(f"{folder / MANIFEST}: cannot be read ({error}); start a new run") from error
-        return _go_on(folder, state, config, manifest, progress, stop, alarm, spread)
+        return _go_on(folder, state, config, manifest, progress, stop, alarm, spread, on_trigger)
 
 
 def as_found(config: SegmentConfig, view: Mapping[str, Any]) -> SegmentConfig:
@@ -99,6 +100,7 @@ def _go_on(
     stop: threading.Event | None,
     alarm: Callable[[str], None] | None,
     spread: Spread | None,
+    on_trigger: Callable[[dict[str, Any]], None] | None,
 ) -> Run:
     """Open the source where it was left, and run the rest."""
     facts = state.facts
@@ -107,7 +109,8 @@ def _go_on(
     source = open_source(uri, **config.source.reading(), live=config.live, alarm=alarm, left_off=left_off)
     try:
         check_spread(source, config, spread)
-        job = Job(uri, source, config, folder, [*manifest.get("command", []), "(resumed)"], alarm, spread)
+        words = [*manifest.get("command", []), "(resumed)"]
+        job = Job(uri, source, config, folder, words, alarm, spread, on_trigger=on_trigger)
         for what, before in facts.identity.items():
             if job.identity.get(what) != before:
                 raise OutputError(

@@ -36,6 +36,7 @@ def track(
     spread: Spread | None = None,
     segmenter: Callable[..., Detections] | None = None,
     linker: IdGiver | str | None = None,
+    on_trigger: Callable[[dict[str, Any]], None] | None = None,
     **options: Any,
 ) -> Run:
     """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
@@ -51,9 +52,10 @@ def track(
     progress, stop : callable, threading.Event, optional
         Called with the running counts and the number of frames (None if unknown) after every source frame and
         every one that is drawn, with `drawn` above 0; set it to end the run after the frame in hand.
-    command, alarm, spread : sequence of str, callable, callable, optional
-        Command line for the manifest; gets what goes wrong with a live source, one line each, from another thread;
-        puts the network elsewhere, see `insitrack.tracker.many.stretches.spread_over`.
+    command, spread : sequence of str, callable, optional
+        Command line for the manifest; puts the network elsewhere, see `insitrack.tracker.many.stretches.spread_over`.
+    alarm, on_trigger : callable, optional
+        Get what goes wrong with a live source, and what fired of `live.triggers`; from other threads, must not wait.
     segmenter, linker : callable, object or str, optional
         What finds and what follows the defects in place of ours, see `GivenSegmenter` and `linker_of`; such a run
         cannot be resumed.
@@ -83,11 +85,9 @@ def track(
     _check_out(folder, uri, overwrite)
     source = _opened(uri, config, alarm)
     try:
-        _refuse_slivers(source)
-        check_spread(source, config, spread)
-        check_start(source, config.source.start_s, stop)
+        _refuse_source(source, config, spread, stop)
         call, given = list(command or [f"insitrack.track({uri!r})"]), Given(segmenter, linker)
-        job = Job(uri, source, config, folder, call, alarm, spread, given)
+        job = Job(uri, source, config, folder, call, alarm, spread, given, on_trigger)
         _check_out(folder, uri, overwrite)  # another run may have begun while the model was loaded
         with RunLock(folder):
             return job.execute(progress, stop)
@@ -111,6 +111,15 @@ def _opened(uri: str, config: RunConfig, alarm: Callable[[str], None] | None) ->
         source.close()
         raise SourceError(source.refused)
     return source
+
+
+def _refuse_source(
+    source: Source, config: RunConfig, spread: Spread | None, stop: threading.Event | None
+) -> None:
+    """Refuse what cannot be run as it is asked for."""
+    _refuse_slivers(source)
+    check_spread(source, config, spread)
+    check_start(source, config.source.start_s, stop)
 
 
 def _refuse_slivers(source: Source) -> None:

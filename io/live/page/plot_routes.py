@@ -1,4 +1,4 @@
-"""What the plots of the page ask for: curves, our script, and plotly.js as the installed package brings it."""
+"""What the page of a live run is made of: curves, our scripts, and plotly.js as the installed package brings it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from insitrack.io.live.page.curves import SPANS
-from insitrack.io.pages.scripts import PLOTLY, file_routes, plotly_file
-
-PLOTS = "plots.js"
+from insitrack.io.pages.scripts import PLOTLY, file_routes, files_in, plotly_file
 
 
 def plot_routes(
@@ -39,5 +37,5 @@ def plot_routes(
         body = curves(span, request.query_params.get("each") == "1")
         return Response(body, 200, headers, "application/octet-stream")
 
-    files = {PLOTS: lambda: Path(__file__).with_name(PLOTS), PLOTLY: plotly_file}
+    files = {**files_in([Path(__file__).parent]), PLOTLY: plotly_file}
     return [Route("/curves", data), *file_routes(files, refused, headers)]

@@ -5,7 +5,7 @@ const plots = (() => {
   const PANELS = { density: ["d3"], size: ["s"], hardening: ["hl", "hq"] };
   const LINES = { hq: "dash" };
   const chosen = { density: null };  // the finest density that is known, unless she chose
-  let data = null, marks = [], at = 0, asking = false, drawn = false, cost = 0;
+  let data = null, marks = [], began = null, at = 0, asking = false, drawn = false, cost = 0, first = 0;
   const style = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const known = values => values.some(Number.isFinite);
   function decode(buffer) {
@@ -24,17 +24,19 @@ const plots = (() => {
     return answer;
   }
   const short = v => !Number.isFinite(v) ? "not known" : v === 0 ? "0" : (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-2) ? v.toExponential(2).replace("e+", "e") : v.toPrecision(4);
+  const clock = t => Number.isFinite(t) && began != null ? new Date(1000 * (began + t) - 60000 * new Date().getTimezoneOffset()).toISOString().slice(0, 23) : null;
   function density() {
     if (chosen.density) return chosen.density;
     const all = data && data.classes.find(one => one.name === "all");
     return all ? ["d3", "d2", "n"].find(key => known(all.curves[key].v)) || "n" : "d3";
   }
+  const there = x => typeof x === "string" || Number.isFinite(x);
   function bandOf(x, lo, hi, colour) {  // one closed shape for every stretch that is known
     const bx = [], by = [];
     for (let i = 0; i < x.length;) {
-      if (!Number.isFinite(lo[i]) || !Number.isFinite(hi[i]) || !Number.isFinite(x[i])) { i++; continue; }
+      if (!Number.isFinite(lo[i]) || !Number.isFinite(hi[i]) || !there(x[i])) { i++; continue; }
       let end = i;
-      while (end < x.length && Number.isFinite(lo[end]) && Number.isFinite(hi[end]) && Number.isFinite(x[end])) end++;
+      while (end < x.length && Number.isFinite(lo[end]) && Number.isFinite(hi[end]) && there(x[end])) end++;
       for (let k = i; k < end; k++) { bx.push(x[k]); by.push(hi[k]); }
       for (let k = end - 1; k >= i; k--) { bx.push(x[k]); by.push(lo[k]); }
       bx.push(null); by.push(null);
@@ -60,7 +62,7 @@ const plots = (() => {
     return Math.max(high, Math.min(band, 3 * high)) * 1.05 || 1;
   }
   function panel(id, keys, axis) {
-    const x = data[axis], each = document.getElementById("each").checked, traces = [], bands = [];
+    const x = axis === "clock" ? Array.from(data.t, clock) : data[axis], each = document.getElementById("each").checked, traces = [], bands = [];
     const classes = each ? data.classes.filter(one => one.name === "all" || one.curves[keys[0]].v.some(v => v > 0)) : data.classes.filter(one => one.name === "all");
     for (const one of classes) for (const key of keys) {
       const all = one.name === "all", colour = !all ? one.colour : key === "hq" ? style("--soft") : style("--go"), { v, lo, hi } = one.curves[key];
@@ -69,8 +71,8 @@ const plots = (() => {
       traces.push(curveOf(x, one, key, colour, name), alone(x, v, colour));
     }
     const [title, unit] = data.quantities[keys[0]], high = top(traces, bands), line = style("--line"), fg = style("--soft");
-    const something = traces.some(one => one.y.some(Number.isFinite)) && (axis === "t" || data.dose.some(Number.isFinite));
-    const places = marks.map(mark => axis === "t" ? mark.t : mark.dose).map((value, i) => [value, marks[i].text]).filter(([value]) => value != null);
+    const something = traces.some(one => one.y.some(Number.isFinite)) && (axis !== "dose" || data.dose.some(Number.isFinite));
+    const places = marks.map(mark => axis === "t" ? mark.t : axis === "clock" ? clock(mark.t) : mark.dose).map((value, i) => [value, marks[i].text]).filter(([value]) => value != null);
     traces.push({ x: places.map(p => p[0]), y: places.map(() => high), text: places.map(p => p[1]), mode: "markers", marker: { symbol: "triangle-down", size: 8, color: fg }, hovertemplate: "%{text}<extra>mark</extra>", showlegend: false });
     const axes = { gridcolor: line, zerolinecolor: line, linecolor: line, tickfont: { size: 11 }, exponentformat: "power", fixedrange: false };
     const layout = {
@@ -79,7 +81,7 @@ const plots = (() => {
       dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", uirevision: axis + document.getElementById("span").value + keys[0],
       modebar: { bgcolor: "rgba(0,0,0,0)", color: fg, activecolor: style("--go") },
       showlegend: false,
-      xaxis: { ...axes, title: { text: axis === "t" ? "time (s)" : "dose (dpa)", standoff: 4 }, showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: fg, unifiedhovertitle: { text: axis === "t" ? "%{x:.2f} s" : "%{x:.4g} dpa" } },
+      xaxis: { ...axes, type: axis === "clock" ? "date" : "linear", title: { text: { t: "time (s)", clock: "clock", dose: "dose (dpa)" }[axis], standoff: 4 }, showspikes: true, spikemode: "across", spikethickness: 1, spikecolor: fg, unifiedhovertitle: { text: { t: "%{x:.2f} s", clock: "%{x|%H:%M:%S}", dose: "%{x:.4g} dpa" }[axis] } },
       yaxis: { ...axes, title: { text: unit || "number", standoff: 4 }, range: [0, high] },
       shapes: places.map(([value]) => ({ type: "line", x0: value, x1: value, yref: "paper", y0: 0, y1: 1, line: { color: fg, width: 1, dash: "dot" } })),
       annotations: something ? [] : [{ text: axis === "dose" && !known(data.dose) ? "dose not known: set a dose rate" : data.t.length ? title + " not known" : "no frames yet", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5, font: { size: 13 } }],
@@ -90,18 +92,19 @@ const plots = (() => {
   }
   function draw() {
     if (!data || !window.Plotly || document.hidden) return;
-    const axis = document.getElementById("axis").value, began = performance.now();
+    const axis = document.getElementById("axis").value, start = performance.now();
     PANELS.density = [density()];
     for (const [id, keys] of Object.entries(PANELS)) panel(id, keys, axis);
-    drawn = true; cost = performance.now() - began;
+    drawn = true; cost = performance.now() - start; first = first || performance.now();
   }
+  function show(body) { data = decode(body); draw(); }
   async function ask(now) {  // drawing takes a tenth of the time at most, also on a slow machine
     const span = document.getElementById("span").value;
     if (asking || document.hidden || !now && Date.now() - at < Math.max(span === "whole" ? 2000 : 1000, 10 * cost)) return;
     asking = true; at = Date.now();
     try {
       const answer = await fetch("curves?" + q + "span=" + span + "&each=" + +document.getElementById("each").checked);
-      if (answer.ok) { data = decode(await answer.arrayBuffer()); draw(); }
+      if (answer.ok) show(await answer.arrayBuffer());
     } catch (e) { /* the line of state says that there is no connection */ }
     asking = false;
   }
@@ -112,5 +115,14 @@ const plots = (() => {
   const library = document.createElement("script");
   library.src = "plotly.js?" + q; library.onload = draw;
   document.head.append(library);
-  return { draw, tick: (now, newMarks) => { marks = newMarks; ask(now); }, get data() { return data; }, get drawn() { return drawn; }, short, density };
+  function jump(mark) {  // a minute around a mark, in the whole run
+    const axis = document.getElementById("axis");
+    if (axis.value === "dose") axis.value = "t";
+    document.getElementById("span").value = "whole";
+    ask(true).then(() => {
+      const at = axis.value === "clock" ? clock : t => t;
+      for (const id of Object.keys(PANELS)) Plotly.relayout(id, { "xaxis.range": [at(Math.max(0, mark.t - 30)), at(mark.t + 30)] });
+    });
+  }
+  return { draw, jump, show, refresh: () => ask(true), get first_ms() { return first; }, marks: newMarks => { marks = newMarks; draw(); }, tick: newBegan => { began = newBegan; ask(false); }, get data() { return data; }, get drawn() { return drawn; }, short, density };
 })();

@@ -10,10 +10,13 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.plausible import DOSE_RATE_DPA_PER_S, THICKNESS_NM, plausible
 
 _LIMITS = {"dose_rate": (DOSE_RATE_DPA_PER_S, "dpa/s"), "thickness": (THICKNESS_NM, "nm")}
-_MOST_SHOWN = 40
-_ACTIONS = "pause, resume, stop, mark, dose_rate, thickness, material or undo"
+_MOST_SHOWN, _MOST_TEXT = 40, 80
+_ACTIONS = "pause, resume, stop, mark, rename, move, delete, dose_rate, thickness, material or undo"
 AT_ONCE = ("pause", "resume", "stop")
-"""What is done whether or not another frame comes."""
+"""What is done whether or not another frame comes, and before anything else."""
+OF_MARKS = ("rename", "move", "delete")
+"""What is done to a mark that was set: it waits for no frame."""
+_MOST_MARKS, _MOST_S = 10**9, 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +26,20 @@ class ViewerRequest:
     Parameters
     ----------
     action : str
-        `pause`, `resume`, `stop`, `mark`, `dose_rate`, `thickness`, `material` or `undo`.
+        `pause`, `resume`, `stop`, `mark`, `rename`, `move`, `delete`, `dose_rate`, `thickness`, `material` or
+        `undo`.
     text : str
         Of a mark; name of a material.
     value : float
-        Dose rate, dpa/s, or thickness, nm.
+        Dose rate, dpa/s, thickness, nm, or the time to which a mark is moved, s.
+    number : int
+        Of the mark that is renamed, moved or deleted.
     """
 
     action: str
     text: str = ""
     value: float = math.nan
+    number: int = -1
 
 
 def parse_request(body: bytes) -> ViewerRequest:
@@ -46,7 +53,7 @@ def parse_request(body: bytes) -> ViewerRequest:
     Examples
     --------
     >>> parse_request(b'{"action": "mark", "text": "beam on"}')
-    ViewerRequest(action='mark', text='beam on', value=nan)
+    ViewerRequest(action='mark', text='beam on', value=nan, number=-1)
     """
     try:
         asked = json.loads(body)
@@ -58,14 +65,33 @@ def parse_request(body: bytes) -> ViewerRequest:
     if action in (*AT_ONCE, "undo"):
         return ViewerRequest(action)
     if action in ("mark", "material"):
-        given = asked.get("text")
-        text = given.strip() if isinstance(given, str) else ""
-        if not text or len(text) > 80 or not text.isprintable():
-            raise SettingsError(f"a {action}: expected up to 80 printable characters")
-        return ViewerRequest(action, text)
+        return ViewerRequest(action, _text(action, asked.get("text")))
+    if action in OF_MARKS:
+        return _of_mark(action, asked)
     if action in ("dose_rate", "thickness"):
         return ViewerRequest(action, value=_number(action, asked.get("value")))
     raise SettingsError(f"action {action[:_MOST_SHOWN]!r}: expected {_ACTIONS}")
+
+
+def _text(action: str, given: object) -> str:
+    text = given.strip() if isinstance(given, str) else ""
+    if not text or len(text) > _MOST_TEXT or not text.isprintable():
+        raise SettingsError(f"a {action}: expected up to {_MOST_TEXT} printable characters")
+    return text
+
+
+def _of_mark(action: str, asked: dict[str, object]) -> ViewerRequest:
+    """Which mark, and its new text or time."""
+    number, value = asked.get("number"), asked.get("value")
+    if type(number) is not int or not 0 <= number < _MOST_MARKS:
+        raise SettingsError(f"{action}: expected the number of a mark of the list")
+    if action == "rename":
+        return ViewerRequest(action, _text("mark", asked.get("text")), number=number)
+    if action == "delete":
+        return ViewerRequest(action, number=number)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_S:
+        raise SettingsError("move: expected a time of the run, s, zero or more")
+    return ViewerRequest(action, value=float(value), number=number)
 
 
 def _number(action: str, value: object) -> float:

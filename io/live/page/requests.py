@@ -7,17 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from insitrack.io.errors import SettingsError
-from insitrack.io.live.page.request import AT_ONCE, ViewerRequest
+from insitrack.io.live.page.request import AT_ONCE, OF_MARKS, ViewerRequest
 
 MOST_WAITING, ANSWER_S = 16, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a request: in words, and time, s, and dose, dpa, where the curves show it."""
+    """What became of a request, in words."""
 
     words: str
-    place: tuple[float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +50,7 @@ class Requests:
         SettingsError
             If it cannot be, or too much waits for a frame already.
         """
-        if request.action in AT_ONCE:  # no frame may come to carry it
+        if request.action in (*AT_ONCE, *OF_MARKS):  # no frame may come to carry it
             return self._answer(request).words
         waiting = _Waiting(request)
         with self._lock:
@@ -66,15 +65,13 @@ class Requests:
             raise SettingsError(waiting.refused)
         return waiting.words
 
-    def carry_out(self) -> list[Done]:
+    def carry_out(self) -> None:
         """Do what waits, in the thread of the analysis; what cannot be is told to who asked for it alone."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        done = []
         for one in waiting:
             try:
-                done.append(self._answer(one.request))
-                one.words = done[-1].words
+                one.words = self._answer(one.request).words
             except SettingsError as error:
                 one.refused = str(error)
             except Exception as error:
@@ -82,4 +79,3 @@ class Requests:
                 raise
             finally:
                 one.answered.set()
-        return done

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from insitrack.io.errors import SettingsError
+from insitrack.io.live.page.newest import PictureChoice, choice_of
 from insitrack.io.live.page.plot_routes import plot_routes
 from insitrack.io.live.page.request import AT_ONCE, ViewerRequest, parse_request
 from insitrack.io.pages.server import HEADERS, PageServer, posted
 
 MOST_CLIENTS, MOST_BYTES = 32, 2048
 _FOLDER = Path(__file__).parent
-_POLICY = "default-src 'self'; style-src 'unsafe-inline'; script-src 'self'{}; frame-ancestors 'none'"
+_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self'{}; frame-ancestors 'none'"
 _HEADERS = {**HEADERS, "Content-Security-Policy": _POLICY.format("")}
 
 
@@ -37,8 +38,16 @@ class Shown(Protocol):
         """Return the curves of a span, of each class or of all together."""
         ...
 
-    def picture(self, outlines: bool, ids: bool) -> bytes:
-        """Return the newest frame as JPEG; empty before the first."""
+    def picture(self, choice: PictureChoice) -> bytes:
+        """Return the newest frame as JPEG, or PNG; empty before the first."""
+        ...
+
+    def notes(self) -> bytes:
+        """Return marks, and what was done last, as JSON."""
+        ...
+
+    def report(self) -> bytes:
+        """Return the report; empty before the run has ended."""
         ...
 
     def ask(self, request: ViewerRequest) -> str:
@@ -83,7 +92,8 @@ class ViewServer(PageServer):
             failed(f"the page of the run ends ({type(error).__name__}: {first}); the run goes on without it")
 
         super().__init__(host=host, port=port, token=token, failed=tell)
-        self._shown, self._page, self._clients = shown, page, 0
+        self._shown, self._page = shown, page
+        self.n_viewers = self.n_reports = 0
 
     def _application(self) -> Any:
         from starlette.applications import Starlette
@@ -106,14 +116,28 @@ class ViewServer(PageServer):
         async def picture(request: Request) -> Response:
             if denied := refused(request):
                 return denied
-            wanted = [request.query_params.get(name) != "0" for name in ("outlines", "ids")]
-            data = await run_in_threadpool(self._shown.picture, *wanted)
-            return Response(data, 200 if data else 204, _HEADERS, "image/jpeg")
+            choice = choice_of(request.query_params)
+            data = await run_in_threadpool(self._shown.picture, choice)
+            kind = "image/png" if choice.lossless else "image/jpeg"
+            return Response(data, 200 if data else 204, _HEADERS, kind)
+
+        async def notes(request: Request) -> Response:
+            if denied := refused(request):
+                return denied
+            return Response(await run_in_threadpool(self._shown.notes), 200, _HEADERS, "application/json")
+
+        async def report(request: Request) -> Response:
+            if denied := refused(request):
+                return denied
+            data = await run_in_threadpool(self._shown.report)
+            self.n_reports += bool(data)
+            name = {"Content-Disposition": "attachment; filename=report.html"}
+            return Response(data, 200 if data else 404, {**_HEADERS, **name}, "text/html; charset=utf-8")
 
         async def events(request: Request) -> Response:
             if denied := refused(request):
                 return denied
-            if self._clients >= MOST_CLIENTS:
+            if self.n_viewers >= MOST_CLIENTS:
                 return JSONResponse({"error": f"more than {MOST_CLIENTS} viewers; close one"}, 503, _HEADERS)
             return StreamingResponse(self._events(request), media_type="text/event-stream", headers=_HEADERS)
 
@@ -133,14 +157,14 @@ class ViewServer(PageServer):
                 return JSONResponse({"error": str(error)}, 400, _HEADERS)
             return JSONResponse({"done": True, "told": words}, headers=_HEADERS)
 
-        gets = {"/": index, "/picture": picture, "/events": events}
+        gets = {"/": index, "/picture": picture, "/notes": notes, "/report": report, "/events": events}
         routes = [Route(path, answer) for path, answer in gets.items()]
         routes += plot_routes(self._shown.curves, refused, _HEADERS)
         return Starlette(routes=[*routes, Route("/control", control, methods=["POST"])])
 
     async def _events(self, request: Any) -> AsyncIterator[str]:
         """Tell one viewer what is new, tick by tick; one who does not listen holds up nobody else."""
-        self._clients += 1
+        self.n_viewers += 1
         before = ""
         try:
             while not await request.is_disconnected():
@@ -152,4 +176,4 @@ class ViewServer(PageServer):
                     return
                 await asyncio.sleep(self._shown.tick_s)
         finally:
-            self._clients -= 1
+            self.n_viewers -= 1

@@ -173,7 +173,7 @@ def test_a_page_looks_less_often_while_the_machine_does_not_keep_up(tmp_path):
     with replay(SCENE, fps=0, loops=3) as camera:
         source = LiveSource(camera.address, LiveConfig(policy="newest", queue_frames=1, give_up_s=0.3))
         status = LiveStatus(source, tmp_path)
-        view = LiveView(status, "camera", lambda request: None)
+        view = LiveView(status, "camera", None)
         assert view.tick_s == 0.25 or status.behind  # frames may have come already
         wait_for(lambda: source.waiting.n_dropped > 3)
         assert status.behind

@@ -89,6 +89,11 @@ def newest(live, name):
     return live.message()["last"].get(name, {"value": [None]})["value"][0]
 
 
+def noted(live):
+    """Marks, and what was done last."""
+    return json.loads(live.get("notes")[0])
+
+
 def times(live):
     """Times of the points of the whole run, s."""
     data = live.get("curves?span=whole")[0]
@@ -117,8 +122,7 @@ def test_what_viewers_set_reaches_the_tables_and_is_written_down(live):
     before = live.until(lambda: newest(live, "d3"))
     assert live.control({"action": "thickness", "value": 50})[0] == 200
     live.until(lambda: newest(live, "d3") > 1.5 * before)
-    marks = live.until(lambda: live.message()["marks"])
-    assert 'beam "on", <b>' in [mark["text"] for mark in marks]
+    assert 'beam "on", <b>' in [mark["text"] for mark in noted(live)["marks"]]
     import pandas as pd
 
     assert pd.read_csv(live.folder / "marks.csv")["mark"].tolist()[:1] == ['beam "on", <b>']
@@ -174,7 +178,17 @@ def test_any_other_address_needs_the_token(tmp_path):
     with LiveRun(tmp_path / "run", settings=["output.view=0.0.0.0:0"]) as run:
         assert "?token=" in run.address
         base = run.address.split("?")[0]
-        for path in ("", "events", "picture", "curves?span=whole", "plotly.js", "plots.js", "?token=wrong"):
+        for path in (
+            "",
+            "events",
+            "picture",
+            "notes",
+            "live.js",
+            "curves?span=whole",
+            "plotly.js",
+            "plots.js",
+            "?token=wrong",
+        ):
             with pytest.raises(urllib.error.HTTPError) as error:
                 urllib.request.urlopen(base + path, timeout=10)
             assert error.value.code == 403
@@ -227,7 +241,7 @@ def test_in_a_real_browser_curves_move_buttons_work_and_a_second_viewer_sees_the
             pages[0].value(
                 "document.getElementById('text').value = 'beam on'; document.getElementById('mark').click()"
             )
-            LiveRun.until(lambda: pages[1].value("last.marks.length") == 1)
+            LiveRun.until(lambda: pages[1].value("marks.all.length") == 1)
             pages[1].value(
                 "document.getElementById('rate').value = '0.002'; document.getElementById('setrate').click()"
             )

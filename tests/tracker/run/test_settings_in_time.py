@@ -20,7 +20,7 @@ from insitrack.tests.support.live_run import GIVEN, TOLD, LiveRun
 from insitrack.tracker.analysis.table_run import open_run
 from insitrack.tracker.commands import series as series_command
 from insitrack.tracker.run.config import load_config
-from insitrack.tracker.run.controls import LiveControls
+from insitrack.tracker.run.live.controls import LiveControls
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.resume import resume
 from insitrack.tracker.run.state import read_state

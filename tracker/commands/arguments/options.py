@@ -9,6 +9,16 @@ from insitrack.io.errors import SettingsError
 from insitrack.tracker.commands.arguments.parser import number
 
 
+def add_on_trigger_option(parser: argparse.ArgumentParser) -> None:
+    """Add what is called when a trigger fires; it is kept nowhere, so that no folder and no page can name it."""
+    parser.add_argument(
+        "--on-trigger",
+        action="append",
+        metavar="URL|PROGRAM",
+        help="call http://127.0.0.1:PORT/... or start a program when a trigger of a live run fires; may be repeated",
+    )
+
+
 def add_output_options(parser: argparse.ArgumentParser, *, default: str, what: str = "run") -> None:
     """Add where results go."""
     parser.add_argument("--out", metavar="DIR", help=f"output folder (default: {default})")

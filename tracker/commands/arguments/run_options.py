@@ -76,5 +76,6 @@ def run_settings(options: argparse.Namespace) -> RunConfig:
             "model": options.model,
             "output.video": False if options.no_video else None,
             "output.view": "" if view == "none" else view,
+            "live.triggers": getattr(options, "trigger", None),
         },
     )

@@ -18,6 +18,7 @@ List, filter and compare all runs below a folder; nothing has to be started or k
   track runs lab --where "material = 'fecral' and trust > 0.8" --sort -density_per_m3
   track runs lab --compare night1/a,night1/b                         what is different between runs
   track runs lab --open night1/a                                     the report of a run, in the browser
+  track runs tonight --page                                          a page: what runs now, side by side, and what ended last
   track runs lab --sql "select run, max(n) from series group by run"
 """
 
@@ -43,12 +44,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--open", metavar="RUN", help="open the report of a run in the browser")
     add("--sql", metavar="SELECT", help="a question of your own")
     add("--csv", action="store_true", help="print as CSV")
+    add(
+        "--page",
+        action="store_true",
+        help="a page in the browser: runs that go on now side by side, reports of those that ended last",
+    )
+    add(
+        "--view",
+        default="127.0.0.1:0",
+        metavar="HOST:PORT",
+        help="where that page listens (default: a free port of this computer)",
+    )
 
 
 def run(options: argparse.Namespace, given: list[str]) -> int:
     """Run the command; return the exit status."""
     from insitrack.io.extras import require
 
+    if options.page:
+        return _serve(Path(options.folder), options.view)
     require("cluster", "duckdb", purpose="track runs")
     from insitrack.tracker.many.catalogue import Catalogue
 
@@ -63,6 +77,22 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
         columns = catalogue.columns if options.columns == ("all",) else options.columns or ()
         heads, rows = catalogue.select(options.where, columns, options.sort)
     _print(heads, rows, as_csv=options.csv)
+    return 0
+
+
+def _serve(root: Path, view: str) -> int:
+    from insitrack.io.pages.server import listens_at
+    from insitrack.tracker.many.beamtime import BeamTime
+    from insitrack.tracker.many.beamtime_page import BeamTimeServer
+
+    host, port = listens_at(view)
+    server = BeamTimeServer(BeamTime(root), host=host, port=port)
+    server.start()
+    print(f"watch it at {server.address}; Ctrl-C ends the page", flush=True)
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        server.stop()
     return 0
 
 

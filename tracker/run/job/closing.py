@@ -17,7 +17,6 @@ from insitrack.io.errors import InsitrackError, OutputError
 from insitrack.io.files.folder import list_folder
 from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.frames import Calibration, Source
-from insitrack.io.live.status import LiveStatus
 from insitrack.io.manifest import RunManifest
 from insitrack.io.report.run_report import write_report
 from insitrack.io.tables.columns import KINETICS, MSD
@@ -26,7 +25,7 @@ from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE
 from insitrack.segment.base import Segmenter
 from insitrack.tracker.hindsight.rewrite import refine_run, warn_of_loss
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.controls import LiveControls
+from insitrack.tracker.run.job.live import LiveParts
 from insitrack.tracker.run.job.opening import start_beyond_end
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
@@ -82,7 +81,7 @@ class Closing:
         *,
         stopped: bool,
         stop: threading.Event,
-        live: tuple[LiveStatus | None, LiveControls | None],
+        live: LiveParts | None,
         progress: Callable[[Tally], None] | None = None,
     ) -> None:
         """Do everything that comes after the last frame."""
@@ -100,11 +99,10 @@ class Closing:
         results = {**_results(tally), "refined": refined, **refused.facts()}
         if self.config.source.stills:
             results |= self._write_micrographs()
-        status, controls = live
-        if status is not None and controls is not None:
-            results["live"] = {**status.results(), "changes": controls.changes}
+        if live is not None:
+            results["live"] = {**live.status.results(), "changes": live.controls.changes}
         self._settle("stopped" if stopped else "done", _STOPPED if stopped else "", results)
-        if status is None and self.config.output.video:
+        if live is None and self.config.output.video:
             self._draw_movie(tally, None if stopped else stop, progress)
         try:
             drawn = pictures.pictures(

@@ -17,11 +17,9 @@ from insitrack.io.draw.registered import RegisteredMovieSink
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
 from insitrack.io.files.unchanged import SourceFiles
 from insitrack.io.frames import Source
-from insitrack.io.live.status import LiveStatus
-from insitrack.io.live.view import LiveView
 from insitrack.io.manifest import RunManifest, without_password
 from insitrack.io.results import TrackedFrame
-from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED
+from insitrack.io.tables.run_folder import MANIFEST, MOVIE, MOVIE_BEFORE, REGISTERED, REPORT
 from insitrack.io.tables.sink import Sink, TableSink
 from insitrack.segment.base import SegmentConfig, Segmenter
 from insitrack.segment.given import GivenSegmenter
@@ -33,10 +31,10 @@ from insitrack.tracker.link.view_scale import ViewScale
 from insitrack.tracker.run import loop
 from insitrack.tracker.run.calibrated import calibrated
 from insitrack.tracker.run.config import RunConfig
-from insitrack.tracker.run.controls import LiveControls
 from insitrack.tracker.run.job.closing import Closing, now
 from insitrack.tracker.run.job.conditions import begin_record
 from insitrack.tracker.run.job.finished import Run
+from insitrack.tracker.run.job.live import LiveParts, live_parts
 from insitrack.tracker.run.job.opening import (
     calibration_facts,
     camera_of,
@@ -45,6 +43,7 @@ from insitrack.tracker.run.job.opening import (
     restore,
     segment_settings,
 )
+from insitrack.tracker.run.live.triggers import Fired
 from insitrack.tracker.run.meters import meter_for
 from insitrack.tracker.run.methods import describe_choices
 from insitrack.tracker.run.state import State, StateWriter
@@ -97,7 +96,10 @@ class Job:
         alarm: Callable[[str], None] | None = None,
         spread: Spread | None = None,
         given: Given | None = None,
+        on_trigger: Callable[[Fired], None] | None = None,
     ) -> None:
+        self.on_trigger = on_trigger
+        self._live: LiveParts | None = None
         self.uri, self.source, self.config, self.folder, self.alarm = uri, source, config, folder, alarm
         self.files = SourceFiles(uri)  # as they are before they are hashed and read
         settings = segment_settings(source, config)
@@ -139,7 +141,18 @@ class Job:
         OutputError
             If the state is not one of this run; nothing is changed then.
         """
-        stop = stop or threading.Event()
+        try:
+            return self._execute(progress, stop or threading.Event(), state)
+        finally:
+            if self._live is not None and self._live.view is not None:
+                self._live.view.close(f"the run is {self.manifest.status}", self.folder / REPORT)
+
+    def _execute(
+        self,
+        progress: Callable[[Tally, int | None], None] | None,
+        stop: threading.Event,
+        state: State | None,
+    ) -> Run:
         linker, drift, goes_on = self.linker, self._drift(), None
         existence, trust = LiveExistence(self.config.judged), LiveTrust()
         given = self.config.source
@@ -155,11 +168,12 @@ class Job:
         sinks: list[Sink] = [TableSink(self.folder, append=state is not None), pictures]
         if self.config.output.registered:
             sinks.append(RegisteredMovieSink(self.folder / REGISTERED))
-        status, controls = self._live(sinks, stop)
-        if self.config.output.raw and status is not None:
+        self._put_live(sinks, stop)
+        live = self._live
+        if self.config.output.raw and live is not None:
             sinks.append(KeptFramesSink(self.folder))
         movie = self._live_movie()
-        if self.config.output.video and status is not None:
+        if self.config.output.video and live is not None:
             sinks.append(movie)  # of a file it is drawn last, from the final tables
         keeper = self._keeper(pictures, movie)
         self.manifest.write(self.folder / MANIFEST)
@@ -180,12 +194,12 @@ class Job:
                 sizes=self.config.measure,
                 progress=told,
                 stop=stop,
-                live=status is not None,
+                live=live is not None,
                 keep_state=keeper.write if self.given.resumable else None,
                 goes_on=goes_on,
             )
             closing.notes += scale.warnings
-            stopped, live = status is None and stop.is_set(), (status, controls)
+            stopped = live is None and stop.is_set()
             closing.finish(tally, pictures, stopped=stopped, stop=stop, live=live, progress=told)
         except BaseException as error:
             with contextlib.suppress(Exception):  # the first error tells more
@@ -234,36 +248,16 @@ class Job:
             "material": hashlib.sha256(material.encode("utf-8")).hexdigest(),
         }
 
-    def _live(
-        self, sinks: list[Sink], stop: threading.Event
-    ) -> tuple[LiveStatus | None, LiveControls | None]:
-        """Put what a live run has more than a file behind the tables: what it sees is on disk."""
+    def _put_live(self, sinks: list[Sink], stop: threading.Event) -> None:
+        """Put what a live run has more than a file behind the tables."""
         camera = camera_of(self.source)
         if camera is None:
-            return None, None
+            if self.config.live.triggers:
+                self.notes.append("live.triggers: only a live run is watched; nobody was told of anything")
+            return
         self.segmenter.for_live()
-        status, controls = (
-            LiveStatus(camera, self.folder, self.config.series.least_trust),
-            LiveControls(camera, self.meter, self.folder, stop),
-        )
-        sinks.insert(1, status)
-        host, _, port = self.config.output.view.rpartition(":")
-        if host:
-            view = LiveView(
-                status,
-                camera.name,
-                controls,
-                held=controls.held,
-                nm_per_px=self.calibration.nm_per_px,
-                host=host.strip("[]"),
-                port=int(port),
-                warn=camera.tell,
-            )
-            sinks.insert(2, view)
-            if self.alarm is not None:
-                self.alarm(f"watch it at {view.address}")
-        sinks.insert(2, controls)
-        return status, controls
+        of_run = self.folder, self.config, self.meter, self.calibration.nm_per_px
+        self._live = live_parts(sinks, camera, *of_run, stop, self.alarm, self.on_trigger)
 
     def _pictures(self, first: TrackedFrame | None) -> PictureSink:
         """First and last frame for the report; the first may be that of a run that goes on."""

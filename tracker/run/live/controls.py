@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.live.camera import LiveSource
-from insitrack.io.live.page.request import ViewerRequest
+from insitrack.io.live.page.curves import known
+from insitrack.io.live.page.request import OF_MARKS, ViewerRequest
 from insitrack.io.live.page.requests import Done
 from insitrack.io.results import TrackedFrame, TrackSummary
-from insitrack.io.tables.records import MARKS, SETTINGS, append_rows, harmless
+from insitrack.io.tables.records import MARKS, SETTINGS
 from insitrack.tracker.hardening.materials import material_names
+from insitrack.tracker.run.live.marks import Marks
 from insitrack.tracker.series.conditions import (
     DOSE_RATE,
     MATERIAL,
@@ -26,6 +29,7 @@ from insitrack.tracker.series.conditions import (
 from insitrack.tracker.series.meter import SeriesMeter
 
 _SETTINGS = {"thickness": THICKNESS, "dose_rate": DOSE_RATE, "material": MATERIAL}
+_MOST_NOTED, _MOST_MARKS, _MOST_LOG = 10_000, 1000, 60
 _WORDS = {
     THICKNESS: ("thickness", " nm"),
     THICKNESS_SD: ("error of the thickness", " nm"),
@@ -47,6 +51,8 @@ class LiveControls:
         Where ``settings.csv`` and ``marks.csv`` are written.
     stop : threading.Event
         Set to end the run.
+    triggers : sequence of str
+        Conditions that are told, for the page.
 
     Attributes
     ----------
@@ -54,14 +60,23 @@ class LiveControls:
         Everything that was done, for the manifest.
     """
 
-    def __init__(self, source: LiveSource, meter: SeriesMeter, folder: Path, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        source: LiveSource,
+        meter: SeriesMeter,
+        folder: Path,
+        stop: threading.Event,
+        triggers: Sequence[str] = (),
+    ) -> None:
+        self._triggers = list(triggers)
         self._source, self._meter, self._stop = source, meter, stop
         self._folder = folder
-        self._frame, self._t_s = -1, 0.0
+        self._frame, self._t_s, self._n_changes = -1, 0.0, 0
         self._writing = threading.Lock()
         began_with = [one.to for one in meter.conditions.of(MATERIAL) if one.to]
         self._materials = list(dict.fromkeys([*material_names(), *began_with]))
         self.changes: list[dict[str, Any]] = []
+        self.marks = Marks(folder / MARKS.file, self._dose, source.tell)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +93,7 @@ class LiveControls:
     ) -> None: ...
 
     def __call__(self, wish: ViewerRequest) -> Done:
-        """Do it; return what was done, and time and dose where a curve should show it.
+        """Do it; return what was done.
 
         Raises
         ------
@@ -86,15 +101,56 @@ class LiveControls:
             If it cannot be; nothing is changed then.
         """
         if wish.action in (*_SETTINGS, "undo"):
-            words = self._change(self._undone() if wish.action == "undo" else self._asked(wish))
-            return Done(words, (self._t_s, self._dose()))
+            return Done(self._change(self._undone() if wish.action == "undo" else self._asked(wish)))
+        if wish.action in OF_MARKS:
+            return Done(self._change_mark(wish))
         if wish.action in ("pause", "resume"):
             self._source.paused = wish.action == "pause"
         elif wish.action == "stop":
             self._stop.set()
         words = wish.text or wish.action
-        self._mark(words)
-        return Done(words, (self._t_s, self._dose()) if wish.action == "mark" else None)
+        self._note(words)
+        self.marks.add(self._t_s, words, "page" if wish.action == "mark" else "run")
+        return Done(words)
+
+    def fired(self, words: str) -> None:
+        """Mark that a trigger fired."""
+        self._note(words)
+        self.marks.add(self._t_s, words, "trigger")
+
+    def _change_mark(self, wish: ViewerRequest) -> str:
+        """Rename, move or delete a mark; it is noted what was done."""
+        if wish.action == "rename":
+            words = f"mark renamed: {self.marks.rename(wish.number, wish.text).text}"
+        elif wish.action == "move":
+            moved = self.marks.move(wish.number, wish.value)
+            words = f"mark moved to {moved.t_s:.1f} s: {moved.text}"
+        else:
+            words = f"mark deleted: {self.marks.remove(wish.number).text}"
+        self._note(words)
+        return words
+
+    def _note(self, words: str) -> None:
+        """Keep for the manifest and the page what was done; of a long night, the last of it."""
+        self.changes.append({"t_s": self._t_s, "what": words})
+        del self.changes[:-_MOST_NOTED]
+
+    def notes(self) -> dict[str, Any]:
+        """Return the marks, and what was done last, for the page."""
+        shown = self.marks.all()[-_MOST_MARKS:]
+        return {
+            "marks": [
+                {"id": one.number, "t": one.t_s, "dose": known(one.dose_dpa), "text": one.text, "by": one.by}
+                for one in shown
+            ],
+            "log": self.changes[-_MOST_LOG:],
+            "triggers": self._triggers,
+        }
+
+    @property
+    def notes_version(self) -> int:
+        """Changes whenever there are other notes."""
+        return self.marks.version + self._n_changes
 
     def held(self) -> dict[str, Any]:
         """Return what holds now, for the page: values, materials to choose from, and what undo would do."""
@@ -114,8 +170,8 @@ class LiveControls:
     def _logged(self) -> bool:
         return "dose_dpa" in self._meter.exposure.log
 
-    def _dose(self) -> float:
-        return float(self._meter.exposure.dose_dpa(self._t_s))
+    def _dose(self, t_s: float) -> float:
+        return float(self._meter.exposure.dose_dpa(t_s))
 
     def _asked(self, wish: ViewerRequest) -> list[Change]:
         """Return the change that a viewer asks for."""
@@ -163,23 +219,9 @@ class LiveControls:
             raise SettingsError(
                 f"{SETTINGS.file}: cannot be written ({error.strerror}), so that {words} does not hold; make room"
             ) from error
-        self.changes.append({"t_s": self._t_s, "what": words})
+        self._n_changes += 1
+        self._note(words)
         return words
-
-    def _mark(self, words: str) -> None:
-        """Append a line to ``marks.csv``, and keep it for the manifest."""
-        self.changes.append({"t_s": self._t_s, "what": words})
-        dose = self._dose()
-        cells = {
-            "t_s": f"{self._t_s:.6f}",
-            "dose_dpa": "" if dose != dose else f"{dose:.6g}",
-            "mark": harmless(words),
-        }
-        try:
-            with self._writing:
-                append_rows(self._folder / MARKS.file, MARKS, [cells])
-        except OSError as error:  # it is in the manifest all the same
-            self._source.tell(f"{MARKS.file}: cannot be written ({error.strerror}); not in it: {words}")
 
 
 def _in_words(what: str, value: str) -> str:
