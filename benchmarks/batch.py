@@ -139,9 +139,13 @@ def differing(movies: list[Path], one: Path, other: Path) -> list[str]:
 def main() -> None:
     parser = record.options(__doc__)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--movies", type=int, default=40)
+    parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=20)
     given = parser.parse_args()
-    repeats = given.repeats
-    n_movies, n_frames, n_kills = (2, 6, 1) if given.smoke else (40, 30, 20)
+    if given.smoke:
+        given.movies, given.frames, given.kills = 2, 6, 1
+    repeats, n_movies, n_frames, n_kills = given.repeats, given.movies, given.frames, given.kills
     above = Path(tempfile.mkdtemp())
     (above / "movies").mkdir()
     movies = draw(above / "movies", n_movies, n_frames)

@@ -175,17 +175,32 @@ def decoded(movie: Path, frames: int) -> list[Any]:
     return pictures
 
 
-def settled_segmenter(movie: Path) -> Any:
-    """Segmenter that knows scale and polarity: they are found once in a run, which is no cost of a frame."""
+def settled_segmenter(movie: Path, frames: int = 8) -> Any:
+    """Segmenter that shows each frame as a run shows those of a movie, once, at a scale and a polarity that are known.
+
+    They are found once in a run, which is no cost of a frame; a single frame would be a micrograph to it, which is
+    shown in three scales.
+    """
+    from dataclasses import replace
+
     from insitrack.io.frames import Frame
-    from insitrack.segment.base import SegmentConfig
     from insitrack.segment.models import find_model
     from insitrack.segment.networks.yolo import YoloSegmenter
+    from insitrack.tracker.run.config import RunConfig
 
-    segmenter = YoloSegmenter(find_model("loops"), SegmentConfig())
-    segmenter(Frame(0, 0.0, decoded(movie, 1)[0]))
+    config = RunConfig()
+    settings = replace(config.segment, looks=1)
+    if config.judged is not None:
+        settings = replace(settings, confidence=config.judged.candidate_score)
+    segmenter = YoloSegmenter(find_model("loops"), settings)
+    for _ in segmenter.stream(
+        (Frame(i, float(i), image), None, None) for i, image in enumerate(decoded(movie, frames))
+    ):
+        pass
     seen = segmenter.describe()["view"]
-    return YoloSegmenter(find_model("loops"), SegmentConfig(scale=seen["scale"], contrast=seen["contrast"]))
+    return YoloSegmenter(
+        find_model("loops"), replace(settings, scale=seen["scale"], contrast=seen["contrast"])
+    )
 
 
 def stage_costs(movie: Path, folder: Path, frames: int = 60) -> dict[str, float]:

@@ -115,6 +115,7 @@ def test_the_same_command_does_only_what_is_left_and_a_changed_row_anew(batch: P
         ("path\na.mp4\n", ["--cluster", "127.0.0.1"], ["tcp://HOST:PORT"]),
         ("path\na.mp4\n", ["--cluster", "slurm"], ["sbatch"]),
         ("path\na.mp4\n", ["--queue", "short"], ["--cluster slurm"]),
+        ("path\na.mp4\n", ["--view", "127.0.0.1:99999"], ["--view", "HOST:PORT"]),
         ("path\n", [], ["no movie"]),
     ],
 )

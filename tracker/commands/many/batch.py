@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from insitrack.tracker.many.movies import Movie
     from insitrack.tracker.many.status import MovieStatus
 
+_LAST_PORT = 65535
 DESCRIPTION = """\
 Run many movies, on the processes of this machine or on a cluster, and compare what comes of them.
 
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     from insitrack.tracker.run.lock import RunLock
 
     out, choice = Path(options.out), cluster_choice(options)
+    _place(options.view)
     check_cluster(choice, "track batch")
     movies = movies_of(options.movies, options, out, _facts(options))
     check_against(options.against or "", movies)
@@ -121,19 +123,21 @@ def _watched(batch: Any, options: argparse.Namespace, out: Path) -> None:
 
     with ExitStack() as stack:
         if options.view != "none":
-            host, _, port = (options.view or "127.0.0.1:0").rpartition(":")
-            if not host or not port.isdigit():
-                raise SettingsError(
-                    f"--view {options.view}: expected HOST:PORT, for example 127.0.0.1:8000, or none"
-                )
-            page = stack.enter_context(
-                BatchView(batch, out.resolve().name, host=host.strip("[]"), port=int(port))
-            )
+            host, port = _place(options.view)
+            page = stack.enter_context(BatchView(batch, out.resolve().name, host=host, port=port))
             _say(f"watch it at {page.address}")
         over = threading.Event()
         stack.callback(over.set)
         threading.Thread(target=_progress, args=(batch, over), daemon=True).start()
         batch.run()
+
+
+def _place(view: str | None) -> tuple[str, int]:
+    """Return host and port of the page; `none`, or no wish at all, is a free port of this computer."""
+    host, _, port = (view if view and view != "none" else "127.0.0.1:0").rpartition(":")
+    if not host or not port.isdigit() or int(port) > _LAST_PORT:
+        raise SettingsError(f"--view {view}: expected HOST:PORT, for example 127.0.0.1:8000, or none")
+    return host.strip("[]"), int(port)
 
 
 def _progress(batch: Any, over: threading.Event) -> None:
