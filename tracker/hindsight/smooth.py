@@ -116,7 +116,10 @@ def step_noise(track: Ints, values: Floats) -> Floats:
         return np.full(values.shape[1], 1e-9)
     if len(steps) < 5:
         return np.asarray(np.maximum(values.std(axis=0) * 1e-3, 1e-9))
-    return np.asarray(np.maximum(np.median(steps, axis=0) / 0.6745 / np.sqrt(2), 1e-9))
+    middle = np.median(steps, axis=0)
+    # of values that were rounded most steps are 0: then the few that are not tell the noise
+    spread = np.where(middle > 0, middle / 0.6745, np.sqrt((steps**2).mean(axis=0)))
+    return np.asarray(np.maximum(spread / np.sqrt(2), 1e-9))
 
 
 def _pieces(track: Ints, values: Floats) -> Ints:

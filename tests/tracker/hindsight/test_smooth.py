@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insitrack.tracker.hindsight.smooth import smooth
+from insitrack.tracker.hindsight.smooth import smooth, step_noise
 
 
 def tracks(
@@ -85,6 +85,17 @@ def test_with_its_noise_given_a_track_becomes_what_it_would_become_alone(
         for name in ("value", "slope", "sd"):
             assert (getattr(together, name)[mine] == getattr(alone, name)).all()
         assert (np.diff(together.piece[mine]) == np.diff(alone.piece)).all()
+
+
+@pytest.mark.parametrize("noise", [0.15, 0.4, 2.0])
+def test_places_rounded_to_whole_pixels_keep_a_noise_that_holds_the_truth(noise: float) -> None:
+    track, t, error = tracks(60, 40, np.random.default_rng(6), noise)
+    truth = np.repeat(np.random.default_rng(7).uniform(0, 400, (60, 2)), 40, axis=0)
+    rounded = np.round(truth + error)
+    told = step_noise(track, rounded)
+    assert (told > 0.5 * np.hypot(noise, 0.05)).all()
+    assert (told < 1.6 * np.hypot(noise, 1 / np.sqrt(12))).all()
+    assert len(np.unique(smooth(track, t, rounded).piece)) < 1.25 * 60  # hardly a flip of rounding is a jump
 
 
 def test_one_sight_and_none_are_returned_as_they_are() -> None:
