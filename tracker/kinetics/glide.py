@@ -176,8 +176,8 @@ def glide_directions(angle_deg: Floats, backward_deg: Floats) -> tuple[float, ..
     Examples
     --------
     >>> even = np.arange(0.0, 180.0, 6.0)
-    >>> glide_directions(even, even), glide_directions(np.append(even, np.full(30, 40.0)), even)
-    ((), (40.0,))
+    >>> glide_directions(even, even), glide_directions(np.append(even, np.full(30, 45.0)), even)
+    ((), (44.7,))
     """
     found: list[float] = []
     left, room = angle_deg, 180.0
