@@ -28,6 +28,7 @@ QUANTITIES = {
 SPANS = {"recent": 600.0, "whole": math.inf}
 """How far back each view looks, s."""
 MOST_POINTS = 1200
+"""Of a curve, in every view: twice as many as a screen shows of it side by side."""
 _GAP_INTERVALS, _LEAST_GAP_S = 3.0, 1.0
 _ENDS = ("", "_lo", "_hi")
 
@@ -187,7 +188,11 @@ class Curves:
             if not self._names:
                 self._names = tuple(rows)
                 n_curves = len(self._names) * len(QUANTITIES)
-                self._views = {name: Thinned(span_s, n_curves, self._most) for name, span_s in SPANS.items()}
+                # the stretches of the whole run double whenever there are twice as many as asked for
+                self._views = {
+                    name: Thinned(span_s, n_curves, self._most if math.isfinite(span_s) else self._most // 2)
+                    for name, span_s in SPANS.items()
+                }
             values = np.array(
                 [
                     [

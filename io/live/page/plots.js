@@ -23,7 +23,6 @@ const plots = (() => {
     }
     return answer;
   }
-  const short = v => !Number.isFinite(v) ? "not known" : v === 0 ? "0" : (Math.abs(v) >= 1e5 || Math.abs(v) < 1e-2) ? v.toExponential(2).replace("e+", "e") : v.toPrecision(4);
   const clock = t => Number.isFinite(t) && began != null ? new Date(1000 * (began + t) - 60000 * new Date().getTimezoneOffset()).toISOString().slice(0, 23) : null;
   function density() {
     if (chosen.density) return chosen.density;
@@ -45,10 +44,13 @@ const plots = (() => {
     return { x: bx, y: by, fill: "toself", fillcolor: colour, opacity: 0.18, line: { width: 0 }, mode: "lines", hoverinfo: "skip", showlegend: false };
   }
   function curveOf(x, one, key, colour, name) {
-    const { v, lo, hi } = one.curves[key], unit = data.quantities[key][1];
-    const text = Array.from(v, (value, i) => short(value) + (lo && Number.isFinite(lo[i]) ? " (" + short(lo[i]) + " to " + short(hi[i]) + ")" : "") + (unit ? " " + unit : "") + (lo && data.rows[i] > 1 ? ", mean of " + data.rows[i] + " frames" : ""));
+    const { v, lo, hi } = one.curves[key], unit = data.quantities[key][1], end = (unit ? " " + unit : "") + "<extra>" + name + "</extra>";
+    // the library writes the text of the point under the cursor alone; texts of all points would cost more than the curves
+    const plain = "%{y:.4~g}" + end, band = "%{y:.4~g} (%{customdata[0]:.4~g} to %{customdata[1]:.4~g})" + end, mean = band.replace("<extra>", ", mean of %{customdata[2]} frames<extra>");
+    const hovertemplate = lo ? Array.from(v, (_, i) => !Number.isFinite(lo[i]) ? plain : data.rows[i] > 1 ? mean : band) : plain;
+    const customdata = lo ? Array.from(v, (_, i) => [lo[i], hi[i], data.rows[i]]) : undefined;
     const line = { color: colour, width: 1.6, dash: LINES[key] || "solid" };
-    return { x, y: v, text, name, mode: "lines", connectgaps: false, hovertemplate: "%{text}<extra>" + name + "</extra>", line };
+    return { x, y: v, customdata, name, mode: "lines", connectgaps: false, hovertemplate, line };
   }
   function alone(x, v, colour) {  // what no line reaches is drawn as a point
     const at = [];
@@ -124,5 +126,5 @@ const plots = (() => {
       for (const id of Object.keys(PANELS)) Plotly.relayout(id, { "xaxis.range": [at(Math.max(0, mark.t - 30)), at(mark.t + 30)] });
     });
   }
-  return { draw, jump, show, refresh: () => ask(true), get first_ms() { return first; }, marks: newMarks => { marks = newMarks; draw(); }, tick: newBegan => { began = newBegan; ask(false); }, get data() { return data; }, get drawn() { return drawn; }, short, density };
+  return { draw, jump, show, refresh: () => ask(true), get first_ms() { return first; }, marks: newMarks => { marks = newMarks; draw(); }, tick: newBegan => { began = newBegan; ask(false); }, get data() { return data; }, get drawn() { return drawn; }, density };
 })();
