@@ -74,7 +74,16 @@ def night(folder: Path, frames: int, minutes: float, fps: float, every_s: float)
             "--dose-rate",
             "1e-4",
         ]
-        options += ["--frame-interval-s", "0.1", "--set", "live.give_up_s=5", "--trigger", "n > 0"]
+        options += [
+            "--frame-interval-s",
+            "0.1",
+            "--set",
+            "live.give_up_s=5",
+            "--set",
+            "live.stall_s=30",
+            "--trigger",
+            "n > 0",
+        ]
         run = subprocess.Popen(
             [*COMMAND, camera.address, *options, "--out", str(folder / "run")], stdout=said, stderr=said
         )
