@@ -8,6 +8,7 @@ import pytest
 from insitrack.tests.support.scripts import load_script
 
 measured = load_script("measured")
+IO, BENCHMARKS = "io", "benchmarks"  # folders of a repository that a test makes
 SCRIPT = '''"""How fast it is.
 
 More.
@@ -36,13 +37,13 @@ def go() -> int:
 def root(tmp_path: Path) -> Path:
     """A repository with one benchmark, whose figures have just been measured."""
     for name, text in {
-        "benchmarks/speed.py": SCRIPT,
-        "benchmarks/helper.py": "FRAMES = 10\n",
-        "benchmarks/run.py": SCRIPT,
-        "io/fast.py": FAST,
-        "io/deep.py": "def base(n):\n    return n\n",
-        "io/elsewhere.py": "other = 1\n",
-        "benchmarks/speed.md": "# Speed\n",
+        f"{BENCHMARKS}/speed.py": SCRIPT,
+        f"{BENCHMARKS}/helper.py": "FRAMES = 10\n",
+        f"{BENCHMARKS}/run.py": SCRIPT,
+        f"{IO}/fast.py": FAST,
+        f"{IO}/deep.py": "def base(n):\n    return n\n",
+        f"{IO}/elsewhere.py": "other = 1\n",
+        f"{BENCHMARKS}/speed.md": "# Speed\n",
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -67,10 +68,10 @@ def test_figures_are_current_until_the_code_that_they_measure_changes(root: Path
 @pytest.mark.parametrize(
     ("name", "before", "after"),
     [
-        ("io/fast.py", "# at once", "# without delay"),
-        ("io/fast.py", "Go.", "Go now."),
-        ("io/deep.py", "def base(n):", "def base(\n    n,\n):"),
-        ("io/elsewhere.py", "1", "2"),
+        (f"{IO}/fast.py", "# at once", "# without delay"),
+        (f"{IO}/fast.py", "Go.", "Go now."),
+        (f"{IO}/deep.py", "def base(n):", "def base(\n    n,\n):"),
+        (f"{IO}/elsewhere.py", "1", "2"),
     ],
 )
 def test_comments_layout_and_what_is_loaded_later_by_the_library_are_no_change(
@@ -81,7 +82,7 @@ def test_comments_layout_and_what_is_loaded_later_by_the_library_are_no_change(
     assert state(root) == "current"
 
 
-@pytest.mark.parametrize("name", ["benchmarks/speed.py", "benchmarks/helper.py", "io/fast.py"])
+@pytest.mark.parametrize("name", [f"{BENCHMARKS}/speed.py", f"{BENCHMARKS}/helper.py", f"{IO}/fast.py"])
 def test_the_script_what_lies_beside_it_and_what_it_imports_are_part_of_the_code(
     name: str, root: Path
 ) -> None:
