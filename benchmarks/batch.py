@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import record
+from distributed import get_task_stream
 
 from insitrack.io.synth.files import write_synth
 from insitrack.io.tables.columns import TABLES
@@ -81,7 +82,7 @@ def overhead_s(movies: list[Path], out: Path) -> float:
     states = _states(movies, out)
     with connected(ClusterChoice(workers=2), 2) as client:
         client.wait_for_workers(2)
-        with client.get_task_stream() as noted:
+        with get_task_stream(client) as noted:
             begun = time.perf_counter()
             Batch(client, states, out, threading.Event()).run()
             wall_s = time.perf_counter() - begun

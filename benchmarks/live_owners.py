@@ -118,7 +118,7 @@ import sys
 from pathlib import Path
 from insitrack.io.tables.records import MARKS, append_rows
 for i in range(10**6):
-    append_rows(Path(sys.argv[1]) / 'marks.csv', MARKS, [{'t_s': str(i), 'dose_dpa': '', 'mark': f'mark {i}'}])
+    append_rows(Path(sys.argv[1]) / 'marks.csv', MARKS, [{'t_s': str(i), 'dose_dpa': '', 'mark': f'mark {i}', 'by': 'page'}])
     print(i, flush=True)
 """
 

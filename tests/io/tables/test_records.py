@@ -14,7 +14,7 @@ from insitrack.io.tables.records import MARKS, append_rows, harmless, read_rows
 
 
 def cells(text):
-    return {"t_s": "1.5", "dose_dpa": "", "mark": text}
+    return {"t_s": "1.5", "dose_dpa": "", "mark": text, "by": "page"}
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
@@ -55,7 +55,7 @@ def test_a_line_that_cannot_be_written_leaves_the_table_as_it_was(tmp_path, monk
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("t_s,mark\n1,a\n", "line 1: expected the columns"), ("t_s,dose_dpa,mark\n1,a\n", "line 2: 2 cells")],
+    [("t_s,mark\n1,a\n", "line 1: expected the columns"), ("t_s,dose_dpa,mark,by\n1,a\n", "line 2: 2 cells")],
 )
 def test_other_columns_and_cells_are_refused_with_the_line(tmp_path, text, words):
     path = tmp_path / MARKS.file

@@ -93,7 +93,8 @@ def _caller(target: str) -> Callable[[dict[str, Any]], None]:
         try:
             headers = {"Content-Type": "application/json"}
             connection.request("POST", path, json.dumps(plain_facts(fired)), headers)
-            status = connection.getresponse().status
+            with connection.getresponse() as answer:  # else its socket stays open until it is collected
+                status = answer.status
             if status >= 400:
                 raise OSError(f"{target} answered {status}")
         finally:
