@@ -36,6 +36,19 @@ from insitrack.io.draw.movie_writer import MovieWriter
 from insitrack.tests.support.microscope_files import EMI, signal, write_ser
 
 ENDS = {".tvips": "_000", ".ser": "_1"}  # what these names must end with
+MEASURES = (
+    "io/sources.py",
+    "io/files",
+    "io/tables",
+    "io/exchange",
+    "io/pages",
+    "io/live/page",
+    "segment/labels",
+    "tracker/run/state.py",
+    "tracker/run/meters.py",
+    "tracker/series",
+    "tracker/analysis",
+)
 FORMS = ("labels", "tables", "state", "settings", "http")
 BATCH, LIMIT_S = 250, 20.0
 _WORKER = f"import sys; sys.path[0] = {str(Path(__file__).parent)!r}; import fuzz_worker; fuzz_worker.main(sys.argv[1], sys.argv[2:])"

@@ -22,15 +22,15 @@ from pathlib import Path
 import hostile_inputs
 import record
 
-LIMIT_S = 400
+MEASURES = ("io/files", "io/tables", "segment", "tracker/run", "tracker/analysis", "tracker/commands")
+LIMIT_S = 1200
 _WORKER = """
-import contextlib, io, json, sys, time
+import contextlib, io, json, os, sys, time
 from pathlib import Path
 from insitrack.tracker.cli import main
 
-MEASURES = ("io/files", "io/tables", "segment/networks", "tracker/run", "tracker/analysis")
-for line in sys.stdin:
-    argv, said, start = json.loads(line), io.StringIO(), time.monotonic()
+def answer(argv):
+    said, start = io.StringIO(), time.monotonic()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
             status = main(argv)
@@ -38,9 +38,18 @@ for line in sys.stdin:
         status = end.code
     except BaseException as error:
         status = f'traceback {type(error).__name__}: {error}'[:200]
-    # of this program alone, also after what it began with
+    # of this command alone: the one that the system counts begins with that of the process before
     peak = int(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]) // 1024
-    print(json.dumps([status, said.getvalue(), peak, round(time.monotonic() - start, 2)]), flush=True)
+    return status, said.getvalue(), peak, round(time.monotonic() - start, 2)
+
+for line in sys.stdin:
+    child = os.fork()  # a command has no libraries and no memory of the one before
+    if not child:
+        print(json.dumps(answer(json.loads(line))), flush=True)
+        os._exit(0)
+    ended = os.waitpid(child, 0)[1]
+    if ended:
+        print(json.dumps([f'ended with {ended}', '', 0, 0.0]), flush=True)
 """
 
 
@@ -84,7 +93,7 @@ def try_kind(folder: Path, kind: str, tries: int) -> dict[str, object]:
 
 
 def answers_of(commands: list[list[str]], folder: Path) -> list[tuple[object, str, int, float]]:
-    """Status, what was said, peak memory, MB, and time, s, of one command after the other in one process."""
+    """Status, what was said, peak memory, MB, and time, s, of one command after the other, each in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", _WORKER],
         input="".join(json.dumps(command) + "\n" for command in commands),
@@ -172,9 +181,10 @@ def page(results: dict[str, dict[str, object]]) -> Iterator[str]:
         "",
         f"`python benchmarks/hostile.py` on {record.machine()}. Each kind is {hostile_inputs.WHAT}.",
         "Who is called on the network counts under calls; everything below the sandbox but the folder",
-        "of the results is compared before and after. Memory is the peak of the process with all its libraries, beside",
-        "that of a harmless command of the kind, whose libraries stay loaded and make their caches in the home folder;",
-        "where that is near 500 MB, the difference is what the files cost. hostile.json lists what was said and written.",
+        "of the results is compared before and after. Every command is a process of its own; memory is its peak with",
+        "all its libraries, beside that of a harmless command of the kind, which makes the caches of the libraries in",
+        "the home folder: where that is near 500 MB, the difference is what the files cost. hostile.json lists what was",
+        "said and written.",
         "",
     )
     heads = [

@@ -23,11 +23,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import record
 from live_runs import COMMAND, QUICK
 
 from insitrack.io.live.replay import random_faults
 from insitrack.io.sources import replay
+from insitrack.io.tables.columns import FRAMES
 from insitrack.tests.support.browser import BROWSER, Browser
 
 SCENE, LENGTH = "synth:two_beam?frames=200&size=96&seed=3&start=0.5", 200
@@ -117,7 +119,8 @@ def night(folder: Path, frames: int, minutes: float, fps: float, every_s: float)
                 page.close()
     said.close()
     manifest = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
-    return _facts(samples, manifest, status, viewer.n_messages, again, frames)
+    numbers = FRAMES.read(folder / "run" / FRAMES.file)["frame"].to_numpy()
+    return _facts(samples, manifest, numbers, status, viewer.n_messages, again, frames)
 
 
 def _address(said: Path, run: subprocess.Popen[bytes]) -> str:
@@ -166,6 +169,7 @@ def _again(page: Browser) -> str:
 def _facts(
     samples: list[dict[str, Any]],
     manifest: dict[str, Any],
+    numbers: np.ndarray[Any, Any],
     status: int,
     n_messages: int,
     again: str | None,
@@ -178,8 +182,7 @@ def _facts(
         "frames asked for": asked,
         "captured": live["captured"],
         **{name: live[name] for name in ("processed", "dropped", "damaged", "gap")},
-        "sum exact": live["captured"]
-        == live["processed"] + live["dropped"] + live["damaged"] + live["skipped"],
+        "every frame of the run once in frames.csv": bool((np.diff(numbers) == 1).all()) and not numbers[0],
         "ended": f"exit status {status}, {manifest['status']}, tables {manifest['tables']}",
         "messages that the second viewer took": n_messages,
         "the page opened again in the middle": again or "not tried",
