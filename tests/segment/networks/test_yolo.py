@@ -51,6 +51,29 @@ def test_a_cap_that_is_hit_is_counted() -> None:
     assert found.n_over_cap >= 40
 
 
+def test_sizes_that_come_again_are_not_compiled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_compiled", runtime.OrderedDict())
+    made = []
+    compile_for = runtime.OpenVinoNetwork._made
+    monkeypatch.setattr(
+        runtime.OpenVinoNetwork,
+        "_made",
+        lambda self, shape: (made.append(shape), compile_for(self, shape))[1],
+    )
+    images = [np.full((side, 64), 130, np.uint8) for side in (64, 96, 64, 96, 64)]
+    weights = find_model("loops").weights
+    first, second = (runtime.load_network(weights) for _ in range(2))
+    alone = [next(iter(first.stream([(image, None)])))[0] for image in images]
+    together = [
+        [part.copy() for part in out] for out, _ in second.stream([(image, None) for image in images])
+    ]
+    assert made == [(64, 64), (96, 64)]
+    assert all(np.array_equal(a, b) for a, b in zip(alone[-1], together[-1], strict=True))
+    for side in range(128, 128 + 32 * runtime._KEPT_COMPILED, 32):
+        list(first.stream([(np.full((side, 64), 130, np.uint8), None)]))
+    assert len(runtime._compiled) == runtime._KEPT_COMPILED
+
+
 def test_masks_lie_inside_the_frame_and_their_boxes_at_odd_sizes(segmenter: YoloSegmenter) -> None:
     image = dotted(6, 9, 26).image[:149, :227]
     found = segmenter(Frame(0, 0.0, np.ascontiguousarray(image)))
