@@ -78,7 +78,7 @@ def load_network(path: Path, *, runtime: str = "auto", precision: str = "auto", 
 
 def _mpx() -> float:
     """Images of all compiled networks together, megapixels."""
-    return sum(key[-1][0] * key[-1][1] for key in _compiled) / 1e6
+    return float(sum(key[-1][0] * key[-1][1] for key in _compiled)) / 1e6
 
 
 def _has_cuda_runtime() -> bool:
