@@ -7,8 +7,9 @@ import os
 import shutil
 import signal
 import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ QUEUES = {
 }
 """Class of dask-jobqueue for each kind of queue, and the command that submits a job."""
 _CONNECT_S = 5.0
+_CARE_EVERY_S = 2.0
 MOST_JOBS = 16
 """Jobs of a queue, unless another number is asked for."""
 _ASKS_TO_STOP = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
@@ -153,7 +155,8 @@ def connected(choice: ClusterChoice, most: int) -> Iterator[Any]:
                 yield client
             return
         cluster = _queued(choice, most) if choice.where else _local(choice, most)
-        with cluster, Client(cluster, set_as_default=False) as client:
+        kept = nullcontext() if choice.where else kept_up(cluster, len(cluster.workers))
+        with cluster, kept, Client(cluster, set_as_default=False) as client:
             client.register_plugin(_deaf_plugin())
             yield client
 
@@ -172,6 +175,38 @@ def _local(choice: ClusterChoice, most: int) -> Any:
         dashboard_address=":0",
         silence_logs=logging.CRITICAL,
     )
+
+
+@contextmanager
+def kept_up(cluster: Any, n_workers: int, every_s: float = _CARE_EVERY_S) -> Iterator[None]:
+    """Start processes of this machine again that are gone for good.
+
+    Dask starts a process that died again, and gives it up where that lasts longer than 15 s, as on a machine that does
+    much else, or where the new one dies as it starts: nobody would be left, and movies would wait for ever.
+
+    Parameters
+    ----------
+    cluster : distributed.LocalCluster
+        Its `workers` are those that have not been given up.
+    n_workers : int
+        How many there shall be.
+    every_s : float
+        Time between two looks, s.
+    """
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(every_s):
+            if len(cluster.workers) < n_workers:
+                cluster.scale(n_workers)
+
+    thread = threading.Thread(target=look, name="insitrack-workers", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(every_s)
 
 
 def _queued(choice: ClusterChoice, most: int) -> Any:

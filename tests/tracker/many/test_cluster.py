@@ -10,7 +10,7 @@ import pytest
 
 from insitrack.io.errors import SettingsError
 from insitrack.io.extras import MissingExtraError
-from insitrack.tracker.many.cluster import QUEUES, ClusterChoice, check_cluster, connected
+from insitrack.tracker.many.cluster import QUEUES, ClusterChoice, check_cluster, connected, kept_up
 from insitrack.tracker.many.worker import worker_facts
 
 SBATCH = """#!/bin/sh
@@ -40,6 +40,26 @@ def test_without_its_packages_a_queue_names_the_extra(monkeypatch: pytest.Monkey
     )
     with pytest.raises(MissingExtraError, match=r"dask_jobqueue.*insitrack\[cluster\]"):
         check_cluster(ClusterChoice(where="slurm"), "track batch")
+
+
+def test_processes_that_dask_gave_up_are_started_again_and_none_beside_those_that_are_there() -> None:
+    class GivenUp:
+        """Cluster that loses its second worker, and gets it back when it is asked to."""
+
+        def __init__(self) -> None:
+            self.workers, self.asked = {0: "here"}, list[int]()
+
+        def scale(self, n_workers: int) -> None:
+            self.asked.append(n_workers)
+            self.workers = dict.fromkeys(range(n_workers), "here")
+
+    cluster = GivenUp()
+    with kept_up(cluster, 2, every_s=0.01):
+        end = time.monotonic() + 10
+        while not cluster.asked and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.1)
+    assert cluster.asked == [2]
 
 
 @pytest.mark.slow
