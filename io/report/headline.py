@@ -151,13 +151,14 @@ def headlines(folder: Path, facts: Mapping[str, Any]) -> list[Headline]:
         ends = {name: (one, one) for name, one in timeless.items()}
     column, words, unit = next((one for one in _DENSITIES if ends.get(one[0])), _DENSITIES[-1])
     over = f"mean over {n} micrographs" if n > 1 else ""
+    looked = (facts.get("results") or {}).get("processed", 0)
 
     def headline(words: str, unit: str, column: str, missing: str) -> Headline:
         first, last = ends.get(column, (None, None))
         return Headline(words, unit, first, last, missing, over=over)
 
     return [
-        headline(words, unit, column, "no frame was processed"),
+        headline(words, unit, column, _NO_SPECIMEN if looked else "no frame was processed"),
         headline("mean size", "nm", "size_nm", _missing(facts, ("nm_per_px",))),
         headline("hardening", "MPa", "hardening_linear_mpa", _missing(facts, tuple(_NEEDS), _NO_STRENGTH)),
     ]
@@ -182,6 +183,7 @@ def separate_micrographs(facts: Mapping[str, Any]) -> int:
     return int(results.get("frames") == 1 and results.get("processed") == 1)
 
 
+_NO_SPECIMEN = "no frame shows specimen"
 _NO_SIZE = "nothing that was found could be measured"
 _NO_STRENGTH = "no class that was found has both a size and a barrier strength"
 

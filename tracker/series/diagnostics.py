@@ -98,13 +98,16 @@ def series_warnings(
 ) -> list[str]:
     """Warnings, one line each."""
     lines = [*_calibration(config, calibration, diagnostics, dose_known), *diagnostics.notes]
-    for name, loss in zip(diagnostics.class_names, (100 * diagnostics.overlap).tolist(), strict=True):
-        if loss > config.overlap_warning * 100:
-            lines.append(
-                f"{name}: up to {loss:.0f} % lie within a diameter of another one, so they are under-counted;"
-                " use a thinner or less damaged area, or correct for it (the limit is"
-                " series.overlap_warning)"
-            )
+    dense = [
+        f"{100 * loss:.0f} % ({name})"
+        for name, loss in zip(diagnostics.class_names, diagnostics.overlap.tolist(), strict=True)
+        if loss > config.overlap_warning
+    ]
+    if dense:
+        lines.append(
+            f"up to {', '.join(dense)} lie within a diameter of another one, so they are under-counted; use a"
+            " thinner or less damaged area, or correct for it (the limit is series.overlap_warning)"
+        )
     return [*lines, *_contrast(config, diagnostics), *_hardening(material, diagnostics)]
 
 

@@ -352,6 +352,13 @@ def test_what_is_not_known_is_said_in_the_headline_with_what_it_needs(tmp_path: 
     assert "--material" in lines[2]
 
 
+def test_a_beam_that_was_off_all_the_time_is_not_a_run_without_frames(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ["gap"] * 5)
+    said = [headlines(folder, {"results": {"processed": n}})[0].line() for n in (5, 0)]
+    assert "no frame shows specimen" in said[0]
+    assert "no frame was processed" in said[1]
+
+
 def test_the_movie_is_shown_where_there_is_one_and_only_there(tmp_path: Path) -> None:
     folder = write_run(tmp_path)
     assert "<video" not in page_of(folder)

@@ -277,7 +277,7 @@ def test_crowded_defects_give_an_overlap_warning_and_sparse_ones_do_not():
     assert not [line for line in meter.warnings if "under-counted" in line]
     rows_of(meter, {"black_dot": [8.2] * 1000})
     rows_of(meter, {"black_dot": [8.2] * 10})
-    assert [line for line in meter.warnings if "black_dot: up to 19 %" in line]
+    assert [line for line in meter.warnings if "up to 19 % (black_dot) lie" in line]
 
 
 def test_dose_is_rate_times_time_and_impossible_settings_are_refused():
