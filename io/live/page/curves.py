@@ -56,6 +56,10 @@ class Thinned:
         size = 2 * most
         self._t, self._dose = np.full(size, np.nan), np.full(size, np.nan)
         self._start_s = np.full(size, np.nan)
+        self._hole_s = np.full(
+            size, np.nan
+        )  # longest time without any frame between the last point and this one
+        self._seen_s, self._longest_s = math.nan, 0.0
         self._n_rows = np.zeros(size, np.int64)
         self._n_known = np.zeros((size, n_curves), np.int64)
         self._values = np.full((3, size, n_curves), np.nan)
@@ -71,11 +75,13 @@ class Thinned:
         values : ndarray of float64, shape (3, n_curves)
             Values, and lower and upper ends of their bands; NaN where not known.
         """
+        self.passed(t_s)
         if not self._n or t_s >= self._start_s[self._n - 1] + self._stretch_s:
             if self._n == len(self._t):
                 self._make_room()
-            self._start_s[self._n] = t_s
+            self._start_s[self._n], self._hole_s[self._n] = t_s, self._longest_s
             self._n += 1
+        self._longest_s = 0.0
         i = self._n - 1
         known = np.isfinite(values[0])
         self._n_rows[i] += 1
@@ -87,6 +93,12 @@ class Thinned:
         np.fmin(low, values[1], out=low, where=known)
         np.fmax(high, values[2], out=high, where=known)
 
+    def passed(self, t_s: float) -> None:
+        """Note that a frame was there, also one of which nothing is known because there was no time for it."""
+        if not math.isnan(self._seen_s):
+            self._longest_s = max(self._longest_s, t_s - self._seen_s)
+        self._seen_s = t_s
+
     def _make_room(self) -> None:
         """Let the oldest points go, or make one of every two."""
         if math.isfinite(self._span_s):
@@ -97,6 +109,7 @@ class Thinned:
         self._t[: self._n // 2] = _joint(self._t[one], self._t[other], rows[one], rows[other])
         self._dose[: self._n // 2] = _joint(self._dose[one], self._dose[other], rows[one], rows[other])
         self._start_s[: self._n // 2] = self._start_s[one]
+        self._hole_s[: self._n // 2] = self._hole_s[one]
         self._n_rows[: self._n // 2] = rows[one] + rows[other]
         self._n_known[: self._n // 2] = known[one] + known[other]
         mean, low, high = (part.copy() for part in self._values)
@@ -109,10 +122,10 @@ class Thinned:
     def _keep(self, points: Ints) -> None:
         """Keep some points, and clear the places behind them."""
         n = len(points)
-        for part in (self._t, self._dose, self._start_s, self._n_rows, self._n_known):
+        for part in (self._t, self._dose, self._start_s, self._hole_s, self._n_rows, self._n_known):
             part[:n] = part[points]
         self._values[:, :n] = self._values[:, points]
-        for part in (self._t, self._dose, self._start_s):
+        for part in (self._t, self._dose, self._start_s, self._hole_s):
             part[n:] = np.nan
         self._n_rows[n:], self._n_known[n:] = 0, 0
         self._values[:, n:] = np.nan
@@ -128,7 +141,7 @@ class Thinned:
             first = np.searchsorted(self._start_s[view], self._start_s[self._n - 1] - self._span_s)
             view = slice(int(first), self._n)
         t, rows, values = self._t[view], self._n_rows[view], self._values[:, view]
-        breaks = _breaks(t, np.isfinite(values[0]).any(axis=1))
+        breaks = _breaks(t, self._hole_s[view], np.isfinite(values[0]).any(axis=1))
         return (
             np.insert(t, breaks, np.nan),
             np.insert(self._dose[view], breaks, np.nan),
@@ -149,13 +162,13 @@ def _joint(one: Floats, other: Floats, n_one: Ints, n_other: Ints) -> Floats:
     return np.where(np.isnan(one), other, np.where(np.isnan(other), one, both))
 
 
-def _breaks(t_s: Floats, known: Bools) -> Ints:
-    """Places before which a curve is interrupted: far longer after the last known point than usual."""
+def _breaks(t_s: Floats, hole_s: Floats, known: Bools) -> Ints:
+    """Places before which a curve is interrupted: no frame came for far longer than the usual step."""
     at = np.flatnonzero(known)
     if len(at) < 3:
         return np.zeros(0, np.int64)
-    steps = np.diff(t_s[at])
-    return at[1:][steps > max(_GAP_INTERVALS * float(np.median(steps)), _LEAST_GAP_S)]
+    holes = np.maximum.reduceat(hole_s[: at[-1] + 1], at[:-1] + 1)  # the longest between two that are known
+    return at[1:][holes > max(_GAP_INTERVALS * float(np.median(np.diff(t_s[at]))), _LEAST_GAP_S)]
 
 
 class Curves:
@@ -179,8 +192,12 @@ class Curves:
 
     def add(self, tracked: TrackedFrame) -> None:
         """Take the rows of a frame; one that was dropped under load says nothing about the specimen."""
-        dropped = isinstance(tracked.frame, MissingFrame) and tracked.frame.status == "dropped"
-        if not tracked.series or dropped or not math.isfinite(tracked.series[-1].t_s):
+        if not tracked.series or not math.isfinite(tracked.series[-1].t_s):
+            return
+        if isinstance(tracked.frame, MissingFrame) and tracked.frame.status == "dropped":
+            with self._lock:
+                for view in self._views.values():
+                    view.passed(tracked.series[-1].t_s)
             return
         rows = {row.defect_class: row for row in tracked.series}
         total = tracked.series[-1]

@@ -72,6 +72,19 @@ def test_a_gap_is_a_gap_and_a_frame_left_out_now_and_then_is_none():
     assert np.isnan(unknown[0, :, 0]).tolist() == [False, False, True, False, False]
 
 
+def test_frames_that_there_was_no_time_for_leave_no_hole_and_a_silent_source_does():
+    curves = Curves()
+    for t_s in np.arange(0, 30, 0.1):
+        looked_at = t_s < 3 or 12 < t_s < 15 or t_s > 25
+        curves.add(tracked(float(t_s), "" if looked_at else "dropped", n=3.0 if looked_at else math.nan))
+    assert not np.isnan(decoded(curves.data("recent", False, 0.0))[1]).any()
+    for t_s in (60.0, 60.1, 60.2):  # nothing came for half a minute, then frames for which there was no time
+        curves.add(tracked(t_s, "dropped"))
+    curves.add(tracked(60.3, n=3.0))
+    t = decoded(curves.data("recent", False, 0.0))[1]
+    assert np.flatnonzero(np.isnan(t)).tolist() == [len(t) - 2]
+
+
 def row(name, t_s, **values):
     nothing = {field.name: math.nan for field in fields(SeriesRow)}
     return SeriesRow(**{**nothing, "frame": 0, "t_s": t_s, "defect_class": name, **values})
