@@ -110,7 +110,8 @@ class ReviewPage:
         elif kind == "freehand":
             browser.key("Escape")
             browser.key("d")
-            corners = self.ring(free[0] + 3, free[1] + 5, 10)
+            side = 10 / min(1.0, self.value("review.viewer.scale"))  # as large on the screen in every frame
+            corners = self.ring(free[0] + 3, free[1] + 5, side)
             sides = zip(corners, [*corners[1:], corners[0]], strict=True)
             browser.drag([_between(a, b, k / 8) for a, b in sides for k in range(8)])
         elif kind == "paint":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -65,8 +66,10 @@ def run(options: argparse.Namespace, given: list[str]) -> int:
     )
     if not options.no_page:
         _serve(store, host, port)
-    data = store.path if options.annotator else folder
-    then = f"track train {data}" if store.n_done > 1 else f"track label {options.source} --out {folder}"
+    train = ["track", "train", str(store.path if options.annotator else folder)]
+    again = ["track", "label", options.source, "--out", str(folder)]
+    again += ["--as", options.annotator] if options.annotator else []
+    then = shlex.join(train if store.n_done > 1 else again)
     print(f"done: {store.n_done} of {len(store.crops)} images are labelled in {store.path}; next: {then}")
     return 0
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from insitrack.io.detections import Detections
-from insitrack.io.errors import OutputError, SourceError
+from insitrack.io.errors import OutputError, SettingsError, SourceError
 from insitrack.io.extras import check_memory
 from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
@@ -21,6 +22,41 @@ from insitrack.tracker.run.job.running import Given, Job, Spread
 from insitrack.tracker.run.lock import RunLock, refuse_if_held
 from insitrack.tracker.run.tally import Tally
 from insitrack.tracker.run.validation import build_settings
+
+_Section = Mapping[str, Any]
+
+
+class Options(TypedDict, total=False):
+    """Single settings that `track` takes by name, and whole sections of a TOML file; None: the default."""
+
+    nm_per_px: float | None
+    nm_per_px_sd: float | None
+    view_nm_per_px: Sequence[float] | None
+    frame_interval_s: float | None
+    start_s: float | None
+    end_s: float | None
+    every: int | None
+    stills: bool | None
+    thickness_nm: float | None
+    thickness_sd_nm: float | None
+    dose_rate_dpa_per_s: float | None
+    material: str | None
+    confidence: float | None
+    classes: Sequence[str] | None
+    video: bool | None
+    model: str | None
+    source: _Section
+    live: _Section
+    specimen: _Section
+    field: _Section
+    segment: _Section
+    existence: _Section
+    drift: _Section
+    link: _Section
+    refine: _Section
+    measure: _Section
+    series: _Section
+    output: _Section
 
 
 def track(
@@ -37,7 +73,7 @@ def track(
     segmenter: Callable[..., Detections] | None = None,
     linker: IdGiver | str | None = None,
     on_trigger: Callable[[dict[str, Any]], None] | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Run:
     """Find, follow and measure the defects of a movie; write tables, annotated movie, report and manifest.
 
@@ -153,13 +189,21 @@ _SHORT = {
 }
 
 
-def _with_options(config: RunConfig, options: dict[str, Any]) -> RunConfig:
+def _with_options(config: RunConfig, options: Mapping[str, object]) -> RunConfig:
     """Put single options over a configuration, through the same checks as a TOML file.
 
     None takes the default.
     """
     tree = config.plain()
     for name, value in options.items():
+        if name not in Options.__annotations__:
+            near = difflib.get_close_matches(name, [*Options.__annotations__, *track.__annotations__], 1)
+            hint = (
+                f"did you mean {near[0]}?"
+                if near
+                else f"expected some of {', '.join(Options.__annotations__)}"
+            )
+            raise SettingsError(f"track has no option {name}; {hint}")
         section = tree[_SHORT[name]] if name in _SHORT else tree
         section[name] = value
         if value is None:

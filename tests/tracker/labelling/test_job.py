@@ -1,5 +1,6 @@
 """From a movie to a folder of labels, and back to it."""
 
+import shlex
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ def frames_of(folder: Path, n: int = 6) -> Path:
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     base = tmp_path_factory.mktemp("label")
-    movie = frames_of(base / "movie")
+    movie = frames_of(base / "my movie")
     assert (
         main(
             [
@@ -57,7 +58,10 @@ def test_a_second_call_adds_what_is_asked_for_and_changes_nothing_else(labelled,
     before = {path.name: path.read_bytes() for path in (folder / "images").iterdir()}
     again = ["label", str(movie), "--out", str(folder), "--no-page", "--crop-px", "64"]
     assert main(again) == 0
-    assert "2 images to label are there" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "2 images to label are there" in told.err
+    next_one = shlex.split(told.out.partition("next: ")[2])  # as a shell takes it
+    assert next_one == ["track", "label", str(movie), "--out", str(folder)]
     assert main([*again, "--frames", "3"]) == 0
     assert len(read_crops(folder)) == 3
     assert before.items() <= {path.name: path.read_bytes() for path in (folder / "images").iterdir()}.items()

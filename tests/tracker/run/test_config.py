@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import insitrack
 from insitrack.io.errors import SettingsError
 from insitrack.tracker.run.config import RunConfig, load_config
+from insitrack.tracker.run.track import _SHORT, Options
 
 DEFAULT = Path(str(resources.files("insitrack.configs") / "default.toml"))
 
@@ -124,3 +126,18 @@ def test_a_choice_that_is_none_is_refused_with_those_that_there_are() -> None:
         SettingsError, match=r"series\.border = 'half': expected one of gundersen, inside, centroid, all"
     ):
         load_config(assignments=["series.border=half"])
+
+
+def test_an_option_of_the_library_that_is_misspelt_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    for name, near in (("thicknes_nm", "thickness_nm"), ("overwrit", "overwrite"), ("segmnt", "segment")):
+        with pytest.raises(SettingsError, match=rf"no option {name}; did you mean {near}\?$"):
+            insitrack.track("synth:loops", tmp_path / "run", **{name: 3})
+    with pytest.raises(SettingsError, match="no option xyzzy; expected some of nm_per_px, "):
+        insitrack.track("synth:loops", tmp_path / "run", xyzzy=3)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_section_of_the_settings_is_an_option_of_the_library() -> None:
+    assert {field.name for field in dataclasses.fields(RunConfig)} | set(_SHORT) == set(
+        Options.__annotations__
+    )
