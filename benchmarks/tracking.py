@@ -139,9 +139,9 @@ def one_scene(name: str, seeds: tuple[int, ...], only: str | None) -> dict[str, 
             rows = []
             for seed in seeds:
                 scene = ts.make(name, seed)
-                start = time.perf_counter()
+                start = time.process_time()
                 table = track(scene)
-                rows.append(judge(scene, table, time.perf_counter() - start))
+                rows.append(judge(scene, table, time.process_time() - start))
             results[label] = rows
             print(f"{name:11s} {label:32s} HOTA {np.mean([r['hota'] for r in rows]):.3f}", flush=True)
     return results
