@@ -259,7 +259,7 @@ def _track_plots(
     )
     if not movie:
         return [sizes]
-    lifetimes, growth = lifetime_figure(tracks), growth_figure(tracks)
+    lifetimes, growth = lifetime_figure(tracks, _mean_lives_s(folder)), growth_figure(tracks)
     more = [] if growth is None else [Plot("growth", "Growth of the tracks", growth)]
     motion = msd_figure(MSD.read(folder / MSD.file)) if (folder / MSD.file).is_file() else None
     more += [] if motion is None else [Plot("msd", "Mean squared displacement", motion)]
@@ -272,6 +272,15 @@ def _track_plots(
         ),
         *more,
     ]
+
+
+def _mean_lives_s(folder: Path) -> dict[str, float]:
+    """Mean lifetime of each class that ``kinetics.csv`` knows, s."""
+    if not (folder / KINETICS.file).is_file():
+        return {}
+    table = KINETICS.read(folder / KINETICS.file)
+    table = table[(table["quantity"] == "lifetime_mean_s") & (table["value"] > 0)]
+    return dict(zip(table["defect_class"].astype(str), table["value"].astype(float), strict=True))
 
 
 _KIND_NOTES = {

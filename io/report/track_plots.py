@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -109,12 +110,19 @@ def growth_figure(tracks: pd.DataFrame) -> go.Figure | None:
     return figure
 
 
-def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
+def lifetime_figure(tracks: pd.DataFrame, mean_s: Mapping[str, float] | None = None) -> go.Figure | None:
     """Plot what share of the tracks that were seen to begin lives longer than a time (Kaplan and Meier).
 
-    Shorter lives than three observations may have been dropped, so that the curves begin there: what they show is
-    the share of those that live so long. Each class has its
-    95 % band, and the number that is watched at each age. None if no class has five such tracks.
+    Shorter lives than three observations may have been dropped, so that the curves begin there, with the share that
+    lives so long at a constant rate. Each class has its 95 % band, and the number that is watched at each age. None if
+    no class has five such tracks.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        Rows of ``summary.csv``.
+    mean_s : mapping of str to float, optional
+        Mean lifetime of each class, s; without it the curve is that of those that live so long.
     """
     born = tracks[((tracks["left_censored"] == 0) & (tracks["n_observed"] >= _CONFIRMED)).to_numpy()]
     names = [
@@ -133,9 +141,10 @@ def lifetime_figure(tracks: pd.DataFrame) -> go.Figure | None:
         half_s = float(np.median(lifetime_s / (n - 1))) / 2
         entered_s = lifetime_s * (_CONFIRMED - 1) / (n - 1) + half_s
         lifetime_s = lifetime_s + 2 * half_s
-        ages, share, low, high, at_risk = survival_curve(lifetime_s, ended, entered_s)
+        ages, *curves, at_risk = survival_curve(lifetime_s, ended, entered_s)
+        lives_so_long = math.exp(-float(ages[0]) / (mean_s or {}).get(name, math.inf))
         x, colour = np.repeat(ages / unit_s, 2)[1:], hex_colour(colours[name])
-        steps = [np.repeat(values, 2)[:-1] for values in (share, low, high)]
+        steps = [np.repeat(lives_so_long * values, 2)[:-1] for values in curves]
         shade_interval(figure, x, steps[1], steps[2], colour, name)
         line = {"color": colour, "width": 1.8}
         words = f"{spoken(name)}, {len(part)} births"
@@ -231,6 +240,6 @@ def msd_figure(table: pd.DataFrame) -> go.Figure | None:
         hoverinfo="skip",
     )
     lay_out(figure, "Time between two observations (s)", "Mean squared displacement (nm\u00b2)")
-    figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log")
+    figure.update_xaxes(type="log", dtick="D2")
+    figure.update_yaxes(type="log", dtick="D2")
     return figure

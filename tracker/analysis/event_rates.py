@@ -12,6 +12,7 @@ from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
 from insitrack.tracker.analysis.recompute import Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
+from insitrack.tracker.analysis.watched_run import WatchedRun
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.rates import kinetics_row
 
@@ -29,6 +30,7 @@ RATE_COLUMNS = (
     "per_m2_dpa",
     "per_m2_dpa_lo",
     "per_m2_dpa_hi",
+    "why",
 )
 """Columns of ``rates.csv`` after `run`."""
 _MOST_BINS, _EVENTS_A_BIN = 8, 10
@@ -38,13 +40,13 @@ _MOST_BINS, _EVENTS_A_BIN = 8, 10
 def births_row(
     label: str, some: list[TrackSummary], out: Recomputed, frame_nm: tuple[float, float]
 ) -> dict[str, object]:
-    """Row of the births that were seen, over area and time; what is never confirmed is not allowed for."""
+    """Row of the births of a table alone, over area and time; what is never confirmed is not allowed for."""
     births = [one for one in some if not one.left_censored]
     share = whole_share(births or some, frame_nm)
     rate = estimators.event_rate(len(births), out.area_nm2 * share, out.duration_s)
     how = (
         f"births wholly inside the field over time and the {share:.0%} of its area where they can be; kinetics.csv"
-        " of the run allows for short lives too"
+        " of a run allows for short lives too"
     )
     why = "" if math.isfinite(rate.value) else "the scale or the field is not known"
     return kinetics_row(label, "nucleation_per_m2_s", rate, how, why)
@@ -80,6 +82,7 @@ def rate_rows(
     run: TableRun,
     out: Recomputed,
     frame_nm: tuple[float, float],
+    lives: WatchedRun | None = None,
 ) -> Iterator[dict[str, object]]:
     """Rows of ``rates.csv``: births and mergers in parts of the run of equal dose, or of equal time.
 
@@ -93,6 +96,8 @@ def rate_rows(
         The run and what came out of it.
     frame_nm : tuple of float
         Width and height of the frame, nm.
+    lives : WatchedRun, optional
+        Lives of the tracks; left out, as of a table alone: births are counted as they are.
     """
     t_s, dose = _dose_in_time(run, out)
     if not (np.ptp(t_s) > 0 and math.isfinite(out.area_nm2)):
@@ -105,27 +110,45 @@ def rate_rows(
         bins = int(np.clip(n // _EVENTS_A_BIN, 1, _MOST_BINS))
         against = dose if np.isfinite(dose).all() and np.ptp(dose) > 0 else t_s
         edges = np.interp(np.linspace(against[0], against[-1], bins + 1), against, t_s)
-        births = [one for one in mine if not one.left_censored]
-        area = {"nucleation": out.area_nm2 * whole_share(births or mine, frame_nm)}
-        times = {"nucleation": born}
-        if gone is not None or merges is not None:
-            area["coalescence"], times["coalescence"] = out.area_nm2, np.zeros(0) if gone is None else gone
-        for what, when in times.items():
-            yield from _in_parts(label, what, when, edges, np.interp(edges, t_s, dose), area[what])
+        parts = _parts(edges, np.interp(edges, t_s, dose))
+        if lives is not None:
+            for i, part in enumerate(parts):
+                row = lives.nucleation(label, part[0], part[1], last=i == bins - 1)
+                yield _row(label, "nucleation", part, row)
+        else:
+            births = [one for one in mine if not one.left_censored]
+            area_nm2 = out.area_nm2 * whole_share(births or mine, frame_nm)
+            yield from _counted(label, "nucleation", born, parts, area_nm2)
+        if merges is not None:
+            when = np.zeros(0) if gone is None else gone
+            yield from _counted(label, "coalescence", when, parts, out.area_nm2)
 
 
-def _in_parts(
-    label: str, what: str, when: Floats, edges: Floats, dose: Floats, area_nm2: float
+def _parts(edges: Floats, dose: Floats) -> list[tuple[float, float, float, float]]:
+    """Begin and end of each part of the run, in time, s, and in dose, dpa."""
+    t, x = edges.tolist(), dose.tolist()
+    return [(t[i], t[i + 1], x[i], x[i + 1]) for i in range(len(t) - 1)]
+
+
+def _row(
+    label: str, what: str, part: tuple[float, float, float, float], found: dict[str, object]
+) -> dict[str, object]:
+    """Row of ``rates.csv`` from one of ``kinetics.csv`` of that part alone."""
+    seconds, step = part[1] - part[0], part[3] - part[2]
+    rates = [float(str(found[name])) for name in ("value", "lo", "hi")]
+    each = seconds / step if step > 0 else NAN
+    cells = (label, what, *part, found["n"], *rates, *(each * one for one in rates), found["why"])
+    return dict(zip(RATE_COLUMNS, cells, strict=True))
+
+
+def _counted(
+    label: str, what: str, when: Floats, parts: list[tuple[float, float, float, float]], area_nm2: float
 ) -> Iterator[dict[str, object]]:
-    """Rows of one quantity; an event at the very end belongs to the last part."""
-    counts = np.histogram(when, edges)[0]
-    for i, n in enumerate(counts.tolist()):
-        second = estimators.event_rate(n, area_nm2, float(edges[i + 1] - edges[i]))
-        step = float(dose[i + 1] - dose[i])
-        dpa = estimators.event_rate(n, area_nm2, step if step > 0 else NAN)
-        place = (float(edges[i]), float(edges[i + 1]), float(dose[i]), float(dose[i + 1]))
-        rates = (second.value, second.lo, second.hi, dpa.value, dpa.lo, dpa.hi)
-        yield dict(zip(RATE_COLUMNS, (label, what, *place, n, *rates), strict=True))
+    """Rows of one quantity by the number of events; one at the very end belongs to the last part."""
+    counts = np.histogram(when, [parts[0][0], *(part[1] for part in parts)])[0]
+    for part, n in zip(parts, counts.tolist(), strict=True):
+        rate = estimators.event_rate(n, area_nm2, part[1] - part[0])
+        yield _row(label, what, part, kinetics_row(label, what, rate, ""))
 
 
 def _dose_in_time(run: TableRun, out: Recomputed) -> tuple[Floats, Floats]:

@@ -17,6 +17,7 @@ from insitrack.io.units import round_step
 from insitrack.tracker.analysis.event_rates import births_row, merge_times, mergers_row, rate_rows
 from insitrack.tracker.analysis.recompute import Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
+from insitrack.tracker.analysis.watched_run import WatchedRun
 from insitrack.tracker.hardening.materials import VOLUME_CLASSES
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.lives import Lives
@@ -31,13 +32,21 @@ _FAR = 60  # looks after an end that was seen
 _RISES = 0.5  # a density that begins above this share of its end has no zero to rise from
 
 
-def fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
-    """Rows of ``fits.csv``, in the columns of ``kinetics.csv``; empty where no frame is trusted."""
+def watched_run(run: TableRun, out: Recomputed) -> WatchedRun | None:
+    """Watch the lives of a run once, for `fit_rows` and `rates_in_time`; None where its tables do not bear it."""
+    return WatchedRun.of(run, _summaries(run, out), merge_times(run))
+
+
+def fit_rows(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[dict[str, object]]:
+    """Rows of ``fits.csv``, in the columns of ``kinetics.csv``; empty where no frame is trusted.
+
+    `lives` is that of `watched_run`.
+    """
     trusted = Trusted.of(run.frames, run.config.series.least_trust)
-    return trusted.kinetics(_fit_rows(run, out))
+    return trusted.kinetics(_fit_rows(run, out, lives))
 
 
-def _fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
+def _fit_rows(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[dict[str, object]]:
     some = _summaries(run, out)
     looked = run.frames.loc[run.frames["status"] == "processed", "t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(looked))) if len(looked) > 1 else NAN
@@ -46,9 +55,12 @@ def _fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     present = [name for name in run.class_names if any(one.defect_class == name for one in some)]
     for label in (*present, "all") if present else ():
         mine = [one for one in some if label in (one.defect_class, "all")]
-        rows += lifetime_rows(label, _lives(mine, interval), interval)
+        if lives is None:
+            rows += lifetime_rows(label, _lives(mine, interval), interval)
+            rows.append(births_row(label, mine, out, frame_nm))
+        else:
+            rows += lives.rows(label)
         rows += growth_rows(label, mine)
-        rows.append(births_row(label, mine, out, frame_nm))
         gone = [merges[one.track_id] for one in mine if one.track_id in merges] if merges else []
         rows.append(mergers_row(label, None if merges is None else np.array(gone), out))
         rows += _per_dose(rows, label, out)
@@ -56,12 +68,16 @@ def _fit_rows(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
     return rows
 
 
-def rates_in_time(run: TableRun, out: Recomputed) -> list[dict[str, object]]:
-    """Rows of ``rates.csv``; none where no frame is trusted, or the run shows several views."""
+def rates_in_time(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[dict[str, object]]:
+    """Rows of ``rates.csv``; none where no frame is trusted, or the run shows several views.
+
+    `lives` is that of `watched_run`.
+    """
     trusted = Trusted.of(run.frames, run.config.series.least_trust)
     if trusted.all_refused or len(np.unique(view_numbers(run.frames))) > 1:
         return []
-    return list(rate_rows(_summaries(run, out), merge_times(run), run, out, _frame_nm(run)))
+    some, merges = _summaries(run, out), merge_times(run)
+    return list(rate_rows(some, merges, run, out, _frame_nm(run), lives))
 
 
 def _frame_nm(run: TableRun) -> tuple[float, float]:

@@ -80,7 +80,12 @@ class Survival:
         return np.where(inside, low, self.survival), np.where(inside, high, self.survival)
 
 
-def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | None = None) -> Survival:
+def kaplan_meier(
+    lifetime_s: ArrayLike,
+    died: ArrayLike,
+    entered_s: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+) -> Survival:
     r"""Survival curve of defects of which some were there before the movie began, and some outlive it.
 
     .. math:: S(t) = \prod_{t_i \le t} \left(1 - d_i / n_i\right), \quad
@@ -95,10 +100,13 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
     entered_s : array_like of float, shape (N,), optional
         Age at which a defect came under watch, s (left truncation): it counts as at risk from then on only.
         Default: 0, watched from birth.
+    weight : array_like of float, shape (N,), optional
+        Probability that each is a defect at all: it dies, and is at risk, with that share. Default: 1.
 
     Returns
     -------
     Survival
+        `n_at_risk` and `n_deaths` are numbers of tracks, whatever their weights.
 
     Raises
     ------
@@ -124,14 +132,22 @@ def kaplan_meier(lifetime_s: ArrayLike, died: ArrayLike, entered_s: ArrayLike | 
             f"lifetime_s[{i}] = {ages[i]}, entered_s[{i}] = {entered[i]}: expected finite ages, 0 <= entered"
             " <= lifetime"
         )
-    times, n_deaths = np.unique(ages[deaths], return_counts=True)
+    w = np.ones(len(ages)) if weight is None else np.asarray(weight, np.float64)
+    times, of, n_deaths = np.unique(ages[deaths], return_inverse=True, return_counts=True)
     # at risk: under watch already, and not gone; one who is censored at an age at which another dies was
     # still there
-    at_risk = np.array([np.count_nonzero((entered < t) & (ages >= t)) for t in times.tolist()], np.int64)
-    factors = 1 - n_deaths / np.maximum(at_risk, 1)
-    survival = np.cumprod(factors, dtype=np.float64)
+    came, left = np.argsort(entered, kind="stable"), np.argsort(ages, kind="stable")
+    n_came = np.searchsorted(entered[came], times, side="left")
+    n_left = np.searchsorted(ages[left], times, side="left")
+    at_risk = np.asarray(n_came - n_left, np.int64)
+    sums = [np.append(0.0, np.cumsum(w[order])) for order in (came, left)]
+    dead, alive = np.bincount(of, w[deaths], len(times)), sums[0][n_came] - sums[1][n_left]
+    factors = 1 - dead / np.where(alive > 0, alive, 1.0)
+    survival = np.asarray(
+        np.cumprod(np.where(at_risk > n_deaths, factors, 0.0)), np.float64
+    )  # exactly none where all are gone
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.cumsum(n_deaths / (at_risk * (at_risk - n_deaths)))
+        terms = np.cumsum(dead / (alive * (alive - dead)))
         sd = np.where(survival > 0, survival * np.sqrt(terms), 0.0)
     return Survival(times, survival, sd, at_risk, n_deaths.astype(np.int64))
 

@@ -22,6 +22,8 @@ _MOST_WRONG = 0.1
 _UNSURE = 0.05
 """A step that leads to a stranger, or an end that goes on, with more than this chance is not sure."""
 _LASTING = 3
+NOT_SURE = "identities are not sure"
+"""How the reason begins for which lifetimes and births are not told."""
 _DOUBTFUL, _LEAST_GLIDES, _MOST_CHANGE = 0.5, 10, math.log(1.25)
 """Steps with more than this chance to lead to a stranger may be glides; so many must be, and the diameter keeps
 within such a logarithm of the ratio."""
@@ -59,18 +61,13 @@ class Identities:
         if max(self.joined, self.split) <= _MOST_WRONG * n:
             return ""
         return (
-            f"identities are not sure: of {self.n_ends} ends about {self.joined:.0f} are hidden by strangers and"
+            f"{NOT_SURE}: of {self.n_ends} ends about {self.joined:.0f} are hidden by strangers and"
             f" {self.split:.0f} are none; more frames per life would tell"
         )
 
-    def each_end_counts(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Cut the tracks at every step that is not sure, in new ids; one extreme of what may have happened."""
-        order = np.lexsort((rows["frame"].to_numpy(), rows["track_id"].to_numpy()))
-        track = rows["track_id"].to_numpy()[order]
-        begins = np.append(True, track[1:] != track[:-1]) | (self.stranger[order] > _UNSURE)
-        pieces = np.empty(len(rows), np.int64)
-        pieces[order] = np.cumsum(begins)
-        return rows.assign(track_id=pieces)
+    def unsure_steps(self) -> Bools:
+        """Find the rows with which something else may begin."""
+        return np.asarray(self.stranger > _UNSURE, bool)
 
     def no_ends(self, rows: pd.DataFrame) -> frozenset[int]:
         """Return the tracks whose end may be none; the other extreme."""
@@ -79,6 +76,24 @@ class Identities:
     def no_beginnings(self, rows: pd.DataFrame) -> frozenset[int]:
         """Return the tracks whose beginning may be none."""
         return frozenset(rows["track_id"].to_numpy()[self.came_from > _UNSURE].tolist())
+
+
+def cut_tracks(rows: pd.DataFrame, at: Bools) -> pd.DataFrame:
+    """Cut tracks before the rows `at`, in new ids.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of ``tracks.csv``.
+    at : ndarray of bool, shape (R,)
+        Rows with which something else begins.
+    """
+    order = np.lexsort((rows["frame"].to_numpy(), rows["track_id"].to_numpy()))
+    track = rows["track_id"].to_numpy()[order]
+    begins = np.append(True, track[1:] != track[:-1]) | at[order]
+    pieces = np.empty(len(rows), np.int64)
+    pieces[order] = np.cumsum(begins)
+    return rows.assign(track_id=pieces)
 
 
 def identities(rows: pd.DataFrame, looked: pd.DataFrame) -> Identities:

@@ -29,6 +29,8 @@ _UNLIKELY = 0.02
 _MOST_LOOKS = 60
 _CHI2_95 = 1.9207
 """Half of the 95 % quantile of chi-squared with one degree of freedom."""
+_NONE_95 = -math.log(0.025)
+"""Deaths on average of which none is seen in 2.5 % of cases: where none is, the lower end is exact."""
 _LEAST_OF_A_SIZE = 40
 """Tracks that each third of the sizes needs, so that its share of misses is looked at apart."""
 _LEAST_SEEN_SHARE = 0.7
@@ -168,6 +170,17 @@ def looks_to_be_sure(miss_share: float) -> int:
     return min(_MOST_LOOKS, math.ceil(math.log(_UNLIKELY) / math.log(miss_share) - 1e-9))
 
 
+def expected_number(weight: Floats) -> int:
+    """Return how many of these there are, each with its probability; at least one where there may be one.
+
+    Examples
+    --------
+    >>> expected_number(np.array([1.0, 0.5, 0.25])), expected_number(np.array([0.25])), expected_number(np.zeros(0))
+    (2, 1, 0)
+    """
+    return max(round(float(weight.sum())), 1) if len(weight) else 0
+
+
 def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
     """Mean lifetime if deaths come at a constant rate, s: maximum likelihood, interval from its profile.
 
@@ -194,7 +207,7 @@ def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
     """
     some = lives.confirmed()
     after = some.looks - some.looks_until(CONFIRMED)
-    n = int(np.count_nonzero(some.died()))
+    n = expected_number(some.weight[some.died()])
     watched = float((some.weight * after).sum())
     horizon = np.minimum(some.horizon, _MOST_LOOKS)
     shares, which = np.unique(some.missed(), return_inverse=True)
@@ -209,14 +222,16 @@ def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
             total += float(by_horizon[:, h] @ np.log(unseen))
         return total
 
-    if watched <= 0 or not by_horizon[:, 1:].sum():
+    if watched <= 0:
         return Estimate(math.nan, math.nan, math.nan, n)
     low, high = math.log(0.05), math.log(1e7)
     best = minimize_scalar(lambda x: -log_likelihood(x), bounds=(low, high), method="bounded")
     at, top = float(best.x), -float(best.fun)
 
+    drop = _CHI2_95 if n else _NONE_95
+
     def below(x: float) -> float:
-        return top - log_likelihood(x) - _CHI2_95
+        return top - log_likelihood(x) - drop
 
     lo = math.exp(brentq(below, low, at)) if below(low) > 0 else 0.0
     hi = math.exp(brentq(below, at, high)) if below(high) > 0 else math.inf
@@ -270,7 +285,7 @@ def survival(lives: Lives, interval_s: float, tau_s: float) -> tuple[Survival, f
     some = lives.confirmed()
     some = some.take(some.began)
     enter, leave = _ages(some, tau_s / interval_s) if len(some) else (np.zeros(0), np.zeros(0))
-    curve = kaplan_meier(leave * interval_s, some.died(), enter * interval_s)
+    curve = kaplan_meier(leave * interval_s, some.died(), enter * interval_s, some.weight)
     first = float(enter.min()) * interval_s if len(some) else 0.0
     share = math.exp(-first / tau_s) if math.isfinite(tau_s) and tau_s > 0 else 1.0
     return Survival(

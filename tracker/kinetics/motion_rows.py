@@ -124,18 +124,19 @@ def _lost(found: Diffusion, sure_nm: Floats, n_steps: int, interval_s: float) ->
 
 
 def _diffusion(found: Diffusion) -> Row:
+    quantity, why = "diffusion_nm2_per_s", ""
+    if not math.isfinite(found.d_nm2_per_s):
+        why = "too few steps between neighbouring frames"
+    elif not math.isfinite(found.p_isotropic):
+        why = "nothing moved: every place is the same in all frames to the last digit"
+    if why:
+        return quantity, Estimate(math.nan, math.nan, math.nan, found.n), "steps", why
     kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
     method = (
         f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"
         f" {found.p_isotropic:.2g}; interval from the scatter between tracks"
     )
-    why = "" if math.isfinite(found.d_nm2_per_s) else "too few steps between neighbouring frames"
-    return (
-        "diffusion_nm2_per_s",
-        Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n),
-        method,
-        why,
-    )
+    return quantity, Estimate(found.d_nm2_per_s, found.lo, found.hi, found.n), method, why
 
 
 def _displacement(fit: DisplacementFit) -> Iterator[Row]:

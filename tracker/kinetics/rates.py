@@ -12,7 +12,7 @@ from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables.frame_views import frame_scales, view_numbers
 from insitrack.tracker.kinetics import estimators
-from insitrack.tracker.kinetics.bounds import between, extremes
+from insitrack.tracker.kinetics.bounds import Version, between, expected, extremes
 from insitrack.tracker.kinetics.estimators import Estimate
 from insitrack.tracker.kinetics.identities import identities
 from insitrack.tracker.kinetics.lives import (
@@ -20,6 +20,7 @@ from insitrack.tracker.kinetics.lives import (
     Lives,
     confirmed_share,
     enough_is_seen,
+    expected_number,
     exponential_mean,
     survival,
     weibull,
@@ -62,6 +63,9 @@ def kinetics_rows(
     seen, found = watch(rows, looked, merged, weigh=weigh), identities(rows, looked)
     doubt = found.why_not()
     ends = extremes(rows, looked, merged, found, weigh=weigh) if doubt else ()
+    likely = (
+        Version(seen, seen.track_id) if doubt else expected(seen, rows, looked, merged, found, weigh=weigh)
+    )
     places = Places.of(rows, looked, scales, found.stranger) if scaled else None
     labels = {one.track_id: one.defect_class for one in told.summaries}
     answer: list[dict[str, object]] = []
@@ -75,7 +79,7 @@ def kinetics_rows(
     for label in (*present, "all"):
         some = [one for one in told.summaries if label in (one.defect_class, "all")]
         mine = np.array([label in (labels[int(name)], "all") for name in seen.track_id], np.bool_)
-        rates = lives_and_births(label, seen, seen.track_id)
+        rates = lives_and_births(label, *likely)
         if doubt:
             rates = between(rates, [lives_and_births(label, *one) for one in ends], doubt)
         answer += rates[:-1]
@@ -216,7 +220,8 @@ def nucleation_row(
     scales : ndarray of float64, shape (F,)
         Scale of every look, nm; NaN where unknown.
     """
-    lives, n = seen.lives.take(mine), int(np.count_nonzero(seen.countable & mine))
+    lives, counted = seen.lives.take(mine), seen.countable & mine
+    n = expected_number(seen.lives.weight[counted])
     mean = exponential_mean(lives, 1.0)
     known = scales[np.isfinite(scales)]
     one_scale = len(known) == len(scales) and len(known) > 0 and np.ptp(known) == 0
@@ -239,10 +244,11 @@ def nucleation_row(
 
     shares = share_at(tau)
     area = seen.exposure_px2_looks * scale_m**2 * interval_s
-    counted = seen.countable & mine
-    weight = seen.lives.weight
-    exposure = float(np.median(area[mine])) if n == 0 else n / float((1 / area[counted]).sum())
-    total = float((weight[counted] / (area * shares)[counted]).sum())
+    weight = seen.lives.weight[counted]
+    exposure = (
+        float(np.median(area[mine])) if n == 0 else weight.sum() / float((weight / area[counted]).sum())
+    )
+    total = float((weight / (area * shares)[counted]).sum())
     share = float(np.mean(shares[counted if n else mine]))
     if not exposure * share > 0:  # no birth of most of these tracks could have been seen often enough
         why = "the movie is too short for a birth to be confirmed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -30,16 +30,67 @@ class Watched:
         The birth was seen, and early enough that the track could be confirmed before it left the view.
     exposure_px2_looks : ndarray of float64, shape (N,)
         Area in which a defect of this one's size could have been seen to be born, summed over the looks, px^2.
+    first_look : ndarray of int64, shape (N,), optional
+        Look of the first observation.
+    room : Room, optional
+        What that area is made of, look by look.
     """
 
     track_id: Ints
     lives: Lives
     countable: Bools
     exposure_px2_looks: Floats
+    first_look: Ints | None = None
+    room: Room | None = None
+
+    def births_between(self, low: int, high: int) -> Watched:
+        """Return the same with the births of looks `low` to `high`, the latter not counted, alone to be counted."""
+        assert self.first_look is not None
+        assert self.room is not None
+        mine = (self.first_look >= low) & (self.first_look < high)
+        return replace(
+            self, countable=self.countable & mine, exposure_px2_looks=self.room.exposure(low, high)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where and when births can be seen.
+
+    Parameters
+    ----------
+    field : Field
+        Where the frame lay.
+    half : ndarray of float64, shape (N, 2)
+        Half sides of each track's boxes, px.
+    sure, late : int
+        Looks before a birth that must show the place empty, and after it that a confirmation needs.
+    """
+
+    field: Field
+    half: Floats
+    sure: int
+    late: int
+
+    def exposure(self, low: int, high: int) -> Floats:
+        """Area over looks `low` to `high` in which a birth counts, by track: wholly in view before and after it."""
+        field, total = self.field, np.zeros(len(self.half))
+        for i in (low + np.flatnonzero(field.left(np.arange(low, high)) >= self.late)).tolist():
+            if i < self.sure or field.view[i - self.sure] != field.view[i]:
+                continue
+            part = field.shift[i - self.sure : i + self.late + 1]
+            room = field.size[i] - np.ptp(part, axis=0) - 2 * self.half
+            total += np.maximum(room, 0.0).prod(axis=1) * field.share[i]
+        return total
 
 
 def watch(
-    rows: pd.DataFrame, looked: pd.DataFrame, merged: frozenset[int] = frozenset(), *, weigh: bool = False
+    rows: pd.DataFrame,
+    looked: pd.DataFrame,
+    merged: frozenset[int] = frozenset(),
+    *,
+    weigh: bool = False,
+    missed: float | None = None,
 ) -> Watched:
     """Tell how the tracks of a run were watched.
 
@@ -54,8 +105,10 @@ def watch(
     weigh : bool
         Their `probability` is that of a defect, and each counts with it; where scores were not judged, all count
         alike.
+    missed : float, optional
+        Share of looks in which a defect is missed; left out: that of these tracks.
     """
-    field = _Field(looked)
+    field = Field(looked)
     seen = rows[(rows["observed"] == 1).to_numpy()]
     place = np.searchsorted(looked["frame"].to_numpy(np.int64), seen["frame"].to_numpy(np.int64))
     order = np.lexsort((place, seen["track_id"].to_numpy()))
@@ -83,7 +136,8 @@ def watch(
     start[~some], end[~some] = first[~some], first[~some]
     looks = (place[end] - place[start]).astype(np.float64)
     enough = n_seen >= CONFIRMED
-    missed = miss_share(looks[enough], n_seen[enough], np.ones(np.count_nonzero(enough)))
+    if missed is None:
+        missed = miss_share(looks[enough], n_seen[enough], np.ones(np.count_nonzero(enough)))
     sure = looks_to_be_sure(missed)
     horizon = np.where(some, field.looks_in_view(place[end], point[end], half, +1, _MOST_LOOKS), 0)
     # seen again at the border: alive until it got there
@@ -93,16 +147,21 @@ def watch(
     began = field.looks_in_view(place[first], point[first], half, -1, sure) >= sure
     began &= whole[first]
     size = pd.Series(seen["size_nm"].to_numpy(np.float64)).groupby(track).mean().to_numpy()
-    weight = np.ones(len(ids))
-    if weigh and "probability" in seen and seen["probability"].notna().any():
-        weight = (
-            pd.Series(seen["probability"].to_numpy(np.float64)).groupby(track).max().fillna(1.0).to_numpy()
-        )
+    weight = _probabilities(seen, track, len(ids)) if weigh else np.ones(len(ids))
     lives = Lives(looks, n_seen, horizon, began, size, weight)
     late = int(np.ceil(CONFIRMED / max(1 - missed, 0.05))) + sure + CONFIRMED
     # a birth that drifts out of view before it can be confirmed does not count, nor does the area where that is so
     stays = field.looks_in_view(place[first], point[first], half, +1, late) >= late
-    return Watched(ids, lives, began & stays & enough, field.exposure(half, sure, late))
+    room = Room(field, half, sure, late)
+    return Watched(ids, lives, began & stays & enough, room.exposure(0, len(looked)), place[first], room)
+
+
+def _probabilities(seen: pd.DataFrame, track: Ints, n: int) -> Floats:
+    """Probability that each track is a defect: the largest of its rows; 1 where they have none."""
+    if "probability" not in seen or not seen["probability"].notna().any():
+        return np.ones(n)
+    known = pd.Series(seen["probability"].to_numpy(np.float64))
+    return np.asarray(known.groupby(track).max().fillna(1.0), np.float64)
 
 
 def _half_sides(box: Floats, track: Ints, n: int) -> Floats:
@@ -124,7 +183,7 @@ def _places(point: Floats, half: Floats, track: Ints, told: Bools) -> Floats:
     return np.where(moves[track][:, None], point, middle)
 
 
-class _Field:
+class Field:
     """Where the frame lay on the specimen, look by look.
 
     Parameters
@@ -164,15 +223,3 @@ class _Field:
             going = inside & self.whole(at, point, half) & (self.view[at] == self.view[place])
             answer += going
         return answer
-
-    def exposure(self, half: Floats, sure: int, late: int) -> Floats:
-        """Area over the looks in which a birth counts: wholly in view for `sure` looks before, and `late` after."""
-        n = len(self.view)
-        total = np.zeros(len(half))
-        for i in np.flatnonzero(self.left(np.arange(n)) >= late).tolist():
-            if i < sure or self.view[i - sure] != self.view[i]:
-                continue
-            part = self.shift[i - sure : i + late + 1]
-            room = self.size[i] - np.ptp(part, axis=0) - 2 * half
-            total += np.maximum(room, 0.0).prod(axis=1) * self.share[i]
-        return total

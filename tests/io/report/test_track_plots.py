@@ -45,6 +45,10 @@ def test_the_life_time_curve_is_that_of_kaplan_and_meier_and_has_a_band() -> Non
     assert curve.customdata[2] == 5
     told = [note for note in figure.layout.annotations if note.text.isdigit()]
     assert [(note.x, note.text) for note in told][:4] == [(0.0, "0"), (2.0, "5"), (4.0, "2"), (6.0, "1")]
+    of_all = next(part for part in lifetime_figure(tracks, {"void": 4.0}).data if part.name)
+    lived = np.exp(-float(curve.x[0]) / 4.0)  # of the others nothing is seen
+    assert np.asarray(of_all.y, float) == pytest.approx(lived * np.asarray(curve.y, float), abs=1e-3)
+    assert lived < 0.95
     assert lifetime_figure(tracks.assign(left_censored=1)) is None
     assert lifetime_figure(tracks.assign(n_observed=2)) is None
 

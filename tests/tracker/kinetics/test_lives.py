@@ -112,6 +112,9 @@ def test_an_exactly_static_scene_without_deaths_has_a_lower_end_only() -> None:
     n = np.full(20, 50)
     still = exponential_mean(Lives(n - 1.0, n, np.zeros(20, int), n < 0, n * 1.0, n / 50), 0.5)
     assert math.isnan(still.value)
+    # so many looks without a death have a chance of 2.5 %
+    assert still.lo == pytest.approx(20 * 47 * 0.5 / -math.log(0.025), rel=1e-3)
+    assert math.isinf(still.hi)
 
 
 def looks_of(places: list[tuple[int, float]], size: float = 10.0, track: int = 1) -> pd.DataFrame:

@@ -45,6 +45,31 @@ def test_survival_band_and_median_are_those_of_lifelines(seed: int, entry: bool)
     assert ours.median().value == pytest.approx(theirs.median_survival_time_)
 
 
+def test_survival_of_tracks_that_may_be_none_is_that_of_lifelines() -> None:
+    age, died, entered = drawn(7, entry=True)
+    weight = np.random.default_rng(8).uniform(0.3, 1.0, len(age))
+    ours = kaplan_meier(age, died, entered, weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = lifelines.KaplanMeierFitter().fit(age, died, entry=entered, weights=weight)
+    at, some = ours.t_s, ours.survival > 0
+    assert (
+        np.count_nonzero(some) >= len(some) - 1
+    )  # where all die they leave rounding of the weights, we nothing
+    share = theirs.survival_function_at_times(at).to_numpy()
+    np.testing.assert_allclose(ours.survival[some], share[some], atol=1e-9)
+    assert np.abs(kaplan_meier(age, died, entered).survival - ours.survival).max() > 0.01
+
+
+def test_a_track_that_counts_twice_is_two_tracks() -> None:
+    age, died, entered = drawn(7, entry=True)
+    weight = np.random.default_rng(8).integers(1, 4, len(age))
+    ours = kaplan_meier(age, died, entered, weight)
+    twice = kaplan_meier(*(np.repeat(one, weight) for one in (age, died, entered)))
+    np.testing.assert_allclose(ours.survival, twice.survival, atol=1e-12)
+    np.testing.assert_allclose(ours.sd, twice.sd, atol=1e-12)
+
+
 def test_a_curve_that_never_falls_to_a_half_has_no_median_here_and_an_infinite_one_there() -> None:
     age, died = np.array([1.0, 5.0, 5.0, 5.0]), np.array([True, False, False, False])
     theirs = lifelines.KaplanMeierFitter().fit(age, died)
