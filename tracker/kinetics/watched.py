@@ -45,6 +45,8 @@ class Watched:
 
     def births_between(self, low: int, high: int) -> Watched:
         """Return the same with the births of looks `low` to `high`, the latter not counted, alone to be counted."""
+        if not len(self.track_id):
+            return self
         assert self.first_look is not None
         assert self.room is not None
         mine = (self.first_look >= low) & (self.first_look < high)

@@ -112,6 +112,7 @@ def test_curves_go_on_and_every_viewer_sees_the_same(live):
     with pytest.raises(urllib.error.HTTPError) as error:
         live.get("curves?span=yesterday")
     assert error.value.code == 400
+    error.value.close()  # else its socket stays open until it is collected
 
 
 def test_what_viewers_set_reaches_the_tables_and_is_written_down(live):
@@ -154,9 +155,11 @@ def test_what_does_not_come_from_the_page_is_refused(live):
         with pytest.raises(urllib.error.HTTPError) as error:
             live.get(path)
         assert error.value.code == 404
+        error.value.close()  # else its socket stays open until it is collected
     with pytest.raises(urllib.error.HTTPError) as error:
         live.get("", {"Host": "evil.example:80"})
     assert error.value.code == 403
+    error.value.close()  # else its socket stays open until it is collected
 
 
 def test_viewers_who_do_not_listen_and_too_many_of_them_harm_nobody(live):
@@ -192,6 +195,7 @@ def test_any_other_address_needs_the_token(tmp_path):
             with pytest.raises(urllib.error.HTTPError) as error:
                 urllib.request.urlopen(base + path, timeout=10)
             assert error.value.code == 403
+            error.value.close()  # else its socket stays open until it is collected
         assert b"insitrack" in run.get("")[0]
 
 

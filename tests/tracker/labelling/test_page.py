@@ -49,7 +49,8 @@ def asked(address: str, body: bytes | None = None, **headers: str) -> tuple[int,
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        with error:
+            return error.code, error.read()
 
 
 def test_nothing_but_the_page_and_its_images_can_be_asked_for(server):

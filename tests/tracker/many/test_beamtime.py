@@ -104,9 +104,11 @@ def test_only_reports_of_runs_that_are_shown_are_given_and_they_are_shut_in(serv
         with pytest.raises(urllib.error.HTTPError) as error:
             get(server, "report?run=" + urllib.parse.quote(name))
         assert error.value.code == 404
+        error.value.close()  # else its socket stays open until it is collected
     with pytest.raises(urllib.error.HTTPError) as error:
         get(server, "runs", {"Host": "evil.example"})
     assert error.value.code == 403
+    error.value.close()  # else its socket stays open until it is collected
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
