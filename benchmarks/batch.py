@@ -11,6 +11,7 @@ compared with those of the undisturbed batch.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import resource
@@ -121,7 +122,7 @@ def _states(movies: list[Path], out: Path) -> list[MovieStatus]:
 def through_kills(movies: list[Path], out: Path, n_kills: int) -> dict[str, Any]:
     """Run the batch while its workers are killed."""
     states = _states(movies, out)
-    kills, dice = 0, random.Random(1)
+    n_killed, dice = 0, random.Random(1)
     with connected(ClusterChoice(workers=2), 2) as client:
         thread = threading.Thread(target=Batch(client, states, out, threading.Event()).run)
         thread.start()
@@ -129,17 +130,17 @@ def through_kills(movies: list[Path], out: Path, n_kills: int) -> dict[str, Any]
             time.sleep(dice.uniform(0.5, 2.5))
             # what has got on since the last time, so that every kill comes in the middle of a movie
             running = [one.worker for one in states if one.status == "running" and one.frames > one.died_at]
-            if kills < n_kills and running:
+            if n_killed < n_kills and running:
                 try:
                     process = client.run(os.getpid, workers=[dice.choice(running)], on_error="ignore")
                     for number in process.values():
                         os.kill(number, signal.SIGKILL)
-                        kills += 1
+                        n_killed += 1
                 except (OSError, ValueError, KeyError):
                     continue
         thread.join()
     return {
-        "kills": kills,
+        "kills": n_killed,
         "done": sum(one.status == "done" for one in states),
         "starts": sum(one.starts for one in states),
     }
@@ -151,26 +152,11 @@ def differing(movies: list[Path], one: Path, other: Path) -> list[str]:
     return [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
 
 
-def main() -> None:
-    parser = record.options(__doc__)
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--movies", type=int, default=40)
-    parser.add_argument("--frames", type=int, default=30)
-    parser.add_argument("--kills", type=int, default=20)
-    given = parser.parse_args()
-    if given.smoke:
-        given.movies, given.frames, given.kills = 2, 6, 1
-    repeats, n_movies, n_frames, n_kills = given.repeats, given.movies, given.frames, given.kills
-    above = Path(tempfile.mkdtemp())
-    (above / "movies").mkdir()
-    movies = draw(above / "movies", n_movies, n_frames)
+def times(movies: list[Path], above: Path, repeats: int) -> dict[str, Any]:
+    """Time the batch against `xargs`, and compare their tables."""
     pairs = [(by_batch(movies, above / "batch"), by_xargs(movies, above / "xargs")) for _ in range(repeats)]
-    (batch_s, batch_cpu_s), (xargs_s, xargs_cpu_s) = (min(times) for times in zip(*pairs, strict=True))
-    facts: dict[str, Any] = {
-        "machine": record.machine(),
-        "load": f"{os.getloadavg()[0]:.1f}",
-        "movies": n_movies,
-        "frames": n_frames,
+    (batch_s, batch_cpu_s), (xargs_s, xargs_cpu_s) = (min(both) for both in zip(*pairs, strict=True))
+    return {
         "batch_s": round(batch_s, 1),
         "xargs_s": round(xargs_s, 1),
         "ratio": round(batch_s / xargs_s, 2),
@@ -178,28 +164,81 @@ def main() -> None:
         "xargs_processor_s": round(xargs_cpu_s, 1),
         "processor_ratio": round(batch_cpu_s / xargs_cpu_s, 2),
         "overhead_s": round(overhead_s(movies[:10], above / "timed"), 2),
-        "differ_from_xargs": differing(movies, above / "batch", above / "xargs"),
-        "killed": through_kills(movies, above / "killed", n_kills),
+        "differ": differing(movies, above / "batch", above / "xargs"),
     }
-    facts["differ_after_kills"] = differing(movies, above / "batch", above / "killed")
-    killed = facts["killed"]
-    page = f"""# Many movies
 
-{facts["machine"]}; {n_movies} movies of {n_frames} frames, 256 px, two processes; other jobs ran on the machine (load
-{facts["load"]}), the better of {repeats} counts.
 
-| | s | processor time of all processes, s |
-|---|---|---|
-| `track batch --workers 2`, with the start of the workers and the comparison | {facts["batch_s"]} | {facts["batch_processor_s"]} |
-| `xargs -P 2 track` | {facts["xargs_s"]} | {facts["xargs_processor_s"]} |
-| ratio | {facts["ratio"]} | {facts["processor_ratio"]} |
-| what a movie costs a worker beyond its own run | {facts["overhead_s"]} | |
+def kills(movies: list[Path], above: Path, n_kills: int) -> dict[str, Any]:
+    """Kill workers of a batch, and compare its tables with those of one that nobody disturbed."""
+    if not all((above / "batch" / movie.stem / "report.html").is_file() for movie in movies):
+        by_batch(movies, above / "batch")
+    facts = through_kills(movies, above / "killed", n_kills)
+    whole = [movie for movie in movies if (above / "killed" / movie.stem / "report.html").is_file()]
+    return {**facts, "differ": differing(whole, above / "batch", above / "killed")}
 
-{killed["kills"]} workers were killed while the batch ran: {killed["done"]} of {n_movies} movies done, {killed["starts"]} starts.
-Tables that differ: {len(facts["differ_from_xargs"])} from `xargs`, {len(facts["differ_after_kills"])} after the kills, of
-{n_movies * len(COMPARED)}."""
-    shutil.rmtree(above)
-    record.keep(__file__, facts, page, given.results)
+
+def page(results: dict[str, Any]) -> str:
+    """Write the figures for people."""
+    lines = ["# Many movies", "", "`python benchmarks/batch.py`; movies of 256 px, two worker processes."]
+    of = "{machine}, load {load} by other programs; {movies} movies of {frames} frames"
+    if facts := results.get("times"):
+        lines += [
+            "",
+            "## Against xargs",
+            "",
+            f"{of.format(**facts)}; the better of {facts['repeats']} counts.",
+            "",
+        ]
+        rows = [
+            [
+                "`track batch`, with the start of the workers and the comparison",
+                facts["batch_s"],
+                facts["batch_processor_s"],
+            ],
+            ["`xargs -P 2 track`", facts["xargs_s"], facts["xargs_processor_s"]],
+            ["ratio", facts["ratio"], facts["processor_ratio"]],
+            ["what a movie costs a worker beyond its own run", facts["overhead_s"], ""],
+            [f"tables that differ, of {facts['movies'] * len(COMPARED)}", len(facts["differ"]), ""],
+        ]
+        lines += record.table(["", "s", "processor time of all processes, s"], rows)
+    if facts := results.get("kills"):
+        lines += ["", "## Through kills", "", f"{of.format(**facts)}.", ""]
+        rows = [[name, facts[name]] for name in ("kills", "starts", "done")]
+        rows += [
+            [
+                f"tables that differ from those of the undisturbed batch, of {facts['done'] * len(COMPARED)}",
+                len(facts["differ"]),
+            ]
+        ]
+        lines += record.table(["", ""], rows)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = record.options(__doc__)
+    parser.add_argument(
+        "parts", nargs="*", choices=("times", "kills", []), help="what to run (default: both)"
+    )
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--movies", type=int, default=40)
+    parser.add_argument("--frames", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=20)
+    given = parser.parse_args()
+    if given.smoke:
+        given.movies, given.frames, given.kills = 2, 6, 1
+    path = given.results / "batch.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with tempfile.TemporaryDirectory() as made:
+        above = Path(made)
+        (above / "movies").mkdir()
+        movies = draw(above / "movies", given.movies, given.frames)
+        of = {"machine": record.machine(), "load": f"{os.getloadavg()[0]:.1f}", "movies": given.movies}
+        of |= {"frames": given.frames, "repeats": given.repeats}
+        if not given.parts or "times" in given.parts:
+            results["times"] = {**of, **times(movies, above, given.repeats)}
+        if not given.parts or "kills" in given.parts:
+            results["kills"] = {**of, **kills(movies, above, given.kills)}
+    record.keep(__file__, results, page(results), given.results)
 
 
 if __name__ == "__main__":
