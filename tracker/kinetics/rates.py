@@ -113,7 +113,12 @@ def _interval_s(looked: pd.DataFrame) -> float:
 def kinetics_row(
     label: str, quantity: str, estimate: Estimate, method: str, why: str = ""
 ) -> dict[str, object]:
-    """Make a row of ``kinetics.csv``; `why` says why it is empty, where it is."""
+    """Make a row of ``kinetics.csv``; `why` says why it is empty, where it is.
+
+    A value of which nobody can say how sure it is, such as that of a single track, is none.
+    """
+    if math.isfinite(estimate.value) and not (math.isfinite(estimate.lo) or math.isfinite(estimate.hi)):
+        estimate, why = Estimate(*_UNKNOWN, estimate.n), why or "too few tracks to take an interval from"
     values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
     # a comma would end the cell
     texts = {"method": method.replace(",", ";"), "why": why.replace(",", ";")}

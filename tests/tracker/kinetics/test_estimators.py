@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insitrack.tracker.kinetics.estimators import (
+    Estimate,
     event_rate,
     growth_rate,
     kaplan_meier,
     mean_lifetime,
 )
 from insitrack.tracker.kinetics.motion import diffusion
+from insitrack.tracker.kinetics.rates import kinetics_row
 from insitrack.tracker.kinetics.saturation import saturation
 
 
@@ -226,3 +228,10 @@ def test_the_interval_of_diffusion_holds_the_truth_as_often_as_it_says() -> None
         one = diffusion(steps.reshape(-1, 2), 1.0, following.reshape(-1, 2), track)
         held += one.lo <= 0.4 <= one.hi
     assert 88 <= held <= 99
+
+
+def test_a_value_without_an_interval_is_an_empty_cell_that_says_why():
+    row = kinetics_row("loop", "growth_nm_per_s", Estimate(-0.5, math.nan, math.nan, 1), "mean over tracks")
+    assert math.isnan(row["value"])
+    assert row["why"] == "too few tracks to take an interval from"
+    assert kinetics_row("loop", "growth_nm_per_s", Estimate(-0.5, -0.7, -0.3, 9), "mean")["value"] == -0.5
