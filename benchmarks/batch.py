@@ -11,7 +11,6 @@ compared with those of the undisturbed batch.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
@@ -226,8 +225,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.smoke:
         given.movies, given.frames, given.kills = 2, 6, 1
-    path = given.results / "batch.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = record.earlier(__file__, given.results)
     with tempfile.TemporaryDirectory() as made:
         above = Path(made)
         (above / "movies").mkdir()

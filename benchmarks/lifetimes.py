@@ -26,7 +26,7 @@ from scipy import stats
 from insitrack.io.intervals import poisson_interval
 from insitrack.io.tables.detection_table import DetectionTable
 from insitrack.io.write import write_text
-from insitrack.tracker.hindsight.refine import refine
+from insitrack.tracker.hindsight.refine import on_specimen, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.rates import kinetics_rows
 from insitrack.tracker.kinetics.track_histories import track_histories
@@ -186,10 +186,7 @@ def linked(table: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     refined = refine(
         rows[rows["track_id"] > 0].reset_index(drop=True), times, RefineConfig(), nm_per_px=NM
     ).tracks
-    moved = times[["shift_x_px", "shift_y_px"]].to_numpy()[refined["frame"]]
-    return refined.assign(
-        specimen_x_px=refined["x_px"] - moved[:, 0], specimen_y_px=refined["y_px"] - moved[:, 1]
-    )
+    return on_specimen(refined, times)
 
 
 def figures(rows: pd.DataFrame, times: pd.DataFrame, truth: dict[str, float]) -> dict[str, list[float]]:

@@ -336,7 +336,7 @@ def main() -> None:
             "crowd",
         ]
     path = given.results / "live.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = record.earlier(__file__, given.results)
     machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory() as made:
         for name in [] if parts == ["page"] else parts:

@@ -158,9 +158,8 @@ def _again(page: Browser) -> str:
     page.value("document.getElementById('span').value = 'whole'; plots.refresh()")
     time.sleep(5)
     after = json.loads(page.value(shown))
-    n_both = (
-        min(len(before[2]), len(after[2])) - 1
-    )  # frames came meanwhile, and the last point grows with them
+    # frames came meanwhile, and the last point grows with them
+    n_both = min(len(before[2]), len(after[2])) - 1
     before[2], after[2] = before[2][:n_both], after[2][:n_both]
     same = [one == other for one, other in zip(before, after, strict=True)]
     return "the same settings, marks and curves" if all(same) else f"settings, marks, curves the same: {same}"

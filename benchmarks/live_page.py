@@ -63,17 +63,11 @@ def processor_s(parent: int) -> float:
     return total
 
 
-def main_thread_s(page: Browser) -> float:
-    """Processor time of the thread of the page that runs scripts and draws, s: what a free core would take."""
-    metrics = page.call("Performance.getMetrics").get("metrics", [])
-    return next((one["value"] for one in metrics if one["name"] == "TaskDuration"), math.nan)
-
-
 def browse(view: LiveView, folder: Path, points: int, updates: int) -> dict[str, object]:
     """Open the page; time its first curves and its updates."""
     page = Browser(folder, view.address, 1400, 1100)
     try:
-        page.call("Performance.enable", timeDomain="threadTicks")
+        page.count_drawing()
         start_s = processor_s(page.process.pid)
         page.until("typeof plots !== 'undefined' && plots.drawn", 180)
         paint = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
@@ -85,14 +79,14 @@ def browse(view: LiveView, folder: Path, points: int, updates: int) -> dict[str,
             processor_s(page.process.pid) - start_s, 2
         )
         page.value("document.getElementById('span').value = 'whole'; 0")
-        facts["of these the thread that draws the page, s"] = round(main_thread_s(page), 2)
+        facts["of these the thread that draws the page, s"] = round(page.drawing_s(), 2)
         took, spent, drawn = [], [], []
         for number in range(updates):
             view.write(frame_of(points + number))
             time.sleep(2.1)  # the curves of the whole run are made anew every 2 s
-            before_s, thread_s = processor_s(page.process.pid), main_thread_s(page)
+            before_s, thread_s = processor_s(page.process.pid), page.drawing_s()
             took.append(float(page.value(_UPDATE)))
-            drawn.append(1e3 * (main_thread_s(page) - thread_s))
+            drawn.append(1e3 * (page.drawing_s() - thread_s))
             spent.append(1e3 * (processor_s(page.process.pid) - before_s))
         facts["update of all curves, median ms"] = round(statistics.median(took), 1)
         facts["update of all curves, longest ms"] = round(max(took), 1)

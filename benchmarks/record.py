@@ -51,6 +51,12 @@ def _folder(text: str) -> Path:
     return folder
 
 
+def earlier(script: str, folder: Path) -> Any:
+    """Read what `keep` wrote before, for a benchmark of which parts run alone; an empty dict where nothing is."""
+    path = folder / f"{Path(script).stem}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def keep(script: str, facts: Any, page: str, folder: Path) -> None:
     """Write the figures of a benchmark as JSON, and the page made from them; and print the page.
 

@@ -155,8 +155,7 @@ def scrub_ms(page: ReviewPage, n: int) -> list[float]:
 
 def processor_s(page: ReviewPage) -> float:
     """Processor time so far of the server, and of whoever drives the browser, and of the thread that paints the page, s."""
-    told = page.browser.call("Performance.getMetrics")["metrics"]
-    return time.process_time() + next(float(one["value"]) for one in told if one["name"] == "TaskDuration")
+    return time.process_time() + page.browser.drawing_s()
 
 
 def measured(run: Path, n_edits: int, new: Path) -> dict[str, Any]:
@@ -170,7 +169,7 @@ def measured(run: Path, n_edits: int, new: Path) -> dict[str, Any]:
         try:
             first = [first_picture_ms(page) for _ in range(3)]
             steps = scrub_ms(page, min(30, len(page.value("review.facts.numbers")) - 2))
-            page.browser.call("Performance.enable", timeDomain="threadTicks")
+            page.browser.count_drawing()
             edits, spent, kinds, k = [], [], {}, 0
             while page.n_edits < n_edits and k < 4 * n_edits:
                 kind = KINDS[k % len(KINDS)]

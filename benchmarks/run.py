@@ -10,12 +10,13 @@ Each script writes its figures beside itself, and notes date, commit, machine an
 from __future__ import annotations
 
 import argparse
-import difflib
 import subprocess
 import sys
 import time
 
 import measured
+
+from insitrack.io.errors import nearest
 
 
 def main() -> int:
@@ -32,8 +33,8 @@ def main() -> int:
     known = measured.names()
     for name in options.names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = nearest(name, known)
+            hint = f"did you mean {near}? " if near else ""
             parser.error(f"{name}: no such benchmark; {hint}Known are {', '.join(known)}")
     if options.smoke and not options.results:
         parser.error("--smoke: figures of tiny inputs mean nothing; say where they go with --results DIR")

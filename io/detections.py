@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from insitrack.io.arrays import Ints
-from insitrack.io.errors import SettingsError
+from insitrack.io.errors import SettingsError, nearest
 
 DEFECT_CLASSES: tuple[str, ...] = (
     "black_dot",
@@ -42,8 +41,8 @@ def check_class(setting: str, name: str) -> None:
     >>> check_class("link.patience_by_class", "loop_111")
     """
     if name not in DEFECT_CLASSES:
-        near = difflib.get_close_matches(name, DEFECT_CLASSES, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        near = nearest(name, DEFECT_CLASSES)
+        hint = f"did you mean {near}? " if near else ""
         raise SettingsError(f"{setting}.{name}: no such class; {hint}Known are {', '.join(DEFECT_CLASSES)}")
 
 

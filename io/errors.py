@@ -11,6 +11,9 @@
     └── RunError              the run started and could not be finished; status 1
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class InsitrackError(Exception):
     """Base of every error that the user can mend.
@@ -45,3 +48,15 @@ class RunError(InsitrackError):
     """The run started and could not be finished; what was done is on disk."""
 
     exit_status = 1
+
+
+def nearest(word: str, known: Iterable[object]) -> str:
+    """Return the known word that is most like one, or an empty text.
+
+    Examples
+    --------
+    >>> nearest("serie", ["series", "synth"]), nearest("quux", ["series", "synth"])
+    ('series', '')
+    """
+    found = difflib.get_close_matches(word, [str(one) for one in known], 1)
+    return found[0] if found else ""

@@ -13,9 +13,9 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from insitrack.io.errors import InsitrackError, SettingsError
+from insitrack.io.errors import InsitrackError, SettingsError, nearest
 from insitrack.io.extras import LEAST_FOR_TABLES_BYTES, check_memory
-from insitrack.tracker.commands.arguments.parser import Parser, nearest
+from insitrack.tracker.commands.arguments.parser import Parser
 
 COMMANDS = (
     "batch",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,3 +49,15 @@ def frame_scales(frames: pd.DataFrame, nm_per_px: float) -> Floats:
     told = frames["nm_per_px"].to_numpy(np.float64)
     first = view_numbers(frames) == 0
     return np.where(first, nm_per_px, told)
+
+
+def look_interval_s(looked: pd.DataFrame) -> float:
+    """Median time between looks, s, NaN where there is none; the time between two views is not one between looks.
+
+    Parameters
+    ----------
+    looked : DataFrame
+        Rows of ``frames.csv`` in which somebody looked, in order.
+    """
+    same = np.diff(view_numbers(looked)) == 0
+    return float(np.median(np.diff(looked["t_s"].to_numpy(np.float64))[same])) if same.any() else math.nan

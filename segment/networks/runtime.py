@@ -76,11 +76,6 @@ def load_network(path: Path, *, runtime: str = "auto", precision: str = "auto", 
     return OpenVinoNetwork(path, precision, threads)
 
 
-def _mpx() -> float:
-    """Images of all compiled networks together, megapixels."""
-    return float(sum(key[-1][0] * key[-1][1] for key in _compiled)) / 1e6
-
-
 def _has_cuda_runtime() -> bool:
     try:
         import onnxruntime
@@ -157,10 +152,9 @@ class OpenVinoNetwork:
         key = (*self._file, self._precision, self._threads, self._n_streams, shape)
         with _compiling:
             found = _compiled.pop(key, None)
-            _compiled[key] = self._made(shape) if found is None else found
+            self._compiled = _compiled[key] = self._made(shape) if found is None else found
             while len(_compiled) > _KEPT_COMPILED or (len(_compiled) > 1 and _mpx() > _KEPT_MPX):
                 _compiled.popitem(last=False)
-            self._compiled = _compiled[key]
         # one request per stream, one waiting, one whose outputs are being read
         self._requests = [self._compiled.create_infer_request() for _ in range(self._n_streams + 2)]
         self._shape = shape
@@ -221,6 +215,11 @@ class OpenVinoNetwork:
         if self._requests:
             facts["precision"] = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         return facts
+
+
+def _mpx() -> float:
+    """Images of all compiled networks together, megapixels."""
+    return float(sum(key[-1][0] * key[-1][1] for key in _compiled)) / 1e6
 
 
 def _finished(

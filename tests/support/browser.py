@@ -97,6 +97,15 @@ class Browser:
             .get("value")
         )
 
+    def count_drawing(self):
+        """Begin to count what `drawing_s` tells."""
+        self.call("Performance.enable", timeDomain="threadTicks")
+
+    def drawing_s(self):
+        """Processor time of the thread that runs the scripts of the page and draws it, s."""
+        told = self.call("Performance.getMetrics")["metrics"]
+        return next(float(one["value"]) for one in told if one["name"] == "TaskDuration")
+
     def screenshot(self):
         data = base64.b64decode(self.call("Page.captureScreenshot")["data"])
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

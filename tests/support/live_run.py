@@ -1,10 +1,13 @@
 """A live run of a camera that is not there, with its page, and what a viewer does with it."""
 
+import contextlib
 import json
 import threading
 import time
 import urllib.error
 import urllib.request
+
+import pytest
 
 import insitrack
 from insitrack.io.sources import replay
@@ -86,3 +89,12 @@ class LiveRun:
 def place_of(live):
     host, _, port = live.address.removeprefix("http://").rstrip("/").partition(":")
     return host, int(port)
+
+
+@contextlib.contextmanager
+def refused_with(status):
+    """Expect an HTTP status; the answer is closed, else its socket would stay open until it is collected."""
+    with pytest.raises(urllib.error.HTTPError) as error:
+        yield
+    error.value.close()
+    assert error.value.code == status

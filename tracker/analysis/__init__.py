@@ -9,7 +9,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from insitrack.tracker.analysis.fits import average_rows as average_rows
-    from insitrack.tracker.analysis.fits import fit_rows as fit_rows
+    from insitrack.tracker.analysis.fits import fits_and_rates as fits_and_rates
     from insitrack.tracker.analysis.fits import size_rows as size_rows
     from insitrack.tracker.analysis.recompute import Recompute as Recompute
     from insitrack.tracker.analysis.recompute import Recomputed as Recomputed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "fits": ["average_rows", "fit_rows", "size_rows"],
+        "fits": ["average_rows", "fits_and_rates", "size_rows"],
         "recompute": ["Recompute", "Recomputed"],
         "table_run": ["TableRun", "open_run"],
         "time_bins": ["TimeBins"],

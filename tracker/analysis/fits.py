@@ -32,25 +32,30 @@ _FAR = 60  # looks after an end that was seen
 _RISES = 0.5  # a density that begins above this share of its end has no zero to rise from
 
 
-def watched_run(run: TableRun, out: Recomputed) -> WatchedRun | None:
-    """Watch the lives of a run once, for `fit_rows` and `rates_in_time`; None where its tables do not bear it."""
-    return WatchedRun.of(run, _summaries(run, out), merge_times(run))
+def fits_and_rates(run: TableRun, out: Recomputed) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Rows of ``fits.csv``, in the columns of ``kinetics.csv``, and of ``rates.csv``.
 
-
-def fit_rows(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[dict[str, object]]:
-    """Rows of ``fits.csv``, in the columns of ``kinetics.csv``; empty where no frame is trusted.
-
-    `lives` is that of `watched_run`.
+    Both are empty where no frame is trusted, rates also where the run shows several views.
     """
+    some, merges = _summaries(run, out), merge_times(run)
+    lives = WatchedRun.of(run, some, merges)
     trusted = Trusted.of(run.frames, run.config.series.least_trust)
-    return trusted.kinetics(_fit_rows(run, out, lives))
+    fits = trusted.kinetics(_fit_rows(run, out, some, merges, lives))
+    if trusted.all_refused or len(np.unique(view_numbers(run.frames))) > 1:
+        return fits, []
+    return fits, list(rate_rows(some, merges, run, out, _frame_nm(run), lives))
 
 
-def _fit_rows(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[dict[str, object]]:
-    some = _summaries(run, out)
+def _fit_rows(
+    run: TableRun,
+    out: Recomputed,
+    some: list[TrackSummary],
+    merges: dict[int, float] | None,
+    lives: WatchedRun | None,
+) -> list[dict[str, object]]:
     looked = run.frames.loc[run.frames["status"] == "processed", "t_s"].to_numpy(np.float64)
     interval = float(np.median(np.diff(looked))) if len(looked) > 1 else NAN
-    frame_nm, merges = _frame_nm(run), merge_times(run)
+    frame_nm = _frame_nm(run)
     rows: list[dict[str, object]] = []
     present = [name for name in run.class_names if any(one.defect_class == name for one in some)]
     for label in (*present, "all") if present else ():
@@ -66,18 +71,6 @@ def _fit_rows(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[
         rows += _per_dose(rows, label, out)
         rows += _saturation_rows(run, out, label)
     return rows
-
-
-def rates_in_time(run: TableRun, out: Recomputed, lives: WatchedRun | None) -> list[dict[str, object]]:
-    """Rows of ``rates.csv``; none where no frame is trusted, or the run shows several views.
-
-    `lives` is that of `watched_run`.
-    """
-    trusted = Trusted.of(run.frames, run.config.series.least_trust)
-    if trusted.all_refused or len(np.unique(view_numbers(run.frames))) > 1:
-        return []
-    some, merges = _summaries(run, out), merge_times(run)
-    return list(rate_rows(some, merges, run, out, _frame_nm(run), lives))
 
 
 def _frame_nm(run: TableRun) -> tuple[float, float]:

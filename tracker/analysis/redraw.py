@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from insitrack.io.draw.annotate import AnnotationStyle
 from insitrack.io.draw.final import FinalFrames, draw_frames
 from insitrack.io.draw.gif import GifSink
 from insitrack.io.draw.sinks import AnnotatedMovieSink, PictureSink
-from insitrack.io.errors import OutputError, SettingsError
+from insitrack.io.errors import OutputError, SettingsError, nearest
 from insitrack.io.frames import Frame, MissingFrame
 from insitrack.io.tables.columns import FRAMES
 from insitrack.io.tables.run_folder import MOVIE
@@ -88,8 +87,8 @@ def annotate(run: Path, movie: Path | None, out: Path, how: Redrawing) -> int:
     final = FinalFrames(run, (manifest.get("model") or {}).get("classes") or (), only=how.only)
     for name in (*how.only, *how.style.colours):
         if name not in final.class_names:
-            near = difflib.get_close_matches(name, final.class_names, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            near = nearest(name, final.class_names)
+            hint = f"did you mean {near}? " if near else ""
             raise SettingsError(
                 f"{name}: no such class in {run}; {hint}It has {', '.join(final.class_names)}"
             )

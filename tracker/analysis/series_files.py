@@ -13,7 +13,7 @@ from insitrack.io.tables.columns import SERIES
 from insitrack.io.tables.tidy import fits_table, harmless_text, tidy, without_unknown, write_excel, write_tidy
 from insitrack.io.write import replacing
 from insitrack.tracker.analysis.event_rates import RATE_COLUMNS
-from insitrack.tracker.analysis.fits import average_rows, fit_rows, rates_in_time, size_rows, watched_run
+from insitrack.tracker.analysis.fits import average_rows, fits_and_rates, size_rows
 from insitrack.tracker.analysis.recompute import Recompute, Recomputed
 from insitrack.tracker.analysis.table_run import TableRun
 from insitrack.tracker.run.methods import choices, describe_choices
@@ -113,16 +113,10 @@ def write_together(
     sizes = pd.DataFrame(
         [{"run": one.label, **row} for one, result in pairs for row in size_rows(one, result)]
     )
-    lives = [watched_run(one, result) for one, result in pairs]
-    fits = fits_table(
-        {one.label: fit_rows(one, result, seen) for (one, result), seen in zip(pairs, lives, strict=True)}
-    )
+    found = [(one.label, *fits_and_rates(one, result)) for one, result in pairs]
+    fits = fits_table({label: rows for label, rows, _ in found})
     rates = pd.DataFrame(
-        [
-            {"run": one.label, **row}
-            for (one, result), seen in zip(pairs, lives, strict=True)
-            for row in rates_in_time(one, result, seen)
-        ],
+        [{"run": label, **row} for label, _, rows in found for row in rows],
         columns=["run", *RATE_COLUMNS],
     )
     write_tidy(table, folder)

@@ -11,12 +11,12 @@ import pandas as pd
 from insitrack.io.arrays import Bools, Floats
 from insitrack.io.results import NAN, TrackSummary
 from insitrack.io.tables import columns as tables
-from insitrack.io.tables.frame_views import frame_scales, view_numbers
+from insitrack.io.tables.frame_views import frame_scales, look_interval_s
 from insitrack.io.tables.stream import to_parquet
 from insitrack.tracker.analysis.table_run import TableRun
-from insitrack.tracker.hindsight.refine import looked_at
+from insitrack.tracker.hindsight.refine import looked_at, on_specimen
 from insitrack.tracker.kinetics.identities import NOT_SURE
-from insitrack.tracker.kinetics.rates import lifetime_rows, nucleation_row
+from insitrack.tracker.kinetics.rates import life_rows, nucleation_row
 from insitrack.tracker.kinetics.watched import Watched, watch
 from insitrack.tracker.trust.frames import Trusted
 
@@ -81,22 +81,18 @@ class WatchedRun:
         weigh = judged and run.manifest.get("tables") == "refined"
         seen = watch(rows, looked, frozenset(merges or ()), weigh=weigh)
         named = {one.track_id: one.defect_class for one in some}
-        t_s = looked["t_s"].to_numpy(np.float64)
-        same = np.diff(view_numbers(looked)) == 0
         return cls(
             seen,
             np.array([named.get(one, "") for one in seen.track_id.tolist()], np.str_),
-            t_s,
-            float(np.median(np.diff(t_s)[same])) if same.any() else NAN,
+            looked["t_s"].to_numpy(np.float64),
+            look_interval_s(looked),
             frame_scales(looked, nm_per_px),
             _doubts(run),
         )
 
     def rows(self, label: str) -> list[dict[str, object]]:
         """Rows of lifetimes and nucleation of a class, or of ``all``, in the columns of ``kinetics.csv``."""
-        mine = self._mine(label)
-        rows = lifetime_rows(label, self.seen.lives.take(mine), self.interval_s)
-        rows.append(nucleation_row(label, self.seen, mine, self.interval_s, self.scales))
+        rows = life_rows(label, self.seen, self._mine(label), self.interval_s, self.scales)
         return [self._unless_doubted(row) for row in rows]
 
     def nucleation(self, label: str, t_from_s: float, t_to_s: float, *, last: bool) -> dict[str, object]:
@@ -126,9 +122,7 @@ def _rows(run: TableRun, looked: pd.DataFrame) -> pd.DataFrame:
 
     rows = pd.concat([*pieces(), pd.DataFrame(columns=_USED, dtype=np.float64)[:0]], ignore_index=True)
     rows = rows.astype({"frame": np.int64, "track_id": np.int64})
-    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
-    moved = shift[np.searchsorted(numbers, rows["frame"].to_numpy())] if len(rows) else np.zeros((0, 2))
-    return rows.assign(specimen_x_px=rows["x_px"] - moved[:, 0], specimen_y_px=rows["y_px"] - moved[:, 1])
+    return on_specimen(rows, looked)
 
 
 def _doubts(run: TableRun) -> dict[tuple[str, str], str]:

@@ -193,6 +193,24 @@ def looked_at(frames: pd.DataFrame) -> pd.DataFrame:
     return frames[seen].sort_values("frame")
 
 
+def on_specimen(rows: pd.DataFrame, looked: pd.DataFrame) -> pd.DataFrame:
+    """Add to rows of ``tracks.csv`` where on the specimen they lie, px of the first frame: drift taken off.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With `frame`, `x_px` and `y_px`.
+    looked : DataFrame
+        What `looked_at` gives.
+    """
+    place = np.searchsorted(looked["frame"].to_numpy(), rows["frame"].to_numpy()).clip(
+        max=max(0, len(looked) - 1)
+    )
+    shift = looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)
+    moved = shift[place] if len(shift) else np.zeros((0, 2))
+    return rows.assign(specimen_x_px=rows["x_px"] - moved[:, 0], specimen_y_px=rows["y_px"] - moved[:, 1])
+
+
 def names_of(chain: Ints, track_id: Ints) -> Ints:
     """Ids of the chains: each takes the causal id that most of its observations had.
 

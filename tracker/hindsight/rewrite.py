@@ -26,7 +26,7 @@ from insitrack.io.write import replacing
 from insitrack.tracker.existence.settings import ExistenceConfig
 from insitrack.tracker.hindsight.classes import sizes_of_typed, with_classes
 from insitrack.tracker.hindsight.outlines import write_masks
-from insitrack.tracker.hindsight.refine import Refined, looked_at, refine
+from insitrack.tracker.hindsight.refine import Refined, looked_at, on_specimen, refine
 from insitrack.tracker.hindsight.settings import RefineConfig
 from insitrack.tracker.kinetics.rates import kinetics_rows, msd_of
 from insitrack.tracker.kinetics.track_histories import track_histories
@@ -177,15 +177,7 @@ def write_tables(
     """
     nm_per_px = meter.calibration.nm_per_px or math.nan
     looked = looked_at(frames)
-    place = np.minimum(
-        np.searchsorted(looked["frame"].to_numpy(), rows["frame"].to_numpy()), max(0, len(looked) - 1)
-    )
-    shift = (
-        looked[["shift_x_px", "shift_y_px"]].fillna(0.0).to_numpy(np.float64)[place]
-        if len(looked)
-        else np.zeros((0, 2))
-    )
-    rows = rows.assign(specimen_x_px=rows["x_px"] - shift[:, 0], specimen_y_px=rows["y_px"] - shift[:, 1])
+    rows = on_specimen(rows, looked)
     trusted = Trusted.of(frames, meter.config.least_trust)
     rows = trusted.without_sizes(rows)
     told = track_histories(rows, looked, nm_per_px=nm_per_px)

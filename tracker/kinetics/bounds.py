@@ -87,12 +87,8 @@ def expected(
     some, chance = rows[mine], found.stranger[mine]
     versions = [_cut(some, looked, merged, chance > one, weigh=weigh, missed=missed) for one in _LEVELS]
     sure = ~np.isin(seen.track_id, unsure)
-    first = replace(
-        seen,
-        track_id=seen.track_id[sure],
-        lives=seen.lives.take(sure),
-        countable=seen.countable[sure],
-        exposure_px2_looks=seen.exposure_px2_looks[sure],
+    first = Watched(
+        seen.track_id[sure], seen.lives.take(sure), seen.countable[sure], seen.exposure_px2_looks[sure]
     )
     parts = [first, *(_with_share(one.seen, 1 / len(_LEVELS)) for one in versions)]
     lives = [np.concatenate([getattr(one.lives, field.name) for one in parts]) for field in fields(Lives)]

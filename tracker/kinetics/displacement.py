@@ -132,7 +132,7 @@ def fit_displacement(curve: Displacement) -> DisplacementFit:
         Of one class.
     """
     k, n = len(curve.lag_s), int(curve.n_tracks[0]) if len(curve.lag_s) else 0
-    nothing = Estimate(math.nan, math.nan, math.nan, n)
+    nothing = Estimate.unknown(n)
     if k < _MIN_LAGS:
         return DisplacementFit(nothing, nothing, f"fewer than {_MIN_LAGS} lags with {_MIN_TRACKS} tracks")
     if not curve.msd_nm2.any():

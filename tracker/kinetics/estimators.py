@@ -30,6 +30,11 @@ class Estimate:
     hi: float
     n: int
 
+    @classmethod
+    def unknown(cls, n: int) -> Estimate:
+        """Nothing that `n` observations tell."""
+        return cls(math.nan, math.nan, math.nan, n)
+
 
 @dataclass(frozen=True, slots=True)
 class Survival:
@@ -143,9 +148,8 @@ def kaplan_meier(
     sums = [np.append(0.0, np.cumsum(w[order])) for order in (came, left)]
     dead, alive = np.bincount(of, w[deaths], len(times)), sums[0][n_came] - sums[1][n_left]
     factors = 1 - dead / np.where(alive > 0, alive, 1.0)
-    survival = np.asarray(
-        np.cumprod(np.where(at_risk > n_deaths, factors, 0.0)), np.float64
-    )  # exactly none where all are gone
+    # exactly none where all are gone
+    survival = np.asarray(np.cumprod(np.where(at_risk > n_deaths, factors, 0.0)), np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.cumsum(dead / (alive * (alive - dead)))
         sd = np.where(survival > 0, survival * np.sqrt(terms), 0.0)
@@ -191,7 +195,7 @@ def growth_rate(t_s: ArrayLike, size_nm: ArrayLike) -> Estimate:
     known = np.isfinite(t) & np.isfinite(size)
     n = int(np.count_nonzero(known))
     if n < 3 or np.ptp(t[known]) == 0:
-        return Estimate(math.nan, math.nan, math.nan, n)
+        return Estimate.unknown(n)
     return Estimate(*_theil_sen(t[known], size[known]), n)
 
 
@@ -230,7 +234,7 @@ def event_rate(n_events: int, field_nm2: float, duration_s: float) -> Estimate:
     """
     exposure = field_nm2 * 1e-18 * duration_s
     if not exposure > 0:
-        return Estimate(math.nan, math.nan, math.nan, n_events)
+        return Estimate.unknown(n_events)
     lo, hi = (float(end) for end in poisson_interval(n_events))
     return Estimate(n_events / exposure, lo / exposure, hi / exposure, n_events)
 

@@ -116,7 +116,7 @@ class Lives:
         d = 1 - self.miss_share()
         total = float((some.weight * between).sum())
         if total <= 0 or len(some) < 2:
-            return Estimate(math.nan, math.nan, math.nan, int(between.sum()) if len(some) else 0)
+            return Estimate.unknown(int(between.sum()) if len(some) else 0)
         away = some.weight * (seen - d * between)
         half = 1.96 * math.sqrt(float((away**2).sum()) * len(some) / (len(some) - 1)) / total
         half = max(half, 1.9 / total)  # none missed in so many says no more than three in so many at most
@@ -223,7 +223,7 @@ def exponential_mean(lives: Lives, interval_s: float) -> Estimate:
         return total
 
     if watched <= 0:
-        return Estimate(math.nan, math.nan, math.nan, n)
+        return Estimate.unknown(n)
     low, high = math.log(0.05), math.log(1e7)
     best = minimize_scalar(lambda x: -log_likelihood(x), bounds=(low, high), method="bounded")
     at, top = float(best.x), -float(best.fun)
@@ -316,7 +316,7 @@ def weibull(lives: Lives, interval_s: float, tau_s: float) -> tuple[Estimate, Es
     died = some.died()
     n = int(np.count_nonzero(died))
     if n < 5:
-        nothing = Estimate(math.nan, math.nan, math.nan, n)
+        nothing = Estimate.unknown(n)
         return nothing, nothing
     enter, leave = (ages * interval_s / tau_s for ages in _ages(some, tau_s / interval_s))
     w = some.weight

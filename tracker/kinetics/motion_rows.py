@@ -93,7 +93,7 @@ def motion_rows(places: Places, interval_s: float) -> Iterator[Row]:
         Time between looks, s.
     """
     if len(places.track) < _MIN_OBSERVATIONS:
-        nothing = Estimate(math.nan, math.nan, math.nan, len(places.track))
+        nothing = Estimate.unknown(len(places.track))
         why = f"fewer than {_MIN_OBSERVATIONS} observations wholly in view"
         for quantity in ("diffusion_nm2_per_s", "localisation_nm", "confinement_nm"):
             yield quantity, nothing, "steps", why
@@ -102,7 +102,7 @@ def motion_rows(places: Places, interval_s: float) -> Iterator[Row]:
     sure = stranger <= _UNSURE
     found = diffusion(steps[sure], interval_s, following[sure], track[sure])
     if _lost(found, steps[sure], len(steps), interval_s) > _MOST_LOST:
-        nothing = Estimate(math.nan, math.nan, math.nan, len(steps))
+        nothing = Estimate.unknown(len(steps))
         why = (
             f"of {len(steps)} steps {np.count_nonzero(~sure)} may lead to strangers: too many to tell slow motion from"
             " them; more frames per life or fewer false detections would"
@@ -130,7 +130,7 @@ def _diffusion(found: Diffusion) -> Row:
     elif not math.isfinite(found.p_isotropic):
         why = "nothing moved: every place is the same in all frames to the last digit"
     if why:
-        return quantity, Estimate(math.nan, math.nan, math.nan, found.n), "steps", why
+        return quantity, Estimate.unknown(found.n), "steps", why
     kind = f"{found.dimensions}D" + (f" along {found.axis_deg:.0f} degrees" if found.dimensions == 1 else "")
     method = (
         f"{kind}; position error {found.localisation_nm:.3g} nm taken off; chance of isotropy"

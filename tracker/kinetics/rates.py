@@ -10,7 +10,7 @@ import pandas as pd
 
 from insitrack.io.arrays import Bools, Floats, Ints
 from insitrack.io.results import NAN, TrackSummary
-from insitrack.io.tables.frame_views import frame_scales, view_numbers
+from insitrack.io.tables.frame_views import frame_scales, look_interval_s
 from insitrack.tracker.kinetics import estimators
 from insitrack.tracker.kinetics.bounds import Version, between, expected, extremes
 from insitrack.tracker.kinetics.estimators import Estimate
@@ -31,7 +31,6 @@ from insitrack.tracker.kinetics.watched import Watched, watch
 
 _MIN_FOR_GROWTH = 10
 """Observations that a track must have to count in the median growth."""
-_UNKNOWN = (math.nan, math.nan, math.nan)
 
 
 def kinetics_rows(
@@ -58,7 +57,7 @@ def kinetics_rows(
     if not told.summaries:
         return []
     merged = frozenset(event.track_id for event in told.events if event.kind == "merge")
-    interval, scales = _interval_s(looked), frame_scales(looked, nm_per_px)
+    interval, scales = look_interval_s(looked), frame_scales(looked, nm_per_px)
     scaled = math.isfinite(nm_per_px) and math.isfinite(interval)
     seen, found = watch(rows, looked, merged, weigh=weigh), identities(rows, looked)
     doubt = found.why_not()
@@ -73,8 +72,7 @@ def kinetics_rows(
 
     def lives_and_births(label: str, watched: Watched, owner: Ints) -> list[dict[str, object]]:
         mine = np.array([label in (labels[int(name)], "all") for name in owner], np.bool_)
-        lives = lifetime_rows(label, watched.lives.take(mine), interval)
-        return [*lives, nucleation_row(label, watched, mine, interval, scales)]
+        return life_rows(label, watched, mine, interval, scales)
 
     for label in (*present, "all"):
         some = [one for one in told.summaries if label in (one.defect_class, "all")]
@@ -97,17 +95,11 @@ def msd_of(
     told: TrackHistories, rows: pd.DataFrame, looked: pd.DataFrame, *, nm_per_px: float = NAN
 ) -> list[dict[str, float | int | str]]:
     """Rows of ``msd.csv``, of the same tables; none where the scale is not known."""
-    interval, scales = _interval_s(looked), frame_scales(looked, nm_per_px)
+    interval, scales = look_interval_s(looked), frame_scales(looked, nm_per_px)
     if not told.summaries or not (math.isfinite(nm_per_px) and math.isfinite(interval)):
         return []
     classes = {one.track_id: one.defect_class for one in told.summaries}
     return list(msd_rows(Places.of(rows, looked, scales), classes, interval))
-
-
-def _interval_s(looked: pd.DataFrame) -> float:
-    """Median time between looks, s; the time between two views is not one between looks."""
-    same = np.diff(view_numbers(looked)) == 0
-    return float(np.median(np.diff(looked["t_s"].to_numpy(np.float64))[same])) if same.any() else NAN
 
 
 def kinetics_row(
@@ -118,11 +110,19 @@ def kinetics_row(
     A value of which nobody can say how sure it is, such as that of a single track, is none.
     """
     if math.isfinite(estimate.value) and not (math.isfinite(estimate.lo) or math.isfinite(estimate.hi)):
-        estimate, why = Estimate(*_UNKNOWN, estimate.n), why or "too few tracks to take an interval from"
+        estimate, why = Estimate.unknown(estimate.n), why or "too few tracks to take an interval from"
     values = {"value": estimate.value, "lo": estimate.lo, "hi": estimate.hi, "n": estimate.n}
     # a comma would end the cell
     texts = {"method": method.replace(",", ";"), "why": why.replace(",", ";")}
     return {"quantity": quantity, "defect_class": label, **values, **texts}
+
+
+def life_rows(
+    label: str, seen: Watched, mine: Bools, interval_s: float, scales: Floats
+) -> list[dict[str, object]]:
+    """Rows of the lifetimes and, the last one, of the births; parameters as of `nucleation_row`."""
+    lives = lifetime_rows(label, seen.lives.take(mine), interval_s)
+    return [*lives, nucleation_row(label, seen, mine, interval_s, scales)]
 
 
 def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str, object]]:
@@ -161,7 +161,7 @@ def lifetime_rows(label: str, lives: Lives, interval_s: float) -> list[dict[str,
         why = "too few deaths, or too short a movie, to bound the time that half of them live"
     how = f"Kaplan-Meier of births that were seen; left truncation at the {CONFIRMED}rd observation; Brookmeyer and Crowley"
     rows.append(
-        kinetics_row(label, "lifetime_median_s", Estimate(*_UNKNOWN, median.n) if why else median, how, why)
+        kinetics_row(label, "lifetime_median_s", Estimate.unknown(median.n) if why else median, how, why)
     )
     if math.isfinite(mean.value):
         how = "Weibull; maximum likelihood with truncation and censoring; 1 is a constant rate"
@@ -239,7 +239,7 @@ def nucleation_row(
     ):
         why = "the field is not known, or the movie too short for a birth to be confirmed"
     if why:
-        return kinetics_row(label, "nucleation_per_m2_s", Estimate(*_UNKNOWN, n), how, why)
+        return kinetics_row(label, "nucleation_per_m2_s", Estimate.unknown(n), how, why)
     scale_m = float(known[0]) * 1e-9
     tau = mean.value if math.isfinite(mean.value) else math.inf
     missed = seen.lives.missed()
@@ -257,7 +257,7 @@ def nucleation_row(
     share = float(np.mean(shares[counted if n else mine]))
     if not exposure * share > 0:  # no birth of most of these tracks could have been seen often enough
         why = "the movie is too short for a birth to be confirmed"
-        return kinetics_row(label, "nucleation_per_m2_s", Estimate(*_UNKNOWN, n), how, why)
+        return kinetics_row(label, "nucleation_per_m2_s", Estimate.unknown(n), how, why)
     unit = estimators.event_rate(n, 1e18, 1.0)  # a count, with its Poisson ends
     ends = [
         float(np.mean(share_at(end)[counted if n else mine])) if math.isfinite(end) else 1.0

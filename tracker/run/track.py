@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from insitrack.io.detections import Detections
-from insitrack.io.errors import OutputError, SettingsError, SourceError
+from insitrack.io.errors import OutputError, SettingsError, SourceError, nearest
 from insitrack.io.extras import check_memory
 from insitrack.io.frames import Source
 from insitrack.io.sources import open_source
@@ -197,11 +196,9 @@ def _with_options(config: RunConfig, options: Mapping[str, object]) -> RunConfig
     tree = config.plain()
     for name, value in options.items():
         if name not in Options.__annotations__:
-            near = difflib.get_close_matches(name, [*Options.__annotations__, *track.__annotations__], 1)
+            near = nearest(name, [*Options.__annotations__, *track.__annotations__])
             hint = (
-                f"did you mean {near[0]}?"
-                if near
-                else f"expected some of {', '.join(Options.__annotations__)}"
+                f"did you mean {near}?" if near else f"expected some of {', '.join(Options.__annotations__)}"
             )
             raise SettingsError(f"track has no option {name}; {hint}")
         section = tree[_SHORT[name]] if name in _SHORT else tree

@@ -7,7 +7,6 @@ settings made in Python too.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 import typing
@@ -15,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from insitrack.io.errors import SettingsError
+from insitrack.io.errors import SettingsError, nearest
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -123,6 +122,6 @@ def _unknown(kind: type[Any], place: Sequence[int | str]) -> str:
     for section in sections:
         kind = typing.get_type_hints(kind)[str(section)]
     known = [f.name for f in dataclasses.fields(kind)]
-    near = difflib.get_close_matches(str(key), known, 1)
-    hint = f"did you mean {_dotted([*sections, near[0]])}?" if near else "see configs/default.toml."
+    near = nearest(str(key), known)
+    hint = f"did you mean {_dotted([*sections, near])}?" if near else "see configs/default.toml."
     return f"unknown setting {_dotted(place)!r}; {hint} Known here: {', '.join(known)}"

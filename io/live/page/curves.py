@@ -56,9 +56,8 @@ class Thinned:
         size = 2 * most
         self._t, self._dose = np.full(size, np.nan), np.full(size, np.nan)
         self._start_s = np.full(size, np.nan)
-        self._hole_s = np.full(
-            size, np.nan
-        )  # longest time without any frame between the last point and this one
+        # longest time without any frame between the point before and this one
+        self._hole_s = np.full(size, np.nan)
         self._seen_s, self._longest_s = math.nan, 0.0
         self._n_rows = np.zeros(size, np.int64)
         self._n_known = np.zeros((size, n_curves), np.int64)

@@ -7,7 +7,6 @@ import re
 import socket
 import struct
 import time
-import urllib.error
 import urllib.request
 
 import cv2
@@ -18,7 +17,7 @@ from insitrack.io.errors import SettingsError
 from insitrack.io.live.page.request import parse_request
 from insitrack.io.live.page.server import MOST_CLIENTS
 from insitrack.tests.support.browser import BROWSER, Browser
-from insitrack.tests.support.live_run import LiveRun, place_of
+from insitrack.tests.support.live_run import LiveRun, place_of, refused_with
 
 # event streams are left in the middle, which urllib complains of
 pytestmark = pytest.mark.filterwarnings(
@@ -109,10 +108,8 @@ def test_curves_go_on_and_every_viewer_sees_the_same(live):
     message = live.message()
     assert message["classes"]
     assert {"n", "d2", "d3", "s", "hl", "hq", "t"} <= set(message["last"])
-    with pytest.raises(urllib.error.HTTPError) as error:
+    with refused_with(400):
         live.get("curves?span=yesterday")
-    assert error.value.code == 400
-    error.value.close()  # else its socket stays open until it is collected
 
 
 def test_what_viewers_set_reaches_the_tables_and_is_written_down(live):
@@ -152,14 +149,10 @@ def test_what_does_not_come_from_the_page_is_refused(live):
     assert live.control({"action": "delete"})[0] == 400
     assert live.control({"action": "thickness", "value": -1})[0] == 400
     for path in ("tracks.csv", "../run.json", "%2e%2e/run.json", "picture/../../run.json"):
-        with pytest.raises(urllib.error.HTTPError) as error:
+        with refused_with(404):
             live.get(path)
-        assert error.value.code == 404
-        error.value.close()  # else its socket stays open until it is collected
-    with pytest.raises(urllib.error.HTTPError) as error:
+    with refused_with(403):
         live.get("", {"Host": "evil.example:80"})
-    assert error.value.code == 403
-    error.value.close()  # else its socket stays open until it is collected
 
 
 def test_viewers_who_do_not_listen_and_too_many_of_them_harm_nobody(live):
@@ -192,10 +185,8 @@ def test_any_other_address_needs_the_token(tmp_path):
             "plots.js",
             "?token=wrong",
         ):
-            with pytest.raises(urllib.error.HTTPError) as error:
+            with refused_with(403):
                 urllib.request.urlopen(base + path, timeout=10)
-            assert error.value.code == 403
-            error.value.close()  # else its socket stays open until it is collected
         assert b"insitrack" in run.get("")[0]
 
 

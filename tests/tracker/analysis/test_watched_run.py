@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from insitrack import Run
-from insitrack.tracker.analysis.fits import fit_rows, rates_in_time, watched_run
+from insitrack.tracker.analysis.fits import fits_and_rates
 from insitrack.tracker.analysis.recompute import Recompute
 from insitrack.tracker.analysis.table_run import open_run
 from insitrack.tracker.cli import main
@@ -47,11 +47,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     for _ in work.series():
         pass
     out = work.finish()
-    lives = watched_run(opened, out)
+    fits, rates = fits_and_rates(opened, out)
     return {
         "kinetics": Run(folder / "run").kinetics,
-        "fits": pd.DataFrame(fit_rows(opened, out, lives)),
-        "rates": pd.DataFrame(rates_in_time(opened, out, lives)),
+        "fits": pd.DataFrame(fits),
+        "rates": pd.DataFrame(rates),
     }
 
 

@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from insitrack.io.errors import SettingsError
 from insitrack.tests.support.browser import BROWSER, Browser
+from insitrack.tests.support.live_run import refused_with
 from insitrack.tests.support.once import Once
 from insitrack.tests.support.series_runs import linked_run
 from insitrack.tracker.many import beamtime as module
@@ -101,14 +101,10 @@ def test_only_reports_of_runs_that_are_shown_are_given_and_they_are_shut_in(serv
     assert headers["content-security-policy"].startswith("sandbox allow-scripts")
     assert "allow-same-origin" not in headers["content-security-policy"]
     for name in ("cam 2/live", "cut", "../x", "/etc/passwd", "cam 1/ended/../ended", ".", "", "%00"):
-        with pytest.raises(urllib.error.HTTPError) as error:
+        with refused_with(404):
             get(server, "report?run=" + urllib.parse.quote(name))
-        assert error.value.code == 404
-        error.value.close()  # else its socket stays open until it is collected
-    with pytest.raises(urllib.error.HTTPError) as error:
+    with refused_with(403):
         get(server, "runs", {"Host": "evil.example"})
-    assert error.value.code == 403
-    error.value.close()  # else its socket stays open until it is collected
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")

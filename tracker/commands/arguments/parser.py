@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from typing import NoReturn
 
-from insitrack.io.errors import SettingsError
+from insitrack.io.errors import SettingsError, nearest
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 
@@ -23,18 +22,6 @@ class Parser(argparse.ArgumentParser):
             near = nearest(given.partition("=")[0], self._option_string_actions)
         hint = f"; did you mean {near}?" if near else ""
         raise SettingsError(f"{message}{hint}; see {self.prog} --help")
-
-
-def nearest(word: str, known: object) -> str:
-    """Return the known word that is most like one, or an empty text.
-
-    Examples
-    --------
-    >>> nearest("serie", ["series", "synth"]), nearest("quux", ["series", "synth"])
-    ('series', '')
-    """
-    found = difflib.get_close_matches(word, [str(one) for one in known], 1)  # type: ignore[attr-defined]
-    return found[0] if found else ""
 
 
 def number(text: str) -> float:

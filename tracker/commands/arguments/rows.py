@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insitrack.io.errors import InsitrackError, SettingsError, SourceError
+from insitrack.io.errors import InsitrackError, SettingsError, SourceError, nearest
 from insitrack.io.manifest import without_password
-from insitrack.tracker.commands.arguments.parser import Parser, nearest
+from insitrack.tracker.commands.arguments.parser import Parser
 from insitrack.tracker.commands.arguments.run_options import add_run_options, run_settings
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from insitrack.io.errors import SettingsError
-from insitrack.tracker.commands.arguments.parser import names, nearest
+from insitrack.io.errors import SettingsError, nearest
+from insitrack.tracker.commands.arguments.parser import names
 
 DESCRIPTION = """\
 List, filter and compare all runs below a folder; nothing has to be started or kept up to date.
